@@ -1,0 +1,1 @@
+"""What the answer is, whether two answers are the same, and which answer won."""

@@ -1,0 +1,13 @@
+"""The errors that a person is meant to read: one sentence that says what was wrong and what to do."""
+
+
+class Agent0Error(Exception):
+    """Something failed for a reason that the message explains; the command line exits with 1."""
+
+    exit_code = 1
+
+
+class UsageError(Agent0Error):
+    """The caller asked for something that cannot be; the command line exits with 2."""
+
+    exit_code = 2
