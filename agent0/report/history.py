@@ -1,0 +1,158 @@
+"""The history of an evolution: everything the report shows, as one JSON-able record.
+
+Stages fill it, `agent0.report.render` and `agent0.report.terminal` read it. It holds numbers and a few trajectories,
+no weights and no data sets, and imports neither matplotlib nor jinja2.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field
+
+DIGITS = 6
+
+
+class Entry(BaseModel):
+    """Base of the history's records: frozen, unknown keys rejected."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Score(Entry):
+    """Accuracy on a set of held-out questions, with its 95 % interval; shares lie in 0..1."""
+
+    accuracy: float
+    ci_low: float
+    ci_high: float
+    n: int = Field(description="Questions.")
+    tool_calls: float = Field(description="Mean tool calls per trajectory.")
+    self_consistency: float = Field(description="Mean share of the largest answer cluster.")
+
+
+class ExecutorScores(Score):
+    """The executor's score over all levels, and each level's own."""
+
+    samples: int = Field(description="Trajectories per question.")
+    levels: dict[str, Score] = Field(
+        description="By level name, such as '2x1' (2 operands of 1 digit), easiest first."
+    )
+
+
+class ProposalStatistics(Entry):
+    """What the curriculum agent proposed in one iteration, and what the filter made of it."""
+
+    generated: int
+    valid: int
+    kept: int
+    first_executor_pass_rate: float | None = Field(
+        description="Share the first executor (the base model) gets right."
+    )
+    first_executor_pass_rate_low: float | None
+    first_executor_pass_rate_high: float | None
+    probed: int = Field(description="Tasks that the first executor was given.")
+    self_consistency: float = Field(description="Mean p-hat.")
+    tool_calls: float = Field(description="Mean executor tool calls per trajectory.")
+    label_accuracy: float | None = Field(
+        description="Share of kept pseudo-labels equal to the known truth, if any is."
+    )
+    label_accuracy_low: float | None
+    label_accuracy_high: float | None
+    labelled_with_truth: int = Field(description="Kept tasks whose truth is known.")
+    self_consistency_histogram: dict[str, int] = Field(
+        description="Tasks by p-hat = count/k, keys such as '0.3'."
+    )
+    rejections: dict[str, int] = Field(description="Why proposals were not valid.")
+    filtered: dict[str, int] = Field(description="Why valid tasks were not kept.")
+    repetition: float = Field(description="Mean share of a task's cluster in the pool.")
+    distinct: float = Field(description="Share of distinct questions among the valid ones.")
+    proposer_tool_calls: float
+    proposer_agreement: float | None = Field(description="Share of proposer's own answers equal to the vote.")
+
+
+class Example(Entry):
+    """One trajectory to read. All its texts are written by a model: never trust them as markup."""
+
+    iteration: int
+    question: str
+    pseudo_label: str | None
+    known_answer: str | None
+    self_consistency: float
+    kept: bool
+    text: str = Field(description="The whole trajectory, with its ```python and ```output blocks.")
+    answer: str | None
+    tool_calls: int
+
+
+class IterationRecord(Entry):
+    """One iteration; iteration 0 is the base model, which has a score and nothing else."""
+
+    iteration: int
+    executor: ExecutorScores
+    proposals: ProposalStatistics | None
+    training: dict[str, tuple[dict[str, float], ...]] = Field(
+        default={},
+        description="Logged steps of 'curriculum' and 'executor', each with 'step' and its metrics.",
+    )
+    examples: tuple[Example, ...] = ()
+    stage_seconds: dict[str, float] = {}
+
+
+class History(Entry):
+    """A whole evolution, finished or cut short."""
+
+    recipe: str
+    seed: int
+    planned_iterations: int
+    code_version: str
+    mlflow_run_id: str
+    tracking_uri: str
+    started_at: float = Field(description="Unix seconds.")
+    finished_at: float = Field(description="Unix seconds.")
+    config: dict[str, Any]
+    iterations: tuple[IterationRecord, ...]
+
+    def summary(self) -> dict[str, Any]:
+        """The numbers a script wants, without texts, curves and configuration; floats rounded to 6 digits."""
+        return {
+            "recipe": self.recipe,
+            "seed": self.seed,
+            "seconds": round(self.finished_at - self.started_at, DIGITS),
+            "mlflow_run_id": self.mlflow_run_id,
+            "iterations": [
+                {
+                    "iteration": record.iteration,
+                    "executor": _score(record.executor)
+                    | {"levels": {name: _score(level) for name, level in record.executor.levels.items()}},
+                    "proposals": None if record.proposals is None else _proposals(record.proposals),
+                }
+                for record in self.iterations
+            ],
+        }
+
+
+def _score(score: Score) -> dict[str, float | int]:
+    return {
+        "accuracy": round(score.accuracy, DIGITS),
+        "ci_low": round(score.ci_low, DIGITS),
+        "ci_high": round(score.ci_high, DIGITS),
+        "n": score.n,
+        "tool_calls": round(score.tool_calls, DIGITS),
+        "self_consistency": round(score.self_consistency, DIGITS),
+    }
+
+
+def _proposals(proposals: ProposalStatistics) -> dict[str, float | int | None]:
+    return {
+        "generated": proposals.generated,
+        "valid": proposals.valid,
+        "kept": proposals.kept,
+        "first_executor_pass_rate": _rounded(proposals.first_executor_pass_rate),
+        "self_consistency": round(proposals.self_consistency, DIGITS),
+        "tool_calls": round(proposals.tool_calls, DIGITS),
+        "label_accuracy": _rounded(proposals.label_accuracy),
+    }
+
+
+def _rounded(value: float | None) -> float | None:
+    return None if value is None else round(value, DIGITS)
