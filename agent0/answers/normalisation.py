@@ -1,0 +1,161 @@
+r"""One canonical spelling for answers that differ only in how they are written.
+
+Two answers with the same canonical form are the same answer. The converse does not hold: forms that differ
+may still be equal, which `agent0.answers.quick` and then Math-Verify decide. Nothing here evaluates an
+expression.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from fractions import Fraction
+
+# Beyond this many characters a number is compared as text: converting it costs time quadratic in its length.
+MAX_NUMBER_CHARACTERS = 400
+# A larger exponent of ten would build a number of that many digits.
+MAX_DECIMAL_EXPONENT = 400
+
+_FULL_WIDTH = {code: code - 0xFEE0 for code in range(0xFF01, 0xFF5F)}
+_CHARACTERS = {
+    **_FULL_WIDTH,
+    0x2212: "-",  # minus sign
+    0x2010: "-",
+    0x2011: "-",
+    0x2013: "-",
+    0x00A0: " ",
+    0x2009: " ",
+    0x202F: " ",
+    0x3000: " ",
+    0x221E: r"\infty",
+    0x03C0: r"\pi",
+    0x00D7: r"\times",
+    0x22C5: r"\cdot",
+    0x00B0: r"^\circ",
+    0xFEFF: None,
+    0x200B: None,
+}
+_SPACING = re.compile(
+    r"\\[!,;:>]|\\(?:q?quad|displaystyle|textstyle|limits|left|right|[bB]ig+[lr]?)(?![a-zA-Z])\.?|\\ |~"
+)
+_FRAC = re.compile(r"\\[dtc]frac(?![a-zA-Z])")
+_SHORT_FRAC = re.compile(r"\\frac\s*([0-9])\s*([0-9])(?![0-9])")
+_WRAPPED_TEXT = re.compile(
+    r"\\(?:text|mathrm|textrm|textbf|mathbf|textit|mathit|operatorname|mbox|textnormal)\s*\{([^{}\\]*)\}"
+)
+_LOOSE_SPACE = re.compile(r"(?<![A-Za-z0-9])\s+|\s+(?![A-Za-z0-9])")
+_GROUPED = re.compile(
+    r"[-+]?[0-9]{1,3}(?:,[0-9]{3})+(?:\.[0-9]*)?|[-+]?[0-9]{1,3}(?: [0-9]{3})+(?:\.[0-9]*)?"
+)
+_DECIMAL = re.compile(r"([-+]?)([0-9]*)(?:\.([0-9]*))?(?:[eE]([-+]?[0-9]{1,9}))?")
+_RATIO = re.compile(r"([-+]?)(?:\\frac\{([-+]?[0-9]+)\}\{([-+]?[0-9]+)\}|([0-9]+)/([0-9]+))")
+_ENCLOSURES = (
+    ("$$", "$$"),
+    ("$", "$"),
+    (r"\(", r"\)"),
+    (r"\[", r"\]"),
+    (r"\boxed{", "}"),
+    (r"\fbox{", "}"),
+    ("**", "**"),
+)
+
+
+def normalise(answer: str) -> str:
+    r"""Return the canonical form of an answer; the empty string for a blank one.
+
+    Exact rationals come out in lowest terms (`0.50`, `\frac{2}{4}` and `1/2` are all `1/2`; `1,000` is
+    `1000`).
+    """
+    text = answer.translate(_CHARACTERS) if not answer.isascii() else answer
+    text = _unwrap(text.strip())
+    if len(text) > MAX_NUMBER_CHARACTERS and _is_digits(text):
+        return _long_integer(text)
+    text = text.replace("{,}", ",").replace(r"\$", "").replace(r"\%", "%")
+    text = _SPACING.sub(" ", text) if "\\" in text or "~" in text else text
+    if "\\" in text:
+        text = _FRAC.sub(r"\\frac", text)
+        text = _SHORT_FRAC.sub(r"\\frac{\1}{\2}", text)
+        text = _WRAPPED_TEXT.sub(lambda match: f" {match.group(1).strip()} ", text)
+    text = " ".join(text.split()).lstrip("$").rstrip()
+    if text.endswith(".") and not text.endswith(".."):
+        text = text[:-1].rstrip()
+    if _GROUPED.fullmatch(text):
+        text = text.replace(",", "").replace(" ", "")
+    number = exact_rational(text)
+    if number is not None:
+        return str(number)
+    text = _LOOSE_SPACE.sub("", text)
+    return text if text.isascii() else unicodedata.normalize("NFC", text)
+
+
+def exact_rational(text: str) -> Fraction | None:
+    r"""Return the exact value of an integer, a decimal, `a/b` or `\frac{a}{b}`; None for anything else.
+
+    Longer numbers and larger exponents than the limits of this module are None too, and so is a zero
+    denominator.
+    """
+    if not text or len(text) > MAX_NUMBER_CHARACTERS or text[-1] not in "0123456789.}":
+        return None
+    match = _DECIMAL.fullmatch(text)
+    if match is not None:
+        sign, whole, decimals, exponent = match.groups()
+        digits = whole + (decimals or "")
+        if not digits:
+            return None
+        power = int(exponent or 0)
+        if abs(power) > MAX_DECIMAL_EXPONENT:
+            return None
+        value = Fraction(int(digits)) * Fraction(10) ** (power - len(decimals or ""))
+        return -value if sign == "-" else value
+    match = _RATIO.fullmatch(text)
+    if match is None:
+        return None
+    sign = match.group(1)
+    top, bottom = (
+        (int(match.group(2)), int(match.group(3)))
+        if match.group(2)
+        else (int(match.group(4)), int(match.group(5)))
+    )
+    if bottom == 0:
+        return None
+    value = Fraction(top, bottom)
+    return -value if sign == "-" else value
+
+
+def _unwrap(text: str) -> str:
+    """Take off math delimiters, boxes and bold marks that enclose the whole answer."""
+    for _ in range(4):
+        for opening, closing in _ENCLOSURES:
+            inner = text[len(opening) : len(text) - len(closing)]
+            if (
+                len(text) > len(opening) + len(closing)
+                and text.startswith(opening)
+                and text.endswith(closing)
+                and opening not in inner
+                and (closing != "}" or _balanced(inner))
+            ):
+                text = inner.strip()
+                break
+        else:
+            return text
+    return text
+
+
+def _balanced(text: str) -> bool:
+    depth = 0
+    for character in text:
+        depth += (character == "{") - (character == "}")
+        if depth < 0:
+            return False
+    return depth == 0
+
+
+def _is_digits(text: str) -> bool:
+    body = text[1:] if text[0] in "+-" else text
+    return body.isascii() and body.isdigit()
+
+
+def _long_integer(text: str) -> str:
+    sign = "-" if text[0] == "-" else ""
+    body = text.lstrip("+-").lstrip("0")
+    return sign + body if body else "0"
