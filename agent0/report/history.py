@@ -1,7 +1,7 @@
 """The history of an evolution: everything the report shows, as one JSON-able record.
 
-Stages fill it, `agent0.report.render` and `agent0.report.terminal` read it. It holds numbers and a few trajectories,
-no weights and no data sets, and imports neither matplotlib nor jinja2.
+Stages fill it, `agent0.report.render` and `agent0.report.terminal` read it. It holds numbers and a
+few trajectories, no weights and no data sets, and imports neither matplotlib nor jinja2.
 """
 
 from __future__ import annotations

@@ -1,0 +1,218 @@
+"""The figures about the executor and the proposals, each a function from a history to an SVG element.
+
+Figures with nothing to show are None. Numbers come from the history as they are; nothing is
+smoothed. Training curves are in `training_figure`.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+
+from matplotlib.ticker import MaxNLocator
+
+from agent0.report import figure_style as style
+from agent0.report import wording
+from agent0.report.history import History, ProposalStatistics
+from agent0.report.panels import histogram_panel, interval_of, points, score_panel
+
+Interval = wording.Interval
+PANEL_COLUMNS = 3
+
+
+def levels_figure(history: History) -> str:
+    """Accuracy over iterations with 95 % intervals: all levels together, then each level in its own panel."""
+    records = wording.ordered_iterations(history)
+    names = wording.level_names(history)
+    rows = max(1, math.ceil(len(names) / PANEL_COLUMNS))
+    height = max(310, 20 + 186 * rows)
+    with style.house_style("levels"):
+        figure = style.canvas(style.FULL_WIDTH, height)
+        overall = style.place(figure, 46, 34, 250 if names else style.FULL_WIDTH - 60, height - 74)
+        score_panel(overall, "All levels", "", {r.iteration: r.executor for r in records}, every_label=True)
+        overall.set_xlabel("iteration")
+        width = (style.FULL_WIDTH - 340) / PANEL_COLUMNS
+        panel_height = (height - 74 - 60 * (rows - 1)) / rows
+        for index, name in enumerate(names):
+            row, column = divmod(index, PANEL_COLUMNS)
+            axes = style.place(
+                figure, 340 + column * width, 34 + row * (panel_height + 60), width - 22, panel_height
+            )
+            scores = {r.iteration: r.executor.levels[name] for r in records if name in r.executor.levels}
+            score_panel(axes, name, wording.level_meaning(name), scores, every_label=False)
+            axes.tick_params(labelleft=False)
+        description = "Executor accuracy, iteration 0 being the base model: " + "; ".join(
+            f"iteration {r.iteration} {_spoken(interval_of(r.executor))}" for r in records
+        )
+        return style.to_svg(figure, "levels", description)
+
+
+def difficulty_figure(history: History) -> str | None:
+    """The first executor's pass rate on each iteration's proposals."""
+    values = {
+        n: value for n, p in wording.rounds(history) if (value := wording.first_pass_interval(p)) is not None
+    }
+    return _share_figure("difficulty", "First executor's pass rate on proposals", values, style.CURRICULUM)
+
+
+def labels_figure(history: History) -> str | None:
+    """Accuracy of the kept pseudo-labels against the known truth."""
+    values = {
+        n: value for n, p in wording.rounds(history) if (value := wording.label_interval(p)) is not None
+    }
+    return _share_figure("labels", "Pseudo-label accuracy", values, style.EXECUTOR)
+
+
+def tools_figure(history: History) -> str:
+    """Mean tool calls: the executor on held-out questions and on proposals, and the proposer."""
+    records, measured = wording.ordered_iterations(history), wording.rounds(history)
+    series = [
+        ("executor, held-out", style.EXECUTOR, "-", {r.iteration: r.executor.tool_calls for r in records}),
+        ("executor, proposals", style.CURRICULUM, "-", {n: p.tool_calls for n, p in measured}),
+        ("proposer", style.MUTED, (0, (3, 2)), {n: p.proposer_tool_calls for n, p in measured}),
+    ]
+    with style.house_style("tools"):
+        figure = style.canvas(style.HALF_WIDTH, 280)
+        axes = style.place(figure, 40, 40, style.HALF_WIDTH - 54, 192)
+        for label, colour, dashes, values in series:
+            if values:
+                axes.plot(
+                    list(values),
+                    list(values.values()),
+                    color=colour,
+                    linestyle=dashes,
+                    linewidth=2,
+                    label=label,
+                    marker="o",
+                    markersize=6,
+                    markeredgecolor=style.SURFACE,
+                    markeredgewidth=1.2,
+                    clip_on=False,
+                )
+        axes.set_ylim(0, 1.15 * max([1e-6, *(v for s in series for v in s[3].values())]))
+        axes.yaxis.set_major_locator(MaxNLocator(5))
+        style.iteration_axis(axes, 0, max(1, records[-1].iteration))
+        axes.set_xlabel("iteration")
+        axes.legend(
+            ncols=3, loc="lower left", bbox_to_anchor=(-0.07, 1.06), columnspacing=1.1, handletextpad=0.5
+        )
+        description = "Mean tool calls per trajectory: " + "; ".join(
+            f"{label} " + ", ".join(f"{n}: {v:.2f}" for n, v in values.items())
+            for label, _, _, values in series
+        )
+        return style.to_svg(figure, "tools", description)
+
+
+def consistency_figure(history: History) -> str | None:
+    """Histogram of self-consistency per iteration, the kept band shaded."""
+    measured, band = wording.rounds(history), wording.kept_band(history)
+    if not any(p.self_consistency_histogram for _, p in measured):
+        return None
+    columns = min(4, max(3, len(measured)))
+    rows = math.ceil(len(measured) / columns)
+    top = max((count for _, p in measured for _, count in wording.histogram(p)), default=1)
+    with style.house_style("consistency"):
+        figure = style.canvas(style.FULL_WIDTH, 8 + 208 * rows)
+        width = (style.FULL_WIDTH - 44) / columns
+        for index, (number, proposals) in enumerate(measured):
+            row, column = divmod(index, columns)
+            axes = style.place(figure, 44 + column * width, 32 + row * 208, width - 24, 136)
+            histogram_panel(axes, f"Iteration {number}", wording.histogram(proposals), band)
+            axes.set_ylim(0, 1.18 * max(1, top))
+            axes.tick_params(labelleft=column == 0)
+            axes.set_xlabel("self-consistency p̂")
+        description = "Tasks by self-consistency: " + "; ".join(
+            f"iteration {n}: " + ", ".join(f"{value:g}: {count}" for value, count in wording.histogram(p))
+            for n, p in measured
+        )
+        return style.to_svg(figure, "consistency", description)
+
+
+def yield_figure(history: History) -> str | None:
+    """Proposals, valid tasks and kept tasks of each iteration, as nested bars."""
+    measured = wording.rounds(history)
+    if not measured:
+        return None
+    with style.house_style("yield"):
+        height = 38 + 40 * len(measured)
+        figure = style.canvas(style.FULL_WIDTH, height)
+        axes = style.place(figure, 84, 34, style.FULL_WIDTH - 84 - 190, height - 38)
+        axes.grid(visible=False)
+        axes.spines["bottom"].set_visible(False)
+        axes.set_xticks([])
+        axes.set_yticks(range(len(measured)), [f"Iteration {number}" for number, _ in measured])
+        axes.tick_params(axis="y", labelcolor=style.INK)
+        axes.set_ylim(len(measured) - 0.5, -0.5)
+        axes.set_xlim(0, max(1, *(p.generated for _, p in measured)))
+        bars: tuple[tuple[str, str, Callable[[ProposalStatistics], int]], ...] = (
+            ("proposals", style.BAND, lambda p: p.generated),
+            ("valid", style.SOFT, lambda p: p.valid),
+            ("kept to train on", style.EXECUTOR, lambda p: p.kept),
+        )
+        for label, colour, count in bars:
+            axes.barh(
+                range(len(measured)), [count(p) for _, p in measured], height=0.58, color=colour, label=label
+            )
+        for row, (_, p) in enumerate(measured):
+            share = f"  ({wording.percent(p.kept / p.generated, 0)})" if p.generated else ""
+            text = f"{p.generated} → {p.valid} → {p.kept}{share}"
+            axes.annotate(
+                text, (1, row), (14, 0), ("axes fraction", "data"), textcoords="offset points", va="center"
+            )
+        axes.legend(ncols=3, loc="lower left", bbox_to_anchor=(0, 1.0), columnspacing=1.4, handletextpad=0.6)
+        description = "Yield of the filter: " + "; ".join(
+            f"iteration {n}: {p.generated} proposals, {p.valid} valid, {p.kept} kept" for n, p in measured
+        )
+        return style.to_svg(figure, "yield", description)
+
+
+def diversity_figure(history: History) -> str | None:
+    """Repetition in the pool and share of distinct questions."""
+    measured = wording.rounds(history)
+    if not measured:
+        return None
+    panels = (
+        ("Repetition", "mean cluster share", {n: p.repetition for n, p in measured}),
+        ("Distinct questions", "share of valid", {n: p.distinct for n, p in measured}),
+    )
+    with style.house_style("diversity"):
+        figure = style.canvas(style.HALF_WIDTH, 280)
+        for index, (title, note, values) in enumerate(panels):
+            axes = style.place(figure, 46 + index * 218, 34, 166, 198)
+            top = 1.0 if index else min(1.0, max(0.1, 1.3 * max(values.values())))
+            style.percent_axis(axes, top)
+            points(
+                axes,
+                {n: (v, None, None) for n, v in values.items()},
+                style.CURRICULUM,
+                every_label=len(values) <= 4,
+            )
+            style.iteration_axis(axes, measured[0][0], max(measured[-1][0], measured[0][0] + 1))
+            axes.set_title(title)
+            axes.set_xlabel(f"iteration  ({note})")
+        description = "; ".join(
+            f"{title} " + ", ".join(f"iteration {n}: {wording.percent(v)}" for n, v in values.items())
+            for title, _, values in panels
+        )
+        return style.to_svg(figure, "diversity", description)
+
+
+def _share_figure(name: str, title: str, values: dict[int, Interval], colour: str) -> str | None:
+    if not values:
+        return None
+    with style.house_style(name):
+        figure = style.canvas(style.HALF_WIDTH, 280)
+        axes = style.place(figure, 46, 34, style.HALF_WIDTH - 60, 198)
+        style.percent_axis(axes)
+        points(axes, values, colour, every_label=len(values) <= 6)
+        style.iteration_axis(axes, min(values), max(max(values), min(values) + 1))
+        axes.set_title(title)
+        axes.set_xlabel("iteration")
+        description = f"{title}: " + "; ".join(
+            f"iteration {n} {_spoken(value)}" for n, value in values.items()
+        )
+        return style.to_svg(figure, name, description)
+
+
+def _spoken(interval: Interval) -> str:
+    return wording.interval_text(*interval)

@@ -1,0 +1,176 @@
+"""The report of an evolution as one self-contained HTML file.
+
+No script, no network, no file beside it: styles and figures are inline, so it reads the same in
+MLflow's artifact viewer, from a disk and on paper. The same history gives the same bytes.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import jinja2
+from markupsafe import Markup
+
+from agent0.report import figures, trajectories, wording
+from agent0.report.history import Example, History
+from agent0.report.training_figure import clipping_note, training_figure
+
+TRAJECTORIES = 12
+QUESTION_CHARACTERS = 300
+ANSWER_CHARACTERS = 80
+
+
+@dataclass(frozen=True)
+class Tile:
+    """A key number at the top of the page."""
+
+    label: str
+    value: str
+    note: str
+
+
+@dataclass(frozen=True)
+class Reading:
+    """An example as the page shows it."""
+
+    example: Example
+    mark: trajectories.Mark
+    question: str
+    answer: str
+    label: str
+    truth: str
+    segments: list[trajectories.Segment]
+
+
+def render(history: History) -> str:
+    """The whole page.
+
+    Raises:
+        Agent0Error: the history lacks the base model's record or repeats an iteration.
+    """
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(Path(__file__).parent),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )
+    environment.filters |= {"percent": wording.percent, "duration": wording.duration}
+    records = wording.ordered_iterations(history)
+    return environment.get_template("report.html.j2").render(
+        history=history,
+        records=records,
+        rounds=wording.rounds(history),
+        base=records[0].executor,
+        final=records[-1].executor,
+        tiles=_tiles(history),
+        wording=wording,
+        clipping_note=clipping_note(history),
+        figures={name: Markup(svg) for name, svg in _figures(history).items() if svg is not None},
+        rejections=_reasons({number: p.rejections for number, p in wording.rounds(history)}),
+        filtered=_reasons({number: p.filtered for number, p in wording.rounds(history)}),
+        readings=[
+            _reading(e) for e in trajectories.choose((e for r in records for e in r.examples), TRAJECTORIES)
+        ],
+        settings=_settings(history.config),
+        stages=list(dict.fromkeys(stage for record in records for stage in record.stage_seconds)),
+        started=_utc(history.started_at),
+        finished=_utc(history.finished_at),
+        seconds=history.finished_at - history.started_at,
+    )
+
+
+def _figures(history: History) -> dict[str, str | None]:
+    return {
+        "levels": figures.levels_figure(history),
+        "difficulty": figures.difficulty_figure(history),
+        "tools": figures.tools_figure(history),
+        "consistency": figures.consistency_figure(history),
+        "yield": figures.yield_figure(history),
+        "labels": figures.labels_figure(history),
+        "diversity": figures.diversity_figure(history),
+        "training": training_figure(history),
+    }
+
+
+def _tiles(history: History) -> list[Tile]:
+    records, rounds = wording.ordered_iterations(history), wording.rounds(history)
+    base, final = records[0].executor, records[-1].executor
+    tiles = [
+        Tile(
+            "Tool calls per question",
+            _course([f"{base.tool_calls:.2f}", f"{final.tool_calls:.2f}"], len(records)),
+            "held-out",
+        ),
+    ]
+    if rounds:
+        first, last = rounds[0][1], rounds[-1][1]
+        passes = [wording.percent(p.first_executor_pass_rate) for p in (first, last)]
+        labels = [wording.percent(p.label_accuracy) for p in (first, last)]
+        kept, generated = sum(p.kept for _, p in rounds), sum(p.generated for _, p in rounds)
+        tiles += [
+            Tile("Proposals solved", _course(passes, len(rounds)), "by the first executor"),
+            Tile("Pseudo-label accuracy", _course(labels, len(rounds)), "against the known truth"),
+            Tile("Tasks kept", str(kept), f"of {generated} proposals"),
+        ]
+    return [
+        *tiles,
+        Tile("Wall time", wording.duration(history.finished_at - history.started_at), f"seed {history.seed}"),
+    ]
+
+
+def _course(values: list[str], count: int) -> str:
+    return values[0] if count == 1 else " → ".join(values)
+
+
+def _reasons(counts: Mapping[int, Mapping[str, int]]) -> list[tuple[str, list[int]]]:
+    """A row per reason with its count in each iteration, the most frequent reason first."""
+    names = {name for reasons in counts.values() for name in reasons}
+    rows = [(name, [reasons.get(name, 0) for reasons in counts.values()]) for name in names]
+    return sorted(rows, key=lambda row: (-sum(row[1]), row[0]))
+
+
+def _reading(example: Example) -> Reading:
+    return Reading(
+        example=example,
+        mark=trajectories.mark(example),
+        question=_line(example.question, QUESTION_CHARACTERS),
+        answer="no answer" if example.answer is None else _line(example.answer, ANSWER_CHARACTERS),
+        label="none" if example.pseudo_label is None else _line(example.pseudo_label, ANSWER_CHARACTERS),
+        truth="unknown" if example.known_answer is None else _line(example.known_answer, ANSWER_CHARACTERS),
+        segments=trajectories.segments(trajectories.readable(example.text)),
+    )
+
+
+def _line(text: str, limit: int) -> str:
+    line = " ".join(text.split())
+    return trajectories.readable(line if len(line) <= limit else line[: limit - 1] + "…")
+
+
+def _settings(config: Mapping[str, Any]) -> list[tuple[str, list[tuple[str, str]]]]:
+    """Sections of the configuration with dotted names and JSON values; bare settings come first."""
+    general = [(name, _value(value)) for name, value in config.items() if not isinstance(value, Mapping)]
+    sections = [(name, _flat(value)) for name, value in config.items() if isinstance(value, Mapping)]
+    return [("evolution", general), *sections] if general else sections
+
+
+def _flat(section: Mapping[str, Any], prefix: str = "") -> list[tuple[str, str]]:
+    rows: list[tuple[str, str]] = []
+    for name, value in section.items():
+        nested = isinstance(value, Mapping)
+        rows += _flat(value, f"{prefix}{name}.") if nested else [(prefix + name, _value(value))]
+    return rows
+
+
+def _value(value: Any) -> str:
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str)
+
+
+def _utc(seconds: float) -> str:
+    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")

@@ -1,0 +1,75 @@
+"""The history of an evolution as a table for a terminal of 100 columns.
+
+One row per iteration. An accuracy is green or red where its 95 % interval does not overlap the base model's, and
+plain where it does. Texts and curves are left to the page.
+"""
+
+from __future__ import annotations
+
+from rich import box
+from rich.table import Table
+from rich.text import Text
+
+from agent0.report import wording
+from agent0.report.history import History, Score
+
+STYLES: dict[wording.Order, str] = {"above": "bold green", "below": "bold red", "overlap": "", "unknown": ""}
+ABSENT = Text("–", style="dim")
+
+
+def terminal_table(history: History) -> Table:
+    """The table, to be printed with rich; all shares in percent.
+
+    Raises:
+        Agent0Error: the history lacks the base model's record or repeats an iteration.
+    """
+    records, names = wording.ordered_iterations(history), wording.level_names(history)
+    base = records[0].executor
+    table = Table(
+        box=box.SIMPLE_HEAD,
+        padding=(0, 1, 0, 0),
+        title=Text(f"{history.recipe}, seed {history.seed}: executor accuracy, %", style="bold"),
+        title_justify="left",
+        caption=Text(wording.headline(history)),
+        caption_justify="left",
+    )
+    table.add_column("iter", no_wrap=True)
+    table.add_column("all (95 %)", justify="right", no_wrap=True)
+    for name in names:
+        table.add_column(Text(name), justify="right")
+    for title in ("tool calls", "first exec.", "kept", "labels true"):
+        table.add_column(title, justify="right")
+    for record in records:
+        proposals = record.proposals
+        row = [
+            Text("base" if record.iteration == 0 else str(record.iteration)),
+            _overall(record.executor, base),
+        ]
+        row += [_level(record.executor.levels.get(name), base.levels.get(name)) for name in names]
+        row.append(Text(f"{record.executor.tool_calls:.2f}"))
+        if proposals is None:
+            row += [ABSENT] * 3
+        else:
+            row += [
+                _share(proposals.first_executor_pass_rate),
+                Text(f"{proposals.kept}/{proposals.generated}"),
+                _share(proposals.label_accuracy),
+            ]
+        table.add_row(*row)
+    return table
+
+
+def _overall(score: Score, base: Score) -> Text:
+    text = f"{100 * score.accuracy:.1f} ({100 * score.ci_low:.1f}–{100 * score.ci_high:.1f})"
+    return Text(text, style=STYLES[wording.compare(base, score)])
+
+
+def _level(score: Score | None, base: Score | None) -> Text:
+    if score is None:
+        return ABSENT
+    style = "" if base is None else STYLES[wording.compare(base, score)]
+    return Text(f"{100 * score.accuracy:.0f}", style=style)
+
+
+def _share(value: float | None) -> Text:
+    return ABSENT if value is None else Text(f"{100 * value:.1f}")
