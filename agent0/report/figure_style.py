@@ -118,7 +118,9 @@ def iteration_axis(axes: Axes, first: int, last: int) -> None:
     """An x axis of iterations; 0 is labelled as the base model."""
     numbers = range(first, last + 1)
     axes.set_xlim(first - 0.45, last + 0.45)
-    axes.set_xticks(list(numbers), ["base" if number == 0 else str(number) for number in numbers])
+    step = 1 if len(numbers) <= 7 else 2 if len(numbers) <= 14 else 5
+    shown = [number for number in numbers if (number - first) % step == 0]
+    axes.set_xticks(shown, ["base" if number == 0 else str(number) for number in shown])
 
 
 def to_svg(figure: Figure, name: str, description: str) -> str:

@@ -84,7 +84,7 @@ def tools_figure(history: History) -> str:
                     linewidth=2,
                     label=label,
                     marker="o",
-                    markersize=6,
+                    markersize=7,
                     markeredgecolor=style.SURFACE,
                     markeredgewidth=1.2,
                     clip_on=False,

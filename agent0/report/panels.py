@@ -48,15 +48,24 @@ def points(
         if low is not None and high is not None:
             axes.plot([number, number], [low, high], color=edge, linewidth=2, zorder=3, clip_on=False)
         axes.plot(
-            [number], [value], marker="o", markersize=7.5, markerfacecolor=face, markeredgecolor=edge,
-            markeredgewidth=1.8, zorder=4, clip_on=False,
+            [number], [value], linestyle="none", color=edge, marker="o", markersize=7.5, markerfacecolor=face,
+            markeredgecolor=edge, markeredgewidth=1.8, zorder=4, clip_on=False,
         )  # fmt: skip
-    ends = (min(values), max(values))
-    _value_labels(axes, {n: v for n, v in values.items() if every_label or n in ends})
+    if every_label:
+        _value_labels(axes, values)
+    else:
+        first, last = min(values), max(values)
+        second = min((n for n in values if n != first), default=first)
+        _value_labels(
+            axes, {n: values[n] for n in (first, last)}, rising_from=values[second][0] > values[first][0]
+        )
 
 
-def _value_labels(axes: Axes, values: dict[int, Interval]) -> None:
-    """Each value above its interval; all below where one has no room above and all have room below."""
+def _value_labels(axes: Axes, values: dict[int, Interval], *, rising_from: bool = False) -> None:
+    """Values above their intervals, or all below where one has no room above and all have room below.
+
+    With `rising_from` the first value goes below, where a dense rising line does not cross it.
+    """
     bottom, top = axes.get_ylim()
     room = 0.16 * (top - bottom)
     extent = {
@@ -66,6 +75,8 @@ def _value_labels(axes: Axes, values: dict[int, Interval]) -> None:
     all_below = all(low - room > bottom for low, _ in extent.values())
     for number, (low, high) in extent.items():
         above = all_above or (not all_below and high + room < top)
+        if rising_from and number == min(extent) and low - room > bottom:
+            above = False
         axes.annotate(
             f"{100 * values[number][0]:.1f}", (number, high if above else low), (0, 7 if above else -7),
             textcoords="offset points", ha="center", va="bottom" if above else "top", fontweight="bold",
@@ -73,7 +84,7 @@ def _value_labels(axes: Axes, values: dict[int, Interval]) -> None:
 
 
 def score_panel(axes: Axes, title: str, note: str, scores: dict[int, Score], *, every_label: bool) -> None:
-    """One level's accuracy over iterations; a filled point's interval leaves that of the base model, shaded."""
+    """One level's accuracy over iterations; a filled point's interval leaves the shaded base model's."""
     style.percent_axis(axes)
     numbers = sorted(scores)
     base = scores[numbers[0]]

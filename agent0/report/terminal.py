@@ -1,7 +1,7 @@
 """The history of an evolution as a table for a terminal of 100 columns.
 
-One row per iteration. An accuracy is green or red where its 95 % interval does not overlap the base model's, and
-plain where it does. Texts and curves are left to the page.
+One row per iteration. An accuracy is green or red where its 95 % interval does not overlap the base
+model's, and plain where it does. Texts and curves are left to the page.
 """
 
 from __future__ import annotations
@@ -18,7 +18,10 @@ ABSENT = Text("–", style="dim")
 
 
 def terminal_table(history: History) -> Table:
-    """The table, to be printed with rich; all shares in percent.
+    """The table, to be printed with rich; accuracies and shares in percent.
+
+    'calls' are tool calls per held-out question, '1st exec.' is the first executor's pass rate on the
+    proposals, 'labels' the share of kept pseudo-labels that are true.
 
     Raises:
         Agent0Error: the history lacks the base model's record or repeats an iteration.
@@ -37,7 +40,7 @@ def terminal_table(history: History) -> Table:
     table.add_column("all (95 %)", justify="right", no_wrap=True)
     for name in names:
         table.add_column(Text(name), justify="right")
-    for title in ("tool calls", "first exec.", "kept", "labels true"):
+    for title in ("calls", "1st exec.", "kept", "labels"):
         table.add_column(title, justify="right")
     for record in records:
         proposals = record.proposals

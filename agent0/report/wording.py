@@ -146,6 +146,8 @@ def difficulty_finding(history: History) -> str:
 
 def labels_finding(history: History) -> str:
     """Whether pseudo-labels decay."""
+    if not rounds(history):
+        return "Nothing has been proposed yet."
     measured = [(number, value) for number, p in rounds(history) if (value := label_interval(p)) is not None]
     return _course(
         measured,
