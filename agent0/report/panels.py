@@ -54,11 +54,9 @@ def points(
     if every_label:
         _value_labels(axes, values)
     else:
-        first, last = min(values), max(values)
-        second = min((n for n in values if n != first), default=first)
-        _value_labels(
-            axes, {n: values[n] for n in (first, last)}, rising_from=values[second][0] > values[first][0]
-        )
+        first, *rest = sorted(values)
+        ends = {n: values[n] for n in {first, *rest[-1:]}}
+        _value_labels(axes, ends, rising_from=len(rest) > 4 and values[rest[0]][0] > values[first][0])
 
 
 def _value_labels(axes: Axes, values: dict[int, Interval], *, rising_from: bool = False) -> None:
