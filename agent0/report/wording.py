@@ -238,8 +238,8 @@ def level_meaning(name: str) -> str:
     match = re.fullmatch(r"(\d+)x(\d+)", name)
     if match is None:
         return ""
-    digits = "digit" if match[2] == "1" else "digits"
-    return f"{match[1]} operands, {match[2]} {digits}"
+    digits = "1 digit" if match[2] == "1" else f"≤ {match[2]} digits"
+    return f"{match[1]} operands, {digits}"
 
 
 def duration(seconds: float) -> str:

@@ -127,5 +127,5 @@ def test_durations_read_well(seconds: float, text: str) -> None:
 
 def test_level_names_are_explained() -> None:
     assert wording.level_meaning("2x1") == "2 operands, 1 digit"
-    assert wording.level_meaning("3x2") == "3 operands, 2 digits"
+    assert wording.level_meaning("3x2") == "3 operands, ≤ 2 digits"
     assert wording.level_meaning("aime24") == ""
