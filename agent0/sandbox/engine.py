@@ -1,0 +1,312 @@
+"""The one thread of a pool: starts fork servers, hands programs to them, collects output, replaces what crashed.
+
+All state is this thread's own; other threads reach it through `submit`, which puts on a list and wakes it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import selectors
+import threading
+import time
+from collections import deque
+from collections.abc import Callable
+from concurrent.futures import Future
+from typing import Any
+
+from agent0.config import SandboxSettings
+from agent0.sandbox.execution import Execution, Job
+from agent0.sandbox.fair_queue import FairQueue
+from agent0.sandbox.gauges import Gauges, Meter
+from agent0.sandbox.jail import wire
+from agent0.sandbox.options import PoolOptions
+from agent0.sandbox.result import RunResult, SandboxError
+from agent0.sandbox.server_process import ServerProcess
+
+_TICK_SECONDS = 0.5
+_GRACE_SECONDS = 10.0  # past a run's limit without a word from its server: the server hangs
+_STARTS_BEFORE_GIVING_UP = 3
+_HEADROOM_MB = 24
+
+
+class Engine(threading.Thread):
+    """Runs until `stop`; `ready` is the reports of the first fork servers, or the reason why there are none."""
+
+    def __init__(self, settings: SandboxSettings, options: PoolOptions, slots: list[int]) -> None:
+        super().__init__(name="agent0-sandbox", daemon=True)
+        self.ready: Future[list[dict[str, Any]]] = Future()
+        self._settings = settings
+        self._options = options
+        self._slots = slots
+        self._servers: list[ServerProcess] = []
+        self._leaving: list[ServerProcess] = []
+        self._queue = FairQueue()
+        self._meter = Meter()
+        self._inbox: deque[Callable[[], None]] = deque()
+        self._wake = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
+        self._selector = selectors.DefaultSelector()
+        self._selector.register(self._wake, selectors.EVENT_READ, self._drain_inbox)
+        self._number = 0
+        self._failed_starts = 0
+        self._start_at: deque[tuple[float, int]] = deque()
+        self._broken: SandboxError | None = None
+        self._stopping = False
+        self._ended = False
+        self._lock = threading.Lock()
+
+    def submit(self, job: Job) -> None:
+        """Queue a job; its future gets the result, or a SandboxError. Cancelling the future ends the run."""
+        job.future.add_done_callback(lambda future: self._on_cancel(job) if future.cancelled() else None)
+        self._post(lambda: self._accept(job))
+
+    def gauges(self) -> Gauges:
+        """A reading of the pool."""
+        return self._meter.read(len(self._queue), sum(len(server.executions) for server in self._servers))
+
+    def stop(self) -> None:
+        """End all programs and fork servers and the thread; what still waits gets a SandboxError."""
+        self._post(self._stop)
+        self.join()
+
+    def server_pids(self) -> list[int]:
+        """Process ids of the fork servers' supervisors, for those who look after leaks."""
+        return [server.pid for server in self._servers]
+
+    # Everything below runs in the thread.
+
+    def run(self) -> None:
+        """The loop."""
+        try:
+            self._loop()
+        except BaseException as error:
+            self._give_up(SandboxError(f"The sandbox pool stopped because of an error in itself: {error!r}"))
+            self._stop()
+            raise
+        finally:
+            for server in [*self._servers, *self._leaving]:
+                server.forget()
+            with self._lock:
+                self._ended = True
+            self._drain_inbox()
+            self._selector.close()
+            os.close(self._wake)
+
+    def _loop(self) -> None:
+        for slots in self._slots:
+            self._start_server(slots)
+        while not self._stopping:
+            for key, _ in self._selector.select(_TICK_SECONDS):
+                key.data()
+            self._tick()
+            self._dispatch()
+
+    def _post(self, call: Callable[[], None]) -> None:
+        with self._lock:
+            if self._ended:
+                raise SandboxError("The sandbox pool is closed.")
+            self._inbox.append(call)
+            os.eventfd_write(self._wake, 1)
+
+    def _drain_inbox(self) -> None:
+        with contextlib.suppress(BlockingIOError):
+            os.eventfd_read(self._wake)
+        while self._inbox:
+            self._inbox.popleft()()
+
+    def _accept(self, job: Job) -> None:
+        if self._broken is not None:
+            _fail(job, self._broken)
+        else:
+            self._queue.put(job)
+
+    def _on_cancel(self, job: Job) -> None:
+        with contextlib.suppress(SandboxError):  # a closed pool has ended the run already
+            self._post(lambda: self._cancel(job))
+
+    def _cancel(self, job: Job) -> None:
+        for server in self._servers:
+            for execution in server.executions.values():
+                if execution.job is job:
+                    self._kill(server, execution)
+
+    def _start_server(self, slots: int) -> None:
+        server = ServerProcess(self._options.server_config(self._settings, slots))
+        self._servers.append(server)
+        self._selector.register(server.control, selectors.EVENT_READ, lambda: self._hear(server))
+
+    def _hear(self, server: ServerProcess) -> None:
+        while (message := server.receive()) is not None:
+            if not message:
+                self._lost_server(server)
+                return
+            if server.report is None:
+                self._server_up(server, message)
+                return
+            self._finish(server, wire.Result.unpack(message))
+
+    def _server_up(self, server: ServerProcess, message: bytes) -> None:
+        try:
+            server.ready(message)
+            self._check_memory(server.report or {})
+        except SandboxError as error:
+            self._remove(server)
+            self._give_up(error)
+            return
+        self._failed_starts = 0
+        for old in self._servers:
+            if old is not server and old.runs >= self._options.recycle_after and not old.retiring:
+                old.retiring = True
+                self._meter.recycled += 1
+                self._retire_if_idle(old)
+                break
+        reports = [other.report for other in self._servers if other.report is not None]
+        if not self.ready.done() and len(reports) == len(self._slots):
+            self.ready.set_result(reports)
+
+    def _check_memory(self, report: dict[str, Any]) -> None:
+        needed = int(report["mapped_mb"]) + _HEADROOM_MB
+        if self._settings.memory_mb < needed:
+            preload = ", ".join(self._settings.preload) or "nothing"
+            raise SandboxError(
+                f"sandbox.memory_mb is {self._settings.memory_mb}, but the interpreter with {preload} preloaded needs "
+                f"{needed} MiB of address space before a program does anything; set it to {needed} or more."
+            )
+
+    def _dispatch(self) -> None:
+        while (server := max(self._servers, key=lambda one: one.free, default=None)) is not None and server.free:
+            job = self._queue.take()
+            if job is None:
+                return
+            self._number += 1
+            execution = Execution(self._number, job, self._settings.max_output_bytes)
+            try:
+                server.start(execution)
+            except OSError:
+                execution.close()
+                self._queue.put(job, first=True)
+                self._lost_server(server)
+                continue
+            for stream in (execution.stdout, execution.stderr):
+                self._selector.register(stream.read_fd, selectors.EVENT_READ, self._pumper(server, execution, stream))
+            if server.runs == self._options.recycle_after:
+                self._start_server(server.slots)
+
+    def _pumper(self, server: ServerProcess, execution: Execution, stream: Any) -> Callable[[], None]:
+        def pump() -> None:
+            if execution.number not in server.executions:
+                return  # it ended in this very round, after the event was seen
+            stream.pump()
+            if stream.ended or stream.over:
+                self._selector.unregister(stream.read_fd)
+            if execution.over_output:
+                self._kill(server, execution)
+
+        return pump
+
+    def _kill(self, server: ServerProcess, execution: Execution) -> None:
+        try:
+            server.kill(execution)
+        except OSError:
+            self._lost_server(server)
+
+    def _finish(self, server: ServerProcess, ended: wire.Result) -> None:
+        execution = server.executions.pop(ended.run)
+        self._unregister(execution)
+        try:
+            result = execution.result(ended)
+        except SandboxError as error:
+            _fail(execution.job, error)
+        else:
+            self._settle(execution.job, result)
+        self._retire_if_idle(server)
+
+    def _settle(self, job: Job, result: RunResult) -> None:
+        self._meter.count(result, time.monotonic() - job.submitted)
+        if job.future.set_running_or_notify_cancel():
+            job.future.set_result(result)
+
+    def _unregister(self, execution: Execution) -> None:
+        for stream in (execution.stdout, execution.stderr):
+            if not (stream.ended or stream.over):
+                self._selector.unregister(stream.read_fd)
+
+    def _retire_if_idle(self, server: ServerProcess) -> None:
+        if server.retiring and not server.executions:
+            self._remove(server)
+
+    def _remove(self, server: ServerProcess) -> None:
+        self._servers.remove(server)
+        self._selector.unregister(server.control)
+        server.hang_up()
+        self._leaving.append(server)
+
+    def _lost_server(self, server: ServerProcess) -> None:
+        """A fork server died: settle its runs, start another."""
+        if server not in self._servers:
+            return
+        self._remove(server)
+        server.terminate()
+        executions, server.executions = server.executions, {}
+        for execution in executions.values():
+            self._unregister(execution)
+            result = execution.lost()
+            if result is not None:
+                self._settle(execution.job, result)
+            elif execution.job.attempts == 0:
+                execution.job.attempts = 1
+                self._queue.put(execution.job, first=True)
+            else:
+                _fail(execution.job, SandboxError("Two fork servers died before they could start this program."))
+        if server.report is None:
+            self._failed_starts += 1
+            words = server.forget()
+            self._leaving.remove(server)
+            if not self.ready.done() or self._failed_starts >= _STARTS_BEFORE_GIVING_UP:
+                self._give_up(
+                    SandboxError(f"The sandbox's fork server died while it started: {words or 'no message'}.")
+                )
+                return
+        elif not server.retiring:
+            self._meter.restarts += 1
+        if not server.retiring:
+            self._start_at.append((time.monotonic() + 0.1 * (4**self._failed_starts - 1), server.slots))
+
+    def _give_up(self, error: SandboxError) -> None:
+        """No fork server can be started: everything that waits, and all that comes, fails with `error`."""
+        self._broken = error
+        if not self.ready.done():
+            self.ready.set_exception(error)
+        for job in self._queue.drain():
+            _fail(job, error)
+
+    def _tick(self) -> None:
+        now = time.monotonic()
+        while self._start_at and self._start_at[0][0] <= now and self._broken is None:
+            self._start_server(self._start_at.popleft()[1])
+        for server in list(self._servers):
+            overdue = [
+                one for one in server.executions.values() if now > one.started + one.job.timeout + _GRACE_SECONDS
+            ]
+            asleep = server.report is None and now > server.started + self._options.start_timeout_seconds
+            if overdue or asleep:
+                self._lost_server(server)
+        for server in [one for one in self._leaving if one.gone]:
+            server.forget()
+            self._leaving.remove(server)
+
+    def _stop(self) -> None:
+        self._stopping = True
+        closed = self._broken = SandboxError("The sandbox pool was closed before this program had ended.")
+        for server in self._servers:
+            for execution in server.executions.values():
+                execution.close()
+                _fail(execution.job, closed)
+            server.hang_up()
+        for job in self._queue.drain():
+            _fail(job, closed)
+
+
+def _fail(job: Job, error: SandboxError) -> None:
+    if job.future.set_running_or_notify_cancel():
+        job.future.set_exception(error)

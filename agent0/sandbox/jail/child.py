@@ -1,0 +1,161 @@
+"""From fork to the program's first instruction: the layers, in the order in which they can still be put on.
+
+`Confinement` is made once by the fork server. `trial` puts the layers on in a throwaway child and reports which took;
+a real run then insists on every one that did, and a run whose layer fails is reported, never executed.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, NoReturn
+
+from . import landlock, limits, program, seccomp, syscalls, wire
+
+_HIGHEST_FD = 0x7FFFFFFF
+
+
+@dataclass(frozen=True)
+class Place:
+    """What differs from run to run: the scratch folder, the user id (None: unchanged), the CPU limit in seconds."""
+
+    scratch: str
+    uid: int | None
+    cpu_seconds: float
+
+
+class Confinement:
+    """The layers of one fork server's runs, by name, in order."""
+
+    def __init__(self, config: dict[str, Any], readable: list[str], devices: list[str], threads: int | None) -> None:
+        self._config = config
+        self._readable = readable
+        self._devices = devices
+        self._threads = threads
+        self._proc = os.open("/proc", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+        self.steps: dict[str, Callable[[Place], None]] = {}
+
+    @property
+    def proc(self) -> int:
+        """A descriptor of the /proc that was mounted when the server started; it numbers processes from outside."""
+        return self._proc
+
+    def prepare(self, uid_layer: bool, without: list[str]) -> dict[str, str]:
+        """Build the steps (`without` names those left off); returns the layers that cannot be built, and why."""
+        failed: dict[str, str] = {}
+        makers: dict[str, Callable[[], Callable[[Place], None]]] = {
+            "oom_score": lambda: self._prefer_for_oom,
+            "limits": lambda: self._limit,
+            **({"user_id": lambda: self._change_user} if uid_layer else {}),
+            "capabilities": lambda: lambda _: limits.drop_capabilities(),
+            "dies_with_server": lambda: lambda _: limits.die_with_parent_unreadable(),
+            "no_new_privileges": lambda: lambda _: limits.no_new_privileges(),
+            "landlock": self._landlock,
+            "seccomp": self._seccomp,
+        }
+        for name, maker in makers.items():
+            if name in without:
+                failed[name] = "left off by request"
+                continue
+            try:
+                self.steps[name] = maker()
+            except OSError as error:
+                failed[name] = str(error)
+        return failed
+
+    def _landlock(self) -> Callable[[Place], None]:
+        rules = landlock.Landlock(self._readable, self._devices)
+        return lambda place: rules.restrict(place.scratch)
+
+    def _seccomp(self) -> Callable[[Place], None]:
+        install = seccomp.installer(seccomp.build(syscalls.machine()))
+        return lambda _: install()
+
+    def _prefer_for_oom(self, place: Place) -> None:
+        fd = os.open("self/oom_score_adj", os.O_WRONLY, dir_fd=self._proc)
+        os.write(fd, b"1000")
+        os.close(fd)
+
+    def _limit(self, place: Place) -> None:
+        config = self._config
+        limits.apply(
+            config["memory_mb"] << 20,
+            config["file_mb"] << 20,
+            config["open_files"],
+            self._threads,
+            place.cpu_seconds,
+        )
+
+    def _change_user(self, place: Place) -> None:
+        if place.uid is None:
+            raise OSError("no user id to change to")
+        limits.become(place.uid)
+
+    def confine(self, place: Place) -> None:
+        """Put every layer on the calling process, for good.
+
+        Raises:
+            OSError: a layer that the trial had put on could not be put on now; the message names it.
+        """
+        for name, step in self.steps.items():
+            try:
+                step(place)
+            except (OSError, ValueError) as error:
+                raise OSError(f"layer {name} could not be applied: {error}") from error
+
+    def trial(self, place: Place) -> dict[str, str]:
+        """Try the steps in throwaway children and keep those that work; returns the ones that do not, and why."""
+        failed: dict[str, str] = {}
+        while True:
+            name, _, reason = self._first_failure(place).partition("\t")
+            if not name:
+                return failed
+            failed[name] = reason
+            del self.steps[name]
+
+    def _first_failure(self, place: Place) -> str:
+        read, write = os.pipe()
+        pid = os.fork()
+        if pid == 0:
+            for name, step in self.steps.items():
+                try:
+                    step(place)
+                    os.chdir(place.scratch)
+                    os.close(os.open(os.__file__, os.O_RDONLY))
+                except (OSError, ValueError) as error:
+                    os.write(write, f"{name}\t{error}".encode())
+                    break
+            os._exit(0)
+        os.close(write)
+        with os.fdopen(read, "rb") as pipe:
+            report = pipe.read().decode()
+        status = os.waitpid(pid, 0)[1]
+        if status != 0 and not report:
+            raise OSError(f"the trial of the layers was ended by signal {os.WTERMSIG(status)}")
+        return report
+
+
+def run(confinement: Confinement, place: Place, fds: list[int], parent: int) -> NoReturn:
+    """In a freshly forked child: take over the five descriptors, confine, run the program, exit."""
+    code = 1
+    source_fd, stdin, stdout, stderr, status = fds
+    try:
+        os.setsid()
+        os.umask(0o077)
+        for number, fd in enumerate((stdin, stdout, stderr)):
+            os.dup2(fd, number)
+        source = os.pread(source_fd, os.fstat(source_fd).st_size, 0)
+        os.chdir(place.scratch)
+        confinement.confine(place)
+        if os.getppid() != parent:
+            os._exit(code)  # the server died before the kernel knew that this process must die with it
+        close_range = syscalls.numbers_here()["close_range"]
+        if status > 3:
+            syscalls.call(close_range, 3, status - 1)
+        syscalls.call(close_range, status + 1, _HIGHEST_FD)
+        code = program.run(source, place.scratch, status)
+    except BaseException as error:
+        os.write(status, wire.SETUP_FAILED + str(error).encode("utf-8", "replace"))
+    finally:
+        os._exit(code)

@@ -1,0 +1,150 @@
+"""Running one program's text in a forked interpreter so that it behaves as `python -c` would.
+
+Differences from a fresh interpreter, all meant: the last expression's value is printed where nothing was printed;
+modules preloaded by the fork server are already imported; the string hash seed is the same in every run, so sets print
+in the same order. Interpreter teardown is not run: atexit functions, threads and finalisers of the program's own names
+are, modules are not taken apart.
+"""
+
+from __future__ import annotations
+
+import ast
+import atexit
+import gc
+import io
+import linecache
+import os
+import sys
+import traceback
+from types import CodeType, ModuleType, TracebackType
+from typing import Any
+
+from . import wire
+
+NAME = "<program>"
+
+
+class _Stdout(io.FileIO):
+    """File descriptor 1, counting what is written to it."""
+
+    written = 0
+
+    def write(self, data: Any, /) -> int:
+        count = super().write(data)
+        self.written += count or 0
+        return count
+
+
+def run(source: bytes, scratch: str, status: int) -> int:
+    """Run `source` as `__main__` and return its exit code; `status` is the status pipe."""
+    raw = _Stdout(1, "w", closefd=False)
+    stdout = io.TextIOWrapper(io.BufferedWriter(raw), encoding="utf-8", line_buffering=True)
+    sys.stdout = sys.__stdout__ = stdout
+    main = ModuleType("__main__")
+    _fresh_state(scratch, main, source)
+    os.write(status, wire.STARTED)
+    try:
+        code = _guarded(source, main.__dict__, stdout, raw, status)
+        code = _finish(code, main.__dict__, status)
+    finally:
+        for stream in (sys.stdout, sys.stderr, stdout):
+            _flush(stream)
+    return code
+
+
+def _fresh_state(scratch: str, main: ModuleType, source: bytes) -> None:
+    """Undo what a program would share with the one before it: environment, module path, random state."""
+    os.environ.clear()
+    os.environ.update(HOME=scratch, TMPDIR=scratch, LANG="C.UTF-8", OMP_NUM_THREADS="1", OPENBLAS_NUM_THREADS="1")
+    sys.argv = [""]
+    sys.path.insert(0, scratch)
+    sys.dont_write_bytecode = True
+    sys.modules["__main__"] = main
+    lines = source.decode("utf-8", "replace").splitlines(keepends=True)
+    linecache.cache[NAME] = (len(source), None, lines, NAME)
+    for name in ("random", "numpy.random", "sympy.core.random"):
+        module: Any = sys.modules.get(name)
+        if module is not None:
+            module.seed()
+    if "tempfile" in sys.modules:
+        sys.modules["tempfile"].tempdir = None  # type: ignore[attr-defined]
+    gc.enable()
+
+
+def _guarded(source: bytes, names: dict[str, Any], stdout: io.TextIOWrapper, raw: _Stdout, status: int) -> int:
+    try:
+        body, last = _compile(source)
+        exec(body, names)
+        if last is not None:
+            value = eval(last, names)
+            _flush(stdout)
+            if raw.written == 0 and value is not None:
+                print(repr(value), file=stdout)
+    except SystemExit as exit_request:
+        return _exit_code(exit_request)
+    except BaseException as error:
+        _report(error, status)
+        return 1
+    return 0
+
+
+def _compile(source: bytes) -> tuple[CodeType, CodeType | None]:
+    tree = ast.parse(source, NAME)
+    if not tree.body or not isinstance(tree.body[-1], ast.Expr):
+        return compile(tree, NAME, "exec"), None
+    last = ast.Expression(tree.body.pop().value)  # type: ignore[attr-defined]
+    return compile(tree, NAME, "exec"), compile(last, NAME, "eval")
+
+
+def _exit_code(exit_request: SystemExit) -> int:
+    code = exit_request.code
+    if code is None:
+        return 0
+    if isinstance(code, int):
+        return code & 0xFF
+    print(code, file=sys.stderr)
+    return 1
+
+
+def _report(error: BaseException, status: int) -> None:
+    """Print an uncaught exception as Python does, without the sandbox's own frames."""
+    frames: TracebackType | None = error.__traceback__
+    while frames is not None and frames.tb_frame.f_code.co_filename != NAME:
+        frames = frames.tb_next
+    error.__traceback__ = frames
+    if isinstance(error, MemoryError):
+        os.write(status, wire.MEMORY_ERROR)
+    try:
+        if sys.excepthook is sys.__excepthook__:
+            traceback.print_exception(type(error), error, frames)
+        else:
+            sys.excepthook(type(error), error, frames)
+    except BaseException as second:
+        # The report itself ran out of memory, or the program's own hook failed; the name at least is known.
+        os.write(2, f"{type(error).__name__} (and {type(second).__name__} while it was reported)\n".encode())
+
+
+def _finish(code: int, names: dict[str, Any], status: int) -> int:
+    """What Python does at exit: wait for threads, run atexit functions, finalise the program's own names."""
+    try:
+        threading: Any = sys.modules.get("threading")
+        if threading is not None:
+            threading._shutdown()  # also tells the workers of an open thread pool to end, as the interpreter does
+        atexit._run_exitfuncs()
+        names.clear()
+    except SystemExit as exit_request:
+        return _exit_code(exit_request)
+    except BaseException as error:
+        _report(error, status)
+        return code or 1
+    return code
+
+
+def _flush(stream: Any) -> None:
+    """Flush a stream that the program may have closed, replaced or deleted."""
+    if stream is None:
+        return
+    try:
+        stream.flush()
+    except (OSError, ValueError, AttributeError):
+        return

@@ -1,0 +1,108 @@
+"""The folder that one program may write, fresh for each run and gone after it."""
+
+from __future__ import annotations
+
+import os
+from typing import Protocol
+
+from . import namespaces
+
+MAX_ENTRIES = 8192
+
+
+class Scratch(Protocol):
+    """Where scratch folders come from."""
+
+    bounded: bool  # whether the kernel bounds the folder's size; else the server has to watch it
+
+    def make(self, slot: int, uid: int) -> str:
+        """An empty folder that `uid` owns."""
+        ...
+
+    def remove(self, slot: int) -> None:
+        """Remove the folder of `slot` and all that is in it."""
+        ...
+
+
+class MountedScratch:
+    """A file system in memory per run: bounded by the kernel and gone in microseconds; needs a mount namespace."""
+
+    bounded = True
+
+    def __init__(self, size_mb: int) -> None:
+        self._size_mb = size_mb
+
+    def make(self, slot: int, uid: int) -> str:
+        """See `Scratch.make`."""
+        path = f"{namespaces.SCRATCH_ROOT}/{slot}"
+        namespaces.mount_scratch(path, self._size_mb, uid)
+        return path
+
+    def remove(self, slot: int) -> None:
+        """See `Scratch.remove`."""
+        namespaces.unmount(f"{namespaces.SCRATCH_ROOT}/{slot}")
+
+
+class FolderScratch:
+    """A plain folder per run below `root`; its size is watched, not bounded."""
+
+    bounded = False
+
+    def __init__(self, root: str) -> None:
+        self._root = root
+
+    def make(self, slot: int, uid: int) -> str:
+        """See `Scratch.make`."""
+        path = f"{self._root}/{slot}"
+        os.mkdir(path, 0o700)
+        if uid != os.geteuid():
+            os.chown(path, uid, uid)
+        return path
+
+    def remove(self, slot: int) -> None:
+        """See `Scratch.remove`."""
+        remove_tree(f"{self._root}/{slot}")
+
+
+def remove_tree(path: str) -> None:
+    """Remove a folder that a hostile program filled: of any depth, with folders that nobody may enter.
+
+    Inner folders are first moved up beside `path`, so neither recursion, path length nor open files grow with depth.
+    """
+    pending, moved = [path], 0
+    while pending:
+        folder = pending.pop()
+        os.chmod(folder, 0o700)
+        with os.scandir(folder) as entries:
+            listed = list(entries)
+        for entry in listed:
+            if entry.is_dir(follow_symlinks=False):
+                moved += 1
+                target = f"{path}.{moved}"
+                os.chmod(entry.path, 0o700)
+                os.rename(entry.path, target)
+                pending.append(target)
+            else:
+                os.unlink(entry.path)
+        os.rmdir(folder)
+
+
+def over(path: str, max_bytes: int) -> bool:
+    """Whether the tree at `path` holds more than `max_bytes` or `MAX_ENTRIES` entries, or is too deep to say."""
+    size = count = 0
+    pending = [path]
+    while pending:
+        try:
+            with os.scandir(pending.pop()) as entries:
+                for entry in entries:
+                    size += entry.stat(follow_symlinks=False).st_blocks * 512
+                    count += 1
+                    if size > max_bytes or count > MAX_ENTRIES:
+                        return True
+                    if entry.is_dir(follow_symlinks=False):
+                        pending.append(entry.path)
+        except (FileNotFoundError, PermissionError, NotADirectoryError):
+            continue  # the program works in its folder while it is measured
+        except OSError:
+            return True  # a path longer than the kernel takes
+    return False

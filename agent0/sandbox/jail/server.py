@@ -1,0 +1,232 @@
+"""The fork server: one single-threaded loop that forks a confined child per request and enforces its limits.
+
+It never sees a program's text or output; both pass through it as file descriptors. It knows run numbers, deadlines and
+process ids, and nothing else that a forked program could find in its memory.
+"""
+
+from __future__ import annotations
+
+import gc
+import importlib
+import os
+import select
+import signal
+import socket
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from . import child, limits, namespaces, paths, scratch, watch, wire
+
+
+@dataclass
+class _Run:
+    number: int
+    pid: int
+    pidfd: int
+    slot: int
+    path: str
+    started: float
+    deadline: float
+    reason: int = wire.NOT_KILLED
+
+
+class Server:
+    """State of the loop: the runs in progress by pidfd, and the free slots."""
+
+    def __init__(
+        self,
+        control: socket.socket,
+        config: dict[str, Any],
+        confinement: child.Confinement,
+        folders: scratch.Scratch,
+        oom_counter: int | None,
+    ) -> None:
+        self._control = control
+        self._config = config
+        self._confinement = confinement
+        self._folders = folders
+        self._watch = watch.Watch(confinement.proc, config["threads"], oom_counter)
+        self._runs: dict[int, _Run] = {}
+        self._free = list(range(config["slots"]))
+        self._poll = select.poll()
+        self._poll.register(control.fileno(), select.POLLIN)
+        self._next_look = 0.0
+
+    def serve(self) -> None:
+        """Serve until the owner closes the control socket."""
+        while True:
+            for fd, _ in self._poll.poll(self._patience()):
+                if fd != self._control.fileno():
+                    self._reap(self._runs[fd])
+                elif not self._receive():
+                    return
+            self._enforce()
+
+    def _patience(self) -> float | None:
+        """Milliseconds until something has to be looked at."""
+        if not self._runs:
+            return None
+        now = time.monotonic()
+        soonest = min(run.deadline for run in self._runs.values())
+        return max(0.0, min(soonest, max(self._next_look, now)) - now) * 1000 + 0.5
+
+    def _receive(self) -> bool:
+        data, fds, _, _ = socket.recv_fds(self._control, 64, wire.RUN_FDS)
+        if not data:
+            return False
+        request = wire.Request.unpack(data)
+        if request.kind == wire.RUN:
+            self._start(request, fds)
+        else:
+            for run in self._runs.values():
+                if run.number == request.run:
+                    self._kill(run, wire.REQUESTED)
+        return True
+
+    def _start(self, request: wire.Request, fds: list[int]) -> None:
+        slot = self._free.pop()
+        uid = self._config["uid_base"] + slot if "user_id" in self._confinement.steps else None
+        path = self._folders.make(slot, os.geteuid() if uid is None else uid)
+        place = child.Place(path, uid, request.limit)
+        server = os.getpid()
+        started = time.monotonic()
+        pid = os.fork()
+        if pid == 0:
+            child.run(self._confinement, place, fds, server)
+        for fd in fds:
+            os.close(fd)
+        pidfd = os.pidfd_open(pid)
+        self._runs[pidfd] = _Run(request.run, pid, pidfd, slot, path, started, started + request.limit)
+        self._poll.register(pidfd, select.POLLIN)
+        if len(self._runs) == 1:
+            self._next_look = started + watch.INTERVAL
+
+    def _kill(self, run: _Run, reason: int) -> None:
+        if run.reason == wire.NOT_KILLED:
+            run.reason = reason
+            signal.pidfd_send_signal(run.pidfd, signal.SIGKILL)
+
+    def _reap(self, run: _Run) -> None:
+        _, status, usage = os.wait4(run.pid, 0)
+        wall = time.monotonic() - run.started
+        self._poll.unregister(run.pidfd)
+        os.close(run.pidfd)
+        del self._runs[run.pidfd]
+        if "seccomp" not in self._confinement.steps:
+            self._watch.kill_orphans({other.pid for other in self._runs.values()})
+        self._folders.remove(run.slot)
+        self._free.append(run.slot)
+        reason = run.reason
+        if reason == wire.NOT_KILLED and os.WIFSIGNALED(status) and self._watch.out_of_memory():
+            reason = wire.OUT_OF_MEMORY
+        cpu = usage.ru_utime + usage.ru_stime
+        self._control.send(wire.Result(run.number, status, reason, wall, cpu, usage.ru_maxrss).pack())
+
+    def _enforce(self) -> None:
+        now = time.monotonic()
+        for run in self._runs.values():
+            if now >= run.deadline:
+                self._kill(run, wire.TIMEOUT)
+        if now < self._next_look:
+            return
+        self._next_look = now + watch.INTERVAL
+        for run in self._runs.values():
+            if now - run.started < watch.INTERVAL:
+                continue
+            if self._watch.too_many_threads(run.pidfd):
+                self._kill(run, wire.THREADS)
+            if not self._folders.bounded and scratch.over(run.path, self._config["scratch_mb"] << 20):
+                self._kill(run, wire.SCRATCH)
+
+
+def main(control: socket.socket, config: dict[str, Any], layers: list[list[Any]], oom_counter: int | None) -> None:
+    """Preload, take the server-wide layers, try the per-run ones, report, serve.
+
+    `layers` are the supervisor's; the report adds this process's, as [name, on, detail].
+    """
+    limits.die_with_parent()
+    limits.become_subreaper()
+    try:
+        server = _prepare(control, config, layers, oom_counter)
+    except (OSError, ImportError) as error:
+        control.send(wire.pack_json({"error": str(error)}))
+        return
+    server.serve()
+
+
+def _prepare(
+    control: socket.socket, config: dict[str, Any], layers: list[list[Any]], oom_counter: int | None
+) -> Server:
+    for kind in ("net", "ipc", "uts", "mount"):
+        _try(layers, f"{kind}_namespace", config["without"], lambda kind=kind: namespaces.enter(kind))
+    _preload(config["preload"], config["site"])
+    readable, devices = paths.readable(config["site"]), paths.devices()
+    on = {name for name, taken, _ in layers if taken}
+    root = os.geteuid() == 0 and "user_namespace" not in on
+    threads = config["threads"] if root else config["threads"] * config["slots"] + 8 if "user_namespace" in on else None
+    confinement = child.Confinement(config, readable, devices, threads)
+    folders: scratch.Scratch = scratch.FolderScratch(config["scratch_root"])
+    if "mount_namespace" in on:
+        if _try(
+            layers,
+            "minimal_root",
+            config["without"],
+            lambda: namespaces.minimal_root(config["scratch_root"], readable, devices, config["slots"]),
+        ):
+            folders = scratch.MountedScratch(config["scratch_mb"])
+    failed = confinement.prepare(root, config["without"])
+    asked = list(confinement.steps)
+    uid = config["uid_base"] if root else None
+    path = folders.make(0, os.geteuid() if uid is None else uid)
+    failed.update(confinement.trial(child.Place(path, uid, 1.0)))
+    folders.remove(0)
+    layers += [[name, False, reason] for name, reason in failed.items()]
+    layers += [[name, True, ""] for name in asked if name not in failed]
+    mapped = _mapped_mb(confinement.proc)
+    gc.collect()
+    gc.freeze()
+    gc.disable()
+    control.send(wire.pack_json({"layers": layers, "mapped_mb": mapped, "readable": readable}))
+    return Server(control, config, confinement, folders, oom_counter)
+
+
+def _try(layers: list[list[Any]], name: str, without: list[str], step: Any) -> bool:
+    """Take a layer unless it is left off or the kernel refuses; note which, and why."""
+    if name in without:
+        layers.append([name, False, "left off by request"])
+        return False
+    try:
+        step()
+    except OSError as error:
+        layers.append([name, False, str(error)])
+        return False
+    layers.append([name, True, ""])
+    return True
+
+
+def _preload(modules: list[str], site: list[str]) -> None:
+    sys.path.extend(site)
+    for name in modules:
+        try:
+            importlib.import_module(name)
+        except ImportError as error:
+            raise ImportError(
+                f"Module {name!r} cannot be preloaded: {error}. Install it, or take it out of sandbox.preload."
+            ) from error
+    threads = len(list(Path("/proc/self/task").iterdir()))
+    if threads > 1:
+        raise ImportError(
+            f"Preloading {', '.join(modules)} started {threads - 1} threads, which a fork server cannot have; "
+            "take the module that does so out of sandbox.preload."
+        )
+
+
+def _mapped_mb(proc: int) -> float:
+    """Address space of this process in MiB, the least that a program's limit must exceed."""
+    fd = os.open("self/statm", os.O_RDONLY, dir_fd=proc)
+    pages = int(os.read(fd, 128).split()[0])
+    os.close(fd)
+    return pages * os.sysconf("SC_PAGESIZE") / 2**20

@@ -1,0 +1,101 @@
+"""The first process of a fork server: makes what must exist before it and cleans up what is left after it.
+
+It enters the user and process namespaces, makes the control groups and the scratch folder, forks the server, and then
+waits for the end of either the server or the owner, however either dies.
+"""
+
+from __future__ import annotations
+
+import os
+import select
+import signal
+import socket
+import tempfile
+from typing import Any, NoReturn
+
+from . import cgroups, namespaces, scratch, server, wire
+
+
+def main(control_fd: int, owner: int) -> NoReturn:
+    """Run a fork server for process `owner`, whose control socket is `control_fd`."""
+    owner_fd = os.pidfd_open(owner)
+    if os.getppid() != owner:
+        os._exit(1)
+    control = socket.socket(fileno=control_fd)
+    config = wire.unpack_json(control.recv(wire.MAX_MESSAGE))
+    os.umask(0o022)
+    root = tempfile.mkdtemp(prefix="agent0-sandbox-", dir=config["scratch_dir"])
+    os.chmod(root, 0o711)
+    config["scratch_root"] = root
+    groups = cgroups.Groups.make(config)
+    try:
+        _supervise(control, config, groups, owner_fd)
+    finally:
+        groups.remove()
+        scratch.remove_tree(root)
+        os._exit(0)
+
+
+def _supervise(control: socket.socket, config: dict[str, Any], groups: cgroups.Groups, owner_fd: int) -> None:
+    layers = [*groups.layers, *_process_namespaces(config["without"])]
+    ready, go = os.pipe()
+    signal.signal(signal.SIGTERM, _end)
+    pid = os.fork()
+    if pid == 0:
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        os.close(go)
+        os.close(owner_fd)
+        os.read(ready, 1)
+        os.close(ready)
+        server.main(control, config, layers, groups.oom_counter)
+        os._exit(0)
+    control.close()
+    os.close(ready)
+    groups.add(pid)
+    os.write(go, b"1")
+    server_fd = os.pidfd_open(pid)
+    try:
+        select.select([server_fd, owner_fd], [], [])
+    finally:
+        signal.pidfd_send_signal(server_fd, signal.SIGKILL)
+        os.waitpid(pid, 0)
+
+
+def _end(number: int, frame: object) -> NoReturn:
+    raise SystemExit
+
+
+def _process_namespaces(without: list[str]) -> list[list[Any]]:
+    """Enter a user namespace where that is needed, and a process namespace; each only after a trial in a child."""
+    layers: list[list[Any]] = []
+    privileged = _works(["pid"], without) == ""
+    if not privileged:
+        refusal = _works(["user", "pid"], without)
+        if refusal:
+            return [["user_namespace", False, refusal], ["pid_namespace", False, refusal]]
+        namespaces.enter("user")
+        layers.append(["user_namespace", True, ""])
+    namespaces.enter("pid")
+    layers.append(["pid_namespace", True, ""])
+    return layers
+
+
+def _works(kinds: list[str], without: list[str]) -> str:
+    """Try to enter the namespaces in a throwaway child; empty where all work, else the reason."""
+    left_off = [kind for kind in kinds if f"{kind}_namespace" in without]
+    if left_off:
+        return "left off by request"
+    read, write = os.pipe()
+    pid = os.fork()
+    if pid == 0:
+        try:
+            for kind in kinds:
+                namespaces.enter(kind)
+        except OSError as error:
+            os.write(write, str(error).encode())
+        os._exit(0)
+    os.close(write)
+    with os.fdopen(read, "rb") as pipe:
+        reason = pipe.read().decode()
+    os.waitpid(pid, 0)
+    return reason
