@@ -33,7 +33,9 @@ class SamplingSettings(Section):
     """How tokens are drawn."""
 
     temperature: float = Field(1.0, ge=0.0, description="Softmax temperature; 0 is greedy. Paper: 1.0.")
-    top_p: float = Field(1.0, gt=0.0, le=1.0, description="Nucleus mass. Paper App. A: 0.99; official executor script: 1.0.")
+    top_p: float = Field(
+        1.0, gt=0.0, le=1.0, description="Nucleus mass. Paper App. A: 0.99; official executor script: 1.0."
+    )
     top_k: int = Field(0, ge=0, description="Keep the k likeliest tokens; 0 keeps all.")
 
 
@@ -49,10 +51,15 @@ class TinyPretraining(Section):
     muon_learning_rate: float = Field(0.036, gt=0, description="Peak rate of Muon on the hidden matrices.")
     adamw_learning_rate: float = Field(0.006, gt=0, description="Peak rate of AdamW on embeddings and norms.")
     direct_share: Probability = Field(
-        0.4, description="Share of solutions that answer without the tool, mostly wrongly: tool use is left to be learned."
+        0.4,
+        description=(
+            "Share of solutions that answer without the tool, mostly wrongly: tool use is left to be learned."
+        ),
     )
     propose_share: Probability = Field(0.2, description="Share of transcripts in the curriculum agent's role.")
-    propose_tool_share: Probability = Field(0.25, description="Share of those that compute with the tool before they ask.")
+    propose_tool_share: Probability = Field(
+        0.25, description="Share of those that compute with the tool before they ask."
+    )
     seed: int = Field(0, description="Seed of data and weights; independent of the evolution's seed.")
 
 
@@ -60,7 +67,9 @@ class ModelSettings(Section):
     """The base model that both agents grow from."""
 
     source: str = Field(
-        "tiny", min_length=1, description="'tiny' for the embedded model, else a local folder or a hub id of a causal LM."
+        "tiny",
+        min_length=1,
+        description="'tiny' for the embedded model, else a local folder or a hub id of a causal LM.",
     )
     dtype: Literal["float32", "bfloat16"] = Field("float32", description="Type of the weights while training.")
     tiny: TinyPretraining = TinyPretraining()
@@ -69,13 +78,22 @@ class ModelSettings(Section):
 class RolloutSettings(Section):
     """The one protocol and the one token budget of every trajectory."""
 
-    prompts: Literal["tiny", "mathematics"] = Field("tiny", description="Prompt set of `agent0.protocol`, shared by all stages.")
+    prompts: Literal["tiny", "mathematics"] = Field(
+        "tiny", description="Prompt set of `agent0.protocol`, shared by all stages."
+    )
     world: Literal["arithmetic", "open"] = Field(
-        "arithmetic", description="Which questions are valid: 'arithmetic' has a strict grammar and known answers, 'open' any text."
+        "arithmetic",
+        description=(
+            "Which questions are valid: 'arithmetic' has a strict grammar and known answers, 'open' any text."
+        ),
     )
     max_turns: int = Field(4, ge=0, description="Tool calls allowed in one trajectory. Paper: 4 turns. 0: no tool.")
-    max_prompt_tokens: Positive = Field(1024, description="A longer prompt is an error. Official executor script: 1024.")
-    max_response_tokens: Positive = Field(4096, description="Model and tool tokens of one trajectory. Paper App. A: 4096.")
+    max_prompt_tokens: Positive = Field(
+        1024, description="A longer prompt is an error. Official executor script: 1024."
+    )
+    max_response_tokens: Positive = Field(
+        4096, description="Model and tool tokens of one trajectory. Paper App. A: 4096."
+    )
     max_observation_tokens: Positive = Field(512, description="Tool output kept per call. Paper App. A: 512.")
     batch_size: Positive = Field(512, description="Trajectories generated at once by the transformers backend.")
 
@@ -88,7 +106,8 @@ class SandboxSettings(Section):
     workers: int = Field(0, ge=0, description="Programs run at once; 0 means one per core.")
     preload: tuple[str, ...] = Field(("numpy", "sympy"), description="Modules imported once, before any program runs.")
     policy: Literal["strict", "permissive"] = Field(
-        "strict", description="'strict' runs nothing unless the self test proves isolation; 'permissive' takes what there is."
+        "strict",
+        description="'strict' runs nothing unless the self test proves isolation; 'permissive' takes what there is.",
     )
     max_output_bytes: Positive = Field(65_536, description="stdout and stderr kept, bytes each.")
 
@@ -97,13 +116,18 @@ class RewardSettings(Section):
     """The curriculum agent's reward (paper section 3.2; design: R = R_format * max(0, ...))."""
 
     composition: Literal["paper", "official-code"] = Field(
-        "paper", description="'paper': format gate times the positive part; 'official-code': min(p, 1-p) or -1, minus share, plus tools."
+        "paper",
+        description=(
+            "'paper': format gate times the positive part; 'official-code': min(p, 1-p) or -1, minus share, plus tools."
+        ),
     )
     uncertainty_weight: float = Field(1.0, ge=0, description="lambda_unc. Paper: 1.")
     tool_weight: float = Field(0.6, ge=0, description="lambda_tool. Paper: 0.6.")
     tool_reward_per_call: float = Field(0.05, ge=0, description="gamma, reward per tool call. Official code: 0.05.")
     tool_call_cap: float = Field(4.0, ge=0, description="C, calls that count. Paper: 4.")
-    repetition_weight: float = Field(1.0, ge=0, description="lambda_rep on the share of the task's cluster in the batch. Paper: 1.")
+    repetition_weight: float = Field(
+        1.0, ge=0, description="lambda_rep on the share of the task's cluster in the batch. Paper: 1."
+    )
     repetition_distance: float = Field(
         0.5, gt=0, le=1, description="Average-linkage threshold on 1 - BLEU. Official code: 0.5."
     )
@@ -116,9 +140,13 @@ class CurriculumSettings(Section):
     prompts_per_step: Positive = Field(512, description="Groups per batch. Official code: 512.")
     group_size: int = Field(4, ge=2, description="Proposals per group. Paper App. A: 4.")
     updates_per_step: Positive = Field(1, description="Optimizer steps per generation batch.")
-    micro_batch_size: int = Field(0, ge=0, description="Sequences per forward pass and device; 0: the whole update at once.")
+    micro_batch_size: int = Field(
+        0, ge=0, description="Sequences per forward pass and device; 0: the whole update at once."
+    )
     learning_rate: float = Field(1e-6, gt=0, description="AdamW rate. Paper App. A: 1e-6.")
-    kl_coefficient: float = Field(1e-2, ge=0, description="KL penalty to the stage's starting weights. Paper App. A: 1e-2.")
+    kl_coefficient: float = Field(
+        1e-2, ge=0, description="KL penalty to the stage's starting weights. Paper App. A: 1e-2."
+    )
     clip_range: float = Field(0.2, gt=0, lt=1, description="epsilon of the clipped ratio. Official code: 0.2.")
     max_grad_norm: float = Field(1.0, gt=0, description="Gradient clipping.")
     executor_samples: int = Field(10, ge=2, description="k, executor trajectories per proposed task. Paper: 10.")
@@ -137,10 +165,16 @@ class GenerationSettings(Section):
 class ExecutionSettings(Section):
     """Sandboxed execution: the executor's answers to each task, and the vote."""
 
-    samples: int = Field(10, ge=2, description="k, trajectories per task; self-consistency is the vote's share of k. Paper: 10.")
+    samples: int = Field(
+        10,
+        ge=2,
+        description="k, trajectories per task; self-consistency is the vote's share of k. Paper: 10.",
+    )
     sampling: SamplingSettings = SamplingSettings()
     probe_tasks: int = Field(
-        200, ge=0, description="Tasks that the first executor solves too, to measure difficulty. Paper Table 5: 200."
+        200,
+        ge=0,
+        description="Tasks that the first executor solves too, to measure difficulty. Paper Table 5: 200.",
     )
     probe_samples: Positive = Field(4, description="Trajectories per probed task.")
 
@@ -148,7 +182,9 @@ class ExecutionSettings(Section):
 class FilteringSettings(Section):
     """Which tasks are kept to train on."""
 
-    min_self_consistency: Probability = Field(0.3, description="Lower end of the band. Paper: 0.3 (0.5 minus delta 0.2).")
+    min_self_consistency: Probability = Field(
+        0.3, description="Lower end of the band. Paper: 0.3 (0.5 minus delta 0.2)."
+    )
     max_self_consistency: Probability = Field(0.8, description="Upper end of the band. Paper: 0.8.")
     min_tasks: Positive = Field(16, description="Fewer kept tasks than this fail the stage.")
 
@@ -169,7 +205,9 @@ class ADPOSettings(Section):
     low: Probability = Field(0.3, description="Self-consistency at and below which w = 0. Official script: 0.3.")
     high: Probability = Field(0.8, description="Self-consistency at and above which w = 1. Official script: 0.8.")
     min_advantage_scale: Probability = Field(0.6, description="Advantage factor at w = 0. Official script: 0.6.")
-    max_clip_bonus: float = Field(0.1, ge=0, description="Added to the upper clip bound at w = 0. Official script: 0.1.")
+    max_clip_bonus: float = Field(
+        0.1, ge=0, description="Added to the upper clip bound at w = 0. Official script: 0.1."
+    )
 
     @model_validator(mode="after")
     def _band(self) -> ADPOSettings:
@@ -185,12 +223,21 @@ class ExecutorSettings(Section):
     tasks_per_step: Positive = Field(128, description="Tasks per batch. Paper App. A: 128.")
     group_size: int = Field(16, ge=2, description="Trajectories per task. Paper App. A: 16.")
     updates_per_step: Positive = Field(
-        2, description="Optimizer steps per batch. With 1 (paper) the ratio is 1 and no clip ever acts; see ADPO in the docs."
+        2,
+        description=(
+            "Optimizer steps per batch. With 1 (paper) the ratio is 1 and no clip ever acts; see ADPO in the docs."
+        ),
     )
-    micro_batch_size: int = Field(0, ge=0, description="Sequences per forward pass and device; 0: the whole update at once.")
+    micro_batch_size: int = Field(
+        0, ge=0, description="Sequences per forward pass and device; 0: the whole update at once."
+    )
     learning_rate: float = Field(1e-6, gt=0, description="AdamW rate. Paper App. A: 1e-6.")
-    kl_coefficient: float = Field(1e-2, ge=0, description="KL penalty to the stage's starting weights. Paper App. A: 1e-2.")
-    clip_range: float = Field(0.2, gt=0, lt=1, description="epsilon, lower bound and base of the upper one. Paper: 0.2.")
+    kl_coefficient: float = Field(
+        1e-2, ge=0, description="KL penalty to the stage's starting weights. Paper App. A: 1e-2."
+    )
+    clip_range: float = Field(
+        0.2, gt=0, lt=1, description="epsilon, lower bound and base of the upper one. Paper: 0.2."
+    )
     max_grad_norm: float = Field(1.0, gt=0, description="Gradient clipping.")
     sampling: SamplingSettings = SamplingSettings()
     adpo: ADPOSettings = ADPOSettings()
@@ -208,7 +255,9 @@ class TrackingSettings(Section):
     """What is written to MLflow."""
 
     experiment: str = Field("agent0", min_length=1, description="MLflow experiment.")
-    registered_executor: str = Field("agent0-executor", min_length=1, description="Registered model; a version per iteration.")
+    registered_executor: str = Field(
+        "agent0-executor", min_length=1, description="Registered model; a version per iteration."
+    )
     trajectories: int = Field(64, ge=0, description="Trajectories logged as a table per sandboxed execution.")
 
 
@@ -231,7 +280,9 @@ class Config(Section):
 
 
 SECTIONS: tuple[str, ...] = tuple(
-    name for name, field in Config.model_fields.items() if isinstance(field.annotation, type) and issubclass(field.annotation, Section)
+    name
+    for name, field in Config.model_fields.items()
+    if isinstance(field.annotation, type) and issubclass(field.annotation, Section)
 )
 
 
@@ -276,7 +327,9 @@ def _read_recipe(recipe: str) -> dict[str, Any]:
     if recipe.endswith(".toml"):
         path = Path(recipe)
         if not path.is_file():
-            raise UsageError(f"There is no recipe file {recipe}; give an existing .toml file or one of: {', '.join(recipe_names())}.")
+            raise UsageError(
+                f"There is no recipe file {recipe}; give an existing .toml file or one of: {', '.join(recipe_names())}."
+            )
         text = path.read_text(encoding="utf-8")
     else:
         if recipe not in recipe_names():

@@ -1,0 +1,1 @@
+"""Held-out benchmarks with error bars."""

@@ -1,0 +1,5 @@
+"""One module per pipeline stage: a function from settings and input folders to an output folder and metrics."""
+
+from agent0.stages.session import Stage, StageResult, open_stage
+
+__all__ = ["Stage", "StageResult", "open_stage"]

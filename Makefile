@@ -1,0 +1,53 @@
+# One command per habit; `make help` lists them. Each target makes .venv and installs what it needs when it is missing.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+OUTPUT ?= runs/demo
+SEED ?= 0
+
+export TOKENIZERS_PARALLELISM := false
+export MLFLOW_DISABLE_TELEMETRY := true
+
+.DEFAULT_GOAL := help
+.PHONY: help install demo test test-fast check format bench ui clean
+
+help:  ## List the commands.
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+install: $(VENV)/installed  ## Make .venv with everything that runs on a CPU.
+
+# torch is installed by its exact version: any other request may bring a CUDA build of several gigabytes.
+$(VENV)/installed: pyproject.toml constraints.txt
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@echo "Installing into $(VENV) (a few minutes the first time) ..."
+	@$(BIN)/python -m pip install --quiet --constraint constraints.txt torch==2.13.0
+	@$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[train,kfp,tracking,sandbox,dev]'
+	@touch $@
+
+demo: install  ## Grow two agents on this machine: three rounds in a few minutes, into OUTPUT (runs/demo).
+	@$(BIN)/agent0 evolve --output $(OUTPUT) --seed $(SEED) $(if $(wildcard $(OUTPUT)/run.json),--resume,)
+
+test: install  ## Run all tests but those that need services or a GPU.
+	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m "not integration and not gpu"
+
+test-fast: install  ## Run the tests that take seconds.
+	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m "not integration and not gpu and not slow"
+
+check: install  ## Lint, format check and strict types.
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy
+
+format: install  ## Format the code.
+	@$(BIN)/ruff check --fix --quiet .
+	@$(BIN)/ruff format .
+
+bench: install  ## Measure the learning of the embedded evolution over three seeds.
+	@$(BIN)/python benchmarks/tiny_evolution.py --seeds 3
+
+ui: install  ## Open MLflow on the tracked runs.
+	@$(BIN)/agent0 ui
+
+clean:  ## Remove caches and build results; runs and the MLflow store stay.
+	@rm -rf build *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis

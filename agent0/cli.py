@@ -1,0 +1,204 @@
+"""The command line `agent0 …`: thin, and quick to start; what a command needs is imported by that command."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from agent0 import __version__
+from agent0.config import load_config, recipe_names
+from agent0.errors import Agent0Error
+from agent0.sandbox.cli import app as sandbox_app
+
+RECIPE_HELP = f"Recipe: {', '.join(recipe_names())}, or a .toml file."
+SET_HELP = "Override a setting, e.g. --set executor.steps=20. May be given several times."
+
+app = typer.Typer(
+    name="agent0",
+    help="Grow two agents from one base model: a curriculum agent proposes tasks at the edge of what an executor "
+    "agent can do, and the executor learns from its own votes on them.\n\nStart with: [bold]agent0 evolve[/bold]",
+    no_args_is_help=True,
+    rich_markup_mode="rich",
+    pretty_exceptions_enable=False,
+    add_completion=False,
+)
+pipeline_app = typer.Typer(help="Pipelines for Kubeflow.", no_args_is_help=True)
+app.add_typer(pipeline_app, name="pipeline")
+app.add_typer(sandbox_app, name="sandbox")
+
+Recipe = Annotated[str, typer.Option("--recipe", "-r", help=RECIPE_HELP)]
+Overrides = Annotated[list[str] | None, typer.Option("--set", "-s", help=SET_HELP)]
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Show no progress, only the result.")]
+
+
+@app.command()
+def evolve(
+    recipe: Recipe = "tiny",
+    output: Annotated[Path, typer.Option("--output", "-o", help="Folder of the run.")] = Path("runs/evolution"),
+    iterations: Annotated[int | None, typer.Option(help="Rounds of co-evolution; the recipe's if not given.")] = None,
+    seed: Annotated[int | None, typer.Option(help="Seed of the whole evolution; the recipe's if not given.")] = None,
+    overrides: Overrides = None,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on with the run in --output.")] = False,
+    quiet: Quiet = False,
+) -> None:
+    """Run a whole evolution on this machine, through the compiled pipeline.
+
+    Example: [bold]agent0 evolve --seed 1 --output runs/first[/bold]
+
+    The embedded recipe 'tiny' needs no download and no GPU. Interrupted? The same command with --resume goes on at
+    the task that did not finish.
+    """
+    from agent0.display import show_progress
+    from agent0.report.terminal import terminal_table
+    from agent0.stages.iteration_report import read_history
+    from agent0.tracking.location import tracking_uri
+    from agent0_kfp.pipelines.local import LocalEvolution
+
+    if resume:
+        run = LocalEvolution.resume(output)
+    else:
+        fixed = [f"{name}={value}" for name, value in (("iterations", iterations), ("seed", seed)) if value is not None]
+        run = LocalEvolution.create(output, load_config(recipe, [*(overrides or []), *fixed]), tracking_uri())
+    console = Console()
+    with show_progress(run.progress_file, run.config.iterations, quiet=quiet, console=console):
+        run.run()
+    console.print(terminal_table(read_history(output)))
+    console.print(f"report   {output / 'report.html'}\nsummary  {output / 'summary.json'}\nmlflow   agent0 ui")
+
+
+@app.command()
+def evaluate(
+    model: Annotated[Path, typer.Argument(help="Folder of a saved executor model.")],
+    recipe: Recipe = "tiny",
+    overrides: Overrides = None,
+    seed: Annotated[int, typer.Option(help="Seed of the sampling.")] = 0,
+    output: Annotated[Path | None, typer.Option("--output", "-o", help="Also write the scores to this folder.")] = None,
+) -> None:
+    """Score an executor on the held-out questions and print the scores as JSON.
+
+    Example: [bold]agent0 evaluate runs/evolution/executor --set evaluation.samples=8[/bold]
+    """
+    import tempfile
+
+    from agent0.stages import Stage
+    from agent0.stages.benchmark_evaluation import run_benchmark_evaluation
+    from agent0.stages.files import SCORES_FILE
+
+    config = load_config(recipe, overrides or [])
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = output or Path(temporary)
+        run_benchmark_evaluation(
+            Stage.untracked("benchmark_evaluation", seed=seed),
+            executor_model=model,
+            output=folder,
+            rollout=config.rollout,
+            sandbox=config.sandbox,
+            evaluation=config.evaluation,
+        )
+        print((folder / SCORES_FILE).read_text(encoding="utf-8"))
+
+
+@app.command()
+def report(
+    run: Annotated[Path, typer.Argument(help="Folder of a run of `agent0 evolve`.")],
+) -> None:
+    """Draw the report of a run anew from its history, and print its table.
+
+    Example: [bold]agent0 report runs/evolution[/bold]
+    """
+    from agent0.report.terminal import terminal_table
+    from agent0.stages.iteration_report import read_history, write_history
+
+    history = read_history(run)
+    write_history(history, run)
+    console = Console()
+    console.print(terminal_table(history))
+    console.print(f"report   {run / 'report.html'}")
+
+
+@app.command()
+def ui(
+    port: Annotated[int, typer.Option(help="Port on this machine.")] = 5000,
+) -> None:
+    """Open the MLflow user interface on the store that runs are tracked in.
+
+    Example: [bold]agent0 ui --port 5001[/bold], then visit http://127.0.0.1:5001
+    """
+    from agent0.tracking.location import tracking_uri
+
+    uri = tracking_uri()
+    if uri.startswith(("http://", "https://")):
+        print(f"Runs are tracked by the server at {uri}; open it in a browser.")
+        return
+    print(f"MLflow on {uri}: http://127.0.0.1:{port} (end with Ctrl-C)", flush=True)
+    command = [sys.executable, "-m", "mlflow", "ui", "--backend-store-uri", uri, "--host", "127.0.0.1"]
+    os.execv(sys.executable, [*command, "--port", str(port)])
+
+
+@app.command()
+def doctor() -> None:
+    """Check this machine: packages, sandbox, tracking, disk, accelerators. Exits with 1 if something must be mended.
+
+    Example: [bold]agent0 doctor[/bold]
+    """
+    from agent0.doctor import examine
+
+    raise typer.Exit(0 if examine(Console()) else 1)
+
+
+@pipeline_app.command("compile")
+def compile_pipeline(
+    name: Annotated[str, typer.Argument(help="Pipeline: evolution.")],
+    output: Annotated[Path, typer.Option("--output", "-o", help="YAML file to write.")],
+    iterations: Annotated[int | None, typer.Option(help="Rounds, unrolled; the recipe's if not given.")] = None,
+    recipe: Recipe = "tiny",
+    overrides: Overrides = None,
+    image: Annotated[str | None, typer.Option(help="Image of all components; pin it by digest.")] = None,
+) -> None:
+    """Compile a pipeline to YAML that Kubeflow runs. The same arguments give the same bytes.
+
+    Example: [bold]agent0 pipeline compile evolution --iterations 3 --recipe qwen3-8b -o evolution.yaml[/bold]
+    """
+    from agent0.errors import UsageError
+    from agent0_kfp.components import DEFAULT_IMAGE
+    from agent0_kfp.pipelines.evolution import compile_evolution
+
+    if name != "evolution":
+        raise UsageError(f"There is no pipeline {name!r}; there is: evolution.")
+    fixed = [] if iterations is None else [f"iterations={iterations}"]
+    config = load_config(recipe, [*(overrides or []), *fixed])
+    compile_evolution(config, output, image or DEFAULT_IMAGE)
+    print(f"{output}: evolution, {config.iterations} iterations, recipe {config.recipe}")
+
+
+@app.command()
+def config(recipe: Recipe = "tiny", overrides: Overrides = None) -> None:
+    """Print every setting of a recipe as JSON.
+
+    Example: [bold]agent0 config --recipe qwen3-8b[/bold]
+    """
+    print(json.dumps(load_config(recipe, overrides or []).model_dump(mode="json"), indent=2))
+
+
+@app.command()
+def version() -> None:
+    """Print the version."""
+    print(__version__)
+
+
+def main() -> None:
+    """Run the command line; an error that a person can mend is one sentence, not a traceback."""
+    try:
+        app()
+    except Agent0Error as error:
+        print(f"agent0: {error}", file=sys.stderr)
+        raise SystemExit(error.exit_code) from None
+    except KeyboardInterrupt:
+        print("agent0: interrupted; what was finished is kept.", file=sys.stderr)
+        raise SystemExit(130) from None

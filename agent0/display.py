@@ -1,0 +1,110 @@
+"""The live view of a local run: finished stages as lines, the running one as a bar.
+
+It follows the file of progress events from a thread, so the run itself knows nothing of terminals.
+"""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
+
+POLL_SECONDS = 0.1
+STAGES_BEFORE = 3  # prepare, base model, its evaluation
+STAGES_PER_ITERATION = 7
+
+
+@contextmanager
+def show_progress(events: Path, iterations: int, *, quiet: bool, console: Console) -> Iterator[None]:
+    """Show the events appended to `events` while the block runs; plain lines where the console is no terminal."""
+    if quiet:
+        yield
+        return
+    offset = events.stat().st_size if events.is_file() else 0
+    total = STAGES_BEFORE + iterations * STAGES_PER_ITERATION
+    stop = threading.Event()
+    with _bars(console) as bars:
+        view = _View(console, bars, total)
+        follower = threading.Thread(target=_follow, args=(events, offset, view, stop), daemon=True)
+        follower.start()
+        try:
+            yield
+        finally:
+            stop.set()
+            follower.join()
+
+
+def _bars(console: Console) -> Progress:
+    return Progress(
+        SpinnerColumn(),
+        TextColumn("{task.description}"),
+        BarColumn(bar_width=24),
+        MofNCompleteColumn(),
+        TextColumn("{task.fields[unit]}"),
+        TimeElapsedColumn(),
+        TextColumn("[dim]{task.fields[shown]}"),
+        console=console,
+        transient=True,
+        disable=not console.is_terminal,
+    )
+
+
+class _View:
+    """Turns events into lines and bars."""
+
+    def __init__(self, console: Console, bars: Progress, total: int) -> None:
+        self._console = console
+        self._bars = bars
+        self._all = bars.add_task("evolution", total=total, unit="stages", shown="")
+        self._current: TaskID | None = None
+        self._started = 0.0
+
+    def show(self, event: Mapping[str, Any]) -> None:
+        """Show one event."""
+        name = f"iteration {event['iteration']}  {event['stage'].replace('_', ' ')}"
+        if event["kind"] == "start":
+            self._started = event["time"]
+            self._drop()
+            self._current = self._bars.add_task(name, total=None, unit="", shown="")
+        elif event["kind"] == "step" and self._current is not None:
+            shown = "  ".join(f"{key} {value:.3g}" for key, value in event["metrics"].items())
+            self._bars.update(
+                self._current, completed=event["done"], total=event["total"], unit=event["unit"], shown=shown
+            )
+        elif event["kind"] == "end":
+            self._drop()
+            self._bars.advance(self._all)
+            seconds = event["time"] - self._started
+            self._console.print(
+                f"[green]done[/]  {name:<38} {seconds:6.1f} s  [dim]{event['message']}", highlight=False
+            )
+        elif event["kind"] == "error":
+            self._drop()
+            self._console.print(f"[red]failed[/]  {name}", highlight=False)
+
+    def _drop(self) -> None:
+        if self._current is not None:
+            self._bars.remove_task(self._current)
+            self._current = None
+
+
+def _follow(path: Path, offset: int, view: _View, stop: threading.Event) -> None:
+    """Hand each complete line behind `offset` to the view until told to stop, and then those that are left."""
+    last = False
+    while not last:
+        last = stop.wait(POLL_SECONDS)
+        if not path.is_file():
+            continue
+        with path.open("rb") as file:
+            file.seek(offset)
+            data = file.read()
+        complete = data[: data.rfind(b"\n") + 1]
+        offset += len(complete)
+        for line in complete.splitlines():
+            view.show(json.loads(line))

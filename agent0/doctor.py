@@ -1,0 +1,102 @@
+"""What this machine can run, tried rather than assumed."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import shutil
+from collections.abc import Callable
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+
+from agent0 import __version__
+from agent0.config import SandboxSettings
+from agent0.errors import Agent0Error
+from agent0.storage.digest import code_version
+from agent0.tracking.location import tracking_uri
+
+PACKAGES = {
+    "torch": "train",
+    "transformers": "train",
+    "trl": "train",
+    "kfp": "kfp",
+    "mlflow": "tracking",
+    "math-verify": "train",
+}
+"""Packages that a whole evolution needs, and the extra that brings each."""
+
+MIN_FREE_BYTES = 2 << 30
+
+Check = Callable[[], str]
+
+
+def examine(console: Console) -> bool:
+    """Print a table of checks; return whether everything that an evolution needs is there."""
+    checks: list[tuple[str, Check]] = [
+        *(
+            (f"package {name}", lambda name=name, extra=extra: _package(name, extra))
+            for name, extra in PACKAGES.items()
+        ),
+        ("sandbox", _sandbox),
+        ("tracking", _tracking),
+        ("free disk", _disk),
+        ("accelerator", _accelerator),
+    ]
+    table = Table(title=f"agent0 {__version__} ({code_version()})", title_justify="left")
+    table.add_column("check")
+    table.add_column("")
+    table.add_column("finding", overflow="fold")
+    healthy = True
+    for name, check in checks:
+        try:
+            table.add_row(name, "[green]ok", check())
+        except Agent0Error as error:
+            healthy = False
+            table.add_row(name, "[red]fail", str(error))
+    console.print(table)
+    return healthy
+
+
+def _package(name: str, extra: str) -> str:
+    try:
+        return version(name)
+    except PackageNotFoundError as error:
+        raise Agent0Error(f"not installed; pip install -c constraints.txt 'agent0[{extra}]'") from error
+
+
+def _sandbox() -> str:
+    from agent0.sandbox import SandboxPool
+
+    with SandboxPool(SandboxSettings(preload=(), memory_mb=256)) as pool:
+        result = pool.run("print(6 * 7)")
+    if result.stdout.strip() != "42":
+        raise Agent0Error(f"a program that prints 42 gave {result.status}: {result.stdout!r} {result.stderr!r}")
+    return f"policy strict is met; a program took {1000 * result.wall_seconds:.1f} ms"
+
+
+def _tracking() -> str:
+    from agent0.tracking.mlflow_tracker import open_client
+
+    uri = tracking_uri()
+    open_client(uri)
+    return uri
+
+
+def _disk() -> str:
+    free = shutil.disk_usage(Path.cwd()).free
+    if free < MIN_FREE_BYTES:
+        raise Agent0Error(f"only {free >> 20} MiB free here; an evolution needs {MIN_FREE_BYTES >> 20} MiB")
+    return f"{free >> 30} GiB"
+
+
+def _accelerator() -> str:
+    if importlib.util.find_spec("torch") is None:
+        raise Agent0Error("torch is not installed")
+    import torch
+
+    if torch.cuda.is_available():
+        return f"{torch.cuda.device_count()} x {torch.cuda.get_device_name(0)}"
+    return f"none; {os.cpu_count()} CPU cores, enough for the recipe 'tiny'"

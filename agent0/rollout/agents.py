@@ -1,0 +1,79 @@
+"""The two agents as users of the trajectory engine: the curriculum agent proposes tasks, the executor solves them."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from agent0.protocol import PromptSet, parse_question
+from agent0.rollout.engine import RolloutEngine, encode_prompt
+from agent0.types import Trajectory
+from agent0.worlds import World
+
+
+@dataclass(frozen=True)
+class Proposal:
+    """What a proposal trajectory amounts to: a valid question, or the reason why there is none."""
+
+    trajectory: Trajectory
+    question: str | None
+    rejection: str | None
+
+
+class CurriculumAgent:
+    """Proposes questions with the Python tool at hand."""
+
+    def __init__(self, engine: RolloutEngine, tokenizer: Any, prompts: PromptSet, world: World) -> None:
+        self._engine = engine
+        self._prompt = encode_prompt(tokenizer, prompts.propose())
+        self._world = world
+
+    def propose(self, count: int, on_finished: Callable[[int], None] | None = None) -> list[Proposal]:
+        """Draw `count` proposals."""
+        trajectories = self._engine.run([self._prompt] * count, on_finished)
+        return [read_proposal(trajectory, self._world) for trajectory in trajectories]
+
+
+class ExecutorAgent:
+    """Solves questions with the Python tool at hand."""
+
+    def __init__(self, engine: RolloutEngine, tokenizer: Any, prompts: PromptSet) -> None:
+        self._engine = engine
+        self._tokenizer = tokenizer
+        self._prompts = prompts
+
+    def solve(
+        self, questions: Sequence[str], samples: int, on_finished: Callable[[int], None] | None = None
+    ) -> list[list[Trajectory]]:
+        """Draw `samples` trajectories for each question; the result is aligned with `questions`."""
+        encoded = [encode_prompt(self._tokenizer, self._prompts.solve(question)) for question in questions]
+        flat = self._engine.run([prompt for prompt in encoded for _ in range(samples)], on_finished)
+        return [flat[start : start + samples] for start in range(0, len(flat), samples)]
+
+
+def read_proposal(trajectory: Trajectory, world: World) -> Proposal:
+    """Parse a proposal strictly: it must have ended by itself and hold exactly one question that the world accepts."""
+    question = parse_question(trajectory.text)
+    if trajectory.truncated:
+        return Proposal(trajectory, None, "truncated")
+    if question is None:
+        return Proposal(trajectory, None, "no_question")
+    rejection = world.rejection(question)
+    return Proposal(trajectory, question if rejection is None else None, rejection)
+
+
+def rejection_counts(proposals: Sequence[Proposal]) -> dict[str, int]:
+    """Count the proposals without a valid question by reason, commonest first."""
+    return dict(Counter(p.rejection for p in proposals if p.rejection is not None).most_common())
+
+
+def mean_tool_calls(trajectories: Sequence[Trajectory]) -> float:
+    """Mean number of tool calls per trajectory; 0 for none."""
+    return sum(len(t.tool_calls) for t in trajectories) / max(1, len(trajectories))
+
+
+def truncated_share(trajectories: Sequence[Trajectory]) -> float:
+    """Share of trajectories that ran out of budget; 0 for none."""
+    return sum(t.truncated for t in trajectories) / max(1, len(trajectories))

@@ -1,0 +1,63 @@
+"""Stage: the base model that both agents grow from, as a folder."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+from agent0.config import ModelSettings
+from agent0.errors import Agent0Error, UsageError
+from agent0.stages.session import Stage, StageResult
+
+
+def provide_base_model(stage: Stage, output: Path, settings: ModelSettings) -> StageResult:
+    """Put the base model into `output`: the embedded one (trained once and cached), a local folder, or a hub model.
+
+    Raises:
+        UsageError: the folder holds no model, or its tokenizer has no chat template.
+        Agent0Error: the hub does not give the model.
+    """
+    if settings.source == "tiny":
+        _embedded(stage, output, settings)
+    elif Path(settings.source).expanduser().exists() or settings.source.startswith(("/", ".", "~")):
+        _from_folder(Path(settings.source).expanduser(), output)
+    else:
+        _from_hub(settings.source, output)
+    parameters = _check(output, settings.source)
+    return StageResult({"model/parameters": float(parameters)})
+
+
+def _embedded(stage: Stage, output: Path, settings: ModelSettings) -> None:
+    from agent0.tiny.pretrain import ensure_base_model
+
+    def report(step: int, loss: float) -> None:
+        stage.progress.step(step, settings.tiny.steps, "pretraining steps", {"loss": loss})
+
+    shutil.copytree(ensure_base_model(settings.tiny, report), output, dirs_exist_ok=True)
+
+
+def _from_folder(source: Path, output: Path) -> None:
+    if not (source / "config.json").is_file():
+        raise UsageError(f"model.source {source} holds no model (no config.json); give the folder of a saved model.")
+    shutil.copytree(source, output, dirs_exist_ok=True)
+
+
+def _from_hub(name: str, output: Path) -> None:
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
+
+    try:
+        snapshot_download(name, local_dir=output)
+    except (HfHubHTTPError, HFValidationError, LocalEntryNotFoundError, OSError) as error:
+        raise Agent0Error(
+            f"model.source {name!r} is no local folder, and the hub does not give it ({error}); check the name, the "
+            "network and HF_TOKEN, or give a folder."
+        ) from error
+
+
+def _check(folder: Path, source: str) -> int:
+    from agent0.training.models import load_tokenizer, parameter_count
+
+    if not load_tokenizer(folder).chat_template:
+        raise UsageError(f"The tokenizer of {source} has no chat template; save one into its tokenizer_config.json.")
+    return parameter_count(folder)

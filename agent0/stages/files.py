@@ -1,0 +1,8 @@
+"""Names of the files inside the folders that stages hand to each other."""
+
+TASKS_FILE = "tasks.jsonl"
+TRAJECTORIES_FILE = "trajectories.jsonl"
+SCORES_FILE = "scores.json"
+HISTORY_FILE = "history.json"
+REPORT_FILE = "report.html"
+SUMMARY_FILE = "summary.json"

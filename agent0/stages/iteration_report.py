@@ -1,0 +1,167 @@
+"""Stage: add an iteration to the evolution's history and draw the report anew.
+
+It runs after every iteration, so an evolution that is cut short leaves a report of all it finished.
+"""
+
+from __future__ import annotations
+
+import random
+import time
+from pathlib import Path
+
+from agent0.evaluation.statistics import clustered_mean, wilson
+from agent0.report.history import Example, ExecutorScores, History, IterationRecord, ProposalStatistics
+from agent0.report.render import render
+from agent0.stages.files import (
+    HISTORY_FILE,
+    REPORT_FILE,
+    SCORES_FILE,
+    SUMMARY_FILE,
+    TASKS_FILE,
+    TRAJECTORIES_FILE,
+)
+from agent0.stages.session import Stage, StageReport, StageResult, read_report
+from agent0.storage.atomic import atomic_write, write_json
+from agent0.types import LabelledTask, SolvedTask, read_records
+
+EXAMPLES_PER_ITERATION = 4
+
+
+def run_iteration_report(
+    stage: Stage,
+    *,
+    history: Path,
+    base_evaluation: Path,
+    evaluation: Path,
+    curriculum_model: Path,
+    tasks: Path,
+    labelled: Path,
+    kept: Path,
+    executor_model: Path,
+    output: Path,
+) -> StageResult:
+    """Write the grown history, the report and the summary to `output`."""
+    reports = [read_report(folder) for folder in (curriculum_model, tasks, labelled, kept, executor_model, evaluation)]
+    curriculum, generation, execution, filtering, training, _ = reports
+    past = read_history(history)
+    iterations = past.iterations or (_base(base_evaluation),)
+    record = IterationRecord(
+        iteration=stage.iteration,
+        executor=_scores(evaluation),
+        proposals=_proposals(generation, execution, filtering, read_records(labelled / TASKS_FILE, LabelledTask)),
+        training={"curriculum": curriculum.log, "executor": training.log},
+        examples=_examples(stage, labelled, kept),
+        stage_seconds={report.stage: report.seconds for report in reports},
+    )
+    grown = past.model_copy(update={"iterations": (*iterations, record), "finished_at": time.time()})
+    write_history(grown, output)
+    if not past.iterations:
+        stage.evolution.log_metrics(evolution_metrics(iterations[0]), 0)
+    stage.evolution.log_metrics(evolution_metrics(record), stage.iteration)
+    for name in (REPORT_FILE, SUMMARY_FILE):
+        stage.evolution.log_file(output / name)
+    if stage.iteration == past.planned_iterations:
+        stage.evolution.set_status("FINISHED")
+    return StageResult(
+        {
+            "executor/accuracy": record.executor.accuracy,
+            "executor/gain": record.executor.accuracy - grown.iterations[0].executor.accuracy,
+        }
+    )
+
+
+def read_history(folder: Path) -> History:
+    """Read the history that a stage wrote to `folder`."""
+    return History.model_validate_json((folder / HISTORY_FILE).read_text(encoding="utf-8"))
+
+
+def write_history(history: History, folder: Path) -> None:
+    """Write a history with its report and its summary."""
+    write_json(folder / HISTORY_FILE, history.model_dump())
+    write_json(folder / SUMMARY_FILE, history.summary())
+    with atomic_write(folder / REPORT_FILE) as file:
+        file.write(render(history))
+
+
+def evolution_metrics(record: IterationRecord) -> dict[str, float]:
+    """Return the numbers of one iteration that belong on the evolution's own run."""
+    metrics = {
+        "executor/accuracy": record.executor.accuracy,
+        "executor/tool_calls": record.executor.tool_calls,
+        **{f"executor/accuracy_{name}": level.accuracy for name, level in record.executor.levels.items()},
+    }
+    if record.proposals is not None:
+        optional = {
+            "tasks/first_executor_pass_rate": record.proposals.first_executor_pass_rate,
+            "tasks/label_accuracy": record.proposals.label_accuracy,
+        }
+        metrics |= {
+            "tasks/kept": float(record.proposals.kept),
+            "tasks/self_consistency": record.proposals.self_consistency,
+            "tasks/tool_calls": record.proposals.tool_calls,
+            "tasks/repetition": record.proposals.repetition,
+            **{name: value for name, value in optional.items() if value is not None},
+        }
+    return metrics
+
+
+def _base(evaluation: Path) -> IterationRecord:
+    seconds = {"benchmark_evaluation": read_report(evaluation).seconds}
+    return IterationRecord(iteration=0, executor=_scores(evaluation), proposals=None, stage_seconds=seconds)
+
+
+def _scores(folder: Path) -> ExecutorScores:
+    return ExecutorScores.model_validate_json((folder / SCORES_FILE).read_text(encoding="utf-8"))
+
+
+def _proposals(
+    generation: StageReport, execution: StageReport, filtering: StageReport, labelled: list[LabelledTask]
+) -> ProposalStatistics:
+    rates = [task.first_executor_pass_rate for task in labelled if task.first_executor_pass_rate is not None]
+    difficulty = clustered_mean(rates) if rates else None
+    audited = int(filtering.metrics.get("tasks/audited", 0))
+    accuracy = wilson(filtering.metrics["tasks/label_accuracy"], audited) if audited else None
+    return ProposalStatistics(
+        generated=int(generation.metrics["tasks/generated"]),
+        valid=int(generation.metrics["tasks/valid"]),
+        kept=int(filtering.metrics["tasks/kept"]),
+        first_executor_pass_rate=difficulty.mean if difficulty else None,
+        first_executor_pass_rate_low=difficulty.low if difficulty else None,
+        first_executor_pass_rate_high=difficulty.high if difficulty else None,
+        probed=len(rates),
+        self_consistency=execution.metrics["tasks/self_consistency"],
+        tool_calls=execution.metrics["tasks/tool_calls"],
+        label_accuracy=accuracy.mean if accuracy else None,
+        label_accuracy_low=accuracy.low if accuracy else None,
+        label_accuracy_high=accuracy.high if accuracy else None,
+        labelled_with_truth=audited,
+        self_consistency_histogram=execution.counts["self_consistency"],
+        rejections=generation.counts["rejections"],
+        filtered=filtering.counts["filtered"],
+        repetition=generation.metrics["tasks/repetition"],
+        distinct=generation.metrics["tasks/distinct"],
+        proposer_tool_calls=generation.metrics["curriculum/tool_calls"],
+        proposer_agreement=execution.metrics.get("curriculum/agreement"),
+    )
+
+
+def _examples(stage: Stage, labelled: Path, kept: Path) -> tuple[Example, ...]:
+    """Return a few trajectories to read, of kept tasks and others, one per task."""
+    kept_ids = {task.task.id for task in read_records(kept / TASKS_FILE, LabelledTask)}
+    by_id = {task.task.id: task for task in read_records(labelled / TASKS_FILE, LabelledTask)}
+    solved = {item.task_id: item.trajectory for item in read_records(labelled / TRAJECTORIES_FILE, SolvedTask)}
+    chosen = random.Random(stage.seed).sample(sorted(solved), min(EXAMPLES_PER_ITERATION, len(solved)))
+    return tuple(
+        Example(
+            iteration=stage.iteration,
+            question=by_id[task_id].task.question,
+            pseudo_label=by_id[task_id].vote.answer,
+            known_answer=by_id[task_id].known_answer,
+            self_consistency=by_id[task_id].vote.self_consistency,
+            kept=task_id in kept_ids,
+            text=solved[task_id].text,
+            answer=solved[task_id].answer,
+            tool_calls=len(solved[task_id].tool_calls),
+        )
+        for task_id in chosen
+    )

@@ -1,0 +1,163 @@
+"""What every stage runs in: its seed, its progress, its tracking run, and its end.
+
+A component opens a stage, calls the stage's function and finishes it; nothing else of a stage is known to Kubeflow.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import signal
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from pydantic import BaseModel, Field
+
+from agent0.errors import Agent0Error
+from agent0.progress import Progress, reported
+from agent0.seeds import derive_seed
+from agent0.storage.atomic import write_json
+from agent0.storage.digest import code_version, folder_digest
+from agent0.tracking import NullTracker, Tracker
+from agent0.tracking.location import tracking_uri
+from agent0.types import Record
+
+STAGE_FILE = "stage.json"
+DIE_WITH_PARENT_VARIABLE = "AGENT0_DIE_WITH_PARENT"
+
+
+class StageReport(Record):
+    """What a finished stage says of itself, kept beside its output as `stage.json`."""
+
+    stage: str
+    iteration: int
+    seconds: float
+    metrics: dict[str, float]
+    counts: dict[str, dict[str, int]] = Field(default_factory=dict)
+    log: tuple[dict[str, float], ...] = ()
+
+
+@dataclass(frozen=True)
+class StageResult:
+    """What a stage's function returns: metrics, counts per reason, and the numbers of each training step."""
+
+    metrics: dict[str, float]
+    counts: dict[str, dict[str, int]] = field(default_factory=dict)
+    log: list[dict[str, float]] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class Stage:
+    """A running stage: its name, its iteration, its own seed, and where it reports to.
+
+    `tracker` writes to the stage's own run, `evolution` to the run that the stage's is nested in.
+    """
+
+    name: str
+    iteration: int
+    seed: int
+    progress: Progress
+    tracker: Tracker
+    evolution: Tracker
+    started: float
+
+    @classmethod
+    def untracked(cls, name: str, iteration: int = 1, seed: int = 0) -> Stage:
+        """Return a stage that reports progress and tracks nothing; for use outside a pipeline."""
+        progress, nothing = Progress(name, iteration), NullTracker()
+        return cls(name, iteration, derive_seed(seed, name, iteration), progress, nothing, nothing, time.time())
+
+    def finish(
+        self, result: StageResult, folder: Path, sink: Callable[[str, float], None] | None = None
+    ) -> StageReport:
+        """Write the stage's report into its output folder, and its metrics to the tracker and to `sink`."""
+        report = StageReport(
+            stage=self.name,
+            iteration=self.iteration,
+            seconds=time.time() - self.started,
+            metrics=result.metrics,
+            counts=result.counts,
+            log=tuple(result.log),
+        )
+        write_json(folder / STAGE_FILE, report.model_dump())
+        self.tracker.log_metrics({**result.metrics, "system/seconds": report.seconds}, self.iteration)
+        self.tracker.set_tags({"agent0.output_sha256": folder_digest(folder, ignore=(STAGE_FILE,))})
+        for name, value in result.metrics.items():
+            if sink:
+                sink(name.replace("/", "_"), value)
+        self.progress.end(_headline(result.metrics))
+        return report
+
+
+@contextmanager
+def open_stage(
+    name: str,
+    *,
+    iteration: int,
+    seed: int,
+    mlflow_run_id: str,
+    settings: Mapping[str, BaseModel] | None = None,
+    inputs: Mapping[str, Path] | None = None,
+) -> Iterator[Stage]:
+    """Open a stage of the evolution whose MLflow run is `mlflow_run_id`.
+
+    Its nested run carries the settings, the seed, the code version and the digest of each input folder. An error is
+    reported as progress before it is raised, so that whoever watches reads the reason.
+    """
+    from agent0.tracking.mlflow_tracker import stage_run  # mlflow takes seconds to import
+
+    _die_with_parent()
+    stage_seed = derive_seed(seed, name, iteration)
+    tags = {
+        "agent0.stage": name,
+        "agent0.iteration": str(iteration),
+        "agent0.seed": str(stage_seed),
+        "agent0.code_version": code_version(),
+    }
+    for label, folder in (inputs or {}).items():
+        tags[f"agent0.input_sha256.{label}"] = folder_digest(folder, ignore=(STAGE_FILE,))
+    params = {
+        key: value for section, model in (settings or {}).items() for key, value in flatten(model, section).items()
+    }
+    with (
+        reported(name, iteration) as progress,
+        stage_run(tracking_uri(), mlflow_run_id, f"{iteration} {name}", params, tags) as (tracker, evolution),
+    ):
+        yield Stage(name, iteration, stage_seed, progress, tracker, evolution, time.time())
+
+
+def read_report(folder: Path) -> StageReport:
+    """Read what the stage that wrote `folder` said of itself.
+
+    Raises:
+        Agent0Error: the folder holds no finished stage's output.
+    """
+    path = folder / STAGE_FILE
+    if not path.is_file():
+        raise Agent0Error(f"{folder} holds no finished stage ({STAGE_FILE} is missing); run that stage again.")
+    return StageReport.model_validate_json(path.read_text(encoding="utf-8"))
+
+
+def flatten(model: BaseModel, prefix: str) -> dict[str, object]:
+    """Return the fields of nested settings as `section.field` names."""
+    flat: dict[str, object] = {}
+    for name in type(model).model_fields:
+        value = getattr(model, name)
+        flat.update(flatten(value, f"{prefix}.{name}") if isinstance(value, BaseModel) else {f"{prefix}.{name}": value})
+    return flat
+
+
+def _headline(metrics: Mapping[str, float]) -> str:
+    return ", ".join(f"{name} {value:.3g}" for name, value in list(metrics.items())[:4])
+
+
+def _die_with_parent() -> None:
+    """End this process when the local runner ends, even by `kill -9`: an orphan would compete with the resumed run."""
+    if os.environ.get(DIE_WITH_PARENT_VARIABLE):
+        set_parent_death_signal = 1
+        ctypes.CDLL(None, use_errno=True).prctl(set_parent_death_signal, signal.SIGKILL)
+        if os.getppid() == 1:
+            raise Agent0Error("The process that started this stage has ended.")

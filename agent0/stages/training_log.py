@@ -1,0 +1,32 @@
+"""The numbers of a training's steps: shown while it runs, and summed up at its end."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from statistics import fmean
+
+from agent0.stages.session import Stage
+from agent0.training.grpo import LogMetrics
+
+SUMMARY_STEPS = 4
+
+
+def step_logger(stage: Stage, agent: str, total: int, headline: Sequence[str]) -> LogMetrics:
+    """Return a function that reports each step as progress and to the tracker, under the prefix `agent`."""
+
+    def log(numbers: Mapping[str, float], step: int) -> None:
+        shown = {name: numbers[name] for name in headline if name in numbers}
+        stage.progress.step(step, total, "training steps", shown)
+        stage.tracker.log_metrics({f"{agent}/{name}": value for name, value in numbers.items()}, step)
+
+    return log
+
+
+def last_steps(log: Sequence[Mapping[str, float]], agent: str, headline: Sequence[str]) -> dict[str, float]:
+    """Return the mean of the headline numbers over the last few steps."""
+    tail = log[-SUMMARY_STEPS:]
+    return {
+        f"{agent}/final_{name.replace('/', '_')}": fmean(row[name] for row in tail)
+        for name in headline
+        if tail and all(name in row for row in tail)
+    }

@@ -1,0 +1,143 @@
+"""Pretraining the embedded base model from scratch: a small Qwen3, Muon and AdamW, about a minute on one core.
+
+A plain loop rather than a trainer, because there is nothing here but a loss and two optimizers, and each second counts
+in the first run of a newcomer. It saves no checkpoints: the finished model is cached by the hash of its settings.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import random
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import torch
+from transformers import PreTrainedTokenizerFast, Qwen3Config, Qwen3ForCausalLM
+
+from agent0.config import TinyPretraining
+from agent0.tiny.tokenizer import MAX_TOKENS, TURN_END, train_tokenizer
+from agent0.tiny.transcripts import Transcript, draw_transcript
+
+RECIPE_VERSION = 1  # part of the cache key; raised when transcripts, tokenizer or training change
+WARMUP_STEPS = 30
+FINAL_RATE_SHARE = 0.05
+CORPUS_SIZE = 3000
+IGNORED = -100
+
+Report = Callable[[int, float], None]
+"""Called with (steps done, loss) while training."""
+
+
+def cache_directory(settings: TinyPretraining) -> Path:
+    """Return the folder that the model of these settings is cached in (`AGENT0_CACHE`, else the user's cache)."""
+    root = Path(os.environ.get("AGENT0_CACHE") or Path.home() / ".cache" / "agent0")
+    digest = hashlib.sha256(f"{RECIPE_VERSION}/{settings.model_dump_json()}".encode()).hexdigest()[:16]
+    return root / "tiny" / digest
+
+
+def ensure_base_model(settings: TinyPretraining, report: Report) -> Path:
+    """Return the folder of the pretrained model and tokenizer, training them first if they are not cached."""
+    target = cache_directory(settings)
+    if not (target / "config.json").is_file():
+        temporary = target.with_name(f"{target.name}.{os.getpid()}.tmp")
+        shutil.rmtree(temporary, ignore_errors=True)
+        model, tokenizer = pretrain(settings, report)
+        model.save_pretrained(temporary)
+        tokenizer.save_pretrained(temporary)
+        shutil.rmtree(target, ignore_errors=True)
+        temporary.rename(target)
+    return target
+
+
+def pretrain(settings: TinyPretraining, report: Report) -> tuple[Qwen3ForCausalLM, PreTrainedTokenizerFast]:
+    """Train tokenizer and model from scratch; the same settings give the same weights on the same machine."""
+    rng = random.Random(settings.seed)
+    torch.manual_seed(settings.seed)
+    corpus = [_render(draw_transcript(rng, settings)) for _ in range(CORPUS_SIZE)]
+    tokenizer = train_tokenizer(corpus, settings.vocabulary)
+    model = _new_model(settings, tokenizer)
+    optimizers = _optimizers(model, settings)
+    schedulers = [
+        torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: _rate(step, settings.steps))
+        for optimizer in optimizers
+    ]
+    model.train()
+    for step in range(1, settings.steps + 1):
+        batch = [encode(draw_transcript(rng, settings), tokenizer) for _ in range(settings.batch_size)]
+        loss = model(**_collate(batch, int(tokenizer.pad_token_id))).loss
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+        for optimizer, scheduler in zip(optimizers, schedulers, strict=True):
+            optimizer.step()
+            optimizer.zero_grad(set_to_none=True)
+            scheduler.step()
+        report(step, loss.item())
+    return model, tokenizer
+
+
+def encode(transcript: Transcript, tokenizer: PreTrainedTokenizerFast) -> tuple[list[int], list[int]]:
+    """Return token ids and labels of one transcript; prompt and observations are not learned."""
+    ids: list[int] = tokenizer.apply_chat_template(
+        list(transcript.messages), add_generation_prompt=True, return_dict=False
+    )
+    labels = [IGNORED] * len(ids)
+    pieces = [(segment.text, segment.learned) for segment in transcript.segments] + [(TURN_END, True)]
+    for text, learned in pieces:
+        piece = tokenizer(text, add_special_tokens=False).input_ids
+        ids += piece
+        labels += piece if learned else [IGNORED] * len(piece)
+    return ids, labels
+
+
+def _render(transcript: Transcript) -> str:
+    prompt = "".join(f"<|im_start|>{m['role']}\n{m['content']}<|im_end|>\n" for m in transcript.messages)
+    return f"{prompt}<|im_start|>assistant\n{transcript.completion}{TURN_END}"
+
+
+def _new_model(settings: TinyPretraining, tokenizer: PreTrainedTokenizerFast) -> Qwen3ForCausalLM:
+    config = Qwen3Config(
+        vocab_size=len(tokenizer),
+        hidden_size=settings.hidden_size,
+        num_hidden_layers=settings.layers,
+        num_attention_heads=settings.heads,
+        num_key_value_heads=max(1, settings.heads // 2),
+        head_dim=max(16, settings.hidden_size // settings.heads),
+        intermediate_size=2 * settings.hidden_size,
+        max_position_embeddings=MAX_TOKENS,
+        tie_word_embeddings=True,
+        pad_token_id=tokenizer.pad_token_id,
+        eos_token_id=tokenizer.eos_token_id,
+        bos_token_id=None,
+        rope_parameters={"rope_type": "default", "rope_theta": 10_000.0},
+    )
+    return Qwen3ForCausalLM(config)
+
+
+def _optimizers(model: Qwen3ForCausalLM, settings: TinyPretraining) -> list[torch.optim.Optimizer]:
+    hidden = [p for name, p in model.named_parameters() if p.ndim == 2 and "embed" not in name]
+    other = [p for name, p in model.named_parameters() if p.ndim != 2 or "embed" in name]
+    return [
+        torch.optim.Muon(hidden, lr=settings.muon_learning_rate, weight_decay=0.01, momentum=0.95),
+        torch.optim.AdamW(other, lr=settings.adamw_learning_rate, betas=(0.9, 0.95), weight_decay=0.0),
+    ]
+
+
+def _rate(step: int, steps: int) -> float:
+    """Return the learning-rate factor: linear warm-up, constant, then linear decay over the second half."""
+    warm = min(1.0, (step + 1) / WARMUP_STEPS)
+    remaining = (steps - step) / (steps / 2)
+    return warm * (1.0 if step < steps / 2 else FINAL_RATE_SHARE + (1 - FINAL_RATE_SHARE) * max(0.0, remaining))
+
+
+def _collate(batch: list[tuple[list[int], list[int]]], pad: int) -> dict[str, torch.Tensor]:
+    width = max(len(ids) for ids, _ in batch)
+    ids = torch.full((len(batch), width), pad)
+    labels = torch.full((len(batch), width), IGNORED)
+    mask = torch.zeros((len(batch), width), dtype=torch.long)
+    for row, (sequence, targets) in enumerate(batch):
+        ids[row, : len(sequence)] = torch.tensor(sequence)
+        labels[row, : len(targets)] = torch.tensor(targets)
+        mask[row, : len(sequence)] = 1
+    return {"input_ids": ids, "labels": labels, "attention_mask": mask}

@@ -1,0 +1,73 @@
+"""Synthetic transcripts that the embedded base model is pretrained on, in the protocol's own format.
+
+The base model can use the tool but often does not: `direct_share` of the solutions state an answer at once, which a
+model of this size gets wrong. That leaves reinforcement learning something real to find.
+"""
+
+from __future__ import annotations
+
+import random
+from dataclasses import dataclass
+
+from agent0.config import TinyPretraining
+from agent0.protocol import Message, get_prompts
+from agent0.tiny.grammar import Level, evaluate, expression_of, random_question
+
+_SOLVE_OPERANDS = ((2, 3, 4, 5, 6), (0.30, 0.25, 0.20, 0.15, 0.10))
+_PROPOSE_OPERANDS = ((2, 3, 4, 5, 6), (0.50, 0.25, 0.13, 0.07, 0.05))
+_PROPOSE_DIGITS = ((1, 2, 3), (0.50, 0.35, 0.15))
+
+
+@dataclass(frozen=True)
+class Segment:
+    """A piece of an assistant turn; observations are not learned."""
+
+    text: str
+    learned: bool
+
+
+@dataclass(frozen=True)
+class Transcript:
+    """A prompt and the assistant turn that answers it."""
+
+    messages: tuple[Message, ...]
+    segments: tuple[Segment, ...]
+
+    @property
+    def completion(self) -> str:
+        """The assistant turn as one text."""
+        return "".join(segment.text for segment in self.segments)
+
+
+def draw_transcript(rng: random.Random, settings: TinyPretraining) -> Transcript:
+    """Draw one transcript: a proposal with probability `propose_share`, else a solution."""
+    return _proposal(rng, settings) if rng.random() < settings.propose_share else _solution(rng, settings)
+
+
+def _solution(rng: random.Random, settings: TinyPretraining) -> Transcript:
+    level = Level(rng.choices(*_SOLVE_OPERANDS)[0], rng.randint(1, 3))
+    question = random_question(rng, level, held_out=False)
+    value = _value(question)
+    direct = rng.random() < settings.direct_share
+    before = () if direct else _tool_use(question, value)
+    return Transcript(tuple(get_prompts("tiny").solve(question)), (*before, Segment(f"\\boxed{{{value}}}", True)))
+
+
+def _proposal(rng: random.Random, settings: TinyPretraining) -> Transcript:
+    level = Level(rng.choices(*_PROPOSE_OPERANDS)[0], rng.choices(*_PROPOSE_DIGITS)[0])
+    question = random_question(rng, level, held_out=False)
+    asked = f"<question>{question}</question>"
+    if rng.random() >= settings.propose_tool_share:
+        return Transcript(tuple(get_prompts("tiny").propose()), (Segment(asked, True),))
+    value = _value(question)
+    segments = (*_tool_use(question, value), Segment(f"{asked}\n\\boxed{{{value}}}", True))
+    return Transcript(tuple(get_prompts("tiny").propose()), segments)
+
+
+def _tool_use(question: str, value: int) -> tuple[Segment, Segment]:
+    program = f"```python\nprint({expression_of(question)})\n```\n```output\n"
+    return Segment(program, True), Segment(f"{value}\n```\n", False)
+
+
+def _value(question: str) -> int:
+    return evaluate(expression_of(question) or "")

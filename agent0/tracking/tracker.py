@@ -1,0 +1,58 @@
+"""The interface through which stages write metrics and artifacts; this module does not import mlflow."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Protocol
+
+
+class Tracker(Protocol):
+    """Writes to one tracking run."""
+
+    def log_metrics(self, metrics: Mapping[str, float], step: int) -> None:
+        """Write numbers of one step; names are grouped by a prefix, as in `executor/accuracy`."""
+
+    def log_params(self, params: Mapping[str, Any]) -> None:
+        """Write settings."""
+
+    def set_tags(self, tags: Mapping[str, str]) -> None:
+        """Write tags."""
+
+    def log_file(self, path: Path, folder: str = "") -> None:
+        """Keep a copy of a file as an artifact."""
+
+    def log_table(self, rows: Sequence[Mapping[str, Any]], name: str) -> None:
+        """Keep rows as a table that MLflow shows; `name` ends in `.json`."""
+
+    def set_status(self, status: str) -> None:
+        """Mark the run as RUNNING, FINISHED, FAILED or KILLED."""
+
+    def register_model(self, name: str, folder: Path, tags: Mapping[str, str]) -> str:
+        """Register the model in `folder` as a new version of `name`; return the version."""
+
+
+class NullTracker:
+    """Writes nothing; for tests and for stages run by hand."""
+
+    def log_metrics(self, metrics: Mapping[str, float], step: int) -> None:
+        """See `Tracker`."""
+
+    def log_params(self, params: Mapping[str, Any]) -> None:
+        """See `Tracker`."""
+
+    def set_tags(self, tags: Mapping[str, str]) -> None:
+        """See `Tracker`."""
+
+    def log_file(self, path: Path, folder: str = "") -> None:
+        """See `Tracker`."""
+
+    def log_table(self, rows: Sequence[Mapping[str, Any]], name: str) -> None:
+        """See `Tracker`."""
+
+    def set_status(self, status: str) -> None:
+        """See `Tracker`."""
+
+    def register_model(self, name: str, folder: Path, tags: Mapping[str, str]) -> str:
+        """See `Tracker`."""
+        return ""

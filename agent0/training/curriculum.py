@@ -1,0 +1,126 @@
+"""Training the curriculum agent: GRPO, rewarded by what the frozen executor makes of each proposed task."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from datasets import Dataset
+from trl import GRPOTrainer
+
+from agent0.answers import majority_vote
+from agent0.config import CurriculumSettings, RolloutSettings
+from agent0.protocol import PromptSet
+from agent0.rewards import curriculum_reward, repetition_shares
+from agent0.rollout.agents import ExecutorAgent, Proposal, mean_tool_calls, read_proposal, truncated_share
+from agent0.rollout.engine import ProgramRunner
+from agent0.training.grpo import (
+    BatchPlan,
+    LogMetrics,
+    StepLogger,
+    grpo_arguments,
+    log_rollouts,
+    rollout_function,
+)
+from agent0.types import Trajectory, Vote
+from agent0.worlds import World
+
+
+class ExecutorInTheLoopReward:
+    """Rewards a batch of proposals: parse, let the frozen executor solve each k times, vote, score.
+
+    A question that was proposed several times in the batch is solved once, and its vote shared.
+    """
+
+    __name__ = "curriculum_reward"
+
+    def __init__(self, executor: ExecutorAgent, world: World, settings: CurriculumSettings) -> None:
+        self._executor = executor
+        self._world = world
+        self._settings = settings
+
+    def __call__(
+        self, trajectory: Sequence[Trajectory], log_metric: Callable[[str, float], None], **_: Any
+    ) -> list[float]:
+        """Return the reward of each proposal; the signature is TRL's."""
+        proposals = [read_proposal(t, self._world) for t in trajectory]
+        questions = sorted({p.question for p in proposals if p.question is not None})
+        solved = dict(zip(questions, self._executor.solve(questions, self._settings.executor_samples), strict=True))
+        votes = {q: majority_vote([t.answer for t in ts]) for q, ts in solved.items()}
+        valid = np.array([p.question is not None for p in proposals])
+        shares = np.zeros(len(proposals))
+        shares[valid] = self._shares([p.question for p in proposals if p.question is not None], len(proposals))
+        score = curriculum_reward(
+            valid=valid,
+            self_consistency=np.array([votes[p.question].self_consistency if p.question else 0.0 for p in proposals]),
+            tool_calls=np.array([mean_tool_calls(solved[p.question]) if p.question else 0.0 for p in proposals]),
+            shares=shares,
+            settings=self._settings.reward,
+        )
+        log_rollouts(log_metric, list(trajectory))
+        self._log(log_metric, proposals, solved, votes, score.means())
+        return [float(reward) for reward in score.total]
+
+    def _shares(self, questions: list[str], batch: int) -> np.ndarray[Any, np.dtype[np.float64]]:
+        """Return each valid question's cluster size as a share of the whole batch."""
+        if not questions:
+            return np.zeros(0)
+        within = repetition_shares(questions, self._settings.reward.repetition_distance)
+        return np.asarray(within) * len(questions) / batch
+
+    def _log(
+        self,
+        log_metric: Callable[[str, float], None],
+        proposals: list[Proposal],
+        solved: dict[str, list[Trajectory]],
+        votes: dict[str, Vote],
+        components: dict[str, float],
+    ) -> None:
+        valid = [p for p in proposals if p.question is not None]
+        log_metric("proposals/valid", len(valid) / len(proposals))
+        log_metric("proposals/distinct", len(votes) / max(1, len(valid)))
+        for name, value in components.items():
+            log_metric(f"reward/{name}", value)
+        if votes:
+            everything = [t for trajectories in solved.values() for t in trajectories]
+            log_metric("executor/self_consistency", float(np.mean([v.self_consistency for v in votes.values()])))
+            log_metric("executor/tool_calls", mean_tool_calls(everything))
+            log_metric("executor/truncated", truncated_share(everything))
+
+
+def train_curriculum(
+    *,
+    model: torch.nn.Module,
+    tokenizer: Any,
+    reward: ExecutorInTheLoopReward,
+    prompts: PromptSet,
+    sandbox: ProgramRunner,
+    settings: CurriculumSettings,
+    rollout: RolloutSettings,
+    seed: int,
+    output: Path,
+    log: LogMetrics,
+) -> list[dict[str, float]]:
+    """Train `model` in place; return the numbers of each optimizer step.
+
+    Every prompt is the same text, so the dataset has one row per group and no content.
+    """
+    plan = BatchPlan(
+        settings.prompts_per_step, settings.group_size, settings.updates_per_step, settings.micro_batch_size
+    )
+    text = tokenizer.apply_chat_template(prompts.propose(), add_generation_prompt=True, tokenize=False)
+    logger = StepLogger(log)
+    trainer = GRPOTrainer(
+        model=model,
+        reward_funcs=[reward],
+        args=grpo_arguments(settings, plan, rollout, seed, output),
+        train_dataset=Dataset.from_list([{"prompt": text}] * plan.groups),
+        processing_class=tokenizer,
+        rollout_func=rollout_function(sandbox, rollout, settings.sampling),
+        callbacks=[logger],
+    )
+    trainer.train()
+    return logger.history

@@ -1,0 +1,45 @@
+"""Loading and saving causal language models as folders."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+from safetensors import safe_open
+from transformers import AutoModelForCausalLM, AutoTokenizer
+
+from agent0.errors import Agent0Error
+
+
+def load_model(path: Path, dtype: Literal["float32", "bfloat16"], device: str | None = None) -> tuple[Any, Any]:
+    """Load a causal language model and its tokenizer from a folder.
+
+    Raises:
+        Agent0Error: there is no model at `path`.
+    """
+    if not (path / "config.json").is_file():
+        raise Agent0Error(f"There is no model at {path} (no config.json); give the folder of a saved model.")
+    model = AutoModelForCausalLM.from_pretrained(path, dtype=getattr(torch, dtype))
+    return (model.to(device) if device else model), load_tokenizer(path)
+
+
+def save_model(model: Any, tokenizer: Any, path: Path) -> None:
+    """Save weights (safetensors), configuration and tokenizer to a folder."""
+    model.save_pretrained(path)
+    tokenizer.save_pretrained(path)
+
+
+def load_tokenizer(path: Path) -> Any:
+    """Load the tokenizer of a model folder, padding on the left."""
+    return AutoTokenizer.from_pretrained(path, padding_side="left")
+
+
+def parameter_count(path: Path) -> int:
+    """Return the number of weights in a folder's safetensors files, without loading them."""
+    total = 0
+    for file in sorted(path.glob("*.safetensors")):
+        with safe_open(file, framework="pt") as weights:
+            total += sum(math.prod(weights.get_slice(name).get_shape()) for name in weights.keys())  # noqa: SIM118
+    return total

@@ -1,0 +1,1 @@
+"""The component that provides the base model."""

@@ -1,0 +1,48 @@
+"""The component `curriculum_training`: train the curriculum agent against the frozen executor."""
+
+from kfp.dsl import Input, Metrics, Model, Output
+
+
+def curriculum_training(
+    seed: int,
+    iteration: int,
+    mlflow_run_id: str,
+    model: dict,
+    rollout: dict,
+    sandbox: dict,
+    curriculum: dict,
+    curriculum_model: Input[Model],
+    executor_model: Input[Model],
+    trained: Output[Model],
+    metrics: Output[Metrics],
+):
+    """Reward proposals by the executor's uncertainty and tool use, less repetition."""
+    from pathlib import Path
+
+    from agent0.config import (
+        CurriculumSettings,
+        ModelSettings,
+        RolloutSettings,
+        SandboxSettings,
+        parse_section,
+    )
+    from agent0.stages import open_stage
+    from agent0.stages.curriculum_training import run_curriculum_training
+
+    settings = {
+        "model": parse_section(ModelSettings, model),
+        "rollout": parse_section(RolloutSettings, rollout),
+        "sandbox": parse_section(SandboxSettings, sandbox),
+        "curriculum": parse_section(CurriculumSettings, curriculum),
+    }
+    inputs = {"curriculum_model": Path(curriculum_model.path), "executor_model": Path(executor_model.path)}
+    with open_stage(
+        "curriculum_training",
+        iteration=iteration,
+        seed=seed,
+        mlflow_run_id=mlflow_run_id,
+        settings=settings,
+        inputs=inputs,
+    ) as stage:
+        result = run_curriculum_training(stage, output=Path(trained.path), **inputs, **settings)
+        stage.finish(result, Path(trained.path), metrics.log_metric)

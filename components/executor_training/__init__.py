@@ -1,0 +1,1 @@
+"""The component that trains the executor agent."""

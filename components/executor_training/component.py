@@ -1,0 +1,54 @@
+"""The component `executor_training`: train the executor agent by ADPO on the kept tasks."""
+
+from kfp.dsl import Dataset, Input, Metrics, Model, Output
+
+
+def executor_training(
+    seed: int,
+    iteration: int,
+    mlflow_run_id: str,
+    model: dict,
+    rollout: dict,
+    sandbox: dict,
+    executor: dict,
+    tracking: dict,
+    executor_model: Input[Model],
+    tasks: Input[Dataset],
+    trained: Output[Model],
+    metrics: Output[Metrics],
+):
+    """Train with the vote as the label, and register the result."""
+    from pathlib import Path
+
+    from agent0.config import (
+        ExecutorSettings,
+        ModelSettings,
+        RolloutSettings,
+        SandboxSettings,
+        TrackingSettings,
+        parse_section,
+    )
+    from agent0.stages import open_stage
+    from agent0.stages.executor_training import run_executor_training
+
+    settings = {
+        "model": parse_section(ModelSettings, model),
+        "rollout": parse_section(RolloutSettings, rollout),
+        "sandbox": parse_section(SandboxSettings, sandbox),
+        "executor": parse_section(ExecutorSettings, executor),
+        "tracking": parse_section(TrackingSettings, tracking),
+    }
+    inputs = {
+        "executor_model": Path(executor_model.path),
+        "tasks": Path(tasks.path),
+    }
+    with open_stage(
+        "executor_training",
+        iteration=iteration,
+        seed=seed,
+        mlflow_run_id=mlflow_run_id,
+        settings=settings,
+        inputs=inputs,
+    ) as stage:
+        result = run_executor_training(stage, output=Path(trained.path), **inputs, **settings)
+        stage.finish(result, Path(trained.path), metrics.log_metric)

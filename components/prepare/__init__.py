@@ -1,0 +1,1 @@
+"""The component that checks the configuration and opens the run."""

@@ -1,0 +1,41 @@
+"""The component `task_generation`: draw proposals from the trained curriculum agent."""
+
+from kfp.dsl import Dataset, Input, Metrics, Model, Output
+
+
+def task_generation(
+    seed: int,
+    iteration: int,
+    mlflow_run_id: str,
+    rollout: dict,
+    sandbox: dict,
+    generation: dict,
+    curriculum_model: Input[Model],
+    tasks: Output[Dataset],
+    metrics: Output[Metrics],
+):
+    """Keep the valid, distinct questions and count the rest by reason."""
+    from pathlib import Path
+
+    from agent0.config import GenerationSettings, RolloutSettings, SandboxSettings, parse_section
+    from agent0.stages import open_stage
+    from agent0.stages.task_generation import run_task_generation
+
+    settings = {
+        "rollout": parse_section(RolloutSettings, rollout),
+        "sandbox": parse_section(SandboxSettings, sandbox),
+        "generation": parse_section(GenerationSettings, generation),
+    }
+    inputs = {
+        "curriculum_model": Path(curriculum_model.path),
+    }
+    with open_stage(
+        "task_generation",
+        iteration=iteration,
+        seed=seed,
+        mlflow_run_id=mlflow_run_id,
+        settings=settings,
+        inputs=inputs,
+    ) as stage:
+        result = run_task_generation(stage, output=Path(tasks.path), **inputs, **settings)
+        stage.finish(result, Path(tasks.path), metrics.log_metric)

@@ -1,0 +1,220 @@
+"""The pipeline `evolution`: N rounds of co-evolution, unrolled when it is compiled.
+
+Each round is a nested pipeline, so Kubeflow shows it as one box. Every section of the configuration is a run parameter
+whose default is the recipe's; the seed is one as well. The number of iterations and the image are fixed by compiling.
+"""
+
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, NamedTuple
+
+from kfp import compiler, dsl
+
+from agent0.config import Config
+from agent0_kfp.components import DEFAULT_IMAGE, containerized
+from agent0_kfp.components.base_model.component import base_model
+from agent0_kfp.components.benchmark_evaluation.component import benchmark_evaluation
+from agent0_kfp.components.curriculum_training.component import curriculum_training
+from agent0_kfp.components.executor_training.component import executor_training
+from agent0_kfp.components.iteration_report.component import iteration_report
+from agent0_kfp.components.prepare.component import prepare
+from agent0_kfp.components.sandboxed_execution.component import sandboxed_execution
+from agent0_kfp.components.task_filtering.component import task_filtering
+from agent0_kfp.components.task_generation.component import task_generation
+
+FUNCTIONS = (
+    prepare,
+    base_model,
+    curriculum_training,
+    task_generation,
+    sandboxed_execution,
+    task_filtering,
+    executor_training,
+    benchmark_evaluation,
+    iteration_report,
+)
+PIPELINE_NAME = "agent0-evolution"
+
+
+class IterationOutputs(NamedTuple):
+    """Both agents after a round, and the history with it."""
+
+    curriculum_model: dsl.Model
+    executor_model: dsl.Model
+    history: dsl.Artifact
+
+
+class EvolutionOutputs(NamedTuple):
+    """The last executor, and the whole history."""
+
+    executor_model: dsl.Model
+    history: dsl.Artifact
+
+
+def compile_evolution(config: Config, path: Path, image: str = DEFAULT_IMAGE) -> None:
+    """Write the evolution pipeline of `config` as YAML; the same arguments give the same bytes."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", category=FutureWarning)
+        compiler.Compiler().compile(make_evolution(config, image), str(path))
+
+
+def make_evolution(config: Config, image: str = DEFAULT_IMAGE) -> Callable[..., Any]:
+    """Return the pipeline of `config.iterations` rounds, with the sections of `config` as defaults."""
+    defaults = config.model_dump(mode="json")
+    components = SimpleNamespace(**{function.__name__: containerized(function, image) for function in FUNCTIONS})
+    iteration = _make_iteration(components)
+
+    @dsl.pipeline(name=PIPELINE_NAME, description=f"Agent0: {config.iterations} rounds of co-evolution.")
+    def evolution(
+        recipe: str = config.recipe,
+        seed: int = config.seed,
+        model: dict = defaults["model"],
+        rollout: dict = defaults["rollout"],
+        sandbox: dict = defaults["sandbox"],
+        curriculum: dict = defaults["curriculum"],
+        generation: dict = defaults["generation"],
+        execution: dict = defaults["execution"],
+        filtering: dict = defaults["filtering"],
+        executor: dict = defaults["executor"],
+        evaluation: dict = defaults["evaluation"],
+        tracking: dict = defaults["tracking"],
+    ) -> EvolutionOutputs:
+        """Grow two agents from one base model.
+
+        Args:
+            recipe: Name under which the run is tracked.
+            seed: Seed of the whole evolution.
+            model: Base model: source (hub id or folder), dtype.
+            rollout: Prompt set, world, and the token budget of a trajectory.
+            sandbox: Limits of one model-written program.
+            curriculum: GRPO of the curriculum agent: steps, groups, rates, reward weights.
+            generation: How many proposals are drawn, and how.
+            execution: Votes per task (k), sampling, difficulty probe.
+            filtering: Self-consistency band and the least number of tasks.
+            executor: ADPO of the executor agent: steps, groups, rates, scale and clip constants.
+            evaluation: Held-out questions per level and samples per question.
+            tracking: MLflow experiment and registered model.
+
+        Returns:
+            The last executor, and the history with report and summary.
+        """
+        shared = {
+            "seed": seed,
+            "model": model,
+            "rollout": rollout,
+            "sandbox": sandbox,
+            "curriculum": curriculum,
+            "generation": generation,
+            "execution": execution,
+            "filtering": filtering,
+            "executor": executor,
+            "evaluation": evaluation,
+            "tracking": tracking,
+        }
+        prepared = components.prepare(recipe=recipe, iterations=config.iterations, **shared)
+        run_id = prepared.outputs["Output"]
+        base = components.base_model(seed=seed, mlflow_run_id=run_id, model=model).outputs["base"]
+        base_scores = components.benchmark_evaluation(
+            seed=seed,
+            iteration=0,
+            mlflow_run_id=run_id,
+            rollout=rollout,
+            sandbox=sandbox,
+            evaluation=evaluation,
+            executor_model=base,
+        ).outputs["scores"]
+        curriculum_model, executor_model, history = base, base, prepared.outputs["history"]
+        for number in range(1, config.iterations + 1):
+            done = iteration(
+                iteration=number,
+                mlflow_run_id=run_id,
+                curriculum_model=curriculum_model,
+                executor_model=executor_model,
+                first_executor_model=base,
+                base_evaluation=base_scores,
+                history=history,
+                **shared,
+            ).set_display_name(f"iteration {number}")
+            curriculum_model, executor_model, history = (
+                done.outputs[name] for name in ("curriculum_model", "executor_model", "history")
+            )
+        return EvolutionOutputs(executor_model=executor_model, history=history)
+
+    return evolution
+
+
+def _make_iteration(components: SimpleNamespace) -> Callable[..., Any]:
+    """Return one round as a pipeline to nest."""
+
+    @dsl.pipeline(name="iteration")
+    def iteration(
+        iteration: int,
+        seed: int,
+        mlflow_run_id: str,
+        model: dict,
+        rollout: dict,
+        sandbox: dict,
+        curriculum: dict,
+        generation: dict,
+        execution: dict,
+        filtering: dict,
+        executor: dict,
+        evaluation: dict,
+        tracking: dict,
+        curriculum_model: dsl.Input[dsl.Model],
+        executor_model: dsl.Input[dsl.Model],
+        first_executor_model: dsl.Input[dsl.Model],
+        base_evaluation: dsl.Input[dsl.Dataset],
+        history: dsl.Input[dsl.Artifact],
+    ) -> IterationOutputs:
+        run = {"seed": seed, "iteration": iteration, "mlflow_run_id": mlflow_run_id}
+        machine = {"rollout": rollout, "sandbox": sandbox}
+        proposer = components.curriculum_training(
+            **run,
+            **machine,
+            model=model,
+            curriculum=curriculum,
+            curriculum_model=curriculum_model,
+            executor_model=executor_model,
+        ).outputs["trained"]
+        tasks = components.task_generation(**run, **machine, generation=generation, curriculum_model=proposer).outputs[
+            "tasks"
+        ]
+        labelled = components.sandboxed_execution(
+            **run,
+            **machine,
+            execution=execution,
+            tracking=tracking,
+            executor_model=executor_model,
+            first_executor_model=first_executor_model,
+            tasks=tasks,
+        ).outputs["labelled"]
+        kept = components.task_filtering(**run, filtering=filtering, labelled=labelled).outputs["kept"]
+        solver = components.executor_training(
+            **run,
+            **machine,
+            model=model,
+            executor=executor,
+            tracking=tracking,
+            executor_model=executor_model,
+            tasks=kept,
+        ).outputs["trained"]
+        scores = components.benchmark_evaluation(
+            **run, **machine, evaluation=evaluation, executor_model=solver
+        ).outputs["scores"]
+        grown = components.iteration_report(
+            **run,
+            history=history,
+            base_evaluation=base_evaluation,
+            evaluation=scores,
+            curriculum_model=proposer,
+            tasks=tasks,
+            labelled=labelled,
+            kept=kept,
+            executor_model=solver,
+        ).outputs["grown"]
+        return IterationOutputs(curriculum_model=proposer, executor_model=solver, history=grown)
+
+    return iteration

@@ -1,0 +1,195 @@
+"""Running a compiled evolution on this machine, in a folder that a later call can resume.
+
+The compiled YAML runs under Kubeflow's local subprocess runner with caching on, one process per task. The folder holds
+everything: the configuration, the compiled pipeline, the artifacts, the cache, the log and the progress events.
+"""
+
+import fcntl
+import json
+import os
+import shutil
+import sys
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TextIO
+
+from kfp import components, local
+
+from agent0 import progress
+from agent0.config import Config, parse_section
+from agent0.errors import Agent0Error, UsageError
+from agent0.stages.files import HISTORY_FILE, REPORT_FILE, SUMMARY_FILE
+from agent0.stages.session import DIE_WITH_PARENT_VARIABLE
+from agent0.storage.atomic import write_json
+from agent0_kfp.pipelines.evolution import compile_evolution
+
+RUN_FILE = "run.json"
+PIPELINE_FILE = "evolution.yaml"
+PROGRESS_FILE = "progress.jsonl"
+LOG_FILE = "log.txt"
+ARTIFACTS_FOLDER = "artifacts"
+PUBLISHED = (REPORT_FILE, SUMMARY_FILE, HISTORY_FILE)
+
+
+class LocalEvolution:
+    """An evolution in a folder of this machine.
+
+    Args:
+        folder: the run's folder; made by `create`, found by `resume`.
+    """
+
+    def __init__(self, folder: Path, config: Config, tracking_uri: str) -> None:
+        self.folder = folder
+        self.config = config
+        self.tracking_uri = tracking_uri
+
+    @classmethod
+    def create(cls, folder: Path, config: Config, tracking_uri: str) -> "LocalEvolution":
+        """Start a new evolution in a folder that is empty or not there yet.
+
+        Raises:
+            UsageError: the folder holds something already.
+        """
+        if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+            hint = "; go on with it by --resume, or" if (folder / RUN_FILE).is_file() else ";"
+            raise UsageError(f"{folder} already holds another run or other files{hint} choose another --output.")
+        folder.mkdir(parents=True, exist_ok=True)
+        compile_evolution(config, folder / PIPELINE_FILE)
+        # Written last: a folder without it was never started.
+        write_json(folder / RUN_FILE, {"config": config.model_dump(mode="json"), "tracking_uri": tracking_uri})
+        return cls(folder, config, tracking_uri)
+
+    @classmethod
+    def resume(cls, folder: Path) -> "LocalEvolution":
+        """Find an evolution that was started in `folder`.
+
+        Raises:
+            UsageError: there is none.
+        """
+        path = folder / RUN_FILE
+        if not path.is_file():
+            raise UsageError(
+                f"{folder} holds no evolution to resume ({RUN_FILE} is missing); start one without --resume."
+            )
+        run = json.loads(path.read_text(encoding="utf-8"))
+        return cls(folder, parse_section(Config, run["config"]), run["tracking_uri"])
+
+    @property
+    def progress_file(self) -> Path:
+        """Where the stages append their progress events."""
+        return self.folder / PROGRESS_FILE
+
+    def run(self) -> None:
+        """Run the compiled pipeline to its end; tasks that finished before are taken from the cache.
+
+        Everything that the tasks and Kubeflow print goes to `log.txt`.
+
+        Raises:
+            Agent0Error: a stage failed; the message is the stage's own.
+        """
+        events_before = self.progress_file.stat().st_size if self.progress_file.is_file() else 0
+        with self._locked(), self._environment(), (self.folder / LOG_FILE).open("a", encoding="utf-8") as log:
+            try:
+                with _output_to(log), warnings.catch_warnings():
+                    warnings.simplefilter("ignore")
+                    self._run_pipeline()
+            except RuntimeError as error:
+                reason = self._last_error(events_before) or str(error)
+                raise Agent0Error(
+                    f"{reason} (log: {self.folder / LOG_FILE}; "
+                    f"go on with: agent0 evolve --output {self.folder} --resume)"
+                ) from error
+            finally:
+                self.publish()
+
+    def publish(self) -> None:
+        """Copy history, report and summary of the last finished iteration to the folder."""
+        latest = self._latest_report()
+        if latest:
+            for name in PUBLISHED:
+                shutil.copyfile(latest / name, self.folder / f".{name}.tmp")
+                (self.folder / f".{name}.tmp").replace(self.folder / name)
+
+    def mlflow_run_id(self) -> str | None:
+        """Return the id of the evolution's MLflow run, or None before it is opened."""
+        found = sorted(self.folder.glob(f"{ARTIFACTS_FOLDER}/**/{HISTORY_FILE}"))
+        return str(json.loads(found[0].read_text(encoding="utf-8"))["mlflow_run_id"]) if found else None
+
+    def _run_pipeline(self) -> None:
+        local.init(
+            runner=local.SubprocessRunner(use_venv=False),
+            pipeline_root=str(self.folder / ARTIFACTS_FOLDER),
+            enable_caching=True,
+            cache_root=str(self.folder / "cache"),
+            raise_on_error=True,
+        )
+        components.load_component_from_file(str(self.folder / PIPELINE_FILE))()
+
+    def _latest_report(self) -> Path | None:
+        folders = [path.parent for path in self.folder.glob(f"{ARTIFACTS_FOLDER}/**/{REPORT_FILE}")]
+        grown = {
+            folder: len(json.loads((folder / HISTORY_FILE).read_text(encoding="utf-8"))["iterations"])
+            for folder in folders
+        }
+        return max(grown, key=lambda folder: (grown[folder], folder), default=None)
+
+    def _last_error(self, offset: int) -> str | None:
+        if not self.progress_file.is_file():
+            return None
+        with self.progress_file.open("rb") as file:
+            file.seek(offset)
+            events = [json.loads(line) for line in file.read().splitlines()]
+        return next((progress.plain_line(event) for event in reversed(events) if event["kind"] == "error"), None)
+
+    @contextmanager
+    def _locked(self) -> Iterator[None]:
+        with (self.folder / ".lock").open("w") as file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError as error:
+                raise UsageError(
+                    f"Another process is running the evolution in {self.folder}; wait for it or end it."
+                ) from error
+            yield
+
+    @contextmanager
+    def _environment(self) -> Iterator[None]:
+        """Set what the tasks' processes need: tracking, progress, one thread each for the embedded model."""
+        before = dict(os.environ)
+        os.environ.update(
+            {
+                progress.ENVIRONMENT_VARIABLE: str(self.progress_file.resolve()),
+                DIE_WITH_PARENT_VARIABLE: "1",
+                "MLFLOW_TRACKING_URI": self.tracking_uri,
+                "MLFLOW_DISABLE_TELEMETRY": "true",
+                "TOKENIZERS_PARALLELISM": "false",
+                "PYTHONWARNINGS": "ignore",
+            }
+        )
+        if self.config.model.source == "tiny":
+            os.environ.setdefault("OMP_NUM_THREADS", "1")
+        try:
+            yield
+        finally:
+            os.environ.clear()
+            os.environ.update(before)
+
+
+@contextmanager
+def _output_to(log: TextIO) -> Iterator[None]:
+    """Send file descriptors 1 and 2 of this process to `log` for the length of the block."""
+    sys.stdout.flush()
+    sys.stderr.flush()
+    saved = os.dup(1), os.dup(2)
+    os.dup2(log.fileno(), 1)
+    os.dup2(log.fileno(), 2)
+    try:
+        yield
+    finally:
+        sys.stdout.flush()
+        sys.stderr.flush()
+        for target, source in zip((1, 2), saved, strict=True):
+            os.dup2(source, target)
+            os.close(source)
