@@ -10,8 +10,8 @@ import re
 
 # A box opens with \boxed{ or \fbox{ (doubled backslashes come from models that write JSON). An escaped
 # character, \{ and \} among them, is typeset and opens or closes nothing.
-_TOKEN = re.compile(r"(\\+(?:boxed|fbox)\s{0,8}\{)|\\.|\{|\}", re.DOTALL)
-_OPENS = re.compile(r"\\(?:boxed|fbox)")
+_TOKEN = re.compile(r"(\\{1,4}(?:boxed|fbox)\s{0,8}\{)|\\.|\{|\}", re.DOTALL)
+_OPENS = re.compile(r"\\{1,4}(?:boxed|fbox)")
 
 
 def extract_boxed(text: str) -> str | None:
@@ -26,7 +26,7 @@ def extract_boxed(text: str) -> str | None:
         return None
     open_groups: list[int] = []  # where the content of each open box starts; -1 for a plain brace
     best_start, best = -1, None
-    for match in _TOKEN.finditer(text, max(0, first.start())):
+    for match in _TOKEN.finditer(text, first.start()):
         token = match.group()
         if match.group(1) is not None:
             open_groups.append(match.end())

@@ -14,7 +14,7 @@ from concurrent.futures import Future
 from types import TracebackType
 
 from agent0.answers.guards import refusal
-from agent0.answers.normalisation import normalise
+from agent0.answers.normalisation import clean, normalise
 from agent0.answers.pool import WorkerPool
 from agent0.answers.quick import decide
 from agent0.answers.verdict import Verdict
@@ -35,13 +35,13 @@ class Grader:
     def __init__(
         self, workers: int = 0, seconds: float = 5.0, memory_mb: int = 1024, cache_size: int = 100_000
     ) -> None:
-        self.seconds = seconds
         self._workers = workers or len(os.sched_getaffinity(0))
+        self._seconds = seconds
         self._memory_mb = memory_mb
         self._cache_size = cache_size
-        self._cache: OrderedDict[tuple[str, str], Verdict] = OrderedDict()
+        self._cache: OrderedDict[tuple[str, str], Future[Verdict]] = OrderedDict()
         self._pool: WorkerPool | None = None
-        self._pool_owner = 0
+        self._process = os.getpid()
         self._lock = threading.Lock()
 
     def __enter__(self) -> Grader:
@@ -54,9 +54,10 @@ class Grader:
 
     def close(self) -> None:
         """End the worker processes; the grader may be used again, which starts new ones."""
+        self._notice_fork()
         with self._lock:
             pool, self._pool = self._pool, None
-        if pool is not None and self._pool_owner == os.getpid():
+        if pool is not None:
             pool.close()
 
     def equivalent(self, gold: str | None, answer: str | None) -> Verdict:
@@ -69,12 +70,23 @@ class Grader:
 
     async def equivalent_async(self, gold: str | None, answer: str | None) -> Verdict:
         """Compare as `equivalent` does, without blocking the event loop."""
-        return await asyncio.wrap_future(self.submit(gold, answer))
+        # shielded: another caller may wait for the same pair
+        return await asyncio.shield(asyncio.wrap_future(self.submit(gold, answer)))
 
     def equivalent_many(self, pairs: Iterable[Pair]) -> list[Verdict]:
-        """Compare many (gold, answer) pairs with all workers busy; verdicts come back in order."""
-        futures = [self.submit(gold, answer) for gold, answer in pairs]
-        return [future.result() for future in futures]
+        """Compare many (gold, answer) pairs with all workers busy; verdicts come back in order.
+
+        Raises:
+            Agent0Error: a pair needs a worker and none starts.
+        """
+        futures: list[Future[Verdict]] = []
+        try:
+            futures.extend(self.submit(gold, answer) for gold, answer in pairs)
+            return [future.result() for future in futures]
+        except BaseException:  # an interrupted program must not wait for what nobody will read
+            for future in futures:
+                future.cancel()
+            raise
 
     def submit(self, gold: str | None, answer: str | None) -> Future[Verdict]:
         """Start comparing a pair; the future is already done for the pairs that need no worker."""
@@ -90,32 +102,40 @@ class Grader:
         decision = decide(gold_form, answer_form)
         if decision is not None:
             return _done(Verdict.TRUE if decision else Verdict.FALSE)
-        key = (gold_form, answer_form)
-        with self._lock:
-            cached = self._cache.get(key)
-            if cached is not None:
-                self._cache.move_to_end(key)
-                return _done(cached)
+        gold, answer = clean(gold), clean(answer)
         if refusal(gold) or refusal(answer):
             return _done(Verdict.ERROR)
-        future = self._running_pool().submit(gold, answer)
-        future.add_done_callback(lambda done: self._remember(key, done))
+        return self._ask(gold, answer)
+
+    def _ask(self, gold: str, answer: str) -> Future[Verdict]:
+        self._notice_fork()
+        key = (gold, answer)
+        with self._lock:
+            future = self._cache.get(key)
+            if future is not None:
+                self._cache.move_to_end(key)
+                return future
+            if self._pool is None:
+                self._pool = WorkerPool(self._workers, self._seconds, self._memory_mb)
+            future = self._pool.submit(gold, answer)
+            self._cache[key] = future
+            if len(self._cache) > self._cache_size:
+                self._cache.popitem(last=False)
+        future.add_done_callback(lambda done: self._forget_failure(key, done))
         return future
 
-    def _running_pool(self) -> WorkerPool:
-        with self._lock:
-            if self._pool is None or self._pool_owner != os.getpid():  # a fork inherits no threads
-                self._pool = WorkerPool(self._workers, self.seconds, self._memory_mb)
-                self._pool_owner = os.getpid()
-            return self._pool
-
-    def _remember(self, key: tuple[str, str], done: Future[Verdict]) -> None:
+    def _forget_failure(self, key: tuple[str, str], done: Future[Verdict]) -> None:
         if done.cancelled() or done.exception() is not None:
-            return
-        with self._lock:
-            self._cache[key] = done.result()
-            while len(self._cache) > self._cache_size:
-                self._cache.popitem(last=False)
+            with self._lock:
+                self._cache.pop(key, None)
+
+    def _notice_fork(self) -> None:
+        """Start afresh in a forked copy of the process, which has neither the threads nor a sound lock."""
+        if self._process != os.getpid():
+            self._lock = threading.Lock()
+            self._cache = OrderedDict((key, future) for key, future in self._cache.items() if future.done())
+            self._pool = None
+            self._process = os.getpid()
 
 
 def _done(verdict: Verdict) -> Future[Verdict]:

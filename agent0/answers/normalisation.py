@@ -15,6 +15,7 @@ from fractions import Fraction
 MAX_NUMBER_CHARACTERS = 400
 # A larger exponent of ten would build a number of that many digits.
 MAX_DECIMAL_EXPONENT = 400
+_MAX_PASSES = 8
 
 _FULL_WIDTH = {code: code - 0xFEE0 for code in range(0xFF01, 0xFF5F)}
 _CHARACTERS = {
@@ -44,10 +45,10 @@ _WRAPPED_TEXT = re.compile(
     r"\\(?:text|mathrm|textrm|textbf|mathbf|textit|mathit|operatorname|mbox|textnormal)\s*\{([^{}\\]*)\}"
 )
 _LOOSE_SPACE = re.compile(r"(?<![A-Za-z0-9])\s+|\s+(?![A-Za-z0-9])")
-_GROUPED = re.compile(
-    r"[-+]?[0-9]{1,3}(?:,[0-9]{3})+(?:\.[0-9]*)?|[-+]?[0-9]{1,3}(?: [0-9]{3})+(?:\.[0-9]*)?"
-)
+_GROUPED = re.compile(r"[-+]?[0-9]{1,3}(?:,[0-9]{3})+(?:\.[0-9]*)?|[-+]?[0-9]{1,3}(?: [0-9]{3})+(?:\.[0-9]*)?")
 _DECIMAL = re.compile(r"([-+]?)([0-9]*)(?:\.([0-9]*))?(?:[eE]([-+]?[0-9]{1,9}))?")
+_MIXED = re.compile(r"(-?)([0-9]{1,9}) ?(?:\\frac\{([0-9]{1,9})\}\{([0-9]{1,9})\}|(?<= )([0-9]{1,9})/([0-9]{1,9}))")
+_OPTION = re.compile(r"\(([A-Za-z])\)")
 _RATIO = re.compile(r"([-+]?)(?:\\frac\{([-+]?[0-9]+)\}\{([-+]?[0-9]+)\}|([0-9]+)/([0-9]+))")
 _ENCLOSURES = (
     ("$$", "$$"),
@@ -60,36 +61,58 @@ _ENCLOSURES = (
 )
 
 
-def normalise(answer: str) -> str:
-    r"""Return the canonical form of an answer; the empty string for a blank one.
+def clean(answer: str) -> str:
+    r"""Return the answer without what surrounds it: blanks, math delimiters, an outer box, a final full stop.
 
-    Exact rationals come out in lowest terms (`0.50`, `\frac{2}{4}` and `1/2` are all `1/2`; `1,000` is
-    `1000`).
+    Full-width characters and typographic signs become the ASCII or LaTeX ones that they stand for.
     """
     text = answer.translate(_CHARACTERS) if not answer.isascii() else answer
     text = _unwrap(text.strip())
+    return text[:-1].rstrip() if text.endswith(".") and not text.endswith("..") else text
+
+
+def normalise(answer: str) -> str:
+    r"""Return the canonical form of an answer; the empty string for a blank one.
+
+    Exact rationals come out in lowest terms: `0.50`, `\frac{2}{4}` and `1/2` are all `1/2`, `1,000` is
+    `1000`.
+    """
+    if answer.isdecimal() and answer.isascii() and len(answer) <= MAX_NUMBER_CHARACTERS:
+        return str(int(answer))
+    form = _pass(answer)
+    for _ in range(_MAX_PASSES):  # taking one wrapping off may lay the next one bare
+        again = form if form.isalnum() else _pass(form)
+        if again == form:
+            break
+        form = again
+    return form
+
+
+def _pass(answer: str) -> str:
+    text = clean(answer)
     if len(text) > MAX_NUMBER_CHARACTERS and _is_digits(text):
         return _long_integer(text)
-    text = text.replace("{,}", ",").replace(r"\$", "").replace(r"\%", "%")
-    text = _SPACING.sub(" ", text) if "\\" in text or "~" in text else text
-    if "\\" in text:
+    text = text.replace("{,}", ",").replace(r"\$", "").replace(r"\%", "%").replace("$", "")
+    if "\\" in text or "~" in text:
+        text = _SPACING.sub(" ", text.replace(r"\!", ""))
         text = _FRAC.sub(r"\\frac", text)
         text = _SHORT_FRAC.sub(r"\\frac{\1}{\2}", text)
         text = _WRAPPED_TEXT.sub(lambda match: f" {match.group(1).strip()} ", text)
-    text = " ".join(text.split()).lstrip("$").rstrip()
-    if text.endswith(".") and not text.endswith(".."):
-        text = text[:-1].rstrip()
+    text = " ".join(text.split())
     if _GROUPED.fullmatch(text):
         text = text.replace(",", "").replace(" ", "")
     number = exact_rational(text)
     if number is not None:
         return str(number)
+    option = _OPTION.fullmatch(text)
+    if option is not None:
+        return option.group(1)
     text = _LOOSE_SPACE.sub("", text)
     return text if text.isascii() else unicodedata.normalize("NFC", text)
 
 
 def exact_rational(text: str) -> Fraction | None:
-    r"""Return the exact value of an integer, a decimal, `a/b` or `\frac{a}{b}`; None for anything else.
+    r"""Return the exact value of an integer, a decimal, `a/b`, `\frac{a}{b}` or a mixed number, else None.
 
     Longer numbers and larger exponents than the limits of this module are None too, and so is a zero
     denominator.
@@ -105,20 +128,24 @@ def exact_rational(text: str) -> Fraction | None:
         power = int(exponent or 0)
         if abs(power) > MAX_DECIMAL_EXPONENT:
             return None
-        value = Fraction(int(digits)) * Fraction(10) ** (power - len(decimals or ""))
+        power -= len(decimals or "")
+        value = Fraction(int(digits) * 10 ** max(power, 0), 10 ** max(-power, 0))
         return -value if sign == "-" else value
     match = _RATIO.fullmatch(text)
-    if match is None:
-        return None
-    sign = match.group(1)
-    top, bottom = (
-        (int(match.group(2)), int(match.group(3)))
-        if match.group(2)
-        else (int(match.group(4)), int(match.group(5)))
-    )
+    if match is not None:
+        sign, whole = match.group(1), 0
+        top, bottom = int(match.group(2) or match.group(4)), int(match.group(3) or match.group(5))
+    else:
+        match = _MIXED.fullmatch(text)
+        if match is None:
+            return None
+        sign, whole = match.group(1), int(match.group(2))
+        top, bottom = int(match.group(3) or match.group(5)), int(match.group(4) or match.group(6))
+        if top >= bottom:  # 5 7/2 is no mixed number
+            return None
     if bottom == 0:
         return None
-    value = Fraction(top, bottom)
+    value = whole + Fraction(top, bottom)
     return -value if sign == "-" else value
 
 

@@ -64,10 +64,15 @@ class Worker:
         if reply is None:
             self._kill_serving()
             return Verdict.TIMEOUT
-        if "verdict" not in reply:  # it died, for memory or CPU, and the next one has reported ready
+        if "verdict" not in reply:  # it died, of memory or CPU, and the next one, if any, has reported ready
             self._serving = reply.get("ready")
             return Verdict.ERROR
         return {True: Verdict.TRUE, False: Verdict.FALSE, None: Verdict.ERROR}[reply["verdict"]]
+
+    @property
+    def alive(self) -> bool:
+        """Whether the process can still be asked."""
+        return self._process.poll() is None
 
     def close(self) -> None:
         """Kill the process and the one that serves for it; idempotent."""
@@ -129,7 +134,7 @@ class WorkerPool:
         return self._threads.submit(self._compare, gold, answer)
 
     def close(self) -> None:
-        """Wait for running pairs, end all processes; idempotent."""
+        """Cancel the pairs that have not begun, wait for those that have, end all processes; idempotent."""
         self._finalizer()
 
     def _compare(self, gold: str, answer: str) -> Verdict:
@@ -142,7 +147,10 @@ class WorkerPool:
         except BaseException:
             worker.close()
             raise
-        self._idle.put(worker)
+        if worker.alive:
+            self._idle.put(worker)
+        else:
+            worker.close()
         return verdict
 
 

@@ -25,8 +25,7 @@ def math_verify_verdict(gold: str, answer: str) -> bool:
 
     configuration = (LatexExtractionConfig(boxed_match_priority=0), ExprExtractionConfig())
     sides = [
-        parse(rf"\boxed{{{text}}}", configuration, parsing_timeout=None, raise_on_error=True)
-        for text in (gold, answer)
+        parse(rf"\boxed{{{text}}}", configuration, parsing_timeout=None, raise_on_error=True) for text in (gold, answer)
     ]
     return bool(verify(*sides, timeout_seconds=None, raise_on_error=True))
 
