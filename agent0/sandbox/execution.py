@@ -128,7 +128,8 @@ class Execution:
             reason = outcome.removeprefix(wire.SETUP_FAILED).decode("utf-8", "replace")
             code = os.waitstatus_to_exitcode(ended.wait_status)
             raise SandboxError(
-                f"The sandbox could not confine a program and did not run it: {reason or f'its process ended with {code}'}. "
+                "The sandbox could not confine a program and did not run it: "
+                f"{reason or f'its process ended with {code}'}. "
                 "Run `agent0 sandbox check`; raise sandbox.memory_mb if the layer is named 'limits'."
             )
         code = os.waitstatus_to_exitcode(ended.wait_status)

@@ -174,9 +174,8 @@ class SandboxPool:
             raise UsageError(f"timeout_seconds is {limit}; a program needs a limit above 0.")
         for name, data in (("program", text), ("standard input", given)):
             if len(data) > self.options.max_source_bytes:
-                raise UsageError(
-                    f"The {name} has {len(data)} bytes; the sandbox takes max_source_bytes={self.options.max_source_bytes}."
-                )
+                most = self.options.max_source_bytes
+                raise UsageError(f"The {name} has {len(data)} bytes; the sandbox takes max_source_bytes={most}.")
         return Job(text, given, limit, client)
 
     def _submit(self, job: Job) -> Future[RunResult]:

@@ -46,7 +46,7 @@ class Confinement:
         failed: dict[str, str] = {}
         makers: dict[str, Callable[[], Callable[[Place], None]]] = {
             "oom_score": lambda: self._prefer_for_oom,
-            "limits": lambda: self._limit,
+            "limits": self._limits,
             **({"user_id": lambda: self._change_user} if uid_layer else {}),
             "capabilities": lambda: lambda _: limits.drop_capabilities(),
             "dies_with_server": lambda: lambda _: limits.die_with_parent_unreadable(),
@@ -64,6 +64,11 @@ class Confinement:
                 failed[name] = str(error)
         return failed
 
+    def _limits(self) -> Callable[[Place], None]:
+        config = self._config
+        bounds = limits.Limits(config["memory_mb"] << 20, config["file_mb"] << 20, config["open_files"], self._threads)
+        return lambda place: bounds.apply(place.cpu_seconds)
+
     def _landlock(self) -> Callable[[Place], None]:
         rules = landlock.Landlock(self._readable, self._devices)
         return lambda place: rules.restrict(place.scratch)
@@ -76,16 +81,6 @@ class Confinement:
         fd = os.open("self/oom_score_adj", os.O_WRONLY, dir_fd=self._proc)
         os.write(fd, b"1000")
         os.close(fd)
-
-    def _limit(self, place: Place) -> None:
-        config = self._config
-        limits.apply(
-            config["memory_mb"] << 20,
-            config["file_mb"] << 20,
-            config["open_files"],
-            self._threads,
-            place.cpu_seconds,
-        )
 
     def _change_user(self, place: Place) -> None:
         if place.uid is None:
@@ -136,7 +131,9 @@ class Confinement:
         return report
 
 
-def run(confinement: Confinement, place: Place, fds: list[int], parent: int) -> NoReturn:
+def run(
+    confinement: Confinement, interpreter: program.Interpreter, place: Place, fds: list[int], parent: int
+) -> NoReturn:
     """In a freshly forked child: take over the five descriptors, confine, run the program, exit."""
     code = 1
     source_fd, stdin, stdout, stderr, status = fds
@@ -154,7 +151,7 @@ def run(confinement: Confinement, place: Place, fds: list[int], parent: int) -> 
         if status > 3:
             syscalls.call(close_range, 3, status - 1)
         syscalls.call(close_range, status + 1, _HIGHEST_FD)
-        code = program.run(source, place.scratch, status)
+        code = interpreter.run(source, status)
     except BaseException as error:
         os.write(status, wire.SETUP_FAILED + str(error).encode("utf-8", "replace"))
     finally:

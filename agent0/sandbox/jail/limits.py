@@ -15,28 +15,37 @@ _CAPABILITY_VERSION_3 = 0x20080522
 _SIGKILL = 9
 
 
-def apply(memory_bytes: int, file_bytes: int, open_files: int, threads: int | None, cpu_seconds: float) -> None:
-    """Lower the limits of the calling process, soft and hard alike; `threads` None leaves the user's limit.
+class Limits:
+    """Resource limits, the same for every run but for CPU time; computed once, never above today's hard ones."""
 
-    Raises:
-        OSError or ValueError: a limit could not be set.
-    """
-    cpu = math.ceil(cpu_seconds) + 1
-    wanted = [
-        (resource.RLIMIT_AS, memory_bytes),
-        (resource.RLIMIT_CPU, cpu),
-        (resource.RLIMIT_FSIZE, file_bytes),
-        (resource.RLIMIT_NOFILE, open_files),
-        (resource.RLIMIT_CORE, 0),
-        (resource.RLIMIT_MEMLOCK, 0),
-        (resource.RLIMIT_MSGQUEUE, 0),
-    ]
-    if threads is not None:
-        wanted.append((resource.RLIMIT_NPROC, threads))
-    for limit, value in wanted:
-        hard = resource.getrlimit(limit)[1]
-        allowed = value if hard == resource.RLIM_INFINITY else min(value, hard)
-        resource.setrlimit(limit, (allowed, allowed))
+    def __init__(self, memory_bytes: int, file_bytes: int, open_files: int, threads: int | None) -> None:
+        wanted = {
+            resource.RLIMIT_AS: memory_bytes,
+            resource.RLIMIT_FSIZE: file_bytes,
+            resource.RLIMIT_NOFILE: open_files,
+            resource.RLIMIT_CORE: 0,
+            resource.RLIMIT_MEMLOCK: 0,
+            resource.RLIMIT_MSGQUEUE: 0,
+        }
+        if threads is not None:  # None: the user's other processes count too, so no number would be right
+            wanted[resource.RLIMIT_NPROC] = threads
+        self._values = [(limit, _at_most(limit, value)) for limit, value in wanted.items()]
+
+    def apply(self, cpu_seconds: float) -> None:
+        """Lower the limits of the calling process, soft and hard alike.
+
+        Raises:
+            OSError or ValueError: a limit could not be set.
+        """
+        for limit, value in self._values:
+            resource.setrlimit(limit, (value, value))
+        cpu = _at_most(resource.RLIMIT_CPU, math.ceil(cpu_seconds) + 1)
+        resource.setrlimit(resource.RLIMIT_CPU, (cpu, cpu))
+
+
+def _at_most(limit: int, value: int) -> int:
+    hard = resource.getrlimit(limit)[1]
+    return value if hard == resource.RLIM_INFINITY else min(value, hard)
 
 
 def become(uid: int) -> None:
@@ -50,15 +59,18 @@ def become(uid: int) -> None:
     os.setresuid(uid, uid, uid)
 
 
+# ctypes makes a type per buffer length, which is too slow to be done in every child.
+_HEADER = ctypes.create_string_buffer(struct.pack("<Ii", _CAPABILITY_VERSION_3, 0))
+_NO_CAPABILITIES = ctypes.create_string_buffer(24)
+
+
 def drop_capabilities() -> None:
     """Empty the calling process's permitted, effective and inheritable capabilities.
 
     Raises:
         OSError: the kernel refused.
     """
-    header = ctypes.create_string_buffer(struct.pack("<Ii", _CAPABILITY_VERSION_3, 0))
-    nothing = ctypes.create_string_buffer(24)
-    syscalls.call(syscalls.numbers_here()["capset"], ctypes.addressof(header), ctypes.addressof(nothing))
+    syscalls.call(syscalls.numbers_here()["capset"], ctypes.addressof(_HEADER), ctypes.addressof(_NO_CAPABILITIES))
 
 
 def no_new_privileges() -> None:

@@ -22,6 +22,8 @@ from typing import Any
 from . import wire
 
 NAME = "<program>"
+# Relative on purpose: the working directory is the run's own scratch folder, and these are set before it is known.
+_ENVIRONMENT = {"HOME": ".", "TMPDIR": ".", "LANG": "C.UTF-8", "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
 
 
 class _Stdout(io.FileIO):
@@ -35,57 +37,70 @@ class _Stdout(io.FileIO):
         return count
 
 
-def run(source: bytes, scratch: str, status: int) -> int:
-    """Run `source` as `__main__` and return its exit code; `status` is the status pipe."""
-    raw = _Stdout(1, "w", closefd=False)
-    stdout = io.TextIOWrapper(io.BufferedWriter(raw), encoding="utf-8", line_buffering=True)
-    sys.stdout = sys.__stdout__ = stdout
-    main = ModuleType("__main__")
-    _fresh_state(scratch, main, source)
-    os.write(status, wire.STARTED)
-    try:
-        code = _guarded(source, main.__dict__, stdout, raw, status)
-        code = _finish(code, main.__dict__, status)
-    finally:
-        for stream in (sys.stdout, sys.stderr, stdout):
-            _flush(stream)
-    return code
+class Interpreter:
+    """The interpreter as every program finds it; made once in the fork server, so a child has little left to do."""
 
+    def __init__(self) -> None:
+        self._raw = _Stdout(1, "w", closefd=False)
+        self._stdout = io.TextIOWrapper(io.BufferedWriter(self._raw), encoding="utf-8", line_buffering=True)
+        sys.stdout = self._stdout
+        setattr(sys, "__stdout__", self._stdout)  # noqa: B010  (declared final)
+        self._main = ModuleType("__main__")
+        sys.modules["__main__"] = self._main
+        sys.argv = [""]
+        sys.path.insert(0, "")  # the working directory, which is the scratch folder
+        sys.dont_write_bytecode = True
+        os.environ.clear()
+        os.environ.update(_ENVIRONMENT)
+        _compile(b"'warm'\n2 + 3")  # first use fills caches that the children then share
 
-def _fresh_state(scratch: str, main: ModuleType, source: bytes) -> None:
-    """Undo what a program would share with the one before it: environment, module path, random state."""
-    os.environ.clear()
-    os.environ.update(HOME=scratch, TMPDIR=scratch, LANG="C.UTF-8", OMP_NUM_THREADS="1", OPENBLAS_NUM_THREADS="1")
-    sys.argv = [""]
-    sys.path.insert(0, scratch)
-    sys.dont_write_bytecode = True
-    sys.modules["__main__"] = main
-    lines = source.decode("utf-8", "replace").splitlines(keepends=True)
-    linecache.cache[NAME] = (len(source), None, lines, NAME)
-    for name in ("random", "numpy.random", "sympy.core.random"):
-        module: Any = sys.modules.get(name)
-        if module is not None:
-            module.seed()
-    if "tempfile" in sys.modules:
-        sys.modules["tempfile"].tempdir = None  # type: ignore[attr-defined]
-    gc.enable()
+    def run(self, source: bytes, status: int) -> int:
+        """In a child: run `source` as `__main__` and return its exit code; `status` is the status pipe."""
+        lines = source.decode("utf-8", "replace").splitlines(keepends=True)
+        linecache.cache[NAME] = (len(source), None, lines, NAME)
+        for name in ("numpy.random", "sympy.core.random"):  # `random` itself seeds anew after every fork
+            module: Any = sys.modules.get(name)
+            if module is not None:
+                module.seed()
+        gc.enable()
+        os.write(status, wire.STARTED)
+        try:
+            return self._finish(self._guarded(source, status), status)
+        finally:
+            for stream in (sys.stdout, sys.stderr, self._stdout):
+                _flush(stream)
 
+    def _guarded(self, source: bytes, status: int) -> int:
+        names = self._main.__dict__
+        try:
+            body, last = _compile(source)
+            exec(body, names)
+            if last is not None:
+                value = eval(last, names)
+                _flush(self._stdout)
+                if self._raw.written == 0 and value is not None:
+                    print(repr(value), file=self._stdout)
+        except SystemExit as exit_request:
+            return _exit_code(exit_request)
+        except BaseException as error:
+            _report(error, status)
+            return 1
+        return 0
 
-def _guarded(source: bytes, names: dict[str, Any], stdout: io.TextIOWrapper, raw: _Stdout, status: int) -> int:
-    try:
-        body, last = _compile(source)
-        exec(body, names)
-        if last is not None:
-            value = eval(last, names)
-            _flush(stdout)
-            if raw.written == 0 and value is not None:
-                print(repr(value), file=stdout)
-    except SystemExit as exit_request:
-        return _exit_code(exit_request)
-    except BaseException as error:
-        _report(error, status)
-        return 1
-    return 0
+    def _finish(self, code: int, status: int) -> int:
+        """What Python does at exit: wait for threads, run atexit functions, finalise the program's own names."""
+        try:
+            threading: Any = sys.modules.get("threading")
+            if threading is not None:
+                threading._shutdown()  # also ends the workers of an open thread pool, as the interpreter does
+            atexit._run_exitfuncs()
+            self._main.__dict__.clear()
+        except SystemExit as exit_request:
+            return _exit_code(exit_request)
+        except BaseException as error:
+            _report(error, status)
+            return code or 1
+        return code
 
 
 def _compile(source: bytes) -> tuple[CodeType, CodeType | None]:
@@ -122,22 +137,6 @@ def _report(error: BaseException, status: int) -> None:
     except BaseException as second:
         # The report itself ran out of memory, or the program's own hook failed; the name at least is known.
         os.write(2, f"{type(error).__name__} (and {type(second).__name__} while it was reported)\n".encode())
-
-
-def _finish(code: int, names: dict[str, Any], status: int) -> int:
-    """What Python does at exit: wait for threads, run atexit functions, finalise the program's own names."""
-    try:
-        threading: Any = sys.modules.get("threading")
-        if threading is not None:
-            threading._shutdown()  # also tells the workers of an open thread pool to end, as the interpreter does
-        atexit._run_exitfuncs()
-        names.clear()
-    except SystemExit as exit_request:
-        return _exit_code(exit_request)
-    except BaseException as error:
-        _report(error, status)
-        return code or 1
-    return code
 
 
 def _flush(stream: Any) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from pathlib import Path
 from typing import Protocol
 
 from . import namespaces
@@ -54,7 +55,7 @@ class FolderScratch:
     def make(self, slot: int, uid: int) -> str:
         """See `Scratch.make`."""
         path = f"{self._root}/{slot}"
-        os.mkdir(path, 0o700)
+        Path(path).mkdir(0o700)
         if uid != os.geteuid():
             os.chown(path, uid, uid)
         return path
@@ -69,22 +70,19 @@ def remove_tree(path: str) -> None:
 
     Inner folders are first moved up beside `path`, so neither recursion, path length nor open files grow with depth.
     """
-    pending, moved = [path], 0
+    top = Path(path)
+    pending, moved = [top], 0
     while pending:
         folder = pending.pop()
-        os.chmod(folder, 0o700)
-        with os.scandir(folder) as entries:
-            listed = list(entries)
-        for entry in listed:
-            if entry.is_dir(follow_symlinks=False):
+        folder.chmod(0o700)
+        for entry in list(folder.iterdir()):
+            if entry.is_dir() and not entry.is_symlink():
                 moved += 1
-                target = f"{path}.{moved}"
-                os.chmod(entry.path, 0o700)
-                os.rename(entry.path, target)
-                pending.append(target)
+                entry.chmod(0o700)
+                pending.append(entry.rename(top.with_name(f"{top.name}.{moved}")))
             else:
-                os.unlink(entry.path)
-        os.rmdir(folder)
+                entry.unlink()
+        folder.rmdir()
 
 
 def over(path: str, max_bytes: int) -> bool:

@@ -1,8 +1,8 @@
 """The system call filter: what a confined program may ask of the kernel, as a classic BPF program.
 
 Written out by hand instead of with libseccomp, because the filter has the program's own process id in it (it may
-signal itself and nobody else), which is known only after fork: the instructions are built once and a few
-constants are patched per run, which costs microseconds where a library needs milliseconds. It is an allow list; a call that is
+signal itself and nobody else), which is known only after fork: the instructions are built once and a few constants
+are patched per run, which costs microseconds where a library needs milliseconds. It is an allow list; a call that is
 not on it fails with EPERM, one that the table does not know with ENOSYS so that the C library falls back.
 """
 
@@ -159,11 +159,12 @@ def installer(template: bytes) -> Callable[[], None]:
     number = syscalls.numbers_here()["seccomp"]
     pid = struct.Struct("<I")
 
+    buffer = ctypes.create_string_buffer(template, len(template))
+    program = _Program(len(template) // 8, ctypes.addressof(buffer))
+
     def install() -> None:
-        buffer = ctypes.create_string_buffer(template, len(template))
         for place in places:
             pid.pack_into(buffer, place, os.getpid())
-        program = _Program(len(template) // 8, ctypes.addressof(buffer))
         syscalls.call(number, _SET_MODE_FILTER, 0, ctypes.addressof(program))
 
     return install

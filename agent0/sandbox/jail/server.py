@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from . import child, limits, namespaces, paths, scratch, watch, wire
+from . import child, limits, namespaces, paths, program, scratch, watch, wire
 
 
 @dataclass
@@ -47,6 +47,7 @@ class Server:
         self._control = control
         self._config = config
         self._confinement = confinement
+        self._interpreter = program.Interpreter()
         self._folders = folders
         self._watch = watch.Watch(confinement.proc, config["threads"], oom_counter)
         self._runs: dict[int, _Run] = {}
@@ -95,7 +96,7 @@ class Server:
         started = time.monotonic()
         pid = os.fork()
         if pid == 0:
-            child.run(self._confinement, place, fds, server)
+            child.run(self._confinement, self._interpreter, place, fds, server)
         for fd in fds:
             os.close(fd)
         pidfd = os.pidfd_open(pid)
@@ -169,14 +170,13 @@ def _prepare(
     threads = config["threads"] if root else config["threads"] * config["slots"] + 8 if "user_namespace" in on else None
     confinement = child.Confinement(config, readable, devices, threads)
     folders: scratch.Scratch = scratch.FolderScratch(config["scratch_root"])
-    if "mount_namespace" in on:
-        if _try(
-            layers,
-            "minimal_root",
-            config["without"],
-            lambda: namespaces.minimal_root(config["scratch_root"], readable, devices, config["slots"]),
-        ):
-            folders = scratch.MountedScratch(config["scratch_mb"])
+    if "mount_namespace" in on and _try(
+        layers,
+        "minimal_root",
+        config["without"],
+        lambda: namespaces.minimal_root(config["scratch_root"], readable, devices, config["slots"]),
+    ):
+        folders = scratch.MountedScratch(config["scratch_mb"])
     failed = confinement.prepare(root, config["without"])
     asked = list(confinement.steps)
     uid = config["uid_base"] if root else None
@@ -186,11 +186,12 @@ def _prepare(
     layers += [[name, False, reason] for name, reason in failed.items()]
     layers += [[name, True, ""] for name in asked if name not in failed]
     mapped = _mapped_mb(confinement.proc)
+    prepared = Server(control, config, confinement, folders, oom_counter)
     gc.collect()
-    gc.freeze()
+    gc.freeze()  # a child's first collection would otherwise copy every page of the server
     gc.disable()
     control.send(wire.pack_json({"layers": layers, "mapped_mb": mapped, "readable": readable}))
-    return Server(control, config, confinement, folders, oom_counter)
+    return prepared
 
 
 def _try(layers: list[list[Any]], name: str, without: list[str], step: Any) -> bool:

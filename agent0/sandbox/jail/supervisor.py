@@ -10,7 +10,7 @@ import os
 import select
 import signal
 import socket
-import tempfile
+from pathlib import Path
 from typing import Any, NoReturn
 
 from . import cgroups, namespaces, scratch, server, wire
@@ -23,9 +23,9 @@ def main(control_fd: int, owner: int) -> NoReturn:
         os._exit(1)
     control = socket.socket(fileno=control_fd)
     config = wire.unpack_json(control.recv(wire.MAX_MESSAGE))
-    os.umask(0o022)
-    root = tempfile.mkdtemp(prefix="agent0-sandbox-", dir=config["scratch_dir"])
-    os.chmod(root, 0o711)
+    os.umask(0o022)  # the folders made here must be passable for the programs' users
+    root = f"{config['scratch_dir']}/agent0-sandbox-{os.getpid()}-{os.urandom(8).hex()}"
+    Path(root).mkdir(0o711)
     config["scratch_root"] = root
     groups = cgroups.Groups.make(config)
     try:

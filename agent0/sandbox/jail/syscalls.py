@@ -13,7 +13,7 @@ import os
 # Let through whatever the arguments: they touch only the process itself, its open files, or paths that Landlock and
 # the mount namespace decide about. Calls that change owner, mode, times or attributes of a path are absent on
 # purpose: Landlock does not cover them.
-ALLOWED = """
+_ALLOWED = """
     access alarm arch_prctl brk capget chdir clock_getres clock_gettime clock_nanosleep close close_range
     copy_file_range creat dup dup2 dup3 epoll_create epoll_create1 epoll_ctl epoll_pwait epoll_pwait2 epoll_wait
     eventfd eventfd2 exit exit_group faccessat faccessat2 fadvise64 fallocate fchdir fdatasync flock fstat
@@ -29,9 +29,9 @@ ALLOWED = """
     statfs statx symlink symlinkat sync_file_range sysinfo time timer_create timer_delete timer_getoverrun
     timer_gettime timer_settime timerfd_create timerfd_gettime timerfd_settime times truncate umask uname unlink
     unlinkat wait4 waitid write writev
-""".split()
+"""
 
-X86_64 = """
+_X86_64 = """
     read=0 write=1 open=2 close=3 stat=4 fstat=5 lstat=6 poll=7 lseek=8 mmap=9 mprotect=10 munmap=11 brk=12
     rt_sigaction=13 rt_sigprocmask=14 rt_sigreturn=15 ioctl=16 pread64=17 pwrite64=18 readv=19 writev=20
     access=21 pipe=22 select=23 sched_yield=24 mremap=25 msync=26 mincore=27 madvise=28 dup=32 dup2=33 pause=34
@@ -57,7 +57,7 @@ X86_64 = """
     landlock_create_ruleset=444 landlock_add_rule=445 landlock_restrict_self=446 futex_waitv=449
 """
 
-ARM64 = """
+_ARM64 = """
     getcwd=17 eventfd2=19 epoll_create1=20 epoll_ctl=21 epoll_pwait=22 dup=23 dup3=24 fcntl=25 ioctl=29 flock=32
     mkdirat=34 unlinkat=35 symlinkat=36 linkat=37 renameat=38 pivot_root=41 statfs=43 fstatfs=44 truncate=45
     ftruncate=46 fallocate=47 faccessat=48 chdir=49 fchdir=50 openat=56 close=57 pipe2=59 getdents64=61 lseek=62
@@ -81,8 +81,10 @@ ARM64 = """
     landlock_restrict_self=446 futex_waitv=449
 """
 
+ALLOWED = _ALLOWED.split()
+
 _AUDIT_ARCH = {"x86_64": 0xC000003E, "aarch64": 0xC00000B7}
-_TABLES = {"x86_64": X86_64, "aarch64": ARM64}
+_TABLES = {"x86_64": _X86_64, "aarch64": _ARM64}
 
 
 def machine() -> str:
