@@ -36,8 +36,9 @@ _CHARACTERS = {
     0xFEFF: None,
     0x200B: None,
 }
+_THIN_SPACE = re.compile(r"(?<!\\)\\!")
 _SPACING = re.compile(
-    r"\\[!,;:>]|\\(?:q?quad|displaystyle|textstyle|limits|left|right|[bB]ig+[lr]?)(?![a-zA-Z])\.?|\\ |~"
+    r"(?<!\\)\\(?:[,;:> ]|(?:q?quad|displaystyle|textstyle|limits|left|right|[bB]ig+[lr]?)(?![a-zA-Z])\.?)|~"
 )
 _FRAC = re.compile(r"\\[dtc]frac(?![a-zA-Z])")
 _SHORT_FRAC = re.compile(r"\\frac\s*([0-9])\s*([0-9])(?![0-9])")
@@ -94,7 +95,7 @@ def _pass(answer: str) -> str:
         return _long_integer(text)
     text = text.replace("{,}", ",").replace(r"\$", "").replace(r"\%", "%").replace("$", "")
     if "\\" in text or "~" in text:
-        text = _SPACING.sub(" ", text.replace(r"\!", ""))
+        text = _SPACING.sub(" ", _THIN_SPACE.sub("", text))
         text = _FRAC.sub(r"\\frac", text)
         text = _SHORT_FRAC.sub(r"\\frac{\1}{\2}", text)
         text = _WRAPPED_TEXT.sub(lambda match: f" {match.group(1).strip()} ", text)

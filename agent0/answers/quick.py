@@ -108,6 +108,8 @@ def _compare_words(gold: str, answer: str, otherwise: bool | None) -> bool | Non
         return otherwise
     if _LETTER.fullmatch(gold) and _LETTER.fullmatch(answer):
         return gold.lower() == answer.lower()
+    if (_LETTER.fullmatch(gold) and _is_words(answer)) or (_LETTER.fullmatch(answer) and _is_words(gold)):
+        return False
     if _is_words(gold) and _is_words(answer):
         return gold.replace(" ", "").lower() == answer.replace(" ", "").lower()
     if not (gold.isascii() or answer.isascii()) and not re.search(r"[0-9\\=+*/^]", gold + answer):

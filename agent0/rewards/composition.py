@@ -116,9 +116,7 @@ def _check(mask: NDArray[np.bool_], consistency: Floats, calls: Floats, share: F
             f"{consistency.shape}, {calls.shape} and {share.shape}."
         )
     if not bool(np.all((consistency[mask] >= 0) & (consistency[mask] <= 1))):
-        raise UsageError(
-            "The self-consistency of a valid proposal must lie in [0, 1]; vote on its answers first."
-        )
+        raise UsageError("The self-consistency of a valid proposal must lie in [0, 1]; vote on its answers first.")
     if not bool(np.all(calls[mask] >= 0) and np.all(np.isfinite(calls[mask]))):
         raise UsageError("The tool calls of a valid proposal must be a finite number, 0 or more.")
     if not bool(np.all((share >= 0) & (share <= 1))):

@@ -37,8 +37,7 @@ def count_ngrams(*groups: Sequence[str]) -> tuple[NGramCounts, ...]:
     """Count the n-grams of groups of texts over common columns, so that the groups can be compared."""
     vocabulary: dict[str, int] = {}
     tokens = [
-        [[vocabulary.setdefault(word, len(vocabulary)) for word in text.split()] for text in group]
-        for group in groups
+        [[vocabulary.setdefault(word, len(vocabulary)) for word in text.split()] for text in group] for group in groups
     ]
     texts = list(itertools.chain.from_iterable(tokens))
     lengths = np.array([len(text) for text in texts], dtype=np.int64)
@@ -49,17 +48,13 @@ def count_ngrams(*groups: Sequence[str]) -> tuple[NGramCounts, ...]:
     matrices = []
     for order in range(1, MAX_ORDER + 1):
         if order > 1:
-            shifted = (
-                np.concatenate([np.zeros(1, dtype=np.int64), identity[:-1]]) if len(identity) else identity
-            )
+            shifted = np.concatenate([np.zeros(1, dtype=np.int64), identity[:-1]]) if len(identity) else identity
             _, identity = np.unique(shifted * max(1, len(vocabulary)) + words, return_inverse=True)
         whole = position >= order - 1  # the others would reach into the text before
         matrices.append(_occurrences(rows[whole], identity[whole], len(texts)))
     ends = np.cumsum([len(group) for group in groups])
     return tuple(
-        NGramCounts(
-            tuple(matrix[end - len(group) : end] for matrix in matrices), lengths[end - len(group) : end]
-        )
+        NGramCounts(tuple(matrix[end - len(group) : end] for matrix in matrices), lengths[end - len(group) : end])
         for group, end in zip(groups, ends, strict=True)
     )
 
@@ -98,9 +93,7 @@ class _SharedColumns:
     """The columns on both sides, split into frequent ones (dense product) and the rest (sparse product)."""
 
     def __init__(self, left: sparse.csr_matrix, right: sparse.csr_matrix) -> None:
-        left_counts, right_counts = (
-            np.bincount(side.indices, minlength=side.shape[1]) for side in (left, right)
-        )
+        left_counts, right_counts = (np.bincount(side.indices, minlength=side.shape[1]) for side in (left, right))
         common = (left_counts > 0) & (right_counts > 0)
         if left is right:
             common &= left_counts > 1
@@ -117,9 +110,7 @@ class _SharedColumns:
         product = (self._left[start:stop] @ self._right[first:].T).toarray()
         product += self._left_dense[start:stop] @ self._right_dense[first:].T
         result: Floats = product.astype(np.float64)
-        if (
-            self._diagonal is not None
-        ):  # columns of one text only were left out; they match nothing but that text
+        if self._diagonal is not None:  # columns of one text only were left out; they match nothing but that text
             rows = np.arange(start, stop)
             result[rows - start, rows - first] = self._diagonal[start:stop]
         return result

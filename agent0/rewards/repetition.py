@@ -67,9 +67,7 @@ def _cut(merges: NDArray[np.float64], threshold: float, total: int) -> NDArray[n
     for number, (left, right, height, _) in enumerate(merges):
         if height < threshold:
             parent[[int(left), int(right)]] = total + number
-    for node in range(
-        len(parent) - 1, -1, -1
-    ):  # parents have higher numbers, so each is final when it is read
+    for node in range(len(parent) - 1, -1, -1):  # parents have higher numbers, so each is final when it is read
         parent[node] = parent[parent[node]]
     roots = parent[:total]
     _, first, inverse = np.unique(roots, return_index=True, return_inverse=True)

@@ -1,0 +1,139 @@
+"""How good the pseudo-labels are where the truth is known, and whether the filter still yields enough.
+
+The truth comes from the tiny world or from a probe set of known-answer tasks mixed into generation. Nothing
+here fails a run: a floor that is not met is a warning in the returned value, for the stage to log.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from statistics import NormalDist
+
+from agent0.answers.grader import Grader
+from agent0.errors import UsageError
+from agent0.types import LabelledTask
+
+DEFAULT_EDGES = (0.0, 0.3, 0.5, 0.8, 1.0)
+
+
+@dataclass(frozen=True)
+class Rate:
+    """A share of successes with its Wilson score interval; [0, 1] and NaN where there are no trials."""
+
+    successes: int
+    trials: int
+    low: float
+    high: float
+
+    @property
+    def value(self) -> float:
+        """Successes over trials; NaN without trials."""
+        return self.successes / self.trials if self.trials else math.nan
+
+
+@dataclass(frozen=True)
+class AuditBin:
+    """Label accuracy among tasks with low <= self-consistency < high (<= in the last bin)."""
+
+    low: float
+    high: float
+    accuracy: Rate
+
+
+@dataclass(frozen=True)
+class LabelAudit:
+    """What an audit found; `warnings` are sentences, empty where every floor is met."""
+
+    accuracy: Rate
+    bins: tuple[AuditBin, ...]
+    known: int
+    unlabelled: int
+    filter_yield: Rate | None
+    warnings: tuple[str, ...]
+
+    def metrics(self) -> dict[str, float]:
+        """Numbers for the tracker, without those that are not defined."""
+        values = {
+            "label_accuracy": self.accuracy.value,
+            "label_accuracy_low": self.accuracy.low,
+            "label_accuracy_high": self.accuracy.high,
+            "label_known": float(self.known),
+            "label_missing": float(self.unlabelled),
+        }
+        for part in self.bins:
+            values[f"label_accuracy_p{part.low:g}_{part.high:g}"] = part.accuracy.value
+        if self.filter_yield is not None:
+            values["filter_yield"] = self.filter_yield.value
+        return {name: value for name, value in values.items() if not math.isnan(value)}
+
+
+def wilson_interval(successes: int, trials: int, confidence: float = 0.95) -> Rate:
+    """Return a binomial share with its Wilson score interval, sound for few trials and extreme shares.
+
+    Raises:
+        UsageError: counts or confidence out of range.
+    """
+    if not 0 <= successes <= trials or not 0 < confidence < 1:
+        raise UsageError(f"No interval for {successes} of {trials} at confidence {confidence}.")
+    if trials == 0:
+        return Rate(0, 0, 0.0, 1.0)
+    z = NormalDist().inv_cdf(0.5 + confidence / 2)
+    share = successes / trials
+    centre = (share + z * z / (2 * trials)) / (1 + z * z / trials)
+    half = z / (1 + z * z / trials) * math.sqrt(share * (1 - share) / trials + z * z / (4 * trials * trials))
+    low = 0.0 if successes == 0 else max(0.0, centre - half)
+    high = 1.0 if successes == trials else min(1.0, centre + half)
+    return Rate(successes, trials, low, high)
+
+
+def audit_labels(
+    tasks: Sequence[LabelledTask],
+    grader: Grader,
+    *,
+    kept: int | None = None,
+    edges: Sequence[float] = DEFAULT_EDGES,
+    accuracy_floor: float = 0.0,
+    yield_floor: float = 0.0,
+) -> LabelAudit:
+    """Compare pseudo-labels with the known answers.
+
+    Args:
+        tasks: labelled tasks; those without a known answer or without a majority answer are left out of the
+            accuracy.
+        grader: compares label and truth.
+        kept: tasks that the filter kept out of `tasks`, for the yield.
+        edges: ascending borders of the self-consistency bins.
+        accuracy_floor: warn when the accuracy is below this; 0 never warns.
+        yield_floor: warn when the filter keeps a smaller share than this; 0 never warns.
+
+    Raises:
+        UsageError: the edges do not ascend, or `kept` exceeds the number of tasks.
+    """
+    if len(edges) < 2 or any(low >= high for low, high in pairwise(edges)):
+        raise UsageError(f"The bins of an audit need at least two ascending edges, not {tuple(edges)}.")
+    known = [task for task in tasks if task.known_answer is not None]
+    labelled = [task for task in known if task.vote.answer is not None]
+    verdicts = grader.equivalent_many((task.known_answer, task.vote.answer) for task in labelled)
+    right = [verdict.correct for verdict in verdicts]
+    bins = []
+    for low, high in pairwise(edges):
+        inside = [
+            correct
+            for task, correct in zip(labelled, right, strict=True)
+            if low <= task.vote.self_consistency < high or (high == edges[-1] == task.vote.self_consistency)
+        ]
+        bins.append(AuditBin(low, high, wilson_interval(sum(inside), len(inside))))
+    accuracy = wilson_interval(sum(right), len(right))
+    filter_yield = None if kept is None else wilson_interval(kept, len(tasks))
+    warnings = [
+        f"The {name} is {rate.value:.3f} ({rate.successes} of {rate.trials}), below its floor of {floor:g}: {advice}."
+        for name, rate, floor, advice in (
+            ("pseudo-label accuracy", accuracy, accuracy_floor, "raise min_self_consistency or the samples per task"),
+            ("yield of the filter", filter_yield, yield_floor, "propose more tasks or widen the self-consistency band"),
+        )
+        if rate is not None and rate.trials and rate.value < floor
+    ]
+    return LabelAudit(accuracy, tuple(bins), len(known), len(known) - len(labelled), filter_yield, tuple(warnings))

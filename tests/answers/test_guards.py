@@ -1,0 +1,49 @@
+import time
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from agent0.answers.guards import refusal
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        *("10^{10^{10}}", "7^{7^{7}}", "9^9^9", "2**10**10", "2^{1000000000}", "((9^{99})^{99})^{99}", "10^{-10^{10}}"),
+        *("1000000!", "(10!)!", "5!!!", "10^{300}!", r"\binom{10^9}{5\cdot10^8}", r"\sum_{k=1}^{10^9} k"),
+        *(r"\prod_{k=1}^{10000000} k", "(x+y+z)^{60}", "x^{1000000}", "(" * 100 + "1" + ")" * 100, "1" * 301),
+        *("__import__('os')", r"\frac{1}{2", "1}", "{" * 5),
+    ],
+)
+def test_costly_or_broken_answers_are_refused_with_a_reason(answer):
+    assert refusal(answer)
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        *(
+            "2^{10}",
+            "2^{3^2}",
+            "e^{x^2}",
+            "e^{-x^2/2}",
+            "x^{2024}",
+            "10^{100}",
+            "5!",
+            "(x+1)^{12}",
+            r"\{1,2)",
+            "10^{-9}",
+        ),
+        *(r"\sum_{k=1}^{100} k", r"\binom{50}{25}", r"\left(\frac{1}{2}\right)^{10}", "2^{n+1}", "a_{1}^{2}", ""),
+    ],
+)
+def test_ordinary_answers_pass(answer):
+    assert refusal(answer) is None
+
+
+@given(st.text(alphabet="0123456789^*{}()!\\ x+-", max_size=300))
+def test_the_guard_itself_is_quick_on_anything(answer):
+    start = time.perf_counter()
+    refusal(answer)
+    assert time.perf_counter() - start < 0.5
