@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+import re
 import select
 import signal
 import time
@@ -15,6 +16,7 @@ from agent0.sandbox.result import RunResult, SandboxError, Status
 
 _CHUNK = 65_536
 _SECONDS_FOR_CHILDREN = 2
+_MEMORY_ERROR = re.compile(r"^[\w.]*MemoryError\b.*\s*\Z", re.MULTILINE)  # the last line of an uncaught one's report
 _REASONS = {
     wire.THREADS: "killed: more threads than a program may have",
     wire.SCRATCH: "killed: more files or bytes in the scratch folder than a program may have",
@@ -133,7 +135,7 @@ class Execution:
                 "Run `agent0 sandbox check`; raise sandbox.memory_mb if the layer is named 'limits'."
             )
         code = os.waitstatus_to_exitcode(ended.wait_status)
-        status = self._status(ended, code, wire.MEMORY_ERROR in outcome[1:])
+        status = self._status(ended, code)
         notes = []
         if ended.reason in _REASONS:
             notes = [_REASONS[ended.reason]]
@@ -169,12 +171,12 @@ class Execution:
             peak_memory_mb=0.0,
         )
 
-    def _status(self, ended: wire.Result, code: int, memory_error: bool) -> Status:
+    def _status(self, ended: wire.Result, code: int) -> Status:
         if self.over_output:
             return "output_limit"
         if ended.reason == wire.TIMEOUT or code == -signal.SIGXCPU:
             return "timeout"
-        if ended.reason == wire.OUT_OF_MEMORY or (memory_error and code > 0):
+        if ended.reason == wire.OUT_OF_MEMORY or (code > 0 and _MEMORY_ERROR.search(self.stderr.text())):
             return "memory"
         if code < 0:
             return "killed"

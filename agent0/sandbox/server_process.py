@@ -19,7 +19,13 @@ _BOOT = (
     "import sys; sys.path.append(sys.argv[1]); from jail import supervisor; sys.path.pop(); "
     "supervisor.main(int(sys.argv[2]), int(sys.argv[3]))"
 )
-_ENVIRONMENT = {"PYTHONHASHSEED": "0", "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
+_ENVIRONMENT = {
+    "PYTHONHASHSEED": "0",
+    "OMP_NUM_THREADS": "1",
+    "OPENBLAS_NUM_THREADS": "1",
+    "MKL_NUM_THREADS": "1",
+    "MALLOC_ARENA_MAX": "1",  # each further arena reserves 64 MiB of the address space that a program may have
+}
 
 
 class ServerProcess:

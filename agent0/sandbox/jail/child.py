@@ -136,6 +136,7 @@ def run(
 ) -> NoReturn:
     """In a freshly forked child: take over the five descriptors, confine, run the program, exit."""
     code = 1
+    leave = os._exit  # the program may put anything in its place
     source_fd, stdin, stdout, stderr, status = fds
     try:
         os.setsid()
@@ -151,8 +152,10 @@ def run(
         if status > 3:
             syscalls.call(close_range, 3, status - 1)
         syscalls.call(close_range, status + 1, _HIGHEST_FD)
-        code = interpreter.run(source, status)
     except BaseException as error:
         os.write(status, wire.SETUP_FAILED + str(error).encode("utf-8", "replace"))
-    finally:
         os._exit(code)
+    try:
+        code = interpreter.run(source, status)
+    finally:
+        leave(code)

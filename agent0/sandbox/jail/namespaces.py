@@ -87,16 +87,21 @@ def minimal_root(staging: str, readable: list[str], devices: list[str], slots: i
     """
     mount("none", "/", None, _MS_REC | _MS_PRIVATE)
     mount("root", staging, "tmpfs", _MS_NOSUID, "size=1m,nr_inodes=4096,mode=755")
+    top = Path(staging)
+    skeleton = {top}
     for path in (*readable, *devices):
-        target = Path(staging + path)
-        target.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
+        target = top / path.lstrip("/")
+        target.parent.mkdir(parents=True, exist_ok=True)
+        skeleton.update(parent for parent in target.parents if parent.is_relative_to(top))
         if Path(path).is_dir():
             target.mkdir(exist_ok=True)
         else:
             target.touch()
         mount(path, str(target), None, _MS_BIND | _MS_REC)
     for slot in range(slots):
-        Path(f"{staging}{SCRATCH_ROOT}/{slot}").mkdir(mode=0o755, parents=True)
+        (top / SCRATCH_ROOT.lstrip("/") / str(slot)).mkdir(parents=True)
+    for folder in (*skeleton, top / SCRATCH_ROOT.lstrip("/")):
+        folder.chmod(0o111)  # to be passed, not listed
     _make_read_only(staging)
     os.chdir(staging)
     here = ctypes.create_string_buffer(b".")

@@ -64,13 +64,14 @@ class Interpreter:
                 module.seed()
         gc.enable()
         os.write(status, wire.STARTED)
+        os.close(status)
         try:
-            return self._finish(self._guarded(source, status), status)
+            return self._finish(self._guarded(source))
         finally:
             for stream in (sys.stdout, sys.stderr, self._stdout):
                 _flush(stream)
 
-    def _guarded(self, source: bytes, status: int) -> int:
+    def _guarded(self, source: bytes) -> int:
         names = self._main.__dict__
         try:
             body, last = _compile(source)
@@ -83,11 +84,11 @@ class Interpreter:
         except SystemExit as exit_request:
             return _exit_code(exit_request)
         except BaseException as error:
-            _report(error, status)
+            _report(error)
             return 1
         return 0
 
-    def _finish(self, code: int, status: int) -> int:
+    def _finish(self, code: int) -> int:
         """What Python does at exit: wait for threads, run atexit functions, finalise the program's own names."""
         try:
             threading: Any = sys.modules.get("threading")
@@ -98,7 +99,7 @@ class Interpreter:
         except SystemExit as exit_request:
             return _exit_code(exit_request)
         except BaseException as error:
-            _report(error, status)
+            _report(error)
             return code or 1
         return code
 
@@ -121,14 +122,12 @@ def _exit_code(exit_request: SystemExit) -> int:
     return 1
 
 
-def _report(error: BaseException, status: int) -> None:
+def _report(error: BaseException) -> None:
     """Print an uncaught exception as Python does, without the sandbox's own frames."""
     frames: TracebackType | None = error.__traceback__
     while frames is not None and frames.tb_frame.f_code.co_filename != NAME:
         frames = frames.tb_next
     error.__traceback__ = frames
-    if isinstance(error, MemoryError):
-        os.write(status, wire.MEMORY_ERROR)
     try:
         if sys.excepthook is sys.__excepthook__:
             traceback.print_exception(type(error), error, frames)

@@ -23,10 +23,9 @@ THREADS = 3
 SCRATCH = 4
 OUT_OF_MEMORY = 5
 
-# First byte on a run's status pipe, written before the program's first instruction; then at most one outcome byte.
+# What a child writes to its status pipe, which is closed before the program's first instruction.
 STARTED = b"R"
 SETUP_FAILED = b"F"
-MEMORY_ERROR = b"M"
 
 MAX_MESSAGE = 128 * 1024
 RUN_FDS = 5  # source, stdin, stdout, stderr, status
