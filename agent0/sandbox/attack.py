@@ -39,6 +39,7 @@ class World:
 
     def __enter__(self) -> World:
         self.secret = secrets.token_hex(16)
+        self._environment_before = os.environ.get(SECRET_VARIABLE)
         os.environ[SECRET_VARIABLE] = self.secret
         self._folder = tempfile.TemporaryDirectory(prefix="agent0-attack-")
         root = Path(self._folder.name)
@@ -69,7 +70,10 @@ class World:
         for listener in (self._tcp, self._udp, self._abstract, self._unix):
             listener.close()
         self._folder.cleanup()
-        del os.environ[SECRET_VARIABLE]
+        if self._environment_before is None:
+            del os.environ[SECRET_VARIABLE]
+        else:
+            os.environ[SECRET_VARIABLE] = self._environment_before
 
     def prelude(self, first_output: str = "") -> str:
         """The names that a program finds."""

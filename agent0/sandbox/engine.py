@@ -136,7 +136,7 @@ class Engine(threading.Thread):
         self._selector.register(server.control, selectors.EVENT_READ, lambda: self._hear(server))
 
     def _hear(self, server: ServerProcess) -> None:
-        while (message := server.receive()) is not None:
+        while server in self._servers and (message := server.receive()) is not None:
             if not message:
                 self._lost_server(server)
                 return
@@ -179,7 +179,7 @@ class Engine(threading.Thread):
             if job is None:
                 return
             self._number += 1
-            execution = Execution(self._number, job, self._settings.max_output_bytes)
+            execution = Execution(self._number, job)
             try:
                 server.start(execution)
             except OSError:
@@ -302,6 +302,7 @@ class Engine(threading.Thread):
             for execution in server.executions.values():
                 execution.close()
                 _fail(execution.job, closed)
+            server.executions.clear()
             server.hang_up()
         for job in self._queue.drain():
             _fail(job, closed)

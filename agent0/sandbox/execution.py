@@ -32,6 +32,7 @@ class Job:
     stdin: bytes
     timeout: float
     client: str
+    max_output_bytes: int
     future: Future[RunResult] = field(default_factory=Future)
     attempts: int = 0
     submitted: float = field(default_factory=time.monotonic)
@@ -82,13 +83,13 @@ def _sealed(name: str, data: bytes) -> int:
 class Execution:
     """A run in progress in a fork server."""
 
-    def __init__(self, number: int, job: Job, max_output_bytes: int) -> None:
+    def __init__(self, number: int, job: Job) -> None:
         self.number = number
         self.job = job
         self.started = time.monotonic()
         self.cancelled = False
-        self.stdout = _Stream(max_output_bytes)
-        self.stderr = _Stream(max_output_bytes)
+        self.stdout = _Stream(job.max_output_bytes)
+        self.stderr = _Stream(job.max_output_bytes)
         self._status_fd, self._status_write = os.pipe()
         os.set_blocking(self._status_fd, False)
 

@@ -7,6 +7,7 @@ A pool that has started has passed its self test under the policy of its setting
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import itertools
 import math
 import os
@@ -24,6 +25,9 @@ from agent0.sandbox.fair_queue import Admission
 from agent0.sandbox.gauges import Gauges
 from agent0.sandbox.options import PoolOptions
 from agent0.sandbox.result import RunResult, SandboxBusyError, SandboxError
+
+_PROBE_SECONDS = 10.0
+_PROBE_BYTES = 65_536
 
 
 class SandboxPool:
@@ -56,7 +60,7 @@ class SandboxPool:
         self._engine.start()
         try:
             reports = self._engine.ready.result()
-            self.report = selftest.examine(reports[0], self)
+            self.report = selftest.examine(reports[0], self._probe, self.settings.memory_mb, self.options)
             self.report.enforce(self.settings.policy)
         except BaseException:
             self.close()
@@ -161,6 +165,11 @@ class SandboxPool:
         """Process ids of the fork servers' supervisors."""
         return self._running().server_pids()
 
+    def _probe(self, source: str) -> RunResult:
+        job = dataclasses.replace(self._job(source, b"", _PROBE_SECONDS, "self test"), max_output_bytes=_PROBE_BYTES)
+        self._admission.ask().result()
+        return self._submit(job).result()
+
     def _running(self) -> Engine:
         if self._engine is None:
             raise SandboxError("The sandbox pool is not running; use it in a `with` block, or call start() first.")
@@ -176,7 +185,7 @@ class SandboxPool:
             if len(data) > self.options.max_source_bytes:
                 most = self.options.max_source_bytes
                 raise UsageError(f"The {name} has {len(data)} bytes; the sandbox takes max_source_bytes={most}.")
-        return Job(text, given, limit, client)
+        return Job(text, given, limit, client, self.settings.max_output_bytes)
 
     def _submit(self, job: Job) -> Future[RunResult]:
         job.future.add_done_callback(lambda _: self._admission.give_back())

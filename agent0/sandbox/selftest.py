@@ -12,11 +12,11 @@ import secrets
 import socket
 import tempfile
 from collections.abc import Callable
-from concurrent.futures import Future
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
+from agent0.sandbox.options import PoolOptions
 from agent0.sandbox.result import RunResult, SandboxError
 
 LAYERS = {
@@ -107,13 +107,6 @@ print("threads")
 """
 
 
-class _Pool(Protocol):
-    settings: Any
-    options: Any
-
-    def submit(self, source: str, *, timeout_seconds: float | None = None) -> Future[RunResult]: ...
-
-
 @dataclass(frozen=True)
 class Layer:
     """One layer of isolation: on, or off with the reason."""
@@ -170,14 +163,14 @@ class Report:
         )
 
 
-def examine(report: dict[str, Any], pool: _Pool) -> Report:
-    """Run the probe in `pool` and join its outcome to a fork server's `report` of layers.
+def examine(report: dict[str, Any], run: Callable[[str], RunResult], memory_mb: int, options: PoolOptions) -> Report:
+    """Run the probe program with `run` and join its outcome to a fork server's `report` of layers.
 
     Raises:
         SandboxError: the probe did not run to its end in a way that allows a judgement.
     """
     layers = tuple(Layer(name, on, detail) for name, on, detail in report["layers"])
-    with tempfile.TemporaryDirectory(prefix="agent0-canary-", dir=pool.options.scratch_dir) as folder:
+    with tempfile.TemporaryDirectory(prefix="agent0-canary-", dir=options.scratch_dir) as folder:
         Path(folder).chmod(0o777)
         canary = Path(folder) / "canary"
         token = secrets.token_hex(16)
@@ -188,11 +181,11 @@ def examine(report: dict[str, Any], pool: _Pool) -> Report:
                 PORT=listeners.tcp_port,
                 UDP=listeners.udp_port,
                 ABSTRACT=listeners.abstract,
-                THREADS=pool.options.threads,
+                THREADS=options.threads,
                 CANARY=str(canary),
-                MEMORY=pool.settings.memory_mb,
+                MEMORY=memory_mb,
             )
-            result = pool.submit(source, timeout_seconds=10.0).result()
+            result = run(source)
             reached = listeners.reached()
         damaged = not canary.is_file() or canary.read_text() != token or len(list(Path(folder).iterdir())) != 1
     return Report(layers, _judge(result, reached, damaged), tuple(report["readable"]))

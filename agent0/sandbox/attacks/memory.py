@@ -31,7 +31,6 @@ ATTACKS = (
         from multiprocessing import shared_memory
         attempt("POSIX", lambda: shared_memory.SharedMemory(create=True, size=1 << 20))
         """,
-        works_bare=True,
     ),
     Attack(
         "endless recursion",
@@ -94,6 +93,5 @@ ATTACKS = (
         escaped_if(resource.getrlimit(resource.RLIMIT_AS)[1] == resource.RLIM_INFINITY, "no memory limit")
         escaped_if(resource.getrlimit(resource.RLIMIT_CORE)[1] != 0, "core dumps")
         """,
-        works_bare=True,
     ),
 )

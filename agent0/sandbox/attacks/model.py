@@ -116,7 +116,8 @@ class Attack:
         second: a program run after it, in the same slot, that must not find traces (`FIRST` is what the first printed);
             it prints 'ESCAPED' if it does.
         beside: whether an honest program runs at the same time, which must succeed.
-        works_bare: whether a bare interpreter, without the sandbox, lets it escape: the control of the check itself.
+        works_bare: whether a bare interpreter, without the sandbox, lets it escape: the control of the check itself;
+            only for attacks that do no harm to a machine.
         timeout_seconds: its wall-clock limit.
     """
 

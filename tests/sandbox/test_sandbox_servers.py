@@ -1,0 +1,171 @@
+"""Fork servers: start-up errors, policy, crashes, recycling, and what is left when the owner dies."""
+
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import psutil
+import pytest
+
+from agent0.config import SandboxSettings
+from agent0.errors import UsageError
+from agent0.sandbox import SandboxError, SandboxPool
+
+TINY = SandboxSettings(preload=(), workers=2)
+
+
+def wait_until(condition, seconds=10.0):
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, "it did not happen in time"
+        time.sleep(0.02)
+
+
+def test_an_unknown_module_to_preload_is_named():
+    with pytest.raises(SandboxError, match=r"'no_such_module' cannot be preloaded.*sandbox\.preload"):
+        SandboxPool(SandboxSettings(preload=("no_such_module",))).start()
+
+
+def test_a_memory_limit_below_what_the_interpreter_needs_names_a_number_that_works():
+    with pytest.raises(SandboxError, match=r"set it to \d+ or more") as caught:
+        SandboxPool(SandboxSettings(preload=("numpy",), memory_mb=64, workers=1)).start()
+    needed = int(str(caught.value).rsplit("set it to ", 1)[1].split()[0])
+    with SandboxPool(SandboxSettings(preload=("numpy",), memory_mb=needed, workers=1)) as pool:
+        assert pool.run("print(1)").stdout == "1\n"
+
+
+def test_options_out_of_range_are_refused():
+    with pytest.raises(UsageError, match="queue_limit"):
+        SandboxPool(queue_limit=0)
+
+
+@pytest.mark.parametrize(
+    ("without", "broken"),
+    [
+        (["seccomp", "net_namespace"], "network"),
+        (["seccomp"], "processes"),
+        (["landlock", "mount_namespace"], "files"),
+        (["limits"], "memory"),
+    ],
+)
+def test_strict_runs_nothing_without_the_layer_that_it_needs(without, broken):
+    with pytest.raises(SandboxError, match=rf"policy 'strict' runs nothing.*{broken}.*which needs"):
+        SandboxPool(TINY, without=without).start()
+
+
+def test_permissive_runs_with_what_there_is():
+    settings = SandboxSettings(preload=(), workers=1, policy="permissive")
+    with SandboxPool(settings, without=["seccomp"]) as pool:
+        assert not pool.report.strict
+        assert pool.run("print(1)").stdout == "1\n"
+
+
+def test_without_seccomp_descendants_are_killed_all_the_same(tmp_path):
+    settings = SandboxSettings(preload=(), workers=1, policy="permissive")
+    survivor = "agent0-survivor-test"
+    source = f"""
+import os, time
+if os.fork() == 0:
+    os.setsid()
+    if os.fork() == 0:
+        import ctypes
+        ctypes.CDLL(None).prctl(15, b"{survivor[:15]}", 0, 0, 0)
+        time.sleep(60)
+    os._exit(0)
+time.sleep(0.2)
+print("ended")
+"""
+    with SandboxPool(settings, without=["seccomp"]) as pool:
+        assert pool.run(source, timeout_seconds=5).stdout == "ended\n"
+        assert pool.run("print(1)").ok
+        assert not [process for process in psutil.process_iter(["name"]) if process.info["name"] == survivor[:15]]
+
+
+@pytest.mark.parametrize("victim", ["supervisor", "server"])
+def test_a_crashed_server_is_replaced_and_loses_no_request_that_had_not_started(victim):
+    with SandboxPool(TINY) as pool:
+        running = [pool.submit("print('started', flush=True)\nwhile True: pass", timeout_seconds=30) for _ in range(2)]
+        waiting = [pool.submit(f"print({number})") for number in range(20)]
+        wait_until(lambda: pool.gauges().running == 2)
+        time.sleep(0.1)
+        process = psutil.Process(pool.server_pids()[0])
+        (process if victim == "supervisor" else process.children()[0]).send_signal(signal.SIGKILL)
+        assert [future.result(timeout=20).stdout for future in waiting] == [f"{number}\n" for number in range(20)]
+        for future in running:
+            result = future.result(timeout=20)
+            assert (result.status, result.stdout) == ("killed", "started\n")
+            assert "fork server died" in result.stderr
+        assert pool.gauges().restarts == 1
+
+
+def test_a_server_is_recycled_after_its_share_of_runs():
+    with SandboxPool(TINY, recycle_after=20) as pool:
+        first = set(pool.server_pids())
+        wait_until(lambda: all(result.ok for result in pool.run_many(["1"] * 25)) and pool.gauges().recycled >= 2)
+        assert not first & set(pool.server_pids())
+        assert pool.gauges().restarts == 0
+
+
+def test_several_servers_share_the_work():
+    settings = SandboxSettings(preload=(), workers=3)
+    with SandboxPool(settings, workers_per_server=2) as pool:
+        assert len(pool.server_pids()) == 2
+        before = time.monotonic()
+        assert all(result.ok for result in pool.run_many(["import time; time.sleep(0.5)"] * 3))
+        assert time.monotonic() - before < 1.4
+
+
+def test_a_pool_leaves_nothing_behind(tmp_path):
+    with SandboxPool(TINY, scratch_dir=tmp_path) as warm:
+        warm.run("1")
+    descriptors = len(os.listdir("/proc/self/fd"))  # noqa: PTH208
+    with SandboxPool(TINY, scratch_dir=tmp_path) as pool:
+        pool.run_many(["open('file', 'w').write('x')"] * 20)
+        pids = pool.server_pids()
+        children = [child.pid for pid in pids for child in psutil.Process(pid).children(recursive=True)]
+        assert children
+    wait_until(lambda: not any(psutil.pid_exists(pid) for pid in [*pids, *children]))
+    assert list(tmp_path.iterdir()) == []
+    assert len(os.listdir("/proc/self/fd")) == descriptors  # noqa: PTH208
+
+
+OWNER = """
+import sys, time
+from pathlib import Path
+from agent0.config import SandboxSettings
+from agent0.sandbox import SandboxPool
+with SandboxPool(SandboxSettings(preload=(), workers=1), scratch_dir=Path(sys.argv[1])) as pool:
+    pool.submit("while True: pass", timeout_seconds=600)
+    time.sleep(0.2)
+    print(*pool.server_pids(), flush=True)
+    time.sleep(600)
+"""
+
+
+def test_everything_dies_with_an_owner_that_is_killed(tmp_path):
+    owner = subprocess.Popen([sys.executable, "-c", OWNER, str(tmp_path)], stdout=subprocess.PIPE, text=True)
+    supervisor = psutil.Process(int(owner.stdout.readline()))
+    family = [supervisor, *supervisor.children(recursive=True)]
+    assert len(family) == 3  # supervisor, server, program
+    owner.kill()
+    owner.wait()
+    owner.stdout.close()
+    _, alive = psutil.wait_procs(family, timeout=10)
+    assert alive == []
+    wait_until(lambda: list(tmp_path.iterdir()) == [])
+
+
+def test_the_server_has_no_secret_and_no_descriptor_of_its_owner(monkeypatch, tmp_path):
+    monkeypatch.setenv("AGENT0_TEST_SECRET", "hidden")
+    with open(tmp_path / "held", "w") as held:  # noqa: PTH123
+        os.set_inheritable(held.fileno(), True)
+        with SandboxPool(TINY) as pool:
+            supervisor = psutil.Process(pool.server_pids()[0])
+            for process in [supervisor, *supervisor.children()]:
+                assert b"hidden" not in Path(f"/proc/{process.pid}/environ").read_bytes()
+                with contextlib.suppress(psutil.AccessDenied):
+                    assert str(tmp_path / "held") not in [file.path for file in process.open_files()]
