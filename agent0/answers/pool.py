@@ -34,7 +34,7 @@ class Worker:
         paths = [root, *filter(None, os.environ.get("PYTHONPATH", "").split(os.pathsep))]
         environment = {**os.environ, "PYTHONPATH": os.pathsep.join(paths), "OMP_NUM_THREADS": "1"}
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "agent0.answers.worker", str(memory_mb)],
+            [sys.executable, "-P", "-m", "agent0.answers.worker", str(memory_mb)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
@@ -44,6 +44,7 @@ class Worker:
         )
         self._received = b""
         self._serving: int | None = None
+        self._asked = 0
 
     def ask(self, gold: str, answer: str, seconds: float) -> Verdict:
         """Compare one pair within `seconds` of wall-clock time.
@@ -53,14 +54,18 @@ class Worker:
         """
         if self._serving is None:
             self._await_ready()
-        request = json.dumps({"gold": gold, "answer": answer, "seconds": seconds}).encode() + b"\n"
+        self._asked += 1
+        request = {"number": self._asked, "gold": gold, "answer": answer, "seconds": seconds}
         assert self._process.stdin is not None
         try:
-            self._process.stdin.write(request)
+            self._process.stdin.write(json.dumps(request).encode() + b"\n")
         except BrokenPipeError:
             self._serving = None
             return Verdict.ERROR
-        reply = self._read_message(time.monotonic() + seconds)
+        deadline = time.monotonic() + seconds
+        reply = self._read_message(deadline)
+        while reply and "verdict" in reply and reply["number"] != self._asked:
+            reply = self._read_message(deadline)  # a late answer to what was given up before
         if reply is None:
             self._kill_serving()
             return Verdict.TIMEOUT
@@ -84,8 +89,11 @@ class Worker:
                 stream.close()
 
     def _await_ready(self) -> None:
-        message = self._read_message(time.monotonic() + START_SECONDS)
-        if message is None or "ready" not in message:
+        deadline = time.monotonic() + START_SECONDS
+        message = self._read_message(deadline)
+        while message and "ready" not in message:
+            message = self._read_message(deadline)  # the answer that came just too late
+        if not message:
             raise Agent0Error(
                 "The Math-Verify worker does not start; run `python -m agent0.answers.worker 1024` to see "
                 "why (is the extra agent0[train] or agent0[eval] installed?)."

@@ -34,15 +34,18 @@ def serve(requests: Any, replies: Any, memory_bytes: int) -> None:
     """Answer requests until the input ends.
 
     Args:
-        requests: binary stream of lines `{"gold", "answer", "seconds"}`.
-        replies: binary stream for lines `{"verdict": true, false or null}`; null where Math-Verify raised.
+        requests: binary stream of lines `{"number", "gold", "answer", "seconds"}`.
+        replies: binary stream for lines `{"number", "verdict": true, false or null}`; null where Math-Verify raised.
         memory_bytes: address space of this process.
     """
     resource.setrlimit(resource.RLIMIT_AS, (memory_bytes, memory_bytes))
     replies.write(b'\n{"ready": %d}\n' % os.getpid())
     replies.flush()
     for line in requests:
-        request = json.loads(line)
+        try:
+            request = json.loads(line)
+        except ValueError:  # the rest of a line that the process before this one was killed while reading
+            continue
         used = resource.getrusage(resource.RUSAGE_SELF)
         cpu_limit = int(used.ru_utime + used.ru_stime + request["seconds"]) + 3
         resource.setrlimit(resource.RLIMIT_CPU, (cpu_limit, resource.RLIM_INFINITY))
@@ -51,7 +54,7 @@ def serve(requests: Any, replies: Any, memory_bytes: int) -> None:
             verdict = math_verify_verdict(request["gold"], request["answer"])
         except Exception:  # sympy's failures have no common base; each one is the verdict ERROR
             verdict = None
-        replies.write(b"%s\n" % json.dumps({"verdict": verdict}).encode())
+        replies.write(b"%s\n" % json.dumps({"number": request["number"], "verdict": verdict}).encode())
         replies.flush()
 
 

@@ -35,7 +35,7 @@ class StreamingRepetition:
 
     Args:
         distance_threshold: a question joins the nearest leader whose distance 1 - BLEU is below this.
-        max_clusters: leaders held at once; memory is about 25 kB each for questions of 60 words.
+        max_clusters: leaders held at once; memory is about 35 kB each for questions of 60 words.
     """
 
     def __init__(self, distance_threshold: float = 0.5, max_clusters: int = 20_000) -> None:

@@ -133,6 +133,30 @@ def test_a_killed_worker_is_an_error_and_is_replaced():
     assert not worker.alive
 
 
+def test_a_worker_killed_while_idle_never_mixes_up_its_answers():
+    worker = Worker(memory_mb=1024)
+    try:
+        assert worker.ask("x+1", "1+x", 10) is Verdict.TRUE
+        for _ in range(3):
+            os.kill(worker._serving, signal.SIGKILL)
+            assert worker.ask("x+1", "1+x", 10) in (Verdict.ERROR, Verdict.TRUE)
+            assert worker.ask("x+1", "x+2", 10) is Verdict.FALSE
+            assert worker.ask("x+1", "1+x", 10) is Verdict.TRUE
+    finally:
+        worker.close()
+
+
+def test_answers_that_come_just_at_the_limit_do_not_confuse_the_next_ones():
+    worker = Worker(memory_mb=1024)
+    try:
+        for step in range(40):
+            first = worker.ask("(x+1)^2", "x^2+2x+1", 0.0005 * step)
+            assert first in (Verdict.TIMEOUT, Verdict.TRUE)
+            assert worker.ask("x+1", f"x+{step + 2}", 10) is Verdict.FALSE
+    finally:
+        worker.close()
+
+
 def test_a_batch_keeps_its_order_and_hostile_answers_do_not_hold_it_up(new_processes):
     ordinary = [(str(number), str(number + number % 2)) for number in range(300)]
     hostile = ["10^{10^{10}}", "9" * 2**20, "(" * 500 + "1" + ")" * 500, "1000000!", "__import__('os').system('id')"]
