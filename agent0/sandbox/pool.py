@@ -157,20 +157,25 @@ class SandboxPool:
             )
         return self._submit(job)
 
+    @property
+    def running(self) -> bool:
+        """Whether the pool is started and not closed."""
+        return self._engine is not None
+
     def gauges(self) -> Gauges:
         """A reading of queue, running programs, latencies, restarts and kills."""
-        return self._running().gauges()
+        return self._started().gauges()
 
     def server_pids(self) -> list[int]:
         """Process ids of the fork servers' supervisors."""
-        return self._running().server_pids()
+        return self._started().server_pids()
 
     def _probe(self, source: str) -> RunResult:
         job = dataclasses.replace(self._job(source, b"", _PROBE_SECONDS, "self test"), max_output_bytes=_PROBE_BYTES)
         self._admission.ask().result()
         return self._submit(job).result()
 
-    def _running(self) -> Engine:
+    def _started(self) -> Engine:
         if self._engine is None:
             raise SandboxError("The sandbox pool is not running; use it in a `with` block, or call start() first.")
         return self._engine
@@ -189,7 +194,7 @@ class SandboxPool:
 
     def _submit(self, job: Job) -> Future[RunResult]:
         job.future.add_done_callback(lambda _: self._admission.give_back())
-        self._running().submit(job)
+        self._started().submit(job)
         return job.future
 
 
