@@ -3,8 +3,8 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-OUTPUT ?= runs/demo
 SEED ?= 0
+OUTPUT ?= runs/demo-seed$(SEED)
 
 export TOKENIZERS_PARALLELISM := false
 export MLFLOW_DISABLE_TELEMETRY := true
@@ -25,7 +25,7 @@ $(VENV)/installed: pyproject.toml constraints.txt
 	@$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[train,kfp,tracking,sandbox,dev]'
 	@touch $@
 
-demo: install  ## Grow two agents on this machine: three rounds in a few minutes, into OUTPUT (runs/demo).
+demo: install  ## Grow two agents on this machine: three rounds in a few minutes, into OUTPUT.
 	@$(BIN)/agent0 evolve --output $(OUTPUT) --seed $(SEED) $(if $(wildcard $(OUTPUT)/run.json),--resume,)
 
 test: install  ## Run all tests but those that need services or a GPU.

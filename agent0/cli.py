@@ -65,11 +65,13 @@ def evolve(
     else:
         fixed = [f"{name}={value}" for name, value in (("iterations", iterations), ("seed", seed)) if value is not None]
         run = LocalEvolution.create(output, load_config(recipe, [*(overrides or []), *fixed]), tracking_uri())
-    console = Console()
-    with show_progress(run.progress_file, run.config.iterations, quiet=quiet, console=console):
-        run.run()
-    console.print(terminal_table(read_history(output)))
-    console.print(f"report   {output / 'report.html'}\nsummary  {output / 'summary.json'}\nmlflow   agent0 ui")
+    # The run sends standard output to its log, so the view writes to a copy of the descriptor.
+    with os.fdopen(os.dup(sys.stdout.fileno()), "w") as terminal:
+        console = Console(file=terminal)
+        with show_progress(run.progress_file, run.config.iterations, quiet=quiet, console=console):
+            run.run()
+        console.print(terminal_table(read_history(output)))
+        console.print(f"report   {output / 'report.html'}\nsummary  {output / 'summary.json'}\nmlflow   agent0 ui")
 
 
 @app.command()

@@ -4,6 +4,8 @@ Each round is a nested pipeline, so Kubeflow shows it as one box. Every section 
 whose default is the recipe's; the seed is one as well. The number of iterations and the image are fixed by compiling.
 """
 
+import itertools
+import tempfile
 import warnings
 from collections.abc import Callable
 from pathlib import Path
@@ -12,7 +14,9 @@ from typing import Any, NamedTuple
 
 from kfp import compiler, dsl
 
+from agent0 import __version__
 from agent0.config import Config
+from agent0.storage.atomic import atomic_write
 from agent0_kfp.components import DEFAULT_IMAGE, containerized
 from agent0_kfp.components.base_model.component import base_model
 from agent0_kfp.components.benchmark_evaluation.component import benchmark_evaluation
@@ -55,9 +59,16 @@ class EvolutionOutputs(NamedTuple):
 
 def compile_evolution(config: Config, path: Path, image: str = DEFAULT_IMAGE) -> None:
     """Write the evolution pipeline of `config` as YAML; the same arguments give the same bytes."""
-    with warnings.catch_warnings():
+    with warnings.catch_warnings(), tempfile.TemporaryDirectory() as folder:
         warnings.filterwarnings("ignore", category=FutureWarning)
-        compiler.Compiler().compile(make_evolution(config, image), str(path))
+        compiled = Path(folder) / "pipeline.yaml"
+        compiler.Compiler().compile(make_evolution(config, image), str(compiled))
+        lines = compiled.read_text(encoding="utf-8").splitlines(keepends=True)
+    # Kubeflow's own header prints the defaults in an order that changes from process to process.
+    body = itertools.dropwhile(lambda line: line.startswith("#"), lines)
+    header = f"# {PIPELINE_NAME}: {config.iterations} iterations, recipe {config.recipe}, agent0 {__version__}\n"
+    with atomic_write(path) as file:
+        file.writelines([header, *body])
 
 
 def make_evolution(config: Config, image: str = DEFAULT_IMAGE) -> Callable[..., Any]:

@@ -17,7 +17,7 @@ from agent0.protocol import STOP, Message, last_program, observation_text
 from agent0.sandbox import RunResult
 from agent0.types import ToolCall, Trajectory
 
-NO_CODE = "Error: no complete ```python block before ```output."
+NO_CODE = "Error: no complete Python block."
 
 
 @dataclass(frozen=True)

@@ -9,6 +9,7 @@ import random
 import time
 from pathlib import Path
 
+from agent0.errors import Agent0Error
 from agent0.evaluation.statistics import clustered_mean, wilson
 from agent0.report.history import Example, ExecutorScores, History, IterationRecord, ProposalStatistics
 from agent0.report.render import render
@@ -71,7 +72,13 @@ def run_iteration_report(
 
 
 def read_history(folder: Path) -> History:
-    """Read the history that a stage wrote to `folder`."""
+    """Read the history that a stage wrote to `folder`.
+
+    Raises:
+        Agent0Error: there is none.
+    """
+    if not (folder / HISTORY_FILE).is_file():
+        raise Agent0Error(f"{folder} holds no history ({HISTORY_FILE} is missing); give the folder of a run.")
     return History.model_validate_json((folder / HISTORY_FILE).read_text(encoding="utf-8"))
 
 

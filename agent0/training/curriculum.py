@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import torch
 from datasets import Dataset
+from transformers import PrinterCallback
 from trl import GRPOTrainer
 
 from agent0.answers import majority_vote
@@ -122,5 +123,6 @@ def train_curriculum(
         rollout_func=rollout_function(sandbox, rollout, settings.sampling),
         callbacks=[logger],
     )
+    trainer.remove_callback(PrinterCallback)  # the step logger reports instead
     trainer.train()
     return logger.history

@@ -8,6 +8,7 @@ from typing import Any
 
 import torch
 from datasets import Dataset
+from transformers import PrinterCallback
 
 from agent0.answers import Verdict, equivalent_many
 from agent0.config import ExecutorSettings, RolloutSettings
@@ -81,5 +82,6 @@ def train_executor(
         callbacks=[logger],
         adpo=settings.adpo,
     )
+    trainer.remove_callback(PrinterCallback)  # the step logger reports instead
     trainer.train()
     return logger.history

@@ -1,0 +1,5 @@
+"""`python -m agent0` is the command line."""
+
+from agent0.cli import main
+
+main()

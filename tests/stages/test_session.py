@@ -1,0 +1,148 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import mlflow
+import pytest
+from mlflow.tracking import MlflowClient
+
+from agent0.config import FilteringSettings, load_config
+from agent0.errors import Agent0Error, UsageError
+from agent0.seeds import derive_seed
+from agent0.stages import StageResult, open_stage
+from agent0.stages.base_model import provide_base_model
+from agent0.stages.files import HISTORY_FILE
+from agent0.stages.prepare import check_consistency, prepare_evolution
+from agent0.stages.session import STAGE_FILE, Stage, read_report
+
+
+@pytest.fixture
+def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    uri = f"sqlite:///{tmp_path / 'mlflow.db'}"
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", uri)
+    monkeypatch.setenv("AGENT0_PROGRESS", str(tmp_path / "progress.jsonl"))
+    return uri
+
+
+def test_seeds_differ_by_stage_and_iteration_and_repeat() -> None:
+    seeds = {derive_seed(seed, stage, i) for seed in (0, 1) for stage in ("a", "b") for i in (1, 2)}
+    assert len(seeds) == 8
+    assert derive_seed(0, "a", 1) == derive_seed(0, "a", 1)
+    assert all(0 <= seed < 2**31 for seed in seeds)
+
+
+def test_a_stage_is_a_nested_run_with_settings_seed_version_and_digests(store: str, tmp_path: Path) -> None:
+    run_id = prepare_evolution(load_config("tiny", ["seed=5"]), tmp_path / "history")
+    assert json.loads((tmp_path / "history" / HISTORY_FILE).read_text())["mlflow_run_id"] == run_id
+    source = tmp_path / "source"
+    source.mkdir()
+    (source / "data.txt").write_text("x")
+    with open_stage(
+        "task_filtering",
+        iteration=2,
+        seed=5,
+        mlflow_run_id=run_id,
+        settings={"filtering": FilteringSettings()},
+        inputs={"labelled": source},
+    ) as stage:
+        output = tmp_path / "out"
+        output.mkdir()
+        sunk: dict[str, float] = {}
+        stage.finish(StageResult({"tasks/kept": 7.0}), output, sunk.__setitem__)
+    assert sunk == {"tasks_kept": 7.0}
+    assert read_report(output).metrics == {"tasks/kept": 7.0}
+    client = MlflowClient(store)
+    (nested,) = client.search_runs([client.get_run(run_id).info.experiment_id], f"tags.mlflow.parentRunId = '{run_id}'")
+    assert nested.info.status == "FINISHED"
+    assert nested.data.params["filtering.min_self_consistency"] == "0.3"
+    assert nested.data.tags["agent0.seed"] == str(derive_seed(5, "task_filtering", 2))
+    assert {"agent0.code_version", "agent0.input_sha256.labelled", "agent0.output_sha256"} <= set(nested.data.tags)
+    assert client.get_metric_history(nested.info.run_id, "tasks/kept")[0].step == 2
+    assert client.get_run(run_id).data.params["config.executor.steps"] == "12"
+
+
+def test_a_failing_stage_ends_as_failed_and_says_why(store: str, tmp_path: Path) -> None:
+    run_id = prepare_evolution(load_config(), tmp_path / "history")
+    with (
+        pytest.raises(Agent0Error, match="too few"),
+        open_stage("task_filtering", iteration=1, seed=0, mlflow_run_id=run_id),
+    ):
+        raise Agent0Error("too few")
+    events = [json.loads(line) for line in (tmp_path / "progress.jsonl").read_text().splitlines()]
+    assert [event["kind"] for event in events] == ["start", "error"]
+    assert events[-1]["message"] == "too few"
+    client = MlflowClient(store)
+    (nested,) = client.search_runs([client.get_run(run_id).info.experiment_id], f"tags.mlflow.parentRunId = '{run_id}'")
+    assert nested.info.status == "FAILED"
+
+
+def test_a_run_that_the_platform_opened_is_used_and_left_open(
+    store: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run_id = prepare_evolution(load_config(), tmp_path / "history")
+    client = MlflowClient(store)
+    injected = client.create_run(client.get_run(run_id).info.experiment_id).info.run_id
+    monkeypatch.setenv("MLFLOW_RUN_ID", injected)
+    with open_stage("task_filtering", iteration=1, seed=0, mlflow_run_id=run_id) as stage:
+        stage.tracker.log_metrics({"a/b": 1.0}, 1)
+    assert client.get_run(injected).data.metrics == {"a/b": 1.0}
+    assert client.get_run(injected).info.status == "RUNNING"
+
+
+def test_an_unreachable_server_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:9")
+    with pytest.raises(Agent0Error, match=r"MLflow does not answer at http://127\.0\.0\.1:9.*MLFLOW_TRACKING_URI"):
+        prepare_evolution(load_config(), tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("override", "message"),
+    [
+        ("filtering.min_tasks=4", "one training batch needs"),
+        ("generation.proposals=4", "generate more"),
+        ("rollout.max_observation_tokens=96", "leaves no room"),
+    ],
+)
+def test_settings_that_contradict_each_other_are_refused(override: str, message: str) -> None:
+    check_consistency(load_config())
+    with pytest.raises(UsageError, match=message):
+        check_consistency(load_config("tiny", [override]))
+
+
+@pytest.mark.parametrize("source", ["/no/such/model", "./no/such/model"])
+def test_a_model_path_that_does_not_exist_is_refused(source: str, tmp_path: Path) -> None:
+    settings = load_config("tiny", [f"model.source={source}"]).model
+    with pytest.raises(UsageError, match="holds no model"):
+        provide_base_model(Stage.untracked("base_model"), tmp_path / "out", settings)
+
+
+def test_a_model_folder_is_copied_whole(random_model: object, tokenizer: object, tmp_path: Path) -> None:
+    random_model.save_pretrained(tmp_path / "model")  # type: ignore[attr-defined]
+    tokenizer.save_pretrained(tmp_path / "model")  # type: ignore[attr-defined]
+    settings = load_config("tiny", [f"model.source={tmp_path / 'model'}"]).model
+    result = provide_base_model(Stage.untracked("base_model"), tmp_path / "out", settings)
+    counted = sum(p.numel() for p in random_model.parameters())  # type: ignore[attr-defined]
+    assert result.metrics["model/parameters"] == counted
+    assert (tmp_path / "out" / "config.json").is_file()
+
+
+def test_an_unfinished_stage_is_not_read(tmp_path: Path) -> None:
+    with pytest.raises(Agent0Error, match=STAGE_FILE):
+        read_report(tmp_path)
+
+
+def test_registering_a_model_gives_versions_that_can_be_fetched(store: str, tmp_path: Path) -> None:
+    run_id = prepare_evolution(load_config(), tmp_path / "history")
+    folder = tmp_path / "model"
+    folder.mkdir()
+    (folder / "config.json").write_text("{}")
+    for expected in ("1", "2"):
+        with open_stage("executor_training", iteration=1, seed=0, mlflow_run_id=run_id) as stage:
+            assert stage.tracker.register_model("agent0-executor", folder, {"iteration": "1"}) == expected
+    mlflow.set_tracking_uri(store)
+    client = MlflowClient(store)
+    version = client.get_model_version("agent0-executor", "2")
+    assert version.tags["iteration"] == "1"
+    fetched = mlflow.artifacts.download_artifacts(client.get_model_version_download_uri("agent0-executor", "2"))
+    assert (Path(fetched) / "config.json").read_text() == "{}"

@@ -1,0 +1,94 @@
+"""The house keeps its shape: what may import what, and what an import costs."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+LIGHT = ("agent0", "agent0.config", "agent0.types", "agent0.cli", "agent0.stages", "agent0.answers", "agent0.sandbox")
+HEAVY = ("torch", "kfp", "mlflow", "transformers", "trl", "sympy", "matplotlib")
+
+FORBIDDEN = {
+    "agent0/protocol.py": ("agent0.rollout", "agent0.stages", "agent0.training"),
+    "agent0/rewards": ("agent0.rollout", "agent0.training", "agent0.stages", "torch", "transformers"),
+    "agent0/answers": ("agent0.rollout", "agent0.training", "agent0.stages", "torch"),
+    "agent0/sandbox": ("agent0.rollout", "agent0.training", "agent0.stages", "torch"),
+    "agent0/rollout": ("agent0.training", "agent0.stages", "agent0.rewards", "agent0.evaluation", "kfp", "mlflow"),
+    "agent0/training": ("agent0.stages", "agent0.evaluation", "kfp", "mlflow"),
+    "agent0/evaluation": ("agent0.stages", "agent0.training", "kfp", "mlflow"),
+    "agent0/report": ("agent0.stages", "agent0.training", "agent0.rollout", "torch", "kfp", "mlflow"),
+    "agent0/stages": ("kfp", "agent0_kfp"),
+    "components": ("torch", "agent0.training", "agent0.rollout"),
+}
+
+
+def imports(path: Path) -> set[str]:
+    names = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            names.add(node.module)
+    return names
+
+
+@pytest.mark.parametrize(("room", "forbidden"), FORBIDDEN.items())
+def test_the_arrow_points_one_way(room: str, forbidden: tuple[str, ...]) -> None:
+    place = ROOT / room
+    files = [place] if place.is_file() else [p for p in place.rglob("*.py") if not p.name.startswith("test_")]
+    assert files
+    found = [
+        (file.relative_to(ROOT).as_posix(), name)
+        for file in files
+        for name in imports(file)
+        if any(name == item or name.startswith(item + ".") for item in forbidden)
+    ]
+    assert found == []
+
+
+@pytest.mark.parametrize("module", LIGHT)
+def test_a_light_module_loads_nothing_heavy(module: str) -> None:
+    code = f"import sys, {module}; print([m for m in {HEAVY!r} if m in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd="/")
+    assert done.stdout.strip() == "[]"
+
+
+def test_the_folder_mlflow_does_not_shadow_the_package() -> None:
+    assert not (ROOT / "mlflow" / "__init__.py").exists()
+
+
+def test_every_package_is_installed_by_the_distribution() -> None:
+    listed = set(tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["setuptools"]["packages"])
+    folders = {
+        path.parent for top in ("agent0", "components", "pipelines") for path in (ROOT / top).rglob("__init__.py")
+    }
+    names = {folder.relative_to(ROOT).as_posix().replace("/", ".") for folder in folders}
+    expected = {n if n.startswith("agent0") else f"agent0_kfp.{n}" for n in names}
+    assert listed == expected
+
+
+def test_every_component_is_thin() -> None:
+    for path in (ROOT / "components").glob("*/component.py"):
+        lines = path.read_text(encoding="utf-8").splitlines()
+        assert len(lines) <= 70, path
+        assert {name.split(".")[0] for name in imports(path)} <= {"agent0", "kfp", "pathlib"}, path
+
+
+def test_no_file_names_a_path_of_one_machine_or_a_registry() -> None:
+    tracked = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=False).stdout.split()
+    if not tracked:
+        pytest.skip("not a git checkout")
+    words = ("/" + "work/", "/" + "root/", "pypi" + ".org", "files.python" + "hosted")
+    hits = [
+        (name, word)
+        for name in tracked
+        for word in words
+        if (ROOT / name).is_file() and word in (ROOT / name).read_text(encoding="utf-8", errors="replace")
+    ]
+    assert hits == []

@@ -1,0 +1,81 @@
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+
+def agent0(*arguments: str, cwd: Path | None = None, **environment: str) -> subprocess.CompletedProcess[str]:
+    import os
+
+    command = [sys.executable, "-c", "from agent0.cli import main; main()", *arguments]
+    env = {**os.environ, "COLUMNS": "200", **environment}
+    return subprocess.run(command, capture_output=True, text=True, cwd=cwd, env=env, check=False, timeout=250)
+
+
+@pytest.mark.parametrize(
+    "command", [[], ["evolve"], ["evaluate"], ["report"], ["ui"], ["doctor"], ["pipeline", "compile"]]
+)
+def test_every_command_has_help_with_an_example(command: list[str]) -> None:
+    done = agent0(*command, "--help")
+    assert done.returncode == 0
+    assert "agent0 " in done.stdout
+    if command:
+        assert "Example" in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "message"),
+    [
+        (["evolve", "--recipe", "tinny"], 2, "did you mean 'tiny'"),
+        (["evolve", "--set", "executor.stepz=3"], 2, "did you mean 'executor.steps'"),
+        (["evolve", "--set", "filtering.min_self_consistency=0.9"], 2, "swap them"),
+        (["evolve", "--set", "execution.samples=1"], 2, "greater than or equal to 2"),
+        (["evolve", "--resume"], 2, "no evolution to resume"),
+        (["evaluate", "no/such/model"], 1, "There is no model at no/such/model"),
+        (["report", "."], 1, "holds no history"),
+        (["pipeline", "compile", "evaluatoin", "-o", "x.yaml"], 2, "There is no pipeline"),
+        (["config", "--recipe", "missing.toml"], 2, "There is no recipe file"),
+    ],
+)
+def test_bad_input_is_one_sentence_and_an_exit_code(
+    arguments: list[str], code: int, message: str, tmp_path: Path
+) -> None:
+    done = agent0(*arguments, cwd=tmp_path)
+    assert message in done.stderr
+    assert done.returncode == code
+    assert "Traceback" not in done.stderr
+
+
+def test_a_folder_that_holds_another_run_is_left_alone(tmp_path: Path) -> None:
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "run.json").write_text("{}")
+    done = agent0("evolve", "--output", "run", cwd=tmp_path)
+    assert done.returncode == 2
+    assert "already holds another run" in done.stderr
+    assert "--resume" in done.stderr
+    assert (tmp_path / "run" / "run.json").read_text() == "{}"
+
+
+def test_an_unreachable_mlflow_ends_the_run_with_its_sentence(tmp_path: Path) -> None:
+    done = agent0("evolve", "--output", "run", cwd=tmp_path, MLFLOW_TRACKING_URI="http://127.0.0.1:9")
+    assert done.returncode == 1
+    assert "MLflow does not answer at http://127.0.0.1:9" in done.stderr
+    assert "--resume" in done.stderr
+
+
+def test_compiling_twice_gives_identical_bytes(tmp_path: Path) -> None:
+    for name, seed in (("a.yaml", "1"), ("b.yaml", "2")):
+        done = agent0(
+            "pipeline", "compile", "evolution", "--iterations", "3", "-o", name, cwd=tmp_path, PYTHONHASHSEED=seed
+        )
+        assert done.returncode == 0, done.stderr
+    assert (tmp_path / "a.yaml").read_bytes() == (tmp_path / "b.yaml").read_bytes()
+
+
+def test_config_prints_what_would_run() -> None:
+    done = agent0("config", "--set", "executor.steps=5")
+    assert json.loads(done.stdout)["executor"]["steps"] == 5

@@ -1,0 +1,117 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from pydantic import BaseModel
+
+from agent0.config import SECTIONS, Config, ExecutorSettings, load_config, parse_section, recipe_names
+from agent0.errors import UsageError
+
+
+def fields(model: type[BaseModel], prefix: str = "") -> list[tuple[str, str | None]]:
+    found = []
+    for name, field in model.model_fields.items():
+        if isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel):
+            found += fields(field.annotation, f"{prefix}{name}.")
+        else:
+            found.append((prefix + name, field.description))
+    return found
+
+
+@pytest.mark.parametrize("recipe", ["tiny", "qwen3-4b", "qwen3-8b", "official-code"])
+def test_every_recipe_loads_and_knows_its_name(recipe: str) -> None:
+    assert load_config(recipe).recipe == recipe
+    assert recipe in recipe_names()
+
+
+def test_every_setting_is_described() -> None:
+    assert [name for name, description in fields(Config) if not description] == []
+
+
+def test_paper_constants_of_the_main_recipe() -> None:
+    config = load_config("qwen3-8b")
+    assert config.model.source == "Qwen/Qwen3-8B-Base"
+    assert config.iterations == 3
+    assert (config.execution.samples, config.curriculum.executor_samples) == (10, 10)
+    assert (config.filtering.min_self_consistency, config.filtering.max_self_consistency) == (0.3, 0.8)
+    assert (config.curriculum.prompts_per_step, config.curriculum.group_size, config.curriculum.steps) == (512, 4, 5)
+    assert (config.executor.tasks_per_step, config.executor.group_size, config.executor.steps) == (128, 16, 40)
+    assert (config.executor.learning_rate, config.executor.kl_coefficient) == (1e-6, 1e-2)
+    assert (config.curriculum.reward.tool_weight, config.curriculum.reward.tool_call_cap) == (0.6, 4.0)
+    assert (config.rollout.max_turns, config.rollout.max_response_tokens) == (4, 4096)
+    adpo = config.executor.adpo
+    assert (adpo.low, adpo.high, adpo.min_advantage_scale, adpo.max_clip_bonus) == (0.3, 0.8, 0.6, 0.1)
+
+
+def test_the_official_recipe_has_that_codes_reward_and_an_inert_clip() -> None:
+    config = load_config("official-code")
+    assert config.curriculum.reward.composition == "official-code"
+    assert config.executor.updates_per_step == 1
+
+
+def test_default_updates_let_the_clip_act() -> None:
+    assert ExecutorSettings().updates_per_step > 1
+
+
+def test_overrides_reach_nested_fields_with_their_types() -> None:
+    config = load_config(
+        "tiny",
+        ["executor.steps=7", "curriculum.reward.tool_weight=0.3", "model.source=some/folder", "sandbox.preload=[]"],
+    )
+    assert config.executor.steps == 7
+    assert config.curriculum.reward.tool_weight == 0.3
+    assert config.model.source == "some/folder"
+    assert config.sandbox.preload == ()
+
+
+@pytest.mark.parametrize(
+    ("override", "message"),
+    [
+        ("executor.stepz=3", "did you mean 'executor.steps'"),
+        ("exekutor.steps=3", "did you mean 'executor'"),
+        ("executor.steps", "section.field=value"),
+        ("seed.x=1", "'seed' is a value"),
+        ("filtering.min_self_consistency=0.9", "swap them"),
+        ("execution.samples=1", "greater than or equal to 2"),
+        ("curriculum.executor_samples=1", "greater than or equal to 2"),
+        ("executor.adpo.low=0.9", "must be below high"),
+    ],
+)
+def test_a_bad_override_is_explained(override: str, message: str) -> None:
+    with pytest.raises(UsageError, match=message):
+        load_config("tiny", [override] if not override.startswith("seed.x") else ["seed=1", override])
+
+
+def test_an_unknown_recipe_names_the_nearest() -> None:
+    with pytest.raises(UsageError, match="did you mean 'tiny'"):
+        load_config("tinny")
+
+
+def test_a_recipe_file_is_read_and_a_broken_one_explained(tmp_path: Path) -> None:
+    good = tmp_path / "mine.toml"
+    good.write_text("[executor]\nsteps = 3\n")
+    assert load_config(str(good)).executor.steps == 3
+    bad = tmp_path / "bad.toml"
+    bad.write_text("[executor\n")
+    with pytest.raises(UsageError, match="not valid TOML"):
+        load_config(str(bad))
+    with pytest.raises(UsageError, match="There is no recipe file"):
+        load_config(str(tmp_path / "missing.toml"))
+
+
+def test_a_section_survives_the_trip_through_a_pipeline_parameter() -> None:
+    config = load_config("tiny")
+    for name in SECTIONS:
+        section = getattr(config, name)
+        # Kubeflow's local runner hands every number of a struct over as a float.
+        dumped = _floats(section.model_dump(mode="json"))
+        assert parse_section(type(section), dumped) == section
+
+
+def _floats(value: object) -> object:
+    if isinstance(value, dict):
+        return {key: _floats(item) for key, item in value.items()}
+    if isinstance(value, int) and not isinstance(value, bool):
+        return float(value)
+    return value

@@ -1,0 +1,139 @@
+"""The whole loop, shortened: the compiled pipeline on the local runner, killed, resumed, and repeated."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+from mlflow.tracking import MlflowClient
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
+
+SHORT = [
+    "model.tiny.steps=240",
+    "model.tiny.hidden_size=64",
+    "model.tiny.direct_share=0.3",
+    "curriculum.steps=2",
+    "curriculum.executor_samples=4",
+    "generation.proposals=48",
+    "execution.samples=4",
+    "execution.probe_tasks=8",
+    "filtering.min_self_consistency=0.0",
+    "filtering.max_self_consistency=1.0",
+    "executor.steps=2",
+    "evaluation.questions_per_level=6",
+    "evaluation.samples=2",
+]
+
+
+def command(output: Path, *extra: str) -> list[str]:
+    overrides = [part for item in SHORT for part in ("--set", item)]
+    arguments = ["evolve", "--output", str(output), "--iterations", "2", "--seed", "3", *overrides]
+    return [sys.executable, "-c", "from agent0.cli import main; main()", *arguments, *extra]
+
+
+def environment(folder: Path) -> dict[str, str]:
+    return {
+        **os.environ,
+        "AGENT0_CACHE": str(folder / "cache"),
+        "MLFLOW_TRACKING_URI": f"sqlite:///{folder / 'mlflow.db'}",
+        "COLUMNS": "120",
+    }
+
+
+def events(output: Path) -> list[dict[str, Any]]:
+    path = output / "progress.jsonl"
+    return [json.loads(line) for line in path.read_text().splitlines()] if path.is_file() else []
+
+
+def comparable(output: Path) -> dict[str, Any]:
+    """The summary without what two runs cannot share: times and the run's id."""
+    summary = json.loads((output / "summary.json").read_text())
+    del summary["seconds"], summary["mlflow_run_id"]
+    return summary
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("evolution")
+
+
+@pytest.fixture(scope="module")
+def whole(folder: Path) -> Path:
+    """A run that nothing disturbs."""
+    output = folder / "whole"
+    done = subprocess.run(command(output), capture_output=True, text=True, env=environment(folder), check=False)
+    assert done.returncode == 0, done.stderr + (output / "log.txt").read_text()[-3000:]
+    assert "report.html" in done.stdout
+    assert "done" in done.stdout  # plain progress lines, since this is no terminal
+    return output
+
+
+def test_the_summary_has_every_iteration(whole: Path) -> None:
+    summary = json.loads((whole / "summary.json").read_text())
+    assert (summary["recipe"], summary["seed"]) == ("tiny", 3)
+    assert [record["iteration"] for record in summary["iterations"]] == [0, 1, 2]
+    assert summary["iterations"][0]["proposals"] is None
+    assert list(summary["iterations"][2]["executor"]["levels"]) == ["2x1", "2x2", "3x2", "4x2", "5x3"]
+    proposals = summary["iterations"][1]["proposals"]
+    assert proposals["generated"] == 48
+    assert 8 <= proposals["kept"] <= proposals["valid"] <= 48
+    assert 0 <= proposals["first_executor_pass_rate"] <= 1
+    assert 0 <= proposals["label_accuracy"] <= 1
+
+
+def test_the_report_lies_beside_the_run(whole: Path) -> None:
+    assert "<svg" in (whole / "report.html").read_text()
+
+
+def test_mlflow_holds_the_run_its_stages_and_the_executors(whole: Path, folder: Path) -> None:
+    client = MlflowClient(f"sqlite:///{folder / 'mlflow.db'}")
+    run = client.get_run(json.loads((whole / "summary.json").read_text())["mlflow_run_id"])
+    assert run.info.status == "FINISHED"
+    assert [point.step for point in client.get_metric_history(run.info.run_id, "executor/accuracy")] == [0, 1, 2]
+    assert {"report.html", "summary.json"} <= {item.path for item in client.list_artifacts(run.info.run_id)}
+    nested = client.search_runs([run.info.experiment_id], f"tags.mlflow.parentRunId = '{run.info.run_id}'")
+    names = {(r.data.tags["agent0.stage"], r.data.tags["agent0.iteration"]) for r in nested}
+    assert len(nested) == len(names) == 2 + 2 * 7
+    training = next(r for r in nested if r.data.tags["agent0.stage"] == "executor_training")
+    steps = [point.step for point in client.get_metric_history(training.info.run_id, "executor/reward")]
+    assert steps == [1, 3] or steps == [1, 2, 3, 4]
+    assert any(name.startswith("executor/adpo/") for name in training.data.metrics)
+    assert "executor/clip_ratio/high_mean" in training.data.metrics
+    versions = client.search_model_versions("name='agent0-executor'")
+    assert {version.tags["iteration"] for version in versions} == {"1", "2"}
+
+
+def test_killed_and_resumed_it_ends_as_if_nothing_had_happened(whole: Path, folder: Path) -> None:
+    output = folder / "killed"
+    process = subprocess.Popen(command(output), env=environment(folder), stdout=subprocess.DEVNULL)
+    deadline = time.monotonic() + 600
+    while not any(e["stage"] == "sandboxed_execution" and e["iteration"] == 2 for e in events(output)):
+        assert process.poll() is None
+        assert time.monotonic() < deadline
+        time.sleep(0.2)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    assert (output / "summary.json").is_file() is False or len(comparable(output)["iterations"]) == 2
+    finished = {(e["stage"], e["iteration"]) for e in events(output) if e["kind"] == "end"}
+    before = len(events(output))
+
+    done = subprocess.run(
+        [*command(output)[:3], "evolve", "--output", str(output), "--resume"],
+        capture_output=True,
+        text=True,
+        env=environment(folder),
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    again = {(e["stage"], e["iteration"]) for e in events(output)[before:] if e["kind"] == "start"}
+    assert not again & finished  # what had finished was not run again
+    assert ("sandboxed_execution", 2) in again
+    assert comparable(output) == comparable(whole)

@@ -1,0 +1,100 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from agent0.config import CurriculumSettings, RewardSettings, RolloutSettings
+from agent0.errors import UsageError
+from agent0.protocol import get_prompts
+from agent0.rollout import RolloutEngine, TokenBudget
+from agent0.rollout.agents import ExecutorAgent
+from agent0.rollout.scripted import ScriptedBackend
+from agent0.training.curriculum import ExecutorInTheLoopReward
+from agent0.training.executor import ExecutorReward
+from agent0.training.grpo import BatchPlan
+from agent0.types import Trajectory
+from agent0.worlds import get_world
+
+SETTINGS = CurriculumSettings(executor_samples=4, reward=RewardSettings(repetition_weight=0.0))
+
+
+def proposal(text: str, finish: Any = "eos") -> Trajectory:
+    return Trajectory(prompt_ids=(1,), completion_ids=(2,), mask=(1,), text=text, finish=finish)
+
+
+def executor(tokenizer: Any, sandbox: Any, write: Callable[[str], str]) -> ExecutorAgent:
+    budget = TokenBudget.from_settings(RolloutSettings(max_prompt_tokens=96, max_response_tokens=96))
+    engine = RolloutEngine(tokenizer, ScriptedBackend(tokenizer, write), sandbox, budget)
+    return ExecutorAgent(engine, tokenizer, get_prompts("tiny"))
+
+
+def undecided(answers: list[str]) -> Callable[[str], str]:
+    """An executor that answers 2+3 in turn by `answers`, and everything else surely, with the tool."""
+    queue = iter(answers * 10)
+
+    def write(text: str) -> str:
+        if "2+3" in text:
+            return f"\\boxed{{{next(queue)}}}"
+        return "\\boxed{12}" if "```output" in text else "```python\nprint(5+7)\n```\n```output"
+
+    return write
+
+
+def test_the_frontier_earns_the_most_and_nonsense_nothing(tokenizer: Any, sandbox: Any) -> None:
+    logged: dict[str, float] = {}
+    reward = ExecutorInTheLoopReward(
+        executor(tokenizer, sandbox, undecided(["5", "5", "6", "7"])), get_world("arithmetic"), SETTINGS
+    )
+    batch = [
+        proposal("<question>What is 2+3?</question>"),
+        proposal("<question>What is 5+7?</question>"),
+        proposal("<question>What is love?</question>"),
+        proposal("<question>What is 5+8?</question>", "length"),
+        proposal("no question"),
+    ]
+    rewards = reward(batch, log_metric=logged.__setitem__)
+    assert rewards[0] == pytest.approx(1.0)  # p = 1/2, no tool calls
+    assert rewards[1] == pytest.approx(0.6 * 0.05 * 1)  # p = 1, one tool call per trajectory
+    assert rewards[2:] == [0.0, 0.0, 0.0]
+    assert logged["proposals/valid"] == pytest.approx(0.4)
+    assert logged["executor/tool_calls"] == pytest.approx(0.5)
+
+
+def test_a_repeated_question_is_solved_once_and_pays_for_its_share(tokenizer: Any, sandbox: Any) -> None:
+    asked: list[str] = []
+
+    def write(text: str) -> str:
+        asked.append(text)
+        return "\\boxed{5}" if len(asked) % 2 else "\\boxed{6}"
+
+    settings = SETTINGS.model_copy(update={"reward": RewardSettings()})
+    reward = ExecutorInTheLoopReward(executor(tokenizer, sandbox, write), get_world("arithmetic"), settings)
+    same = [proposal("<question>Find the value of 2+3.</question>")] * 3
+    rewards = reward([*same, proposal("junk")], log_metric=lambda *_: None)
+    assert len(asked) == settings.executor_samples
+    assert rewards == pytest.approx([1.0 - 3 / 4] * 3 + [0.0])
+
+
+def test_a_batch_without_any_question_earns_nothing(tokenizer: Any, sandbox: Any) -> None:
+    reward = ExecutorInTheLoopReward(
+        executor(tokenizer, sandbox, lambda _: "\\boxed{1}"), get_world("arithmetic"), SETTINGS
+    )
+    assert reward([proposal("a"), proposal("b")], log_metric=lambda *_: None) == [0.0, 0.0]
+
+
+def test_the_executor_is_paid_for_the_majority_answer_in_any_form() -> None:
+    answers = ["408", "408.0", "409", None]
+    trajectories = [proposal(f"\\boxed{{{a}}}").model_copy(update={"answer": a}) for a in answers]
+    rewards = ExecutorReward()(trajectories, pseudo_label=["408"] * 4, log_metric=lambda *_: None)
+    assert rewards == [1.0, 1.0, 0.0, 0.0]
+
+
+def test_a_batch_that_cannot_be_cut_is_refused() -> None:
+    assert BatchPlan(8, 8, 2, 0).forward_size == 32
+    assert (BatchPlan(8, 8, 2, 4).forward_size, BatchPlan(8, 8, 2, 4).accumulation) == (4, 8)
+    with pytest.raises(UsageError, match="choose numbers that divide"):
+        BatchPlan(3, 3, 2, 0)
+    with pytest.raises(UsageError, match="choose numbers that divide"):
+        BatchPlan(8, 8, 2, 5)
