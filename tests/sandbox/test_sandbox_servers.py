@@ -169,3 +169,15 @@ def test_the_server_has_no_secret_and_no_descriptor_of_its_owner(monkeypatch, tm
                 assert b"hidden" not in Path(f"/proc/{process.pid}/environ").read_bytes()
                 with contextlib.suppress(psutil.AccessDenied):
                     assert str(tmp_path / "held") not in [file.path for file in process.open_files()]
+
+
+@pytest.mark.slow
+def test_a_server_that_hangs_is_replaced_and_its_run_reported():
+    with SandboxPool(TINY) as pool:
+        running = pool.submit("print('started')\nwhile True: pass", timeout_seconds=0.5)
+        wait_until(lambda: pool.gauges().running == 1)
+        time.sleep(0.1)
+        psutil.Process(pool.server_pids()[0]).children()[0].send_signal(signal.SIGSTOP)
+        assert running.result(timeout=30).status == "killed"
+        assert pool.run("1").ok
+        assert pool.gauges().restarts == 1
