@@ -48,8 +48,9 @@ class Engine(threading.Thread):
         self._selector = selectors.DefaultSelector()
         self._selector.register(self._wake, selectors.EVENT_READ, self._drain_inbox)
         self._number = 0
+        self._layers: set[str] | None = None
         self._failed_starts = 0
-        self._start_at: deque[tuple[float, int]] = deque()
+        self._start_at: deque[tuple[float, int, ServerProcess | None]] = deque()
         self._broken: SandboxError | None = None
         self._stopping = False
         self._ended = False
@@ -130,8 +131,8 @@ class Engine(threading.Thread):
                 if execution.job is job:
                     self._kill(server, execution)
 
-    def _start_server(self, slots: int) -> None:
-        server = ServerProcess(self._options.server_config(self._settings, slots))
+    def _start_server(self, slots: int, replaces: ServerProcess | None = None) -> None:
+        server = ServerProcess(self._options.server_config(self._settings, slots), replaces)
         self._servers.append(server)
         self._selector.register(server.control, selectors.EVENT_READ, lambda: self._hear(server))
 
@@ -149,17 +150,18 @@ class Engine(threading.Thread):
         try:
             server.ready(message)
             self._check_memory(server.report or {})
+            self._check_layers(server.report or {})
         except SandboxError as error:
             self._remove(server)
             self._give_up(error)
             return
         self._failed_starts = 0
-        for old in self._servers:
-            if old is not server and old.runs >= self._options.recycle_after and not old.retiring:
-                old.retiring = True
-                self._meter.recycled += 1
-                self._retire_if_idle(old)
-                break
+        old = server.replaces
+        if old in self._servers:
+            old.retiring = True
+            self._meter.recycled += 1
+            self._retire_if_idle(old)
+        server.replaces = None
         reports = [other.report for other in self._servers if other.report is not None]
         if not self.ready.done() and len(reports) == len(self._slots):
             self.ready.set_result(reports)
@@ -171,6 +173,18 @@ class Engine(threading.Thread):
             raise SandboxError(
                 f"sandbox.memory_mb is {self._settings.memory_mb}, but the interpreter with {preload} preloaded needs "
                 f"{needed} MiB of address space before a program does anything; set it to {needed} or more."
+            )
+
+    def _check_layers(self, report: dict[str, Any]) -> None:
+        """A later fork server must be confined as the first one was, which is the one that the self test examines."""
+        on = {name for name, taken, _ in report["layers"] if taken}
+        if self._layers is None:
+            self._layers = on
+        missing = self._layers - on
+        if missing:
+            raise SandboxError(
+                f"A new fork server came up without {', '.join(sorted(missing))}, which the first one had and the "
+                "self test relied on. Run `agent0 sandbox check`, and start the pool again."
             )
 
     def _dispatch(self) -> None:
@@ -190,7 +204,7 @@ class Engine(threading.Thread):
             for stream in (execution.stdout, execution.stderr):
                 self._selector.register(stream.read_fd, selectors.EVENT_READ, self._pumper(server, execution, stream))
             if server.runs == self._options.recycle_after:
-                self._start_server(server.slots)
+                self._start_server(server.slots, replaces=server)
 
     def _pumper(self, server: ServerProcess, execution: Execution, stream: Any) -> Callable[[], None]:
         def pump() -> None:
@@ -267,10 +281,11 @@ class Engine(threading.Thread):
                     SandboxError(f"The sandbox's fork server died while it started: {words or 'no message'}.")
                 )
                 return
-        elif not server.retiring:
+        else:
             self._meter.restarts += 1
-        if not server.retiring:
-            self._start_at.append((time.monotonic() + 0.1 * (4**self._failed_starts - 1), server.slots))
+        if not server.retiring and not any(other.replaces is server for other in self._servers):
+            pause = 0.1 * (4**self._failed_starts - 1)
+            self._start_at.append((time.monotonic() + pause, server.slots, server.replaces))
 
     def _give_up(self, error: SandboxError) -> None:
         """No fork server can be started: everything that waits, and all that comes, fails with `error`."""
@@ -283,7 +298,8 @@ class Engine(threading.Thread):
     def _tick(self) -> None:
         now = time.monotonic()
         while self._start_at and self._start_at[0][0] <= now and self._broken is None:
-            self._start_server(self._start_at.popleft()[1])
+            _, slots, replaces = self._start_at.popleft()
+            self._start_server(slots, replaces)
         for server in list(self._servers):
             overdue = [
                 one for one in server.executions.values() if now > one.started + one.job.timeout + _GRACE_SECONDS

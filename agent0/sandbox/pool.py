@@ -11,6 +11,7 @@ import dataclasses
 import itertools
 import math
 import os
+import sys
 from collections.abc import Iterable
 from concurrent.futures import Future
 from types import TracebackType
@@ -53,6 +54,10 @@ class SandboxPool:
             SandboxError: a server cannot start, a module cannot be preloaded, the memory limit is below what the
                 interpreter needs, or the policy is not met.
         """
+        if sys.platform != "linux":
+            raise SandboxError(
+                "The sandbox needs Linux; run it in a container or a virtual machine, or use its service."
+            )
         per_server = self.options.workers_per_server
         servers = math.ceil(self.workers / per_server)
         slots = [self.workers // servers + (place < self.workers % servers) for place in range(servers)]

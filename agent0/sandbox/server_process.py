@@ -31,10 +31,11 @@ _ENVIRONMENT = {
 class ServerProcess:
     """Starting, ready, or gone; and the executions that it is busy with, by number.
 
-    Must be made in a thread that lives as long as the pool.
+    `replaces` is the server that retires once this one is ready.
     """
 
-    def __init__(self, config: dict[str, Any]) -> None:
+    def __init__(self, config: dict[str, Any], replaces: ServerProcess | None = None) -> None:
+        self.replaces = replaces
         self.slots: int = config["slots"]
         self.executions: dict[int, Execution] = {}
         self.report: dict[str, Any] | None = None
