@@ -85,7 +85,7 @@ class World:
             str(self.unix_path),
             os.getpid(),
             self._victim.pid,
-            str(Path(__file__).parents[2]),
+            str(Path.cwd()),
             self.secret,
             first_output,
         )

@@ -69,11 +69,10 @@ ATTACKS = (
         works_bare=True,
     ),
     Attack(
-        "the project and the working folder of the owner",
+        "the working folder of the owner",
         """
         attempt("list", lambda: os.listdir(PROJECT))
         attempt("read", lambda: open(os.path.join(PROJECT, "pyproject.toml")).read())
-        attempt("import", lambda: __import__("agent0.config").config.SandboxSettings)
         """,
         works_bare=True,
     ),
