@@ -177,6 +177,13 @@ class ExecutionSettings(Section):
         description="Tasks that the first executor solves too, to measure difficulty. Paper Table 5: 200.",
     )
     probe_samples: Positive = Field(4, description="Trajectories per probed task.")
+    known_tasks: str = Field(
+        "",
+        description=(
+            "JSON Lines file of {question, answer} whose answers are known; mixed in to audit the vote where the world "
+            "knows no truth, never trained on. Empty: none."
+        ),
+    )
 
 
 class FilteringSettings(Section):
@@ -187,6 +194,10 @@ class FilteringSettings(Section):
     )
     max_self_consistency: Probability = Field(0.8, description="Upper end of the band. Paper: 0.8.")
     min_tasks: Positive = Field(16, description="Fewer kept tasks than this fail the stage.")
+    yield_floor: Probability = Field(0.1, description="Warn when a smaller share of the tasks is kept; 0 never warns.")
+    label_accuracy_floor: Probability = Field(
+        0.6, description="Warn when fewer of the kept labels are true, where the truth is known; 0 never warns."
+    )
 
     @model_validator(mode="after")
     def _band(self) -> FilteringSettings:

@@ -77,6 +77,8 @@ class _View:
             self._bars.update(
                 self._current, completed=event["done"], total=event["total"], unit=event["unit"], shown=shown
             )
+        elif event["kind"] == "warning":
+            self._console.print(f"[yellow]note[/]  {name}: {event['message']}", highlight=False)
         elif event["kind"] == "end":
             self._drop()
             self._bars.advance(self._all)

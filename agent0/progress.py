@@ -22,7 +22,7 @@ ENVIRONMENT_VARIABLE = "AGENT0_PROGRESS"
 PRINT_INTERVAL = 10.0
 WRITE_INTERVAL = 0.2
 
-Kind = Literal["start", "step", "end", "error"]
+Kind = Literal["start", "step", "warning", "end", "error"]
 
 
 class Progress:
@@ -46,6 +46,10 @@ class Progress:
             return
         self._last = now
         self._emit("step", done=done, total=total, unit=unit, metrics=dict(metrics or {}))
+
+    def warn(self, message: str) -> None:
+        """Say something that a person should know and that stops nothing."""
+        self._emit("warning", message=message)
 
     def end(self, message: str) -> None:
         """Say that the stage has finished, with a short result."""
@@ -78,7 +82,8 @@ def plain_line(event: Mapping[str, object]) -> str:
         values = metrics if isinstance(metrics, dict) else {}
         shown = "".join(f"  {name} {value:.3g}" for name, value in values.items())
         return f"{head}: {event['done']}/{event['total']} {event['unit']}{shown}"
-    return f"{head}: {event.get('message') or 'started'}"
+    mark = "warning: " if event["kind"] == "warning" else ""
+    return f"{head}: {mark}{event.get('message') or 'started'}"
 
 
 @contextmanager

@@ -66,6 +66,17 @@ class Task(Record):
     question: str
     proposer_answer: str | None = Field(None, description="The proposer's own answer; logged, never used as a label.")
     proposer_tool_calls: int = 0
+    audit_answer: str | None = Field(
+        None,
+        description="The known answer of a task that was mixed in to audit the vote; such a task is not trained on.",
+    )
+
+
+class KnownTask(Record):
+    """A question with its true answer, from a person."""
+
+    question: str
+    answer: str
 
 
 class Vote(Record):

@@ -17,9 +17,9 @@ from mlflow.tracking import MlflowClient
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 
 SHORT = [
-    "model.tiny.steps=240",
+    "model.tiny.steps=260",
     "model.tiny.hidden_size=64",
-    "model.tiny.direct_share=0.3",
+    "model.tiny.direct_share=0.1",
     "curriculum.steps=2",
     "curriculum.executor_samples=4",
     "generation.proposals=48",

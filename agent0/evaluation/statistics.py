@@ -7,6 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import fmean, stdev
 
+from agent0.answers.audit import wilson_interval
+
 Z95 = 1.959963984540054
 
 
@@ -32,20 +34,7 @@ def clustered_mean(question_means: Sequence[float]) -> Interval:
     mean = fmean(question_means)
     spread = stdev(question_means) if len(question_means) > 1 else 0.0
     if spread == 0.0:
-        return wilson(mean, len(question_means))
+        rate = wilson_interval(round(mean * len(question_means)), len(question_means))
+        return Interval(mean, min(rate.low, mean), max(rate.high, mean))
     half = Z95 * spread / math.sqrt(len(question_means))
     return Interval(mean, max(0.0, mean - half), min(1.0, mean + half))
-
-
-def wilson(share: float, trials: int) -> Interval:
-    """Return a share of `trials` with its Wilson 95 % interval.
-
-    Raises:
-        ValueError: there are no trials.
-    """
-    if trials < 1:
-        raise ValueError("A share needs at least one trial.")
-    denominator = 1 + Z95**2 / trials
-    centre = (share + Z95**2 / (2 * trials)) / denominator
-    half = Z95 * math.sqrt(share * (1 - share) / trials + Z95**2 / (4 * trials**2)) / denominator
-    return Interval(share, max(0.0, centre - half), min(1.0, centre + half))

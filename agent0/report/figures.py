@@ -35,9 +35,7 @@ def levels_figure(history: History) -> str:
         panel_height = (height - 74 - 60 * (rows - 1)) / rows
         for index, name in enumerate(names):
             row, column = divmod(index, PANEL_COLUMNS)
-            axes = style.place(
-                figure, 340 + column * width, 34 + row * (panel_height + 60), width - 22, panel_height
-            )
+            axes = style.place(figure, 340 + column * width, 34 + row * (panel_height + 60), width - 22, panel_height)
             scores = {r.iteration: r.executor.levels[name] for r in records if name in r.executor.levels}
             score_panel(axes, name, wording.level_meaning(name), scores, every_label=False)
             axes.tick_params(labelleft=False)
@@ -49,17 +47,13 @@ def levels_figure(history: History) -> str:
 
 def difficulty_figure(history: History) -> str | None:
     """The first executor's pass rate on each iteration's proposals."""
-    values = {
-        n: value for n, p in wording.rounds(history) if (value := wording.first_pass_interval(p)) is not None
-    }
+    values = {n: value for n, p in wording.rounds(history) if (value := wording.first_pass_interval(p)) is not None}
     return _share_figure("difficulty", "First executor's pass rate on proposals", values, style.CURRICULUM)
 
 
 def labels_figure(history: History) -> str | None:
     """Accuracy of the kept pseudo-labels against the known truth."""
-    values = {
-        n: value for n, p in wording.rounds(history) if (value := wording.label_interval(p)) is not None
-    }
+    values = {n: value for n, p in wording.rounds(history) if (value := wording.label_interval(p)) is not None}
     return _share_figure("labels", "Pseudo-label accuracy", values, style.EXECUTOR)
 
 
@@ -93,12 +87,9 @@ def tools_figure(history: History) -> str:
         axes.yaxis.set_major_locator(MaxNLocator(5))
         style.iteration_axis(axes, 0, max(1, records[-1].iteration))
         axes.set_xlabel("iteration")
-        axes.legend(
-            ncols=3, loc="lower left", bbox_to_anchor=(-0.07, 1.06), columnspacing=1.1, handletextpad=0.5
-        )
+        axes.legend(ncols=3, loc="lower left", bbox_to_anchor=(-0.07, 1.06), columnspacing=1.1, handletextpad=0.5)
         description = "Mean tool calls per trajectory: " + "; ".join(
-            f"{label} " + ", ".join(f"{n}: {v:.2f}" for n, v in values.items())
-            for label, _, _, values in series
+            f"{label} " + ", ".join(f"{n}: {v:.2f}" for n, v in values.items()) for label, _, _, values in series
         )
         return style.to_svg(figure, "tools", description)
 
@@ -150,15 +141,11 @@ def yield_figure(history: History) -> str | None:
             ("kept to train on", style.EXECUTOR, lambda p: p.kept),
         )
         for label, colour, count in bars:
-            axes.barh(
-                range(len(measured)), [count(p) for _, p in measured], height=0.58, color=colour, label=label
-            )
+            axes.barh(range(len(measured)), [count(p) for _, p in measured], height=0.58, color=colour, label=label)
         for row, (_, p) in enumerate(measured):
             share = f"  ({wording.percent(p.kept / p.generated, 0)})" if p.generated else ""
             text = f"{p.generated} → {p.valid} → {p.kept}{share}"
-            axes.annotate(
-                text, (1, row), (14, 0), ("axes fraction", "data"), textcoords="offset points", va="center"
-            )
+            axes.annotate(text, (1, row), (14, 0), ("axes fraction", "data"), textcoords="offset points", va="center")
         axes.legend(ncols=3, loc="lower left", bbox_to_anchor=(0, 1.0), columnspacing=1.4, handletextpad=0.6)
         description = "Yield of the filter: " + "; ".join(
             f"iteration {n}: {p.generated} proposals, {p.valid} valid, {p.kept} kept" for n, p in measured
@@ -208,9 +195,7 @@ def _share_figure(name: str, title: str, values: dict[int, Interval], colour: st
         style.iteration_axis(axes, min(values), max(max(values), min(values) + 1))
         axes.set_title(title)
         axes.set_xlabel("iteration")
-        description = f"{title}: " + "; ".join(
-            f"iteration {n} {_spoken(value)}" for n, value in values.items()
-        )
+        description = f"{title}: " + "; ".join(f"iteration {n} {_spoken(value)}" for n, value in values.items())
         return style.to_svg(figure, name, description)
 
 

@@ -34,9 +34,7 @@ class ExecutorScores(Score):
     """The executor's score over all levels, and each level's own."""
 
     samples: int = Field(description="Trajectories per question.")
-    levels: dict[str, Score] = Field(
-        description="By level name, such as '2x1' (2 operands of 1 digit), easiest first."
-    )
+    levels: dict[str, Score] = Field(description="By level name, such as '2x1' (2 operands of 1 digit), easiest first.")
 
 
 class ProposalStatistics(Entry):
@@ -45,23 +43,17 @@ class ProposalStatistics(Entry):
     generated: int
     valid: int
     kept: int
-    first_executor_pass_rate: float | None = Field(
-        description="Share the first executor (the base model) gets right."
-    )
+    first_executor_pass_rate: float | None = Field(description="Share the first executor (the base model) gets right.")
     first_executor_pass_rate_low: float | None
     first_executor_pass_rate_high: float | None
     probed: int = Field(description="Tasks that the first executor was given.")
     self_consistency: float = Field(description="Mean p-hat.")
     tool_calls: float = Field(description="Mean executor tool calls per trajectory.")
-    label_accuracy: float | None = Field(
-        description="Share of kept pseudo-labels equal to the known truth, if any is."
-    )
+    label_accuracy: float | None = Field(description="Share of kept pseudo-labels equal to the known truth, if any is.")
     label_accuracy_low: float | None
     label_accuracy_high: float | None
     labelled_with_truth: int = Field(description="Kept tasks whose truth is known.")
-    self_consistency_histogram: dict[str, int] = Field(
-        description="Tasks by p-hat = count/k, keys such as '0.3'."
-    )
+    self_consistency_histogram: dict[str, int] = Field(description="Tasks by p-hat = count/k, keys such as '0.3'.")
     rejections: dict[str, int] = Field(description="Why proposals were not valid.")
     filtered: dict[str, int] = Field(description="Why valid tasks were not kept.")
     repetition: float = Field(description="Mean share of a task's cluster in the pool.")

@@ -66,9 +66,7 @@ def _value_labels(axes: Axes, values: dict[int, Interval], *, rising_from: bool 
     """
     bottom, top = axes.get_ylim()
     room = 0.16 * (top - bottom)
-    extent = {
-        n: (v if low is None else low, v if high is None else high) for n, (v, low, high) in values.items()
-    }
+    extent = {n: (v if low is None else low, v if high is None else high) for n, (v, low, high) in values.items()}
     all_above = all(high + room < top for _, high in extent.values())
     all_below = all(low - room > bottom for low, _ in extent.values())
     for number, (low, high) in extent.items():
@@ -89,8 +87,7 @@ def score_panel(axes: Axes, title: str, note: str, scores: dict[int, Score], *, 
     axes.axhspan(base.ci_low, base.ci_high, color=style.BAND, linewidth=0, zorder=0.5)
     values = {number: interval_of(scores[number]) for number in numbers}
     faces = [
-        style.EXECUTOR if number == numbers[0] else FACES[wording.compare(base, scores[number])]
-        for number in numbers
+        style.EXECUTOR if number == numbers[0] else FACES[wording.compare(base, scores[number])] for number in numbers
     ]
     points(axes, values, style.EXECUTOR, every_label=every_label and len(values) <= 5, faces=faces)
     style.iteration_axis(axes, 0, max(1, numbers[-1]))
@@ -99,9 +96,7 @@ def score_panel(axes: Axes, title: str, note: str, scores: dict[int, Score], *, 
         axes.set_title(note, loc="right", fontsize=10.5, fontweight="normal", color=style.MUTED)
 
 
-def histogram_panel(
-    axes: Axes, title: str, counts: list[tuple[float, int]], band: tuple[float, float] | None
-) -> None:
+def histogram_panel(axes: Axes, title: str, counts: list[tuple[float, int]], band: tuple[float, float] | None) -> None:
     """Tasks by self-consistency, the band shaded and its bars in the executor's colour."""
     steps = [b[0] - a[0] for a, b in itertools.pairwise(counts)]
     step = min(steps, default=0.1)

@@ -75,9 +75,7 @@ def render(history: History) -> str:
         figures={name: Markup(svg) for name, svg in _figures(history).items() if svg is not None},
         rejections=_reasons({number: p.rejections for number, p in wording.rounds(history)}),
         filtered=_reasons({number: p.filtered for number, p in wording.rounds(history)}),
-        readings=[
-            _reading(e) for e in trajectories.choose((e for r in records for e in r.examples), TRAJECTORIES)
-        ],
+        readings=[_reading(e) for e in trajectories.choose((e for r in records for e in r.examples), TRAJECTORIES)],
         settings=_settings(history.config),
         stages=list(dict.fromkeys(stage for record in records for stage in record.stage_seconds)),
         started=_utc(history.started_at),

@@ -118,35 +118,24 @@ def _panel(axes: Axes, history: History, agent: str, metric: Metric, colour: str
         axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{100 * value:.3g}\u00a0%"))
     if not drawn:
         axes.set_yticks([])
-        axes.text(
-            0.5, 0.5, "not logged", transform=axes.transAxes, ha="center", va="center", color=style.MUTED
-        )
+        axes.text(0.5, 0.5, "not logged", transform=axes.transAxes, ha="center", va="center", color=style.MUTED)
     elif len(drawn) > 1:
-        axes.legend(
-            ncols=2, loc="lower right", bbox_to_anchor=(1, 1.02), columnspacing=1.1, handletextpad=0.5
-        )
+        axes.legend(ncols=2, loc="lower right", bbox_to_anchor=(1, 1.02), columnspacing=1.1, handletextpad=0.5)
 
 
 def _curve(agent: str, rows: tuple[dict[str, float], ...], key: str) -> Curve:
-    return [
-        (_step(agent, row), row[key] if math.isfinite(row[key]) else math.nan) for row in rows if key in row
-    ]
+    return [(_step(agent, row), row[key] if math.isfinite(row[key]) else math.nan) for row in rows if key in row]
 
 
 def _step(agent: str, row: dict[str, float]) -> float:
     if "step" not in row:
-        raise Agent0Error(
-            f"A logged row of the {agent}'s training has no 'step': {sorted(row)}; log it with each row."
-        )
+        raise Agent0Error(f"A logged row of the {agent}'s training has no 'step': {sorted(row)}; log it with each row.")
     return row["step"]
 
 
 def _has(history: History, agent: str, metric: Metric) -> bool:
     return any(
-        key in row
-        for record in history.iterations
-        for row in record.training.get(agent, ())
-        for key, _ in metric.keys
+        key in row for record in history.iterations for row in record.training.get(agent, ()) for key, _ in metric.keys
     )
 
 

@@ -132,9 +132,7 @@ def levels_finding(history: History) -> str:
 
 def difficulty_finding(history: History) -> str:
     """How the first executor fares on the proposals of the first and the last iteration."""
-    measured = [
-        (number, value) for number, p in rounds(history) if (value := first_pass_interval(p)) is not None
-    ]
+    measured = [(number, value) for number, p in rounds(history) if (value := first_pass_interval(p)) is not None]
     return _course(
         measured,
         subject="The first executor's pass rate on proposed tasks",
@@ -181,8 +179,7 @@ def consistency_finding(history: History) -> str:
     inside = sum(count for value, count in points if in_band(value, band))
     share = f" ({percent(inside / total)})" if total else ""
     return (
-        f"In iteration {number}, {inside} of {total} tasks{share} fall in the kept band "
-        f"{band[0]:g} ≤ p̂ ≤ {band[1]:g}."
+        f"In iteration {number}, {inside} of {total} tasks{share} fall in the kept band {band[0]:g} ≤ p̂ ≤ {band[1]:g}."
     )
 
 
@@ -260,8 +257,7 @@ def _course(measured: list[tuple[int, Interval]], *, subject: str, falls: str, r
         return f"{subject} is {interval_text(*a)} in iteration {first}; one iteration shows no course."
     change = "fell" if b[0] < a[0] else "rose" if b[0] > a[0] else "went"
     start = (
-        f"{subject} {change} from {interval_text(*a)} in iteration {first} to {interval_text(*b)} "
-        f"in iteration {last}"
+        f"{subject} {change} from {interval_text(*a)} in iteration {first} to {interval_text(*b)} in iteration {last}"
     )
     ends = {
         "above": f"the intervals do not overlap: {rises}",

@@ -10,11 +10,13 @@ import time
 from pathlib import Path
 
 from agent0.errors import Agent0Error
-from agent0.evaluation.statistics import clustered_mean, wilson
+from agent0.evaluation.statistics import clustered_mean
 from agent0.report.history import Example, ExecutorScores, History, IterationRecord, ProposalStatistics
 from agent0.report.render import render
+from agent0.rewards.diversity import diversity_metrics
 from agent0.stages.files import (
     HISTORY_FILE,
+    QUESTIONS_FILE,
     REPORT_FILE,
     SCORES_FILE,
     SUMMARY_FILE,
@@ -23,9 +25,10 @@ from agent0.stages.files import (
 )
 from agent0.stages.session import Stage, StageReport, StageResult, read_report
 from agent0.storage.atomic import atomic_write, write_json
-from agent0.types import LabelledTask, SolvedTask, read_records
+from agent0.types import LabelledTask, SolvedTask, Task, read_records, write_records
 
 EXAMPLES_PER_ITERATION = 4
+DIVERSITY_SAMPLE = 4000  # all pairs are compared
 
 
 def run_iteration_report(
@@ -56,9 +59,10 @@ def run_iteration_report(
     )
     grown = past.model_copy(update={"iterations": (*iterations, record), "finished_at": time.time()})
     write_history(grown, output)
+    diversity = _diversity(stage, tasks, history, output)
     if not past.iterations:
         stage.evolution.log_metrics(evolution_metrics(iterations[0]), 0)
-    stage.evolution.log_metrics(evolution_metrics(record), stage.iteration)
+    stage.evolution.log_metrics({**evolution_metrics(record), **diversity}, stage.iteration)
     for name in (REPORT_FILE, SUMMARY_FILE):
         stage.evolution.log_file(output / name)
     if stage.iteration == past.planned_iterations:
@@ -126,8 +130,7 @@ def _proposals(
 ) -> ProposalStatistics:
     rates = [task.first_executor_pass_rate for task in labelled if task.first_executor_pass_rate is not None]
     difficulty = clustered_mean(rates) if rates else None
-    audited = int(filtering.metrics.get("tasks/audited", 0))
-    accuracy = wilson(filtering.metrics["tasks/label_accuracy"], audited) if audited else None
+    labels = {name.removeprefix("tasks/"): value for name, value in filtering.metrics.items()}
     return ProposalStatistics(
         generated=int(generation.metrics["tasks/generated"]),
         valid=int(generation.metrics["tasks/valid"]),
@@ -138,10 +141,10 @@ def _proposals(
         probed=len(rates),
         self_consistency=execution.metrics["tasks/self_consistency"],
         tool_calls=execution.metrics["tasks/tool_calls"],
-        label_accuracy=accuracy.mean if accuracy else None,
-        label_accuracy_low=accuracy.low if accuracy else None,
-        label_accuracy_high=accuracy.high if accuracy else None,
-        labelled_with_truth=audited,
+        label_accuracy=labels.get("label_accuracy"),
+        label_accuracy_low=labels.get("label_accuracy_low"),
+        label_accuracy_high=labels.get("label_accuracy_high"),
+        labelled_with_truth=int(labels.get("label_known", 0)),
         self_consistency_histogram=execution.counts["self_consistency"],
         rejections=generation.counts["rejections"],
         filtered=filtering.counts["filtered"],
@@ -150,6 +153,17 @@ def _proposals(
         proposer_tool_calls=generation.metrics["curriculum/tool_calls"],
         proposer_agreement=execution.metrics.get("curriculum/agreement"),
     )
+
+
+def _diversity(stage: Stage, tasks: Path, history: Path, output: Path) -> dict[str, float]:
+    """Measure how varied this iteration's questions are, and how new against all earlier ones, which are kept."""
+    new = read_records(tasks / TASKS_FILE, Task)
+    earlier = read_records(history / QUESTIONS_FILE, Task) if (history / QUESTIONS_FILE).is_file() else []
+    write_records(output / QUESTIONS_FILE, [*earlier, *new])
+    sample = random.Random(stage.seed).sample(new, min(DIVERSITY_SAMPLE, len(new)))
+    past = random.Random(stage.seed).sample(earlier, min(DIVERSITY_SAMPLE, len(earlier)))
+    measured = diversity_metrics([task.question for task in sample], [task.question for task in past])
+    return {f"diversity/{name}": value for name, value in measured.items()}
 
 
 def _examples(stage: Stage, labelled: Path, kept: Path) -> tuple[Example, ...]:

@@ -17,7 +17,7 @@ from agent0.sandbox import SandboxPool
 from agent0.stages.agents import load_executor, seed_everything
 from agent0.stages.files import TASKS_FILE, TRAJECTORIES_FILE
 from agent0.stages.session import Stage, StageResult
-from agent0.types import LabelledTask, SolvedTask, Task, Trajectory, read_records, write_records
+from agent0.types import KnownTask, LabelledTask, SolvedTask, Task, Trajectory, read_records, write_records
 from agent0.worlds import World, get_world
 
 
@@ -35,7 +35,7 @@ def run_sandboxed_execution(
 ) -> StageResult:
     """Write each task with its vote, and all trajectories, to `output`."""
     seed_everything(stage.seed)
-    proposed = read_records(tasks / TASKS_FILE, Task)
+    proposed = [*read_records(tasks / TASKS_FILE, Task), *_known_tasks(execution.known_tasks, stage.iteration)]
     questions = [task.question for task in proposed]
     probed = random.Random(stage.seed).sample(proposed, min(execution.probe_tasks, len(proposed)))
     total = len(questions) * execution.samples
@@ -71,6 +71,17 @@ def run_sandboxed_execution(
     return StageResult(metrics, counts={"self_consistency": _histogram(labelled)})
 
 
+def _known_tasks(path: str, iteration: int) -> list[Task]:
+    """Read the tasks that audit the vote, if a file is configured."""
+    if not path:
+        return []
+    known = read_records(Path(path), KnownTask)
+    return [
+        Task(id=f"audit-{number:05d}", iteration=iteration, question=task.question, audit_answer=task.answer)
+        for number, task in enumerate(known)
+    ]
+
+
 def _label(tasks: list[Task], solved: list[list[Trajectory]], world: World) -> list[LabelledTask]:
     labelled = []
     for task, trajectories in zip(tasks, solved, strict=True):
@@ -82,7 +93,7 @@ def _label(tasks: list[Task], solved: list[list[Trajectory]], world: World) -> l
                 answers=answers,
                 tool_calls=mean_tool_calls(trajectories),
                 truncated=truncated_share(trajectories),
-                known_answer=world.known_answer(task.question),
+                known_answer=task.audit_answer or world.known_answer(task.question),
             )
         )
     return labelled

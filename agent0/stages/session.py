@@ -9,10 +9,11 @@ import ctypes
 import os
 import signal
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Protocol
 
 from pydantic import BaseModel, Field
 
@@ -38,15 +39,26 @@ class StageReport(Record):
     metrics: dict[str, float]
     counts: dict[str, dict[str, int]] = Field(default_factory=dict)
     log: tuple[dict[str, float], ...] = ()
+    warnings: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
 class StageResult:
-    """What a stage's function returns: metrics, counts per reason, and the numbers of each training step."""
+    """What a stage's function returns: metrics, counts per reason, each training step's numbers, warnings."""
 
     metrics: dict[str, float]
     counts: dict[str, dict[str, int]] = field(default_factory=dict)
     log: list[dict[str, float]] = field(default_factory=list)
+    warnings: tuple[str, ...] = ()
+
+
+class MetricsArtifact(Protocol):
+    """The part of Kubeflow's `Metrics` artifact that a stage writes to."""
+
+    path: str
+
+    def log_metric(self, metric: str, value: float) -> None:
+        """Keep a number that Kubeflow shows."""
 
 
 @dataclass(frozen=True)
@@ -70,10 +82,11 @@ class Stage:
         progress, nothing = Progress(name, iteration), NullTracker()
         return cls(name, iteration, derive_seed(seed, name, iteration), progress, nothing, nothing, time.time())
 
-    def finish(
-        self, result: StageResult, folder: Path, sink: Callable[[str, float], None] | None = None
-    ) -> StageReport:
-        """Write the stage's report into its output folder, and its metrics to the tracker and to `sink`."""
+    def finish(self, result: StageResult, folder: Path, metrics: MetricsArtifact | None = None) -> StageReport:
+        """Write the stage's report into its output folder, and its metrics to the tracker and to Kubeflow's artifact.
+
+        The artifact gets a file too: without one Kubeflow's local cache takes it for lost and runs the task again.
+        """
         report = StageReport(
             stage=self.name,
             iteration=self.iteration,
@@ -81,13 +94,19 @@ class Stage:
             metrics=result.metrics,
             counts=result.counts,
             log=tuple(result.log),
+            warnings=result.warnings,
         )
         write_json(folder / STAGE_FILE, report.model_dump())
         self.tracker.log_metrics({**result.metrics, "system/seconds": report.seconds}, self.iteration)
         self.tracker.set_tags({"agent0.output_sha256": folder_digest(folder, ignore=(STAGE_FILE,))})
-        for name, value in result.metrics.items():
-            if sink:
-                sink(name.replace("/", "_"), value)
+        for warning in result.warnings:
+            self.progress.warn(warning)
+        if result.warnings:
+            self.tracker.set_tags({"agent0.warnings": "\n".join(result.warnings)})
+        if metrics is not None:
+            write_json(Path(metrics.path), result.metrics)
+            for name, value in result.metrics.items():
+                metrics.log_metric(name.replace("/", "_"), value)
         self.progress.end(_headline(result.metrics))
         return report
 

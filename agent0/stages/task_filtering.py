@@ -6,14 +6,16 @@ from collections import Counter
 from pathlib import Path
 from statistics import fmean
 
-from agent0.answers import Verdict, equivalent_many
+from agent0.answers import default_grader
+from agent0.answers.audit import audit_labels
 from agent0.config import FilteringSettings
 from agent0.errors import Agent0Error
 from agent0.stages.files import TASKS_FILE
 from agent0.stages.session import Stage, StageResult
 from agent0.types import LabelledTask, read_records, write_records
 
-KEPT = "kept"
+AUDIT = "audit"
+"""Reason for a task inside the band that is there to audit the vote."""
 
 
 def run_task_filtering(stage: Stage, *, labelled: Path, output: Path, filtering: FilteringSettings) -> StageResult:
@@ -29,17 +31,19 @@ def run_task_filtering(stage: Stage, *, labelled: Path, output: Path, filtering:
     if len(kept) < filtering.min_tasks:
         raise Agent0Error(_too_few(len(kept), len(tasks), counts, filtering))
     write_records(output / TASKS_FILE, kept)
+    grader = default_grader()
+    inside = [task for task in tasks if reasons[task.task.id] in (None, AUDIT)]
+    labels = audit_labels(inside, grader, accuracy_floor=filtering.label_accuracy_floor)
+    everything = audit_labels(tasks, grader, kept=len(kept), yield_floor=filtering.yield_floor)
     metrics = {
         "tasks/kept": float(len(kept)),
         "tasks/kept_share": len(kept) / len(tasks),
         "tasks/kept_self_consistency": fmean(task.vote.self_consistency for task in kept),
+        **{f"tasks/{name}": value for name, value in labels.metrics().items() if labels.known and "_p" not in name},
+        **{f"labels/{name}": value for name, value in everything.metrics().items() if "_p" in name},
     }
-    audited = [(task.known_answer, task.vote.answer) for task in kept if task.known_answer is not None]
-    if audited:
-        right = [verdict is Verdict.TRUE for verdict in equivalent_many(audited)]
-        metrics["tasks/label_accuracy"] = fmean(right)
-        metrics["tasks/audited"] = float(len(audited))
-    return StageResult(metrics, counts={"filtered": counts})
+    warnings = (*labels.warnings, *everything.warnings)
+    return StageResult(metrics, counts={"filtered": counts}, warnings=warnings)
 
 
 def reason_to_drop(task: LabelledTask, filtering: FilteringSettings) -> str | None:
@@ -50,7 +54,7 @@ def reason_to_drop(task: LabelledTask, filtering: FilteringSettings) -> str | No
         return "too_ambiguous"
     if task.vote.self_consistency > filtering.max_self_consistency:
         return "too_easy"
-    return None
+    return AUDIT if task.task.audit_answer is not None else None
 
 
 def _too_few(kept: int, total: int, counts: dict[str, int], filtering: FilteringSettings) -> str:

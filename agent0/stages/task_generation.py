@@ -9,6 +9,7 @@ from statistics import fmean
 from agent0.config import GenerationSettings, RewardSettings, RolloutSettings, SandboxSettings
 from agent0.errors import Agent0Error
 from agent0.rewards import repetition_shares
+from agent0.rewards.streaming import streaming_repetition_shares
 from agent0.rollout.agents import Proposal, mean_tool_calls, rejection_counts
 from agent0.sandbox import SandboxPool
 from agent0.stages.agents import load_proposer, seed_everything
@@ -16,6 +17,8 @@ from agent0.stages.files import TASKS_FILE
 from agent0.stages.session import Stage, StageResult
 from agent0.types import Task, write_records
 from agent0.worlds import World, get_world
+
+EXACT_REPETITION_LIMIT = 4096  # beyond it all pairs take too long, and the streaming approximation is used
 
 
 def run_task_generation(
@@ -47,7 +50,8 @@ def run_task_generation(
         )
     write_records(output / TASKS_FILE, tasks)
     questions = [p.question for p in proposals if p.question is not None]
-    shares = repetition_shares(questions, RewardSettings().repetition_distance)
+    measure = repetition_shares if len(questions) <= EXACT_REPETITION_LIMIT else streaming_repetition_shares
+    shares = measure(questions, RewardSettings().repetition_distance)
     metrics = {
         "tasks/generated": float(len(proposals)),
         "tasks/valid": float(len(questions)),

@@ -20,4 +20,4 @@ def base_model(
     settings = {"model": parse_section(ModelSettings, model)}
     with open_stage("base_model", iteration=0, seed=seed, mlflow_run_id=mlflow_run_id, settings=settings) as stage:
         result = provide_base_model(stage, Path(base.path), settings["model"])
-        stage.finish(result, Path(base.path), metrics.log_metric)
+        stage.finish(result, Path(base.path), metrics)

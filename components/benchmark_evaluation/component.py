@@ -38,4 +38,4 @@ def benchmark_evaluation(
         inputs=inputs,
     ) as stage:
         result = run_benchmark_evaluation(stage, output=Path(scores.path), **inputs, **settings)
-        stage.finish(result, Path(scores.path), metrics.log_metric)
+        stage.finish(result, Path(scores.path), metrics)

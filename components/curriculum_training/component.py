@@ -45,4 +45,4 @@ def curriculum_training(
         inputs=inputs,
     ) as stage:
         result = run_curriculum_training(stage, output=Path(trained.path), **inputs, **settings)
-        stage.finish(result, Path(trained.path), metrics.log_metric)
+        stage.finish(result, Path(trained.path), metrics)

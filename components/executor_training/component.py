@@ -51,4 +51,4 @@ def executor_training(
         inputs=inputs,
     ) as stage:
         result = run_executor_training(stage, output=Path(trained.path), **inputs, **settings)
-        stage.finish(result, Path(trained.path), metrics.log_metric)
+        stage.finish(result, Path(trained.path), metrics)

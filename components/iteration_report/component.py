@@ -42,4 +42,4 @@ def iteration_report(
         inputs=inputs,
     ) as stage:
         result = run_iteration_report(stage, output=Path(grown.path), **inputs)
-        stage.finish(result, Path(grown.path), metrics.log_metric)
+        stage.finish(result, Path(grown.path), metrics)

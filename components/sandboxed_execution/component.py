@@ -50,4 +50,4 @@ def sandboxed_execution(
         inputs=inputs,
     ) as stage:
         result = run_sandboxed_execution(stage, output=Path(labelled.path), **inputs, **settings)
-        stage.finish(result, Path(labelled.path), metrics.log_metric)
+        stage.finish(result, Path(labelled.path), metrics)

@@ -34,4 +34,4 @@ def task_filtering(
         inputs=inputs,
     ) as stage:
         result = run_task_filtering(stage, output=Path(kept.path), **inputs, **settings)
-        stage.finish(result, Path(kept.path), metrics.log_metric)
+        stage.finish(result, Path(kept.path), metrics)

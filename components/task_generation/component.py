@@ -38,4 +38,4 @@ def task_generation(
         inputs=inputs,
     ) as stage:
         result = run_task_generation(stage, output=Path(tasks.path), **inputs, **settings)
-        stage.finish(result, Path(tasks.path), metrics.log_metric)
+        stage.finish(result, Path(tasks.path), metrics)

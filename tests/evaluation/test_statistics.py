@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agent0.evaluation.statistics import clustered_mean, wilson
+from agent0.evaluation.statistics import clustered_mean
 
 
 def test_the_interval_is_clustered_by_question() -> None:
@@ -24,11 +24,6 @@ def test_unanimous_questions_still_have_an_error_bar() -> None:
     assert 0.8 < interval.low < 0.9
 
 
-def test_wilson_at_a_known_point() -> None:
-    interval = wilson(0.5, 10)
-    assert (interval.low, interval.high) == (pytest.approx(0.2366, abs=1e-4), pytest.approx(0.7634, abs=1e-4))
-
-
 @given(st.lists(st.floats(0, 1), min_size=1, max_size=50))
 def test_intervals_hold_their_mean_and_stay_in_range(values: list[float]) -> None:
     interval = clustered_mean(values)
@@ -39,5 +34,3 @@ def test_intervals_hold_their_mean_and_stay_in_range(values: list[float]) -> Non
 def test_no_data_is_an_error() -> None:
     with pytest.raises(ValueError, match="at least one question"):
         clustered_mean([])
-    with pytest.raises(ValueError, match="at least one trial"):
-        wilson(0.5, 0)

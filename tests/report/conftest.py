@@ -37,14 +37,10 @@ def made_up_score(accuracy: float, n: int, tool_calls: float) -> Score:
 def made_up_scores(iteration: int) -> ExecutorScores:
     gain = 0.3 * (1 - math.exp(-iteration / 1.5))
     levels = {
-        name: made_up_score(
-            min(0.97, max(0.04, 0.78 - 0.13 * rank + gain * (0.4 + 0.2 * rank))), 40, 0.5 + gain
-        )
+        name: made_up_score(min(0.97, max(0.04, 0.78 - 0.13 * rank + gain * (0.4 + 0.2 * rank))), 40, 0.5 + gain)
         for rank, name in enumerate(LEVELS)
     }
-    overall = made_up_score(
-        sum(level.accuracy for level in levels.values()) / len(levels), 240, 0.55 + 1.2 * gain
-    )
+    overall = made_up_score(sum(level.accuracy for level in levels.values()) / len(levels), 240, 0.55 + 1.2 * gain)
     return ExecutorScores(**overall.model_dump(), samples=4, levels=levels)
 
 
@@ -127,9 +123,7 @@ def made_up_examples(iteration: int) -> tuple[Example, ...]:
 
 def made_up_history(iterations: int = 3) -> History:
     records = [
-        IterationRecord(
-            iteration=0, executor=made_up_scores(0), proposals=None, stage_seconds={"evaluate": 8.4}
-        )
+        IterationRecord(iteration=0, executor=made_up_scores(0), proposals=None, stage_seconds={"evaluate": 8.4})
     ]
     for number in range(1, iterations + 1):
         records.append(

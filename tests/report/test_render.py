@@ -21,8 +21,7 @@ SECTIONS = (
     "labels", "diversity", "training", "trajectories", "provenance",
 )  # fmt: skip
 HOSTILE = (
-    "</pre></text></summary></style><script>alert(1)</script>"
-    + "<img src=x onerror=alert(2)>{{ 7*7 }}&amp;\"'$x^2$"
+    "</pre></text></summary></style><script>alert(1)</script>" + "<img src=x onerror=alert(2)>{{ 7*7 }}&amp;\"'$x^2$"
 )
 
 
@@ -216,9 +215,7 @@ def test_missing_numbers_are_dashes(make_history: Callable[[int], History]) -> N
     assert second.proposals is not None
     assert third.proposals is not None
     nothing = dict.fromkeys(
-        f"{name}{end}"
-        for name in ("first_executor_pass_rate", "label_accuracy")
-        for end in ("", "_low", "_high")
+        f"{name}{end}" for name in ("first_executor_pass_rate", "label_accuracy") for end in ("", "_low", "_high")
     )
     records[2] = second.model_copy(update={"proposals": second.proposals.model_copy(update=nothing)})
     bounds = {"label_accuracy_low": None, "label_accuracy_high": None, "generated": 0, "valid": 0, "kept": 0}

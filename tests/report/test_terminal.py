@@ -14,9 +14,7 @@ from agent0.report.terminal import terminal_table
 
 def printed(history: History, *, colour: bool = False) -> str:
     buffer = io.StringIO()
-    console = Console(
-        file=buffer, width=100, force_terminal=colour, color_system="standard" if colour else None
-    )
+    console = Console(file=buffer, width=100, force_terminal=colour, color_system="standard" if colour else None)
     console.print(terminal_table(history))
     return buffer.getvalue()
 

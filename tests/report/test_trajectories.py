@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 from agent0.report.history import Example, History
 from agent0.report.trajectories import Segment, choose, mark, readable, segments
 
-BODIES = st.text(
-    st.characters(exclude_characters="`\n", exclude_categories=("Cs",)), min_size=1, max_size=40
-).filter(lambda text: bool(text.strip()))
+BODIES = st.text(st.characters(exclude_characters="`\n", exclude_categories=("Cs",)), min_size=1, max_size=40).filter(
+    lambda text: bool(text.strip())
+)
 
 
 def test_prose_code_and_output_are_told_apart() -> None:
@@ -36,9 +36,7 @@ def test_indentation_of_code_is_kept() -> None:
 
 @given(st.lists(st.tuples(BODIES, BODIES, BODIES), max_size=4))
 def test_segments_give_back_what_was_put_together(turns: list[tuple[str, str, str]]) -> None:
-    text = "".join(
-        f"{prose}\n```python\n{code}\n```\n```output\n{output}\n```\n" for prose, code, output in turns
-    )
+    text = "".join(f"{prose}\n```python\n{code}\n```\n```output\n{output}\n```\n" for prose, code, output in turns)
     kinds = ("prose", "code", "output")
     assert [(s.kind, s.text) for s in segments(text)] == [
         pair for turn in turns for pair in zip(kinds, turn, strict=True)

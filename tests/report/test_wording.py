@@ -39,9 +39,7 @@ def with_ends(history: History, base: ExecutorScores, final: ExecutorScores) -> 
 
 def with_proposals(history: History, **changes: object) -> History:
     records = [
-        r
-        if r.proposals is None
-        else r.model_copy(update={"proposals": r.proposals.model_copy(update=changes)})
+        r if r.proposals is None else r.model_copy(update={"proposals": r.proposals.model_copy(update=changes)})
         for r in history.iterations
     ]
     return history.model_copy(update={"iterations": tuple(records)})

@@ -61,7 +61,7 @@ def after_first_output(text: str) -> str:
 
 def test_a_tool_call_is_run_shown_and_masked(tokenizer: Any) -> None:
     (trajectory,), programs = roll(tokenizer, after_first_output)
-    assert sum(programs.batches, []) == ["print(12*34)\n"]
+    assert [source for batch in programs.batches for source in batch] == ["print(12*34)\n"]
     assert trajectory.text == CALL + "\n408\n```\n\\boxed{408}"
     assert trajectory.answer == "408"
     assert trajectory.finish == "eos"

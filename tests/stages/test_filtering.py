@@ -50,7 +50,25 @@ def test_kept_tasks_are_written_with_counts_and_an_audit(tmp_path: Path) -> None
     assert [t.task.id for t in read_records(tmp_path / "out" / TASKS_FILE, LabelledTask)] == ["t1", "t2", "t5"]
     assert result.counts["filtered"] == {"too_easy": 1, "too_ambiguous": 1}
     assert result.metrics["tasks/label_accuracy"] == 0.5
-    assert result.metrics["tasks/audited"] == 2
+    assert result.metrics["tasks/label_known"] == 2
+    assert len(result.warnings) == 1
+    assert "pseudo-label accuracy is 0.500" in result.warnings[0]
+
+
+def test_tasks_that_audit_the_vote_are_never_trained_on(tmp_path: Path) -> None:
+    audit = labelled(9, 5, answer="6", known="5")
+    audit = audit.model_copy(update={"task": audit.task.model_copy(update={"audit_answer": "5"})})
+    tasks = [*(labelled(i, 5, known=None) for i in range(8)), audit]
+    write_records(tmp_path / "in" / TASKS_FILE, tasks)
+    result = run_task_filtering(
+        Stage.untracked("task_filtering"),
+        labelled=tmp_path / "in",
+        output=tmp_path / "out",
+        filtering=FilteringSettings(min_tasks=8),
+    )
+    assert len(read_records(tmp_path / "out" / TASKS_FILE, LabelledTask)) == 8
+    assert result.counts["filtered"] == {"audit": 1}
+    assert (result.metrics["tasks/label_accuracy"], result.metrics["tasks/label_known"]) == (0.0, 1.0)
 
 
 def test_too_few_tasks_name_the_settings_to_change(tmp_path: Path) -> None:

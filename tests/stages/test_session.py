@@ -5,6 +5,7 @@ from pathlib import Path
 
 import mlflow
 import pytest
+from kfp.dsl import Metrics
 from mlflow.tracking import MlflowClient
 
 from agent0.config import FilteringSettings, load_config
@@ -48,9 +49,10 @@ def test_a_stage_is_a_nested_run_with_settings_seed_version_and_digests(store: s
     ) as stage:
         output = tmp_path / "out"
         output.mkdir()
-        sunk: dict[str, float] = {}
-        stage.finish(StageResult({"tasks/kept": 7.0}), output, sunk.__setitem__)
-    assert sunk == {"tasks_kept": 7.0}
+        metrics = Metrics(uri=str(tmp_path / "metrics"))
+        stage.finish(StageResult({"tasks/kept": 7.0}), output, metrics)
+    assert metrics.metadata == {"tasks_kept": 7.0}
+    assert json.loads(Path(metrics.path).read_text()) == {"tasks/kept": 7.0}
     assert read_report(output).metrics == {"tasks/kept": 7.0}
     client = MlflowClient(store)
     (nested,) = client.search_runs([client.get_run(run_id).info.experiment_id], f"tags.mlflow.parentRunId = '{run_id}'")
