@@ -58,8 +58,8 @@ def check(memory: Memory = None, preload: Preload = "") -> None:
     from rich.console import Console
     from rich.table import Table
 
+    from agent0.sandbox.layers import LAYERS
     from agent0.sandbox.pool import SandboxPool
-    from agent0.sandbox.selftest import LAYERS
 
     with SandboxPool(_settings(memory_mb=memory, preload=preload, policy="permissive")) as pool:
         report = pool.report

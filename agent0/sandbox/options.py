@@ -11,6 +11,7 @@ from typing import Any
 from agent0.config import SandboxSettings
 from agent0.errors import UsageError
 from agent0.sandbox.jail import paths
+from agent0.sandbox.layers import LAYERS
 
 
 @dataclass(frozen=True)
@@ -49,6 +50,9 @@ class PoolOptions:
         for name in ("queue_limit", "recycle_after", "workers_per_server", "max_source_bytes", "threads"):
             if getattr(self, name) < 1:
                 raise UsageError(f"The sandbox's {name} must be at least 1, not {getattr(self, name)}.")
+        unknown = set(self.without) - set(LAYERS)
+        if unknown:
+            raise UsageError(f"There is no layer {', '.join(sorted(unknown))}; the layers are {', '.join(LAYERS)}.")
 
     def server_config(self, settings: SandboxSettings, slots: int) -> dict[str, Any]:
         """What a fork server is told at its start."""

@@ -29,6 +29,7 @@ from agent0.sandbox.result import RunResult, SandboxBusyError, SandboxError
 
 _PROBE_SECONDS = 10.0
 _PROBE_BYTES = 65_536
+_DAY_SECONDS = 86_400.0
 
 
 class SandboxPool:
@@ -45,6 +46,7 @@ class SandboxPool:
         self.report: selftest.Report | None = None
         self._admission = Admission(self.options.queue_limit + self.workers)
         self._engine: Engine | None = None
+        self._owner = 0
         self._batches = itertools.count()
 
     def start(self) -> SandboxPool:
@@ -61,6 +63,7 @@ class SandboxPool:
         per_server = self.options.workers_per_server
         servers = math.ceil(self.workers / per_server)
         slots = [self.workers // servers + (place < self.workers % servers) for place in range(servers)]
+        self._owner = os.getpid()
         self._engine = Engine(self.settings, self.options, slots)
         self._engine.start()
         try:
@@ -107,6 +110,7 @@ class SandboxPool:
             SandboxError: the sandbox failed, so there is no result.
         """
         job = self._job(source, stdin, timeout_seconds, client)
+        self._started()
         self._admission.ask().result()
         return _wait(self._submit(job))
 
@@ -183,14 +187,18 @@ class SandboxPool:
     def _started(self) -> Engine:
         if self._engine is None:
             raise SandboxError("The sandbox pool is not running; use it in a `with` block, or call start() first.")
+        if os.getpid() != self._owner:
+            raise SandboxError(
+                "This sandbox pool belongs to the process that this one was forked from; start a pool of its own here."
+            )
         return self._engine
 
     def _job(self, source: str | bytes, stdin: str | bytes, timeout: float | None, client: str) -> Job:
         text = source.encode("utf-8", "surrogatepass") if isinstance(source, str) else source
         given = stdin.encode("utf-8", "surrogatepass") if isinstance(stdin, str) else stdin
         limit = self.settings.timeout_seconds if timeout is None else timeout
-        if not 0 < limit < math.inf:
-            raise UsageError(f"timeout_seconds is {limit}; a program needs a limit above 0.")
+        if not 0 < limit <= _DAY_SECONDS:
+            raise UsageError(f"timeout_seconds is {limit}; a program needs a limit above 0 and of a day at most.")
         for name, data in (("program", text), ("standard input", given)):
             if len(data) > self.options.max_source_bytes:
                 most = self.options.max_source_bytes

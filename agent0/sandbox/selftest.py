@@ -19,26 +19,6 @@ from typing import Any
 from agent0.sandbox.options import PoolOptions
 from agent0.sandbox.result import RunResult, SandboxError
 
-LAYERS = {
-    "limits": "rlimits: address space, CPU, file size, open files, no core",
-    "landlock": "file access by rule, no TCP, no signals out",
-    "seccomp": "allow list of system calls: no sockets, no new processes",
-    "no_new_privileges": "no privilege by exec, for good",
-    "capabilities": "all capabilities dropped",
-    "user_id": "an unprivileged user id per program (when started as root)",
-    "dies_with_server": "killed by the kernel with the server; memory unreadable to others",
-    "oom_score": "first to go when the machine or pod runs out of memory",
-    "user_namespace": "own user namespace (when not started as root)",
-    "pid_namespace": "own process namespace: nothing outlives the server",
-    "net_namespace": "own network, with no interface up",
-    "ipc_namespace": "own System V IPC and message queues",
-    "uts_namespace": "own host name",
-    "mount_namespace": "own mounts",
-    "minimal_root": "a root with only interpreter, libraries, five devices; scratch in memory, bounded",
-    "memory_cgroup": "memory of all programs together bounded",
-    "pids_cgroup": "tasks of all programs together bounded",
-}
-
 _REMEDIES = {
     "network": "seccomp (any kernel since 3.17 with CONFIG_SECCOMP_FILTER) or a network namespace",
     "files": (
@@ -97,11 +77,14 @@ attempt("files", "remove a file outside", lambda: os.unlink(@CANARY@))
 attempt("files", "list a folder outside", lambda: os.listdir(os.path.dirname(@CANARY@)))
 attempt("files", "change a file's mode outside", lambda: os.chmod(@CANARY@, 0o777))
 attempt("processes", "fork", fork)
-attempt("processes", "exec", lambda: os.execv("/bin/true", ["true"]))
 attempt("processes", "signal to the server", lambda: os.kill(os.getppid() or 1, 0))
 attempt("memory", "allocation above the limit", lambda: bytearray(@MEMORY@ << 20))
 open("own", "w").write("scratch must work")
 print(json.dumps(broken), flush=True)
+try:
+    os.execv("/bin/true", ["true"])
+except OSError:
+    print("no exec", flush=True)
 threads()
 print("threads")
 """
@@ -201,9 +184,6 @@ def _fill(**values: object) -> str:
 def _judge(result: RunResult, reached: list[str], damaged: bool) -> tuple[Guarantee, ...]:
     lines = result.stdout.splitlines()
     if not lines or not lines[0].startswith("{"):
-        if result.status in ("killed", "memory"):
-            # Without confinement the probe does what a hostile program does: it may end itself by exec or exhaustion.
-            return tuple(Guarantee(name, (f"the probe ended as {result.status}",)) for name in _REMEDIES)
         raise SandboxError(
             f"The sandbox's probe program ended as {result.status} (exit code {result.exit_code}) without a verdict: "
             f"{result.stderr.strip()[-300:] or 'no message'}"
@@ -212,6 +192,8 @@ def _judge(result: RunResult, reached: list[str], damaged: bool) -> tuple[Guaran
     broken["network"] += [name for name in reached if name not in broken["network"]]
     if damaged:
         broken["files"].append("a file outside was changed")
+    if "no exec" not in lines[1:]:
+        broken["processes"].append("exec")
     if "threads" in lines[1:]:
         broken["processes"].append("more threads than allowed")
     return tuple(Guarantee(name, tuple(broken[name])) for name in _REMEDIES)

@@ -1,10 +1,13 @@
 """The pool's public interface: results, order, limits, input, fairness, cancellation."""
 
 import asyncio
+import os
 import time
 from concurrent.futures import CancelledError
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from agent0.config import SandboxSettings
 from agent0.errors import UsageError
@@ -95,7 +98,7 @@ def test_an_endless_loop_is_a_timeout(pool):
     assert 0.3 <= result.wall_seconds < 2
 
 
-@pytest.mark.parametrize("limit", [0, -1, float("nan"), float("inf")])
+@pytest.mark.parametrize("limit", [0, -1, 1e6, float("nan"), float("inf")])
 def test_a_limit_that_is_no_positive_number_is_refused(pool, limit):
     with pytest.raises(UsageError, match="timeout_seconds"):
         pool.run("1", timeout_seconds=limit)
@@ -107,8 +110,7 @@ def test_a_source_over_the_size_limit_is_refused(pool):
 
 
 def test_output_is_cut_with_a_marker():
-    settings = SandboxSettings(preload=(), workers=1, max_output_bytes=10)
-    with SandboxPool(settings) as small:
+    with SandboxPool(SandboxSettings(preload=(), workers=1, max_output_bytes=10)) as small:
         assert small.run("print('123456789')").stdout == "123456789\n"
         result = small.run("print('1234567890')")
     assert (result.status, result.stdout) == ("output_limit", "1234567890\n[output cut at 10 bytes]")
@@ -181,3 +183,27 @@ def test_closing_a_pool_fails_what_still_runs():
             future.result(timeout=5)
     with pytest.raises(SandboxError):
         pool.run("1")
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.one_of(st.binary(max_size=60), st.text(max_size=60)))
+def test_any_text_has_a_defined_result(pool, source):
+    result = pool.run(source)
+    assert result.status in ("ok", "error")
+    assert (result.exit_code == 0) == (result.status == "ok")
+
+
+def test_a_pool_refuses_to_work_in_a_fork_of_its_owner(pool):
+    read, write = os.pipe()
+    pid = os.fork()
+    if pid == 0:
+        try:
+            pool.run("1")
+        except SandboxError as error:
+            os.write(write, str(error).encode())
+        os._exit(0)
+    os.close(write)
+    with os.fdopen(read) as pipe:
+        assert "forked" in pipe.read()
+    os.waitpid(pid, 0)
+    assert pool.run("1").ok

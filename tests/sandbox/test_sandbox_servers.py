@@ -41,6 +41,8 @@ def test_a_memory_limit_below_what_the_interpreter_needs_names_a_number_that_wor
 def test_options_out_of_range_are_refused():
     with pytest.raises(UsageError, match="queue_limit"):
         SandboxPool(queue_limit=0)
+    with pytest.raises(UsageError, match="no layer landlok"):
+        SandboxPool(without=["landlok"])
 
 
 @pytest.mark.parametrize(
@@ -62,6 +64,25 @@ def test_permissive_runs_with_what_there_is():
     with SandboxPool(settings, without=["seccomp"]) as pool:
         assert not pool.report.strict
         assert pool.run("print(1)").stdout == "1\n"
+
+
+def test_permissive_tells_what_nothing_holds_back():
+    settings = SandboxSettings(preload=(), workers=1, memory_mb=64, policy="permissive")
+    off = [
+        "seccomp",
+        "landlock",
+        "limits",
+        "pids_cgroup",
+        "user_id",
+        *(f"{n}_namespace" for n in ("net", "mount", "user")),
+    ]
+    with SandboxPool(settings, without=off) as pool:
+        assert {guarantee.name for guarantee in pool.report.guarantees if not guarantee.proven} == {
+            "network",
+            "files",
+            "processes",
+            "memory",
+        }
 
 
 def test_without_seccomp_descendants_are_killed_all_the_same(tmp_path):
