@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from agent0.sandbox.execution import Execution
-from agent0.sandbox.jail import wire
+from agent0.sandbox.jail import cgroups, scratch, wire
 from agent0.sandbox.result import SandboxError
 
 # Loads the folder `jail` as a top-level package of a bare interpreter: no site packages, no environment, no agent0.
@@ -19,6 +19,7 @@ _BOOT = (
     "import sys; sys.path.append(sys.argv[1]); from jail import supervisor; sys.path.pop(); "
     "supervisor.main(int(sys.argv[2]), int(sys.argv[3]))"
 )
+_SECONDS_TO_END = 5.0
 _ENVIRONMENT = {
     "PYTHONHASHSEED": "0",
     "OMP_NUM_THREADS": "1",
@@ -127,10 +128,14 @@ class ServerProcess:
     def forget(self) -> str:
         """Wait for the end after `hang_up`, release what is held, and return what the server wrote to stderr."""
         try:
-            self._process.wait(timeout=5)
+            self._process.wait(timeout=_SECONDS_TO_END)
         except subprocess.TimeoutExpired:
             self._process.kill()
             self._process.wait()
+        if self.report is not None and Path(self.report["scratch_root"]).exists():
+            # The supervisor was itself killed, so what it cleans up is left to its owner.
+            scratch.remove_tree(self.report["scratch_root"])
+            cgroups.remove([Path(group) for group in self.report["groups"]], _SECONDS_TO_END)
         text = os.pread(self._stderr, 16_384, 0).decode("utf-8", "replace").strip()
         os.close(self._stderr)
         return text

@@ -38,6 +38,11 @@ def test_a_memory_limit_below_what_the_interpreter_needs_names_a_number_that_wor
         assert pool.run("print(1)").stdout == "1\n"
 
 
+def test_a_missing_scratch_folder_is_named(tmp_path):
+    with pytest.raises(SandboxError, match=r"writable scratch_dir.*missing"):
+        SandboxPool(TINY, scratch_dir=tmp_path / "missing").start()
+
+
 def test_options_out_of_range_are_refused():
     with pytest.raises(UsageError, match="queue_limit"):
         SandboxPool(queue_limit=0)
@@ -107,8 +112,8 @@ print("ended")
 
 
 @pytest.mark.parametrize("victim", ["supervisor", "server"])
-def test_a_crashed_server_is_replaced_and_loses_no_request_that_had_not_started(victim):
-    with SandboxPool(TINY) as pool:
+def test_a_crashed_server_is_replaced_and_loses_no_request_that_had_not_started(victim, tmp_path):
+    with SandboxPool(TINY, scratch_dir=tmp_path) as pool:
         running = [pool.submit("print('started', flush=True)\nwhile True: pass", timeout_seconds=30) for _ in range(2)]
         waiting = [pool.submit(f"print({number})") for number in range(20)]
         wait_until(lambda: pool.gauges().running == 2)
@@ -121,6 +126,7 @@ def test_a_crashed_server_is_replaced_and_loses_no_request_that_had_not_started(
             assert (result.status, result.stdout) == ("killed", "started\n")
             assert "fork server died" in result.stderr
         assert pool.gauges().restarts == 1
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_server_is_recycled_after_its_share_of_runs():

@@ -7,6 +7,7 @@ are its resource limits; moving each run into a group of its own would cost mill
 from __future__ import annotations
 
 import os
+import time
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -20,7 +21,7 @@ class Groups:
 
     layers: list[list[Any]] = field(default_factory=list)
     oom_counter: int | None = None
-    _paths: list[Path] = field(default_factory=list)
+    paths: list[Path] = field(default_factory=list)
 
     @staticmethod
     def make(config: dict[str, Any]) -> Groups:
@@ -47,19 +48,31 @@ class Groups:
             except OSError as error:
                 groups.layers.append([layer, False, str(error)])
                 continue
-            groups._paths.append(path)
+            groups.paths.append(path)
             groups.layers.append([layer, True, ""])
         return groups
 
     def add(self, pid: int) -> None:
         """Move a process, and all that it will fork, into the groups."""
-        for path in self._paths:
+        for path in self.paths:
             (path / "cgroup.procs").write_text(str(pid))
 
-    def remove(self) -> None:
-        """Remove the groups; every process in them must have ended."""
-        for path in self._paths:
-            path.rmdir()
+
+def remove(paths: list[Path], patience_seconds: float) -> None:
+    """Remove control groups whose processes have been killed; those may take a moment to end.
+
+    Raises:
+        OSError: a process in a group is still not gone.
+    """
+    deadline = time.monotonic() + patience_seconds
+    for path in paths:
+        while path.exists():
+            try:
+                path.rmdir()
+            except OSError:
+                if time.monotonic() > deadline:
+                    raise
+                time.sleep(0.01)
 
 
 def _make(controller: str, settings: list[tuple[str, int]]) -> Path:

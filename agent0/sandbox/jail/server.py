@@ -190,7 +190,8 @@ def _prepare(
     gc.collect()
     gc.freeze()  # a child's first collection would otherwise copy every page of the server
     gc.disable()
-    control.send(wire.pack_json({"layers": layers, "mapped_mb": mapped, "readable": readable}))
+    report = {"layers": layers, "mapped_mb": mapped, "readable": readable}
+    control.send(wire.pack_json({**report, "scratch_root": config["scratch_root"], "groups": config["groups"]}))
     return prepared
 
 

@@ -15,6 +15,8 @@ from typing import Any, NoReturn
 
 from . import cgroups, namespaces, scratch, server, wire
 
+_SECONDS_TO_END = 5.0
+
 
 def main(control_fd: int, owner: int) -> NoReturn:
     """Run a fork server for process `owner`, whose control socket is `control_fd`."""
@@ -25,15 +27,20 @@ def main(control_fd: int, owner: int) -> NoReturn:
     config = wire.unpack_json(control.recv(wire.MAX_MESSAGE))
     os.umask(0o022)  # the folders made here must be passable for the programs' users
     root = f"{config['scratch_dir']}/agent0-sandbox-{os.getpid()}-{os.urandom(8).hex()}"
-    Path(root).mkdir(0o711)
+    try:
+        Path(root).mkdir(0o711)
+    except OSError as error:
+        control.send(wire.pack_json({"error": f"no scratch folder can be made, give a writable scratch_dir: {error}"}))
+        os._exit(1)
     config["scratch_root"] = root
     groups = cgroups.Groups.make(config)
+    config["groups"] = [str(path) for path in groups.paths]
     try:
         _supervise(control, config, groups, owner_fd)
     finally:
-        groups.remove()
         scratch.remove_tree(root)
-        os._exit(0)
+        cgroups.remove(groups.paths, _SECONDS_TO_END)
+    os._exit(0)
 
 
 def _supervise(control: socket.socket, config: dict[str, Any], groups: cgroups.Groups, owner_fd: int) -> None:
