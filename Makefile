@@ -10,7 +10,7 @@ export TOKENIZERS_PARALLELISM := false
 export MLFLOW_DISABLE_TELEMETRY := true
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test test-fast check format bench ui clean
+.PHONY: help install demo test test-fast check format bench sandbox ui clean
 
 help:  ## List the commands.
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -43,8 +43,15 @@ format: install  ## Format the code.
 	@$(BIN)/ruff check --fix --quiet .
 	@$(BIN)/ruff format .
 
-bench: install  ## Measure the learning of the embedded evolution over three seeds.
-	@$(BIN)/python benchmarks/tiny_evolution.py --seeds 3
+bench: install  ## Run every benchmark against its bar.
+	@$(BIN)/python benchmarks/sandbox.py --check
+	@$(BIN)/python benchmarks/answers.py --check
+	@$(BIN)/python benchmarks/repetition.py --check
+	@$(BIN)/python benchmarks/tiny_evolution.py --seeds 3 --check
+
+sandbox: install  ## Report the sandbox's layers, then try to break out of it.
+	@$(BIN)/agent0 sandbox check
+	@$(BIN)/agent0 sandbox attack
 
 ui: install  ## Open MLflow on the tracked runs.
 	@$(BIN)/agent0 ui

@@ -37,6 +37,15 @@ class SamplingSettings(Section):
         1.0, gt=0.0, le=1.0, description="Nucleus mass. Paper App. A: 0.99; official executor script: 1.0."
     )
     top_k: int = Field(0, ge=0, description="Keep the k likeliest tokens; 0 keeps all.")
+    vocabulary_retention: float = Field(
+        1.0,
+        gt=0.0,
+        le=1.0,
+        description=(
+            "Share of the vocabulary that each generation batch may use, drawn at random; 1 is off. "
+            "arXiv 2604.03472, against a curriculum agent that collapses onto few tasks."
+        ),
+    )
 
 
 class TinyPretraining(Section):
@@ -44,7 +53,7 @@ class TinyPretraining(Section):
 
     hidden_size: Positive = Field(96, description="Width of the embedded Qwen3 model.")
     layers: Positive = Field(2, description="Transformer layers.")
-    heads: Positive = Field(4, description="Attention heads; half as many key-value heads.")
+    heads: Positive = Field(4, description="Attention heads, each with its own keys and values.")
     vocabulary: int = Field(460, ge=300, description="Size of the byte-level BPE vocabulary trained locally.")
     steps: Positive = Field(600, description="Optimizer steps of supervised pretraining.")
     batch_size: Positive = Field(32, description="Transcripts per step.")
@@ -96,6 +105,9 @@ class RolloutSettings(Section):
     )
     max_observation_tokens: Positive = Field(512, description="Tool output kept per call. Paper App. A: 512.")
     batch_size: Positive = Field(512, description="Trajectories generated at once by the transformers backend.")
+    compaction_interval: Positive = Field(
+        128, description="Tokens after which the transformers backend drops finished trajectories from its batch."
+    )
 
 
 class SandboxSettings(Section):

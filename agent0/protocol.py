@@ -12,6 +12,20 @@ from dataclasses import dataclass
 from typing import Literal
 
 STOP = "```output"
+PROTOCOL_TEXTS = (
+    STOP,
+    f"{STOP}\n",
+    "```python\n",
+    "```\n",
+    "\n",
+    "<question>",
+    "</question>",
+    "\\boxed{",
+    "}",
+    "print(",
+    ")",
+)
+"""What every well-formed turn is made of; vocabulary dropout never masks it."""
 _CODE_BLOCK = re.compile(r"```python[ \t]*\n(.*?)```", re.DOTALL)
 _ANY_BLOCK = re.compile(r"```(?:python|output)\b.*?(?:```|\Z)", re.DOTALL)
 _QUESTION = re.compile(r"<question>(.*?)</question>", re.DOTALL)

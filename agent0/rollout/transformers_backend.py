@@ -7,15 +7,25 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from typing import Any
+from typing import Any, Literal
 
 import torch
-from transformers import GenerationConfig, StoppingCriteria, StoppingCriteriaList, StopStringCriteria
+from transformers import (
+    GenerationConfig,
+    LogitsProcessorList,
+    StoppingCriteria,
+    StoppingCriteriaList,
+    StopStringCriteria,
+)
 
 from agent0.config import SamplingSettings
+from agent0.protocol import PROTOCOL_TEXTS
 from agent0.rollout.engine import Generation
+from agent0.rollout.vocabulary_dropout import VocabularyDropout
 
 ModelContext = Callable[[], AbstractContextManager[Any]]
+Segment = tuple[list[int], Literal["eos", "stop", "length"] | None]
+"""Tokens of one row, and why it ended, if it did."""
 
 
 class TransformersBackend:
@@ -26,6 +36,8 @@ class TransformersBackend:
         tokenizer: its tokenizer; must know a pad token.
         sampling: temperature, top_p and top_k.
         batch_size: sequences generated at once; longer lists are cut into such batches, shortest prompts first.
+        interval: tokens after which rows that have ended leave the batch. A batch costs as much as its longest row, and
+            few rows are long; each interval costs one more pass over the prompts.
     """
 
     def __init__(
@@ -34,11 +46,15 @@ class TransformersBackend:
         tokenizer: Any,
         sampling: SamplingSettings,
         batch_size: int,
+        interval: int,
     ) -> None:
         self._open: ModelContext = (lambda: nullcontext(model)) if isinstance(model, torch.nn.Module) else model
         self._tokenizer = tokenizer
         self._sampling = sampling
         self._batch_size = batch_size
+        self._interval = interval
+        self._batches = 0
+        self._dropout: VocabularyDropout | None = None
 
     def generate(self, prompts: Sequence[list[int]], max_tokens: Sequence[int], stop: str | None) -> list[Generation]:
         """See `agent0.rollout.engine.Backend`."""
@@ -47,6 +63,7 @@ class TransformersBackend:
         with self._open() as model, torch.no_grad():
             was_training = model.training
             model.eval()
+            self._redraw_vocabulary(model)
             try:
                 for start in range(0, len(order), self._batch_size):
                     rows = order[start : start + self._batch_size]
@@ -57,6 +74,19 @@ class TransformersBackend:
         return [results[i] for i in range(len(prompts))]
 
     def _batch(self, model: Any, prompts: list[list[int]], max_tokens: list[int], stop: str | None) -> list[Generation]:
+        """Draw in segments; rows that have ended leave the batch between segments."""
+        drawn: list[list[int]] = [[] for _ in prompts]
+        finish: dict[int, Literal["eos", "stop", "length"]] = {}
+        while active := [row for row in range(len(prompts)) if row not in finish]:
+            limits = [max_tokens[row] - len(drawn[row]) for row in active]
+            segments = self._segment(model, [prompts[row] + drawn[row] for row in active], limits, stop)
+            for row, (token_ids, reason) in zip(active, segments, strict=True):
+                drawn[row] += token_ids
+                if reason is not None:
+                    finish[row] = reason
+        return [Generation(token_ids, finish[row]) for row, token_ids in enumerate(drawn)]
+
+    def _segment(self, model: Any, prompts: list[list[int]], limits: list[int], stop: str | None) -> list[Segment]:
         width = max(map(len, prompts))
         pad = int(self._tokenizer.pad_token_id)
         ids = torch.full((len(prompts), width), pad)
@@ -69,12 +99,28 @@ class TransformersBackend:
         output = model.generate(
             input_ids=ids.to(model.device),
             attention_mask=mask.to(model.device),
-            generation_config=self._generation_config(max(max_tokens), pad, sorted(ends)),
+            generation_config=self._generation_config(min(self._interval, max(limits)), pad, sorted(ends)),
             stopping_criteria=StoppingCriteriaList(criteria),
+            logits_processor=LogitsProcessorList([self._dropout] if self._dropout else []),
         )
         stops = criteria[0].lengths.tolist() if criteria and criteria[0].lengths is not None else [-1] * len(prompts)
         drawn = output[:, width:].tolist()
-        return [_cut(row, ends, at, limit) for row, at, limit in zip(drawn, stops, max_tokens, strict=True)]
+        return [_cut(row, ends, at, limit) for row, at, limit in zip(drawn, stops, limits, strict=True)]
+
+    def _redraw_vocabulary(self, model: Any) -> None:
+        """Draw a new mask for this call where vocabulary dropout is on; the protocol's own tokens always stay."""
+        if self._sampling.vocabulary_retention == 1.0:
+            return
+        if self._dropout is None:
+            protected = {*_end_ids(model, self._tokenizer), *_token_ids(self._tokenizer, PROTOCOL_TEXTS)}
+            self._dropout = VocabularyDropout(
+                model.config.vocab_size,
+                self._sampling.vocabulary_retention,
+                protected,
+                seed=torch.initial_seed() % 2**31,
+            )
+        self._batches += 1
+        self._dropout.redraw(self._batches)
 
     def _generation_config(self, max_new_tokens: int, pad: int, ends: list[int]) -> GenerationConfig:
         greedy = self._sampling.temperature == 0
@@ -113,16 +159,21 @@ class _StopAt(StoppingCriteria):  # type: ignore[misc]
         return hit
 
 
+def _token_ids(tokenizer: Any, texts: Sequence[str]) -> set[int]:
+    return {int(i) for text in texts for i in tokenizer(text, add_special_tokens=False).input_ids}
+
+
 def _end_ids(model: Any, tokenizer: Any) -> set[int]:
     configured = model.generation_config.eos_token_id
     ids = configured if isinstance(configured, list) else [configured]
     return {int(i) for i in [*ids, tokenizer.eos_token_id] if i is not None}
 
 
-def _cut(row: list[int], ends: set[int], stopped_at: int, limit: int) -> Generation:
-    """Cut a padded row where it ended: at an end token, at the stop string, or at its own limit."""
-    end = next((i + 1 for i, token in enumerate(row) if token in ends), len(row) + 1)
-    stop = stopped_at if stopped_at > 0 else len(row) + 1
-    if min(end, stop) > limit:
-        return Generation(row[:limit], "length")
-    return Generation(row[:end], "eos") if end <= stop else Generation(row[:stop], "stop")
+def _cut(row: list[int], ends: set[int], stopped_at: int, limit: int) -> Segment:
+    """Cut a padded row where it ended: at an end token, at the stop string, at its limit, or nowhere yet."""
+    beyond = len(row) + 1
+    end = next((i + 1 for i, token in enumerate(row) if token in ends), beyond)
+    stop = stopped_at if stopped_at > 0 else beyond
+    if min(end, stop) <= min(limit, len(row)):
+        return (row[:end], "eos") if end <= stop else (row[:stop], "stop")
+    return (row[:limit], "length") if len(row) >= limit else (row, None)

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import torch
 
+import agent0.lean_transformers  # noqa: F401  # before anything that imports transformers
 from agent0.config import RolloutSettings, SamplingSettings
 from agent0.protocol import get_prompts
 from agent0.rollout.agents import CurriculumAgent, ExecutorAgent
@@ -46,5 +47,5 @@ def _engine(
 ) -> tuple[Any, RolloutEngine]:
     gpu = torch.cuda.is_available()
     model, tokenizer = load_model(path, "bfloat16" if gpu else "float32", "cuda" if gpu else "cpu")
-    backend = TransformersBackend(model, tokenizer, sampling, rollout.batch_size)
+    backend = TransformersBackend(model, tokenizer, sampling, rollout.batch_size, rollout.compaction_interval)
     return tokenizer, RolloutEngine(tokenizer, backend, sandbox, TokenBudget.from_settings(rollout))

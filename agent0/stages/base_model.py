@@ -28,6 +28,7 @@ def provide_base_model(stage: Stage, output: Path, settings: ModelSettings) -> S
 
 
 def _embedded(stage: Stage, output: Path, settings: ModelSettings) -> None:
+    import agent0.lean_transformers  # noqa: F401  # before anything that imports transformers
     from agent0.tiny.pretrain import ensure_base_model
 
     def report(step: int, loss: float) -> None:

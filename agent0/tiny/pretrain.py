@@ -20,7 +20,7 @@ from agent0.config import TinyPretraining
 from agent0.tiny.tokenizer import MAX_TOKENS, TURN_END, TURN_START, train_tokenizer
 from agent0.tiny.transcripts import Transcript, draw_transcript
 
-RECIPE_VERSION = 3  # part of the cache key; raised when transcripts, tokenizer or training change
+RECIPE_VERSION = 4  # part of the cache key; raised when transcripts, tokenizer or training change
 WARMUP_STEPS = 30
 FINAL_RATE_SHARE = 0.05
 CORPUS_SIZE = 3000
@@ -115,7 +115,7 @@ def _new_model(settings: TinyPretraining, tokenizer: PreTrainedTokenizerFast) ->
         hidden_size=settings.hidden_size,
         num_hidden_layers=settings.layers,
         num_attention_heads=settings.heads,
-        num_key_value_heads=max(1, settings.heads // 2),
+        num_key_value_heads=settings.heads,  # sharing them costs a copy of the cache per token on a CPU
         head_dim=max(16, settings.hidden_size // settings.heads),
         intermediate_size=2 * settings.hidden_size,
         max_position_embeddings=MAX_TOKENS,

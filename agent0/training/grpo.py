@@ -118,7 +118,7 @@ def rollout_function(sandbox: ProgramRunner, rollout: RolloutSettings, sampling:
             return context
 
         tokenizer = trainer.processing_class
-        backend = TransformersBackend(unwrapped, tokenizer, sampling, rollout.batch_size)
+        backend = TransformersBackend(unwrapped, tokenizer, sampling, rollout.batch_size, rollout.compaction_interval)
         engine = RolloutEngine(tokenizer, backend, sandbox, TokenBudget.from_settings(rollout))
         encoded = [tokenizer(prompt, add_special_tokens=False).input_ids for prompt in prompts]
         trajectories = engine.run(encoded)

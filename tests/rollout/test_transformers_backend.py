@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
 import torch
 
 from agent0.config import SamplingSettings
@@ -9,6 +10,12 @@ from agent0.rollout.transformers_backend import TransformersBackend, _cut
 
 GREEDY = SamplingSettings(temperature=0.0)
 PROMPTS = [[5, 6, 7], [9], [11, 12, 13, 14, 15], [20, 21]]
+
+
+def backend_of(
+    model: Any, tokenizer: Any, sampling: SamplingSettings = GREEDY, batch_size: int = 8, interval: int = 64
+) -> TransformersBackend:
+    return TransformersBackend(model, tokenizer, sampling, batch_size, interval)
 
 
 def greedy_by_hand(model: Any, prompt: list[int], count: int, end: int) -> list[int]:
@@ -22,7 +29,7 @@ def greedy_by_hand(model: Any, prompt: list[int], count: int, end: int) -> list[
 
 
 def test_greedy_batches_equal_a_loop_over_single_sequences(random_model: Any, tokenizer: Any) -> None:
-    backend = TransformersBackend(random_model, tokenizer, GREEDY, batch_size=3)
+    backend = backend_of(random_model, tokenizer, batch_size=3)
     limits = [8, 3, 6, 1]
     drawn = backend.generate(PROMPTS, limits, None)
     for prompt, limit, generation in zip(PROMPTS, limits, drawn, strict=True):
@@ -30,14 +37,14 @@ def test_greedy_batches_equal_a_loop_over_single_sequences(random_model: Any, to
 
 
 def test_drawing_stops_at_the_stop_string(random_model: Any, tokenizer: Any) -> None:
-    free = TransformersBackend(random_model, tokenizer, GREEDY, 8).generate(PROMPTS, [12] * 4, None)
+    free = backend_of(random_model, tokenizer).generate(PROMPTS, [12] * 4, None)
     row, stop = next(
         (row, text)
         for row, generation in enumerate(free)
         for at in range(1, len(generation.token_ids))
         if (text := tokenizer.decode(generation.token_ids[at])).isascii() and text.strip()
     )
-    stopped = TransformersBackend(random_model, tokenizer, GREEDY, 8).generate(PROMPTS, [12] * 4, stop)[row]
+    stopped = backend_of(random_model, tokenizer).generate(PROMPTS, [12] * 4, stop)[row]
     assert stopped.finish == "stop"
     assert stop in tokenizer.decode(stopped.token_ids)
     assert stop not in tokenizer.decode(stopped.token_ids[:-1])
@@ -45,7 +52,7 @@ def test_drawing_stops_at_the_stop_string(random_model: Any, tokenizer: Any) -> 
 
 
 def test_a_seed_gives_the_same_draw_and_another_a_different_one(random_model: Any, tokenizer: Any) -> None:
-    backend = TransformersBackend(random_model, tokenizer, SamplingSettings(), 8)
+    backend = backend_of(random_model, tokenizer, SamplingSettings())
 
     def draw(seed: int) -> list[list[int]]:
         torch.manual_seed(seed)
@@ -56,7 +63,7 @@ def test_a_seed_gives_the_same_draw_and_another_a_different_one(random_model: An
 
 
 def test_the_model_is_left_in_the_mode_it_was_in(random_model: Any, tokenizer: Any) -> None:
-    backend = TransformersBackend(random_model, tokenizer, GREEDY, 8)
+    backend = backend_of(random_model, tokenizer)
     random_model.train()
     backend.generate([[5]], [2], None)
     assert random_model.training
@@ -68,9 +75,37 @@ def test_the_model_is_left_in_the_mode_it_was_in(random_model: Any, tokenizer: A
 def test_padding_that_looks_like_an_end_is_not_mistaken_for_one() -> None:
     pad = end = 0
     row = [7, 8, pad, pad, pad]
-    assert _cut(row, {end}, stopped_at=2, limit=5).token_ids == [7, 8]
-    assert _cut(row, {end}, stopped_at=2, limit=5).finish == "stop"
-    assert _cut(row, {end}, stopped_at=-1, limit=5).token_ids == [7, 8, 0]
-    assert _cut(row, {end}, stopped_at=-1, limit=5).finish == "eos"
-    assert _cut([7, 8, 9], {end}, stopped_at=-1, limit=2).finish == "length"
-    assert _cut([7, 8, end], {end}, stopped_at=-1, limit=2).finish == "length"
+    assert _cut(row, {end}, stopped_at=2, limit=5) == ([7, 8], "stop")
+    assert _cut(row, {end}, stopped_at=-1, limit=5) == ([7, 8, 0], "eos")
+    assert _cut([7, 8, end], {end}, stopped_at=-1, limit=3) == ([7, 8, 0], "eos")
+    assert _cut([7, 8, end], {end}, stopped_at=-1, limit=2) == ([7, 8], "length")
+    assert _cut([7, 8, 9], {end}, stopped_at=-1, limit=3) == ([7, 8, 9], "length")
+    assert _cut([7, 8, 9], {end}, stopped_at=-1, limit=4) == ([7, 8, 9], None)
+
+
+@pytest.mark.parametrize("interval", [1, 2, 5])
+def test_segments_draw_what_one_pass_draws(random_model: Any, tokenizer: Any, interval: int) -> None:
+    whole = backend_of(random_model, tokenizer).generate(PROMPTS, [12, 7, 9, 1], None)
+    assert backend_of(random_model, tokenizer, interval=interval).generate(PROMPTS, [12, 7, 9, 1], None) == whole
+    stop = tokenizer.decode(whole[0].token_ids[:2])
+    stopped = backend_of(random_model, tokenizer).generate(PROMPTS, [12, 7, 9, 1], stop)
+    assert backend_of(random_model, tokenizer, interval=interval).generate(PROMPTS, [12, 7, 9, 1], stop) == stopped
+
+
+def test_vocabulary_dropout_masks_other_tokens_in_each_batch_and_never_the_protocols(
+    random_model: Any, tokenizer: Any
+) -> None:
+    torch.manual_seed(0)
+    backend = backend_of(random_model, tokenizer, SamplingSettings(vocabulary_retention=0.2))
+    prompts, limits = [[5, 6]] * 64, [8] * 64
+    first = {i for g in backend.generate(prompts, limits, None) for i in g.token_ids}
+    second = {i for g in backend.generate(prompts, limits, None) for i in g.token_ids}
+    every = {
+        i
+        for g in backend_of(random_model, tokenizer, SamplingSettings()).generate(prompts, limits, None)
+        for i in g.token_ids
+    }
+    assert len(first) < 0.5 * len(every)
+    assert first != second
+    assert backend._dropout is not None
+    assert not backend._dropout.dropped[tokenizer("```python\n<question>").input_ids].any()

@@ -61,7 +61,7 @@ def test_a_stage_is_a_nested_run_with_settings_seed_version_and_digests(store: s
     assert nested.data.tags["agent0.seed"] == str(derive_seed(5, "task_filtering", 2))
     assert {"agent0.code_version", "agent0.input_sha256.labelled", "agent0.output_sha256"} <= set(nested.data.tags)
     assert client.get_metric_history(nested.info.run_id, "tasks/kept")[0].step == 2
-    assert client.get_run(run_id).data.params["config.executor.steps"] == "12"
+    assert client.get_run(run_id).data.params["config.executor.steps"] == "10"
 
 
 def test_a_failing_stage_ends_as_failed_and_says_why(store: str, tmp_path: Path) -> None:

@@ -61,7 +61,7 @@ ATTACKS = (
     Attack(
         "home, keys and tokens",
         """
-        for path in ["/root", "/home", "/root/.ssh", "/etc/shadow", "/etc/passwd", "/etc/hosts",
+        for path in ["/root", "/home", os.path.join("/root", ".ssh"), "/etc/shadow", "/etc/passwd", "/etc/hosts",
                      "/var/run/secrets/kubernetes.io/serviceaccount/token", "/run", "/var/log"]:
             attempt(path, lambda: os.listdir(path) if os.path.isdir(path) else open(path).read())
         escaped_if(os.path.expanduser("~") in ("/root", "/home"), "a real home in HOME")

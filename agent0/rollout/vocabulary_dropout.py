@@ -1,11 +1,9 @@
 """Vocabulary dropout for the curriculum agent (arXiv 2604.03472): a hard random mask on its output logits.
 
-Off by default; a diversity measure at the source where the repetition penalty acts on the result. One mask
-holds for a whole generation batch and is drawn anew for the next, so no fixed token sequence stays available
-for long. The same mask must act on the logits from which the trainer takes log-probabilities, or the ratio
-compares two different
-policies: call the same object there. What is left out: choosing the protected tokens, which depends on the
-    protocol.
+Off by default; a diversity measure at the source, where the repetition penalty acts on the result. One mask holds for a
+whole generation batch and is drawn anew for the next, so no fixed token sequence stays available for long. It acts on
+what is drawn only: the trainer's ratio compares the unmasked policy with its older self, so both its sides agree, and
+the batch is off-policy to the extent of the mask. Which tokens are protected is the caller's to say.
 """
 
 from __future__ import annotations

@@ -3,7 +3,7 @@ import pytest
 torch = pytest.importorskip("torch", reason="vocabulary dropout acts on tensors")
 
 from agent0.errors import UsageError  # noqa: E402
-from agent0.training.vocabulary_dropout import VocabularyDropout  # noqa: E402
+from agent0.rollout.vocabulary_dropout import VocabularyDropout  # noqa: E402
 
 
 def test_protected_tokens_stay_and_about_the_wanted_share_goes():
