@@ -26,7 +26,7 @@ $(VENV)/installed: pyproject.toml constraints.txt
 	@touch $@
 
 demo: install  ## Grow two agents on this machine: three rounds in a few minutes, into OUTPUT.
-	@$(BIN)/agent0 evolve --output $(OUTPUT) --seed $(SEED) $(if $(wildcard $(OUTPUT)/run.json),--resume,)
+	@$(BIN)/agent0 evolve --output $(OUTPUT) $(if $(wildcard $(OUTPUT)/run.json),--resume,--seed $(SEED))
 
 test: install  ## Run all tests but those that need services or a GPU.
 	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m "not integration and not gpu"

@@ -13,7 +13,7 @@ from rich.console import Console
 
 from agent0 import __version__
 from agent0.config import load_config, recipe_names
-from agent0.errors import Agent0Error
+from agent0.errors import Agent0Error, UsageError
 from agent0.sandbox.cli import app as sandbox_app
 
 RECIPE_HELP = f"Recipe: {', '.join(recipe_names())}, or a .toml file."
@@ -39,7 +39,7 @@ Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Show no progress, on
 
 @app.command()
 def evolve(
-    recipe: Recipe = "tiny",
+    recipe: Annotated[str | None, typer.Option("--recipe", "-r", help=f"{RECIPE_HELP} Default: tiny.")] = None,
     output: Annotated[Path, typer.Option("--output", "-o", help="Folder of the run.")] = Path("runs/evolution"),
     iterations: Annotated[int | None, typer.Option(help="Rounds of co-evolution; the recipe's if not given.")] = None,
     seed: Annotated[int | None, typer.Option(help="Seed of the whole evolution; the recipe's if not given.")] = None,
@@ -61,10 +61,14 @@ def evolve(
     from agent0_kfp.pipelines.local import LocalEvolution
 
     if resume:
+        if recipe is not None or iterations is not None or seed is not None or overrides:
+            raise UsageError(
+                "--resume goes on with the run's own settings; leave out --recipe, --iterations, --seed, --set."
+            )
         run = LocalEvolution.resume(output)
     else:
         fixed = [f"{name}={value}" for name, value in (("iterations", iterations), ("seed", seed)) if value is not None]
-        run = LocalEvolution.create(output, load_config(recipe, [*(overrides or []), *fixed]), tracking_uri())
+        run = LocalEvolution.create(output, load_config(recipe or "tiny", [*(overrides or []), *fixed]), tracking_uri())
     # The run sends standard output to its log, so the view writes to a copy of the descriptor.
     with os.fdopen(os.dup(sys.stdout.fileno()), "w") as terminal:
         console = Console(file=terminal)
@@ -167,7 +171,6 @@ def compile_pipeline(
 
     Example: [bold]agent0 pipeline compile evolution --iterations 3 --recipe qwen3-8b -o evolution.yaml[/bold]
     """
-    from agent0.errors import UsageError
     from agent0_kfp.components import DEFAULT_IMAGE
     from agent0_kfp.pipelines.evolution import compile_evolution
 

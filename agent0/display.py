@@ -78,17 +78,19 @@ class _View:
                 self._current, completed=event["done"], total=event["total"], unit=event["unit"], shown=shown
             )
         elif event["kind"] == "warning":
-            self._console.print(f"[yellow]note[/]  {name}: {event['message']}", highlight=False)
+            self._print(f"[yellow]note[/]  {name}: {event['message']}")
         elif event["kind"] == "end":
             self._drop()
             self._bars.advance(self._all)
             seconds = event["time"] - self._started
-            self._console.print(
-                f"[green]done[/]  {name:<38} {seconds:6.1f} s  [dim]{event['message']}", highlight=False
-            )
+            self._print(f"[green]done[/]  {name:<38} {seconds:6.1f} s  [dim]{event['message']}")
         elif event["kind"] == "error":
             self._drop()
-            self._console.print(f"[red]failed[/]  {name}", highlight=False)
+            self._print(f"[red]failed[/]  {name}")
+
+    def _print(self, line: str) -> None:
+        """Print a line whole; where it is piped, whoever reads it may wrap it."""
+        self._console.print(line, highlight=False, soft_wrap=True)
 
     def _drop(self) -> None:
         if self._current is not None:

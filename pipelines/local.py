@@ -11,7 +11,7 @@ import shutil
 import sys
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import TextIO
 
@@ -20,10 +20,11 @@ from kfp import components, local
 from agent0 import progress
 from agent0.config import Config, parse_section
 from agent0.errors import Agent0Error, UsageError
+from agent0.processes import DIE_WITH_PARENT_VARIABLE
 from agent0.stages.files import HISTORY_FILE, REPORT_FILE, SUMMARY_FILE
-from agent0.stages.session import DIE_WITH_PARENT_VARIABLE
 from agent0.storage.atomic import write_json
 from agent0_kfp.pipelines.evolution import compile_evolution
+from agent0_kfp.pipelines.warm import warm_tasks
 
 RUN_FILE = "run.json"
 PIPELINE_FILE = "evolution.yaml"
@@ -81,6 +82,11 @@ class LocalEvolution:
         """Where the stages append their progress events."""
         return self.folder / PROGRESS_FILE
 
+    @property
+    def _embedded(self) -> bool:
+        """Whether the model is the embedded one: on a CPU, and quicker than the imports of a task."""
+        return self.config.model.source == "tiny"
+
     def run(self) -> None:
         """Run the compiled pipeline to its end; tasks that finished before are taken from the cache.
 
@@ -125,7 +131,8 @@ class LocalEvolution:
             cache_root=str(self.folder / "cache"),
             raise_on_error=True,
         )
-        components.load_component_from_file(str(self.folder / PIPELINE_FILE))()
+        with warm_tasks() if self._embedded else nullcontext():
+            components.load_component_from_file(str(self.folder / PIPELINE_FILE))()
 
     def _latest_report(self) -> Path | None:
         folders = [path.parent for path in self.folder.glob(f"{ARTIFACTS_FOLDER}/**/{REPORT_FILE}")]
@@ -160,15 +167,15 @@ class LocalEvolution:
         before = dict(os.environ)
         os.environ.update(
             {
-                progress.ENVIRONMENT_VARIABLE: str(self.progress_file.resolve()),
                 DIE_WITH_PARENT_VARIABLE: "1",
+                progress.ENVIRONMENT_VARIABLE: str(self.progress_file.resolve()),
                 "MLFLOW_TRACKING_URI": self.tracking_uri,
                 "MLFLOW_DISABLE_TELEMETRY": "true",
                 "TOKENIZERS_PARALLELISM": "false",
                 "PYTHONWARNINGS": "ignore",
             }
         )
-        if self.config.model.source == "tiny":
+        if self._embedded:
             os.environ.setdefault("OMP_NUM_THREADS", "1")
         try:
             yield

@@ -35,6 +35,7 @@ def test_every_command_has_help_with_an_example(command: list[str]) -> None:
         (["evolve", "--set", "filtering.min_self_consistency=0.9"], 2, "swap them"),
         (["evolve", "--set", "execution.samples=1"], 2, "greater than or equal to 2"),
         (["evolve", "--resume"], 2, "no evolution to resume"),
+        (["evolve", "--resume", "--seed", "1"], 2, "the run's own settings"),
         (["evaluate", "no/such/model"], 1, "There is no model at no/such/model"),
         (["report", "."], 1, "holds no history"),
         (["pipeline", "compile", "evaluatoin", "-o", "x.yaml"], 2, "There is no pipeline"),

@@ -5,9 +5,8 @@ A component opens a stage, calls the stage's function and finishes it; nothing e
 
 from __future__ import annotations
 
-import ctypes
 import os
-import signal
+import resource
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -18,6 +17,7 @@ from typing import Protocol
 from pydantic import BaseModel, Field
 
 from agent0.errors import Agent0Error
+from agent0.processes import DIE_WITH_PARENT_VARIABLE, die_with_parent
 from agent0.progress import Progress, reported
 from agent0.seeds import derive_seed
 from agent0.storage.atomic import write_json
@@ -27,7 +27,6 @@ from agent0.tracking.location import tracking_uri
 from agent0.types import Record
 
 STAGE_FILE = "stage.json"
-DIE_WITH_PARENT_VARIABLE = "AGENT0_DIE_WITH_PARENT"
 
 
 class StageReport(Record):
@@ -36,6 +35,7 @@ class StageReport(Record):
     stage: str
     iteration: int
     seconds: float
+    peak_memory_mb: float = Field(description="Largest resident size of the stage's process, MiB.")
     metrics: dict[str, float]
     counts: dict[str, dict[str, int]] = Field(default_factory=dict)
     log: tuple[dict[str, float], ...] = ()
@@ -91,13 +91,15 @@ class Stage:
             stage=self.name,
             iteration=self.iteration,
             seconds=time.time() - self.started,
+            peak_memory_mb=resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
             metrics=result.metrics,
             counts=result.counts,
             log=tuple(result.log),
             warnings=result.warnings,
         )
         write_json(folder / STAGE_FILE, report.model_dump())
-        self.tracker.log_metrics({**result.metrics, "system/seconds": report.seconds}, self.iteration)
+        system = {"system/seconds": report.seconds, "system/peak_memory_mb": report.peak_memory_mb}
+        self.tracker.log_metrics({**result.metrics, **system}, self.iteration)
         self.tracker.set_tags({"agent0.output_sha256": folder_digest(folder, ignore=(STAGE_FILE,))})
         for warning in result.warnings:
             self.progress.warn(warning)
@@ -128,7 +130,8 @@ def open_stage(
     """
     from agent0.tracking.mlflow_tracker import stage_run  # mlflow takes seconds to import
 
-    _die_with_parent()
+    if os.environ.get(DIE_WITH_PARENT_VARIABLE):
+        die_with_parent()
     stage_seed = derive_seed(seed, name, iteration)
     tags = {
         "agent0.stage": name,
@@ -171,12 +174,3 @@ def flatten(model: BaseModel, prefix: str) -> dict[str, object]:
 
 def _headline(metrics: Mapping[str, float]) -> str:
     return ", ".join(f"{name} {value:.3g}" for name, value in list(metrics.items())[:4])
-
-
-def _die_with_parent() -> None:
-    """End this process when the local runner ends, even by `kill -9`: an orphan would compete with the resumed run."""
-    if os.environ.get(DIE_WITH_PARENT_VARIABLE):
-        set_parent_death_signal = 1
-        ctypes.CDLL(None, use_errno=True).prctl(set_parent_death_signal, signal.SIGKILL)
-        if os.getppid() == 1:
-            raise Agent0Error("The process that started this stage has ended.")

@@ -1,0 +1,138 @@
+"""Warm start of local tasks: each is still a process of its own, forked from one that has done the imports.
+
+Kubeflow's local runner starts `sys.executable` for every task, and importing torch, transformers and mlflow costs each
+of them 8 s of a core; the 24 tasks of the embedded evolution would spend half their time on it. While `warm_tasks` is
+open, `sys.executable` is a launcher that hands its arguments, environment, folder and descriptors to a template process
+that imported everything once and forks a child per task. The template has one thread when it forks, holds no model and
+no database connection, and dies with the process that opened it; its children die with it.
+"""
+
+import json
+import os
+import runpy
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from agent0.errors import Agent0Error
+from agent0.processes import die_with_parent
+
+READY = b"ready\n"
+DESCRIPTORS = 3
+SINGLE_THREADED = {"OMP_NUM_THREADS": "1", "JE_ARROW_MALLOC_CONF": "background_thread:false"}
+"""A process that forks must have one thread: numpy's library and Arrow's allocator would start others."""
+PRELOADED = (
+    "agent0.lean_transformers",
+    "agent0.stages.base_model",
+    "agent0.stages.benchmark_evaluation",
+    "agent0.stages.curriculum_training",
+    "agent0.stages.executor_training",
+    "agent0.stages.iteration_report",
+    "agent0.stages.sandboxed_execution",
+    "agent0.stages.task_filtering",
+    "agent0.stages.task_generation",
+    "agent0.tiny.pretrain",
+    "agent0.tracking.mlflow_tracker",
+    "kfp.dsl.executor_main",
+    "mlflow.store.model_registry.sqlalchemy_store",
+    "mlflow.store.tracking.sqlalchemy_store",
+)
+_LAUNCHER = """#!/bin/sh
+exec '{python}' -I -S '{client}' '{address}' "$@"
+"""
+
+
+@contextmanager
+def warm_tasks() -> Iterator[None]:
+    """Start the template, and let `sys.executable` be the launcher for the length of the block.
+
+    Raises:
+        Agent0Error: the template could not import what the tasks need.
+    """
+    python = sys.executable
+    with tempfile.TemporaryDirectory(prefix="agent0-warm-") as folder:
+        address, launcher = Path(folder) / "socket", Path(folder) / "python"
+        client = Path(__file__).with_name("warm_client.py")
+        launcher.write_text(_LAUNCHER.format(python=python, client=client, address=address), encoding="utf-8")
+        launcher.chmod(0o700)
+        command = [python, "-m", __name__, str(address)]
+        environment = {**os.environ, **SINGLE_THREADED}
+        with subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, env=environment) as template:
+            try:
+                if template.stdout is None or template.stdout.readline() != READY:
+                    raise Agent0Error("The local tasks' template process could not start; its error is in the log.")
+                sys.executable = str(launcher)
+                yield
+            finally:
+                sys.executable = python
+                template.kill()
+
+
+def serve(address: str) -> None:
+    """Import what tasks need, then fork a child for each request until killed."""
+    die_with_parent()
+    os.environ["_KFP_RUNTIME"] = "true"  # as Kubeflow sets it for a task; spares the import of its compiler
+    for name in PRELOADED:
+        __import__(name)
+    threads = len(list(Path("/proc/self/task").iterdir()))
+    if threads != 1:
+        raise Agent0Error(f"The template of the local tasks has {threads} threads; none may be forked.")
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(address)
+        listener.listen()
+        signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # the kernel buries finished children
+        os.write(1, READY)
+        while True:
+            connection, _ = listener.accept()
+            if os.fork() == 0:
+                listener.close()
+                signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+                _run(connection)
+            connection.close()
+
+
+def _run(connection: socket.socket) -> None:
+    """In a child: become the requested process, run its module, report its exit status, end."""
+    status = 1
+    try:
+        request, descriptors = _receive(connection)
+        for target, source in enumerate(descriptors):
+            os.dup2(source, target)
+            os.close(source)
+        os.environ.clear()
+        os.environ.update(request["environment"])
+        os.chdir(request["folder"])
+        option, module, *arguments = request["arguments"]
+        if option != "-m":
+            raise Agent0Error(f"A local task is started by -m, not {option}.")
+        sys.argv = [module, *arguments]
+        runpy.run_module(module, run_name="__main__", alter_sys=True)
+        status = 0
+    except SystemExit as end:
+        status = end.code if isinstance(end.code, int) else int(end.code is not None)
+    except BaseException:
+        sys.excepthook(*sys.exc_info())
+    finally:
+        sys.stdout.flush()
+        sys.stderr.flush()
+        connection.sendall(bytes([status & 0xFF]))
+        os._exit(status & 0xFF)
+
+
+def _receive(connection: socket.socket) -> tuple[dict[str, Any], list[int]]:
+    """Read a length, the three standard descriptors and that many bytes of JSON."""
+    head, descriptors, _, _ = socket.recv_fds(connection, 8, DESCRIPTORS)
+    length, data = int.from_bytes(head, "big"), b""
+    while len(data) < length:
+        data += connection.recv(length - len(data))
+    return json.loads(data), descriptors
+
+
+if __name__ == "__main__":
+    serve(sys.argv[1])
