@@ -73,6 +73,7 @@ class Example(Entry):
     kept: bool
     text: str = Field(description="The whole trajectory, with its ```python and ```output blocks.")
     answer: str | None
+    correct: bool | None = Field(None, description="The grader's verdict against the truth; None where none is known.")
     tool_calls: int
 
 

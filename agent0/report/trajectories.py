@@ -11,7 +11,6 @@ import re
 import unicodedata
 from collections.abc import Iterable
 from dataclasses import dataclass
-from fractions import Fraction
 from typing import Literal
 
 from agent0.report.history import Example
@@ -45,16 +44,10 @@ def segments(text: str) -> list[Segment]:
 
 
 def mark(example: Example) -> Mark:
-    """Whether the answer equals the known truth; 'unknown' where no truth is known."""
-    if example.known_answer is None:
+    """How the grader judged the answer; 'unknown' where no truth is known."""
+    if example.correct is None:
         return "unknown"
-    if example.answer is None:
-        return "wrong"
-    answer, truth = example.answer.strip(), example.known_answer.strip()
-    if answer == truth:
-        return "right"
-    numbers = _number(answer), _number(truth)
-    return "right" if None not in numbers and numbers[0] == numbers[1] else "wrong"
+    return "right" if example.correct else "wrong"
 
 
 def choose(examples: Iterable[Example], limit: int = 12) -> list[Example]:
@@ -88,12 +81,3 @@ def _visible(character: str) -> str:
     if character in BIDIRECTIONAL_CONTROLS or unicodedata.category(character) in ("Cc", "Cs"):
         return f"\\u{ord(character):04x}"
     return character
-
-
-def _number(text: str) -> Fraction | None:
-    if len(text) > 64 or "e" in text.lower():  # an exponent can demand gigabytes of digits
-        return None
-    try:
-        return Fraction(text)
-    except (ValueError, ZeroDivisionError):
-        return None

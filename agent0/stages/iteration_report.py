@@ -9,6 +9,7 @@ import random
 import time
 from pathlib import Path
 
+from agent0.answers import equivalent
 from agent0.errors import Agent0Error
 from agent0.evaluation.statistics import clustered_mean
 from agent0.report.history import Example, ExecutorScores, History, IterationRecord, ProposalStatistics
@@ -182,7 +183,12 @@ def _examples(stage: Stage, labelled: Path, kept: Path) -> tuple[Example, ...]:
             kept=task_id in kept_ids,
             text=solved[task_id].text,
             answer=solved[task_id].answer,
+            correct=_verdict(by_id[task_id].known_answer, solved[task_id].answer),
             tool_calls=len(solved[task_id].tool_calls),
         )
         for task_id in chosen
     )
+
+
+def _verdict(known: str | None, answer: str | None) -> bool | None:
+    return None if known is None else equivalent(known, answer).correct

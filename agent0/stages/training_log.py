@@ -23,10 +23,6 @@ def step_logger(stage: Stage, agent: str, total: int, headline: Sequence[str]) -
 
 
 def last_steps(log: Sequence[Mapping[str, float]], agent: str, headline: Sequence[str]) -> dict[str, float]:
-    """Return the mean of the headline numbers over the last few steps."""
-    tail = log[-SUMMARY_STEPS:]
-    return {
-        f"{agent}/final_{name.replace('/', '_')}": fmean(row[name] for row in tail)
-        for name in headline
-        if tail and all(name in row for row in tail)
-    }
+    """Return the mean of each headline number over the last few steps that have it."""
+    tails = {name: [row[name] for row in log if name in row][-SUMMARY_STEPS:] for name in headline}
+    return {f"{agent}/final_{name.replace('/', '_')}": fmean(tail) for name, tail in tails.items() if tail}

@@ -149,8 +149,11 @@ class StepLogger(TrainerCallback):  # type: ignore[misc]
         self.history: list[dict[str, float]] = []
 
     def on_log(self, args: Any, state: Any, control: Any, logs: dict[str, Any] | None = None, **kwargs: Any) -> None:
-        """Called by the trainer after each optimizer step; its closing summary has no reward and is left out."""
+        """Called by the trainer after each optimizer step; its closing summary is no step and is left out.
+
+        A step that draws no new batch has no reward, but its clip fractions are the ones that can differ from zero.
+        """
         numbers = {name: float(value) for name, value in (logs or {}).items() if isinstance(value, int | float)}
-        if "reward" in numbers:
+        if "loss" in numbers:
             self.history.append({"step": float(state.global_step), **numbers})
             self._log(numbers, state.global_step)

@@ -109,6 +109,7 @@ def made_up_examples(iteration: int) -> tuple[Example, ...]:
             kept=0.3 <= share <= 0.8,
             text=TRAJECTORY,
             answer=answer,
+            correct=None if known is None else answer == known,
             tool_calls=1,
         )
 

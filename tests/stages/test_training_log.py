@@ -1,0 +1,30 @@
+from __future__ import annotations
+
+from types import SimpleNamespace
+
+from agent0.stages.training_log import last_steps
+from agent0.training.grpo import StepLogger
+
+
+def test_every_update_is_logged_and_the_closing_summary_is_not() -> None:
+    seen: list[tuple[dict[str, float], int]] = []
+    logger = StepLogger(lambda numbers, step: seen.append((dict(numbers), step)))
+    for step, logs in enumerate(
+        [
+            {"loss": 0.1, "reward": 0.5, "clip_ratio/high_mean": 0.0, "epoch": 1},
+            {"loss": 0.1, "clip_ratio/high_mean": 0.25},
+            {"train_runtime": 3.0, "train_loss": 0.1},
+        ],
+        start=1,
+    ):
+        logger.on_log(None, SimpleNamespace(global_step=min(step, 2)), None, logs=logs)
+    assert [step for _, step in seen] == [1, 2]
+    assert [row["clip_ratio/high_mean"] for row in logger.history] == [0.0, 0.25]
+
+
+def test_the_summary_averages_the_last_steps_that_have_a_number() -> None:
+    log = [{"reward": float(i)} if i % 2 else {"clip": float(i)} for i in range(1, 13)]
+    assert last_steps(log, "executor", ("reward", "clip", "absent")) == {
+        "executor/final_reward": (5 + 7 + 9 + 11) / 4,
+        "executor/final_clip": (6 + 8 + 10 + 12) / 4,
+    }
