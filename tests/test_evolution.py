@@ -104,9 +104,9 @@ def test_mlflow_holds_the_run_its_stages_and_the_executors(whole: Path, folder: 
     assert len(nested) == len(names) == 2 + 2 * 7
     training = next(r for r in nested if r.data.tags["agent0.stage"] == "executor_training")
     steps = [point.step for point in client.get_metric_history(training.info.run_id, "executor/reward")]
-    assert steps == [1, 3]  # two batches of two updates each
+    assert steps == [1, 5]  # two batches of four updates each
     clipped = client.get_metric_history(training.info.run_id, "executor/clip_ratio/high_mean")
-    assert [point.step for point in clipped] == [1, 2, 3, 4]
+    assert [point.step for point in clipped] == list(range(1, 9))
     assert any(name.startswith("executor/adpo/") for name in training.data.metrics)
     assert "executor/clip_ratio/high_mean" in training.data.metrics
     versions = client.search_model_versions("name='agent0-executor'")
