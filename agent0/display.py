@@ -51,6 +51,8 @@ def _bars(console: Console) -> Progress:
         TextColumn("[dim]{task.fields[shown]}"),
         console=console,
         transient=True,
+        redirect_stdout=False,  # what the run prints belongs in its log
+        redirect_stderr=False,
         disable=not console.is_terminal,
     )
 
