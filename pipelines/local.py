@@ -118,11 +118,6 @@ class LocalEvolution:
                 shutil.copyfile(latest / name, self.folder / f".{name}.tmp")
                 (self.folder / f".{name}.tmp").replace(self.folder / name)
 
-    def mlflow_run_id(self) -> str | None:
-        """Return the id of the evolution's MLflow run, or None before it is opened."""
-        found = sorted(self.folder.glob(f"{ARTIFACTS_FOLDER}/**/{HISTORY_FILE}"))
-        return str(json.loads(found[0].read_text(encoding="utf-8"))["mlflow_run_id"]) if found else None
-
     def _run_pipeline(self) -> None:
         local.init(
             runner=local.SubprocessRunner(use_venv=False),

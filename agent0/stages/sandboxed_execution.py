@@ -37,7 +37,8 @@ def run_sandboxed_execution(
     seed_everything(stage.seed)
     proposed = [*read_records(tasks / TASKS_FILE, Task), *_known_tasks(execution.known_tasks, stage.iteration)]
     questions = [task.question for task in proposed]
-    probed = random.Random(stage.seed).sample(proposed, min(execution.probe_tasks, len(proposed)))
+    drawn = random.Random(stage.seed).sample(proposed, min(execution.probe_tasks, len(proposed)))
+    probed = {task.id for task in drawn}
     total = len(questions) * execution.samples
     with SandboxPool(sandbox) as pool:
         executor = load_executor(executor_model, pool, rollout, execution.sampling)
@@ -46,7 +47,7 @@ def run_sandboxed_execution(
         )
         first = load_executor(first_executor_model, pool, rollout, execution.sampling)
         labelled = _label(proposed, solved, get_world(rollout.world))
-        rates = _probe(first, [task for task in labelled if task.task in probed], execution.probe_samples)
+        rates = _probe(first, [task for task in labelled if task.task.id in probed], execution.probe_samples)
         agreement = _agreement(labelled)
     labelled = [task.model_copy(update={"first_executor_pass_rate": rates.get(task.task.id)}) for task in labelled]
     write_records(output / TASKS_FILE, labelled)

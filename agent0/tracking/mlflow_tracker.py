@@ -108,11 +108,6 @@ def start_evolution(uri: str, experiment: str, name: str, params: Mapping[str, A
     return str(run_id)
 
 
-def set_status(uri: str, run_id: str, status: str) -> None:
-    """Mark a run as RUNNING, FINISHED, FAILED or KILLED."""
-    MlflowTracker(MlflowClient(tracking_uri=uri), run_id).set_status(status)
-
-
 @contextmanager
 def stage_run(
     uri: str, parent_run_id: str, name: str, params: Mapping[str, Any], tags: Mapping[str, str]
@@ -134,14 +129,6 @@ def stage_run(
     finally:
         if not injected:
             client.set_terminated(run_id, status)
-
-
-def experiment_link(uri: str, run_id: str) -> str:
-    """Return where a run is seen: a web address for a server, else the command that opens the store."""
-    if not uri.startswith(("http://", "https://")):
-        return "agent0 ui"
-    experiment_id = MlflowClient(tracking_uri=uri).get_run(run_id).info.experiment_id
-    return f"{uri.rstrip('/')}/#/experiments/{experiment_id}/runs/{run_id}"
 
 
 def _experiment(client: MlflowClient, uri: str, name: str) -> str:
