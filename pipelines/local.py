@@ -21,6 +21,7 @@ from agent0 import progress
 from agent0.config import Config, parse_section
 from agent0.errors import Agent0Error, UsageError
 from agent0.processes import DIE_WITH_PARENT_VARIABLE
+from agent0.stages import workspace
 from agent0.stages.files import HISTORY_FILE, REPORT_FILE, SUMMARY_FILE
 from agent0.storage.atomic import write_json
 from agent0_kfp.pipelines.evolution import compile_evolution
@@ -31,6 +32,7 @@ PIPELINE_FILE = "evolution.yaml"
 PROGRESS_FILE = "progress.jsonl"
 LOG_FILE = "log.txt"
 ARTIFACTS_FOLDER = "artifacts"
+WORKSPACE_FOLDER = "workspace"
 PUBLISHED = (REPORT_FILE, SUMMARY_FILE, HISTORY_FILE)
 
 
@@ -164,6 +166,7 @@ class LocalEvolution:
             {
                 DIE_WITH_PARENT_VARIABLE: "1",
                 progress.ENVIRONMENT_VARIABLE: str(self.progress_file.resolve()),
+                workspace.ENVIRONMENT_VARIABLE: str((self.folder / WORKSPACE_FOLDER).resolve()),
                 "MLFLOW_TRACKING_URI": self.tracking_uri,
                 "MLFLOW_DISABLE_TELEMETRY": "true",
                 "TOKENIZERS_PARALLELISM": "false",

@@ -19,12 +19,13 @@ QUESTION_SEED = 20_251_116  # fixed: every evaluation asks the same questions, w
 def evaluate_arithmetic(
     executor: ExecutorAgent,
     settings: EvaluationSettings,
+    seed: int,
     on_finished: Callable[[int], None] | None = None,
 ) -> ExecutorScores:
     """Score an executor on the held-out questions: mean@k accuracy with intervals clustered by question."""
     questions = held_out_questions(LEVELS, settings.questions_per_level, QUESTION_SEED)
     flat = [question for level in questions.values() for question in level]
-    solved = dict(zip(flat, executor.solve(flat, settings.samples, on_finished), strict=True))
+    solved = dict(zip(flat, executor.solve(flat, settings.samples, seed, on_finished), strict=True))
     levels = {level: _score({question: solved[question] for question in chosen}) for level, chosen in questions.items()}
     overall = _score(solved)
     return ExecutorScores(**overall.model_dump(), samples=settings.samples, levels=levels)

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from agent0.protocol import PromptSet, parse_question
-from agent0.rollout.engine import RolloutEngine, encode_prompt
+from agent0.rollout.engine import Batch, RolloutEngine, encode_prompt
+from agent0.seeds import derive_seed
 from agent0.types import Trajectory
 from agent0.worlds import World
 
@@ -30,10 +31,23 @@ class CurriculumAgent:
         self._prompt = encode_prompt(tokenizer, prompts.propose())
         self._world = world
 
-    def propose(self, count: int, on_finished: Callable[[int], None] | None = None) -> list[Proposal]:
+    def propose(self, count: int, seed: int) -> list[Proposal]:
         """Draw `count` proposals."""
-        trajectories = self._engine.run([self._prompt] * count, on_finished)
-        return [read_proposal(trajectory, self._world) for trajectory in trajectories]
+        return [read_proposal(t, self._world) for t in self._engine.run([self._prompt] * count, seed)]
+
+    def propose_batches(
+        self,
+        counts: Iterable[tuple[int, int]],
+        seed: int,
+        deliver: Callable[[int, list[Proposal]], None],
+        on_finished: Callable[[int], None] | None = None,
+    ) -> None:
+        """Draw batches of proposals, given as (key, count), and hand over each with its key when it is whole."""
+        self._engine.run_batches(
+            (Batch(key, [self._prompt] * count, derive_seed(seed, key)) for key, count in counts),
+            lambda batch, trajectories: deliver(batch.key, [read_proposal(t, self._world) for t in trajectories]),
+            on_finished,
+        )
 
 
 class ExecutorAgent:
@@ -45,12 +59,34 @@ class ExecutorAgent:
         self._prompts = prompts
 
     def solve(
-        self, questions: Sequence[str], samples: int, on_finished: Callable[[int], None] | None = None
+        self, questions: Sequence[str], samples: int, seed: int, on_finished: Callable[[int], None] | None = None
     ) -> list[list[Trajectory]]:
         """Draw `samples` trajectories for each question; the result is aligned with `questions`."""
+        solved: list[list[Trajectory]] = []
+        self.solve_batches([(0, questions)], samples, seed, lambda _, groups: solved.extend(groups), on_finished)
+        return solved
+
+    def solve_batches(
+        self,
+        batches: Iterable[tuple[int, Sequence[str]]],
+        samples: int,
+        seed: int,
+        deliver: Callable[[int, list[list[Trajectory]]], None],
+        on_finished: Callable[[int], None] | None = None,
+    ) -> None:
+        """Solve batches of questions, given as (key, questions), and hand over each with its key when it is whole.
+
+        What is delivered is aligned with the batch's questions, `samples` trajectories for each.
+        """
+        self._engine.run_batches(
+            (Batch(key, self._prompts_of(questions, samples), derive_seed(seed, key)) for key, questions in batches),
+            lambda batch, flat: deliver(batch.key, [flat[i : i + samples] for i in range(0, len(flat), samples)]),
+            on_finished,
+        )
+
+    def _prompts_of(self, questions: Sequence[str], samples: int) -> list[list[int]]:
         encoded = [encode_prompt(self._tokenizer, self._prompts.solve(question)) for question in questions]
-        flat = self._engine.run([prompt for prompt in encoded for _ in range(samples)], on_finished)
-        return [flat[start : start + samples] for start in range(0, len(flat), samples)]
+        return [prompt for prompt in encoded for _ in range(samples)]
 
 
 def read_proposal(trajectory: Trajectory, world: World) -> Proposal:

@@ -1,23 +1,38 @@
 """The trajectory engine: generate until a stop, run the program, append its output, go on.
 
-It holds no model and draws no tokens; a backend does. It never turns text back into tokens that a model wrote, so mask
-and log-probabilities are aligned by construction. All trajectories of a batch take a turn together.
+Each trajectory is a coroutine, so programs run while other trajectories generate. The engine holds no model and draws
+no tokens; a backend does. It never turns text back into tokens that a model wrote, so mask and log-probabilities are
+aligned by construction.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+import asyncio
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass
 from typing import Any, Literal, Protocol
 
 from agent0.answers import extract_boxed
 from agent0.config import RolloutSettings
 from agent0.errors import Agent0Error
-from agent0.protocol import STOP, Message, last_program, observation_text
+from agent0.protocol import STOP, Message, last_program
+from agent0.rollout.trajectory import Observations, TrajectoryBuilder
 from agent0.sandbox import RunResult
+from agent0.seeds import derive_seed
 from agent0.types import ToolCall, Trajectory
 
-NO_CODE = "Error: no complete Python block."
+_TURN_STRIDE = 0x9E3779B1  # between the seeds of a trajectory's turns; odd, so that they do not meet
+
+
+@dataclass(frozen=True)
+class Request:
+    """One turn to draw: continue `prompt` by 1 to `max_tokens` tokens, up to its end, or up to and including `stop`."""
+
+    prompt: list[int]
+    max_tokens: int
+    stop: str | None
+    seed: int
 
 
 @dataclass(frozen=True)
@@ -33,18 +48,31 @@ class Generation:
     logprobs: list[float] | None = None
 
 
+class Session(Protocol):
+    """A backend at work inside one event loop."""
+
+    async def generate(self, request: Request) -> Generation:
+        """Draw one turn."""
+
+    def retire(self) -> None:
+        """Be told that one of the session's trajectories has ended and asks for no more."""
+
+
 class Backend(Protocol):
     """Draws continuations; temperature and the like belong to the backend."""
 
-    def generate(self, prompts: Sequence[list[int]], max_tokens: Sequence[int], stop: str | None) -> list[Generation]:
-        """Continue each prompt by 1 to `max_tokens[i]` tokens, up to its end, or up to and including `stop`."""
+    concurrency: int | None
+    """Trajectories it serves at once, in any mixture of batches; None where a batch must be whole before it begins."""
+
+    def session(self, trajectories: int) -> AbstractAsyncContextManager[Session]:
+        """Open the backend for `trajectories` trajectories that are about to begin together."""
 
 
 class ProgramRunner(Protocol):
     """The part of the sandbox that the engine needs."""
 
-    def run_many(self, sources: Sequence[str]) -> list[RunResult]:
-        """Run programs; results in the order of `sources`."""
+    async def arun(self, source: str) -> RunResult:
+        """Run one program."""
 
 
 @dataclass(frozen=True)
@@ -67,22 +95,13 @@ class TokenBudget:
         )
 
 
-@dataclass
-class _State:
-    prompt: list[int]
-    completion: list[int] = field(default_factory=list)
-    mask: list[int] = field(default_factory=list)
-    logprobs: list[float] | None = field(default_factory=list)
-    calls: list[ToolCall] = field(default_factory=list)
-    finish: Literal["eos", "length", "turns"] | None = None
+@dataclass(frozen=True)
+class Batch:
+    """Prompts (token ids) that are delivered together; `seed` determines every trajectory's own."""
 
-    def append(self, token_ids: list[int], drawn: bool, logprobs: list[float] | None) -> None:
-        self.completion += token_ids
-        self.mask += [int(drawn)] * len(token_ids)
-        if drawn and logprobs is None:
-            self.logprobs = None
-        elif self.logprobs is not None:
-            self.logprobs += logprobs if drawn and logprobs is not None else [0.0] * len(token_ids)
+    key: int
+    prompts: Sequence[Sequence[int]]
+    seed: int
 
 
 class RolloutEngine:
@@ -93,40 +112,124 @@ class RolloutEngine:
         self._backend = backend
         self._sandbox = sandbox
         self._budget = budget
+        self._observations = Observations(tokenizer, budget.observation)
 
     def run(
-        self, prompts: Sequence[Sequence[int]], on_finished: Callable[[int], None] | None = None
+        self, prompts: Sequence[Sequence[int]], seed: int, on_finished: Callable[[int], None] | None = None
     ) -> list[Trajectory]:
-        """Roll out one trajectory per prompt, in order.
+        """Roll out one trajectory per prompt, in order; see `run_batches`."""
+        delivered: list[Trajectory] = []
+        self.run_batches([Batch(0, prompts, seed)], lambda _, trajectories: delivered.extend(trajectories), on_finished)
+        return delivered
+
+    def run_batches(
+        self,
+        batches: Iterable[Batch],
+        deliver: Callable[[Batch, list[Trajectory]], None],
+        on_finished: Callable[[int], None] | None = None,
+    ) -> None:
+        """Roll out batch after batch, and hand each over as soon as it is whole.
+
+        Where the backend serves any mixture, the next batch begins while the last trajectories of the one before still
+        run, so batches may be delivered out of order; memory holds those that are not whole.
 
         Args:
-            prompts: token ids of each prompt.
-            on_finished: called after each turn with the number of trajectories that have ended so far.
+            batches: consumed as capacity frees up.
+            deliver: called with a batch and its trajectories in the order of its prompts.
+            on_finished: called with the number of trajectories that have ended so far, over all batches.
 
         Raises:
             Agent0Error: a prompt is longer than the budget.
             SandboxError: the sandbox itself failed (a failing program is an observation, not an error).
         """
-        self._check(prompts)
-        states = [_State(list(prompt)) for prompt in prompts]
-        active = states
+        try:
+            asyncio.run(self._run_batches(batches, deliver, _Counter(on_finished)))
+        except BaseExceptionGroup as group:
+            raise _first_error(group) from group
+
+    async def _run_batches(
+        self, batches: Iterable[Batch], deliver: Callable[[Batch, list[Trajectory]], None], counter: _Counter
+    ) -> None:
+        limit = self._backend.concurrency
+        if limit is None:
+            for batch in batches:
+                self._check(batch.prompts)
+                async with self._backend.session(len(batch.prompts)) as session:
+                    deliver(batch, await self._gather(session, batch, asyncio.Semaphore(len(batch.prompts)), counter))
+            return
+        places = asyncio.Semaphore(limit)
+        async with self._backend.session(limit) as session, asyncio.TaskGroup() as group:
+            for batch in batches:
+                self._check(batch.prompts)
+                begun = asyncio.Event()
+                group.create_task(self._deliver(session, batch, places, counter, deliver, begun))
+                await begun.wait()
+
+    async def _deliver(
+        self,
+        session: Session,
+        batch: Batch,
+        places: asyncio.Semaphore,
+        counter: _Counter,
+        deliver: Callable[[Batch, list[Trajectory]], None],
+        begun: asyncio.Event,
+    ) -> None:
+        deliver(batch, await self._gather(session, batch, places, counter, begun))
+
+    async def _gather(
+        self,
+        session: Session,
+        batch: Batch,
+        places: asyncio.Semaphore,
+        counter: _Counter,
+        begun: asyncio.Event | None = None,
+    ) -> list[Trajectory]:
+        """Roll out a batch, each trajectory as a place frees up; `begun` is set once all have one."""
+
+        async def one(prompt: Sequence[int], seed: int) -> Trajectory:
+            try:
+                return await self._roll(session, prompt, seed)
+            finally:
+                places.release()
+                session.retire()
+                counter.add()
+
+        tasks = []
+        async with asyncio.TaskGroup() as group:
+            for number, prompt in enumerate(batch.prompts):
+                await places.acquire()
+                tasks.append(group.create_task(one(prompt, derive_seed(batch.seed, number))))
+            if begun:
+                begun.set()
+        return [task.result() for task in tasks]
+
+    async def _roll(self, session: Session, prompt: Sequence[int], seed: int) -> Trajectory:
+        """Roll out one trajectory: draw a turn, run its program, append what it printed, until something ends it."""
+        built = TrajectoryBuilder(list(prompt), self._budget.response)
         stop = STOP if self._budget.turns else None
-        while active:
-            generations = self._backend.generate(
-                [state.prompt + state.completion for state in active],
-                [self._budget.response - len(state.completion) for state in active],
-                stop,
-            )
-            calling = [
-                (state, text)
-                for state, generation in zip(active, generations, strict=True)
-                if (text := self._advance(state, generation)) is not None
-            ]
-            self._observe(calling)
-            active = [state for state in active if state.finish is None]
-            if on_finished:
-                on_finished(len(states) - len(active))
-        return [self._finish(state) for state in states]
+        while built.finish is None:
+            turn_seed = (seed + len(built.calls) * _TURN_STRIDE) % 2**31
+            drawn = await session.generate(Request(built.prompt + built.completion, built.room, stop, turn_seed))
+            built.append_drawn(drawn.token_ids, drawn.logprobs)
+            if drawn.finish == "eos":
+                built.finish = "eos"
+            elif drawn.finish == "length" or not built.room:
+                built.finish = "length"
+            elif len(built.calls) >= self._budget.turns:
+                built.finish = "turns"
+            else:
+                turn = str(self._tokenizer.decode(drawn.token_ids))
+                call = await self._call_tool(turn)
+                built.append_observation(call, self._observations.token_ids(turn, call.observation))
+        text = str(self._tokenizer.decode(built.completion, skip_special_tokens=True))
+        return built.trajectory(text, extract_boxed(text))
+
+    async def _call_tool(self, turn: str) -> ToolCall:
+        program = last_program(turn)
+        if program is None:
+            return ToolCall(code="", observation=NO_CODE, status="no_code")
+        result = await self._sandbox.arun(program)
+        return ToolCall(code=program, observation=_shown(result), status=result.status)
 
     def _check(self, prompts: Sequence[Sequence[int]]) -> None:
         longest = max(map(len, prompts), default=0)
@@ -136,63 +239,21 @@ class RolloutEngine:
                 "shorten the prompt."
             )
 
-    def _advance(self, state: _State, generation: Generation) -> str | None:
-        """Append a drawn turn; return its text if it calls the tool."""
-        state.append(generation.token_ids, True, generation.logprobs)
-        if generation.finish == "eos":
-            state.finish = "eos"
-        elif generation.finish == "length" or len(state.completion) >= self._budget.response:
-            state.finish = "length"
-        elif len(state.calls) >= self._budget.turns:
-            state.finish = "turns"
-        else:
-            return str(self._tokenizer.decode(generation.token_ids))
-        return None
 
-    def _observe(self, calling: list[tuple[_State, str]]) -> None:
-        """Run the programs of one turn together and append what each printed."""
-        programs = [last_program(text) for _, text in calling]
-        results = iter(self._sandbox.run_many([program for program in programs if program is not None]))
-        for (state, text), program in zip(calling, programs, strict=True):
-            if program is None:
-                call = ToolCall(code="", observation=NO_CODE, status="no_code")
-            else:
-                result = next(results)
-                call = ToolCall(code=program, observation=_shown(result), status=result.status)
-            state.calls.append(call)
-            token_ids = self._observation_tokens(text, call.observation)
-            room = self._budget.response - len(state.completion)
-            state.append(token_ids[:room], False, None)
-            if len(token_ids) >= room:
-                state.finish = "length"
+NO_CODE = "Error: no complete Python block."
 
-    def _observation_tokens(self, turn: str, output: str) -> list[int]:
-        """Return the tokens of an observation; a long output keeps its end, and the closing fence always stays."""
-        frame = self._encode(observation_text(turn, ""))
-        token_ids = self._encode(observation_text(turn, output))
-        excess = len(token_ids) - self._budget.observation
-        if excess <= 0 or not output:
-            return token_ids
-        kept = self._encode(output)[-max(1, self._budget.observation - len(frame)) :]
-        return self._encode(observation_text(turn, str(self._tokenizer.decode(kept))))
 
-    def _encode(self, text: str) -> list[int]:
-        token_ids: list[int] = self._tokenizer(text, add_special_tokens=False).input_ids
-        return token_ids
+class _Counter:
+    """Counts ended trajectories for whoever shows progress."""
 
-    def _finish(self, state: _State) -> Trajectory:
-        text = str(self._tokenizer.decode(state.completion, skip_special_tokens=True))
-        assert state.finish is not None
-        return Trajectory(
-            prompt_ids=tuple(state.prompt),
-            completion_ids=tuple(state.completion),
-            mask=tuple(state.mask),
-            logprobs=None if state.logprobs is None else tuple(state.logprobs),
-            text=text,
-            tool_calls=tuple(state.calls),
-            finish=state.finish,
-            answer=extract_boxed(text),
-        )
+    def __init__(self, on_finished: Callable[[int], None] | None) -> None:
+        self._on_finished = on_finished
+        self._count = 0
+
+    def add(self) -> None:
+        self._count += 1
+        if self._on_finished:
+            self._on_finished(self._count)
 
 
 def encode_prompt(tokenizer: Any, messages: list[Message]) -> list[int]:
@@ -208,6 +269,12 @@ def encode_prompt(tokenizer: Any, messages: list[Message]) -> list[int]:
         )
     token_ids: list[int] = tokenizer.apply_chat_template(messages, add_generation_prompt=True, return_dict=False)
     return token_ids
+
+
+def _first_error(group: BaseExceptionGroup[BaseException]) -> BaseException:
+    """Return the error that the other coroutines were cancelled for."""
+    error = group.exceptions[0]
+    return _first_error(error) if isinstance(error, BaseExceptionGroup) else error
 
 
 def _shown(result: RunResult) -> str:

@@ -2,36 +2,48 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from typing import Any
 
-from agent0.rollout.engine import Generation
+from agent0.rollout.engine import Generation, Request
 
 
 class ScriptedBackend:
     """Draws what `write` returns for the text so far, up to the stop string or the token limit.
 
+    It is its own session.
+
     Args:
         tokenizer: turns texts into tokens and back; its end token closes a turn that does not stop.
         write: from the decoded prompt, with everything that was drawn and observed so far, to the next turn's text.
+        concurrency: trajectories at once; None takes batch after batch.
     """
 
-    def __init__(self, tokenizer: Any, write: Callable[[str], str]) -> None:
+    def __init__(self, tokenizer: Any, write: Callable[[str], str], concurrency: int | None = None) -> None:
         self._tokenizer = tokenizer
         self._write = write
+        self.concurrency = concurrency
 
-    def generate(self, prompts: Sequence[list[int]], max_tokens: Sequence[int], stop: str | None) -> list[Generation]:
-        """See `agent0.rollout.engine.Backend`; every token's log-probability is 0."""
-        return [self._draw(prompt, limit, stop) for prompt, limit in zip(prompts, max_tokens, strict=True)]
+    @asynccontextmanager
+    async def session(self, trajectories: int) -> AsyncIterator[ScriptedBackend]:
+        """See `agent0.rollout.engine.Backend`."""
+        yield self
 
-    def _draw(self, prompt: list[int], limit: int, stop: str | None) -> Generation:
-        text = self._write(self._tokenizer.decode(prompt))
-        stopped = stop is not None and stop in text
-        if stop is not None and stopped:
-            text = text[: text.index(stop) + len(stop)]
+    async def generate(self, request: Request) -> Generation:
+        """See `agent0.rollout.engine.Session`; every token's log-probability is 0."""
+        await asyncio.sleep(0)  # let the other trajectories have their turns
+        text = self._write(self._tokenizer.decode(request.prompt))
+        stopped = request.stop is not None and request.stop in text
+        if request.stop is not None and stopped:
+            text = text[: text.index(request.stop) + len(request.stop)]
         ids: list[int] = self._tokenizer(text, add_special_tokens=False).input_ids
         if not stopped:
             ids = [*ids, self._tokenizer.eos_token_id]
-        if len(ids) > limit:
-            return Generation(ids[:limit], "length", [0.0] * limit)
+        if len(ids) > request.max_tokens:
+            return Generation(ids[: request.max_tokens], "length", [0.0] * request.max_tokens)
         return Generation(ids, "stop" if stopped else "eos", [0.0] * len(ids))
+
+    def retire(self) -> None:
+        """Nothing waits for a trajectory that has ended."""

@@ -1,12 +1,15 @@
 """Generation with `transformers`: left-padded batches in this process, on one device or under data parallelism.
 
-Not for models sharded by FSDP or ZeRO-3, where every rank would have to make the same number of calls.
+A batch is drawn when every live trajectory waits for its turn, so what is drawn together, and with it every token, is
+determined by the prompts and seeds alone. Not for models sharded by FSDP or ZeRO-3, where every rank would have to make
+the same number of calls.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager, nullcontext
+import asyncio
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import AbstractContextManager, asynccontextmanager, nullcontext
 from typing import Any, Literal
 
 import torch
@@ -20,8 +23,10 @@ from transformers import (
 
 from agent0.config import SamplingSettings
 from agent0.protocol import PROTOCOL_TEXTS
-from agent0.rollout.engine import Generation
+from agent0.rollout.engine import Generation, Request
+from agent0.rollout.tokens import end_token_ids
 from agent0.rollout.vocabulary_dropout import VocabularyDropout
+from agent0.seeds import derive_seed
 
 ModelContext = Callable[[], AbstractContextManager[Any]]
 Segment = tuple[list[int], Literal["eos", "stop", "length"] | None]
@@ -29,7 +34,7 @@ Segment = tuple[list[int], Literal["eos", "stop", "length"] | None]
 
 
 class TransformersBackend:
-    """Draws with a causal language model.
+    """Draws with a causal language model; see `agent0.rollout.engine.Backend`.
 
     Args:
         model: the model, or a function that opens a context with it (a trainer unwraps its model that way).
@@ -39,6 +44,8 @@ class TransformersBackend:
         interval: tokens after which rows that have ended leave the batch. A batch costs as much as its longest row, and
             few rows are long; each interval costs one more pass over the prompts.
     """
+
+    concurrency: int | None = None
 
     def __init__(
         self,
@@ -53,33 +60,39 @@ class TransformersBackend:
         self._sampling = sampling
         self._batch_size = batch_size
         self._interval = interval
-        self._batches = 0
         self._dropout: VocabularyDropout | None = None
 
-    def generate(self, prompts: Sequence[list[int]], max_tokens: Sequence[int], stop: str | None) -> list[Generation]:
+    @asynccontextmanager
+    async def session(self, trajectories: int) -> AsyncIterator[_Session]:
         """See `agent0.rollout.engine.Backend`."""
-        order = sorted(range(len(prompts)), key=lambda i: len(prompts[i]))
+        yield _Session(self.generate, trajectories)
+
+    def generate(self, requests: Sequence[Request]) -> list[Generation]:
+        """Draw one turn for each request; all have the same stop string."""
+        order = sorted(range(len(requests)), key=lambda i: (len(requests[i].prompt), requests[i].seed))
         results: dict[int, Generation] = {}
-        with self._open() as model, torch.no_grad():
+        with self._open() as model, torch.no_grad(), _own_random_state(model):
             was_training = model.training
             model.eval()
-            self._redraw_vocabulary(model)
+            self._redraw_vocabulary(model, derive_seed(1, *(request.seed for request in requests)))
             try:
                 for start in range(0, len(order), self._batch_size):
                     rows = order[start : start + self._batch_size]
-                    drawn = self._batch(model, [prompts[i] for i in rows], [max_tokens[i] for i in rows], stop)
+                    drawn = self._batch(model, [requests[i] for i in rows])
                     results.update(zip(rows, drawn, strict=True))
             finally:
                 model.train(was_training)
-        return [results[i] for i in range(len(prompts))]
+        return [results[i] for i in range(len(requests))]
 
-    def _batch(self, model: Any, prompts: list[list[int]], max_tokens: list[int], stop: str | None) -> list[Generation]:
+    def _batch(self, model: Any, requests: list[Request]) -> list[Generation]:
         """Draw in segments; rows that have ended leave the batch between segments."""
-        drawn: list[list[int]] = [[] for _ in prompts]
+        torch.manual_seed(derive_seed(0, *(request.seed for request in requests)))
+        drawn: list[list[int]] = [[] for _ in requests]
         finish: dict[int, Literal["eos", "stop", "length"]] = {}
-        while active := [row for row in range(len(prompts)) if row not in finish]:
-            limits = [max_tokens[row] - len(drawn[row]) for row in active]
-            segments = self._segment(model, [prompts[row] + drawn[row] for row in active], limits, stop)
+        while active := [row for row in range(len(requests)) if row not in finish]:
+            limits = [requests[row].max_tokens - len(drawn[row]) for row in active]
+            prompts = [requests[row].prompt + drawn[row] for row in active]
+            segments = self._segment(model, prompts, limits, requests[0].stop)
             for row, (token_ids, reason) in zip(active, segments, strict=True):
                 drawn[row] += token_ids
                 if reason is not None:
@@ -94,7 +107,7 @@ class TransformersBackend:
         for row, prompt in enumerate(prompts):
             ids[row, width - len(prompt) :] = torch.tensor(prompt)
             mask[row, width - len(prompt) :] = 1
-        ends = _end_ids(model, self._tokenizer)
+        ends = set(end_token_ids(self._tokenizer, model.generation_config.eos_token_id))
         criteria = [_StopAt(self._tokenizer, stop, width)] if stop else []
         output = model.generate(
             input_ids=ids.to(model.device),
@@ -107,20 +120,16 @@ class TransformersBackend:
         drawn = output[:, width:].tolist()
         return [_cut(row, ends, at, limit) for row, at, limit in zip(drawn, stops, limits, strict=True)]
 
-    def _redraw_vocabulary(self, model: Any) -> None:
-        """Draw a new mask for this call where vocabulary dropout is on; the protocol's own tokens always stay."""
+    def _redraw_vocabulary(self, model: Any, seed: int) -> None:
+        """Draw a new mask where vocabulary dropout is on; the protocol's own tokens always stay."""
         if self._sampling.vocabulary_retention == 1.0:
             return
         if self._dropout is None:
-            protected = {*_end_ids(model, self._tokenizer), *_token_ids(self._tokenizer, PROTOCOL_TEXTS)}
-            self._dropout = VocabularyDropout(
-                model.config.vocab_size,
-                self._sampling.vocabulary_retention,
-                protected,
-                seed=torch.initial_seed() % 2**31,
-            )
-        self._batches += 1
-        self._dropout.redraw(self._batches)
+            ends = end_token_ids(self._tokenizer, model.generation_config.eos_token_id)
+            protected = {*ends, *_token_ids(self._tokenizer, PROTOCOL_TEXTS)}
+            retention = self._sampling.vocabulary_retention
+            self._dropout = VocabularyDropout(model.config.vocab_size, retention, protected)
+        self._dropout.redraw(seed)
 
     def _generation_config(self, max_new_tokens: int, pad: int, ends: list[int]) -> GenerationConfig:
         greedy = self._sampling.temperature == 0
@@ -143,6 +152,33 @@ class TransformersBackend:
         )
 
 
+class _Session:
+    """Collects one turn of every live trajectory, then draws them all."""
+
+    def __init__(self, draw: Callable[[Sequence[Request]], list[Generation]], trajectories: int) -> None:
+        self._draw = draw
+        self._live = trajectories
+        self._waiting: list[tuple[Request, asyncio.Future[Generation]]] = []
+
+    async def generate(self, request: Request) -> Generation:
+        future: asyncio.Future[Generation] = asyncio.get_running_loop().create_future()
+        self._waiting.append((request, future))
+        self._draw_if_complete()
+        return await future
+
+    def retire(self) -> None:
+        self._live -= 1
+        self._draw_if_complete()
+
+    def _draw_if_complete(self) -> None:
+        if not self._waiting or len(self._waiting) < self._live:
+            return
+        waiting, self._waiting = self._waiting, []
+        generations = self._draw([request for request, _ in waiting])
+        for (_, future), generation in zip(waiting, generations, strict=True):
+            future.set_result(generation)
+
+
 class _StopAt(StoppingCriteria):  # type: ignore[misc]
     """Ends a row at the stop string and remembers where, since padding may look like an end token."""
 
@@ -159,14 +195,13 @@ class _StopAt(StoppingCriteria):  # type: ignore[misc]
         return hit
 
 
+def _own_random_state(model: Any) -> AbstractContextManager[None]:
+    """Leave the caller's random state as it was: what is drawn depends on the requests' seeds only."""
+    return torch.random.fork_rng([model.device] if model.device.type == "cuda" else [])
+
+
 def _token_ids(tokenizer: Any, texts: Sequence[str]) -> set[int]:
     return {int(i) for text in texts for i in tokenizer(text, add_special_tokens=False).input_ids}
-
-
-def _end_ids(model: Any, tokenizer: Any) -> set[int]:
-    configured = model.generation_config.eos_token_id
-    ids = configured if isinstance(configured, list) else [configured]
-    return {int(i) for i in [*ids, tokenizer.eos_token_id] if i is not None}
 
 
 def _cut(row: list[int], ends: set[int], stopped_at: int, limit: int) -> Segment:

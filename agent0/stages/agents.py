@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -13,26 +14,44 @@ import agent0.lean_transformers  # noqa: F401  # before anything that imports tr
 from agent0.config import RolloutSettings, SamplingSettings
 from agent0.protocol import get_prompts
 from agent0.rollout.agents import CurriculumAgent, ExecutorAgent
+from agent0.rollout.backends import open_backend
 from agent0.rollout.engine import ProgramRunner, RolloutEngine, TokenBudget
-from agent0.rollout.transformers_backend import TransformersBackend
-from agent0.training.models import load_model
+from agent0.training.models import load_tokenizer
 from agent0.worlds import get_world
 
 
-def load_executor(
-    path: Path, sandbox: ProgramRunner, rollout: RolloutSettings, sampling: SamplingSettings
-) -> ExecutorAgent:
-    """Load a frozen executor agent from a model folder."""
-    tokenizer, engine = _engine(path, sandbox, rollout, sampling)
-    return ExecutorAgent(engine, tokenizer, get_prompts(rollout.prompts))
+@contextmanager
+def open_executor(
+    path: Path,
+    sandbox: ProgramRunner,
+    rollout: RolloutSettings,
+    sampling: SamplingSettings,
+    *,
+    log: Path,
+    gpus: Sequence[int] | None = None,
+) -> Iterator[ExecutorAgent]:
+    """Open a frozen executor agent from a model folder; see `open_backend`."""
+    tokenizer = load_tokenizer(path)
+    with open_backend(path, tokenizer, rollout, sampling, log=log, gpus=gpus) as backend:
+        engine = RolloutEngine(tokenizer, backend, sandbox, TokenBudget.from_settings(rollout))
+        yield ExecutorAgent(engine, tokenizer, get_prompts(rollout.prompts))
 
 
-def load_proposer(
-    path: Path, sandbox: ProgramRunner, rollout: RolloutSettings, sampling: SamplingSettings
-) -> CurriculumAgent:
-    """Load a frozen curriculum agent from a model folder."""
-    tokenizer, engine = _engine(path, sandbox, rollout, sampling)
-    return CurriculumAgent(engine, tokenizer, get_prompts(rollout.prompts), get_world(rollout.world))
+@contextmanager
+def open_proposer(
+    path: Path,
+    sandbox: ProgramRunner,
+    rollout: RolloutSettings,
+    sampling: SamplingSettings,
+    *,
+    log: Path,
+    gpus: Sequence[int] | None = None,
+) -> Iterator[CurriculumAgent]:
+    """Open a frozen curriculum agent from a model folder; see `open_backend`."""
+    tokenizer = load_tokenizer(path)
+    with open_backend(path, tokenizer, rollout, sampling, log=log, gpus=gpus) as backend:
+        engine = RolloutEngine(tokenizer, backend, sandbox, TokenBudget.from_settings(rollout))
+        yield CurriculumAgent(engine, tokenizer, get_prompts(rollout.prompts), get_world(rollout.world))
 
 
 def seed_everything(seed: int) -> None:
@@ -40,12 +59,3 @@ def seed_everything(seed: int) -> None:
     random.seed(seed)
     np.random.seed(seed)
     torch.manual_seed(seed)
-
-
-def _engine(
-    path: Path, sandbox: ProgramRunner, rollout: RolloutSettings, sampling: SamplingSettings
-) -> tuple[Any, RolloutEngine]:
-    gpu = torch.cuda.is_available()
-    model, tokenizer = load_model(path, "bfloat16" if gpu else "float32", "cuda" if gpu else "cpu")
-    backend = TransformersBackend(model, tokenizer, sampling, rollout.batch_size, rollout.compaction_interval)
-    return tokenizer, RolloutEngine(tokenizer, backend, sandbox, TokenBudget.from_settings(rollout))

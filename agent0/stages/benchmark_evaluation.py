@@ -7,7 +7,7 @@ from pathlib import Path
 from agent0.config import EvaluationSettings, RolloutSettings, SandboxSettings
 from agent0.evaluation.arithmetic import evaluate_arithmetic
 from agent0.sandbox import SandboxPool
-from agent0.stages.agents import load_executor, seed_everything
+from agent0.stages.agents import open_executor, seed_everything
 from agent0.stages.files import SCORES_FILE
 from agent0.stages.session import Stage, StageResult
 from agent0.storage.atomic import write_json
@@ -26,10 +26,12 @@ def run_benchmark_evaluation(
     """Write the executor's scores by difficulty level to `output`."""
     seed_everything(stage.seed)
     total = len(LEVELS) * evaluation.questions_per_level * evaluation.samples
-    with SandboxPool(sandbox) as pool:
-        executor = load_executor(executor_model, pool, rollout, evaluation.sampling)
+    with (
+        SandboxPool(sandbox) as pool,
+        open_executor(executor_model, pool, rollout, evaluation.sampling, log=output) as executor,
+    ):
         scores = evaluate_arithmetic(
-            executor, evaluation, lambda done: stage.progress.step(done, total, "trajectories")
+            executor, evaluation, stage.seed, lambda done: stage.progress.step(done, total, "trajectories")
         )
     write_json(output / SCORES_FILE, scores.model_dump())
     metrics = {

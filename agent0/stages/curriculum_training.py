@@ -7,7 +7,7 @@ from pathlib import Path
 from agent0.config import CurriculumSettings, ModelSettings, RolloutSettings, SandboxSettings
 from agent0.protocol import get_prompts
 from agent0.sandbox import SandboxPool
-from agent0.stages.agents import load_executor, seed_everything
+from agent0.stages.agents import open_executor, seed_everything
 from agent0.stages.session import Stage, StageResult
 from agent0.stages.training_log import last_steps, step_logger
 from agent0.training.curriculum import ExecutorInTheLoopReward, train_curriculum
@@ -33,12 +33,14 @@ def run_curriculum_training(
     weights, tokenizer = load_model(curriculum_model, model.dtype)
     log: list[dict[str, float]] = []
     if curriculum.steps:
-        with SandboxPool(sandbox) as pool:
-            executor = load_executor(executor_model, pool, rollout, curriculum.executor_sampling)
+        with (
+            SandboxPool(sandbox) as pool,
+            open_executor(executor_model, pool, rollout, curriculum.executor_sampling, log=output) as executor,
+        ):
             log = train_curriculum(
                 model=weights,
                 tokenizer=tokenizer,
-                reward=ExecutorInTheLoopReward(executor, get_world(rollout.world), curriculum),
+                reward=ExecutorInTheLoopReward(executor, get_world(rollout.world), curriculum, stage.seed),
                 prompts=get_prompts(rollout.prompts),
                 sandbox=pool,
                 settings=curriculum,

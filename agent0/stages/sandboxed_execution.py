@@ -14,7 +14,8 @@ from agent0.answers import Verdict, equivalent_many, majority_vote
 from agent0.config import ExecutionSettings, RolloutSettings, SandboxSettings, TrackingSettings
 from agent0.rollout.agents import ExecutorAgent, mean_tool_calls, truncated_share
 from agent0.sandbox import SandboxPool
-from agent0.stages.agents import load_executor, seed_everything
+from agent0.seeds import derive_seed
+from agent0.stages.agents import open_executor, seed_everything
 from agent0.stages.files import TASKS_FILE, TRAJECTORIES_FILE
 from agent0.stages.session import Stage, StageResult
 from agent0.types import KnownTask, LabelledTask, SolvedTask, Task, Trajectory, read_records, write_records
@@ -41,13 +42,13 @@ def run_sandboxed_execution(
     probed = {task.id for task in drawn}
     total = len(questions) * execution.samples
     with SandboxPool(sandbox) as pool:
-        executor = load_executor(executor_model, pool, rollout, execution.sampling)
-        solved = executor.solve(
-            questions, execution.samples, lambda done: stage.progress.step(done, total, "trajectories")
-        )
-        first = load_executor(first_executor_model, pool, rollout, execution.sampling)
+        with open_executor(executor_model, pool, rollout, execution.sampling, log=output) as executor:
+            solved = executor.solve(
+                questions, execution.samples, stage.seed, lambda done: stage.progress.step(done, total, "trajectories")
+            )
         labelled = _label(proposed, solved, get_world(rollout.world))
-        rates = _probe(first, [task for task in labelled if task.task.id in probed], execution.probe_samples)
+        with open_executor(first_executor_model, pool, rollout, execution.sampling, log=output) as first:
+            rates = _probe(first, [t for t in labelled if t.task.id in probed], execution.probe_samples, stage.seed)
         agreement = _agreement(labelled)
     labelled = [task.model_copy(update={"first_executor_pass_rate": rates.get(task.task.id)}) for task in labelled]
     write_records(output / TASKS_FILE, labelled)
@@ -100,10 +101,10 @@ def _label(tasks: list[Task], solved: list[list[Trajectory]], world: World) -> l
     return labelled
 
 
-def _probe(executor: ExecutorAgent, tasks: list[LabelledTask], samples: int) -> Mapping[str, float]:
+def _probe(executor: ExecutorAgent, tasks: list[LabelledTask], samples: int, seed: int) -> Mapping[str, float]:
     """Return the executor's pass rate on each task, by the known answer where there is one, else the vote's."""
     judged = [(task, task.known_answer or task.vote.answer) for task in tasks]
-    solved = executor.solve([task.task.question for task, _ in judged], samples)
+    solved = executor.solve([task.task.question for task, _ in judged], samples, derive_seed(seed, "probe"))
     return {
         task.task.id: fmean(
             verdict is Verdict.TRUE for verdict in equivalent_many([(truth, t.answer) for t in trajectories])

@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 from pydantic import BaseModel, Field
 
@@ -20,6 +20,7 @@ from agent0.errors import Agent0Error
 from agent0.processes import DIE_WITH_PARENT_VARIABLE, die_with_parent
 from agent0.progress import Progress, reported
 from agent0.seeds import derive_seed
+from agent0.stages.workspace import Workspace, open_workspace
 from agent0.storage.atomic import write_json
 from agent0.storage.digest import code_version, folder_digest
 from agent0.tracking import NullTracker, Tracker
@@ -75,12 +76,24 @@ class Stage:
     tracker: Tracker
     evolution: Tracker
     started: float
+    evolution_id: str = "untracked"
+    fingerprint: Mapping[str, Any] = field(default_factory=dict)
 
     @classmethod
     def untracked(cls, name: str, iteration: int = 1, seed: int = 0) -> Stage:
         """Return a stage that reports progress and tracks nothing; for use outside a pipeline."""
         progress, nothing = Progress(name, iteration), NullTracker()
         return cls(name, iteration, derive_seed(seed, name, iteration), progress, nothing, nothing, time.time())
+
+    @property
+    def workspace_key(self) -> str:
+        """Where this stage's unfinished work lies under the workspace's root."""
+        return f"{self.evolution_id}/{self.iteration}/{self.name}"
+
+    def workspace(self, output: Path, part: str = "") -> Workspace:
+        """Open the unfinished work of this stage, or of one part of it; see `open_workspace`."""
+        key = f"{self.workspace_key}/{part}" if part else self.workspace_key
+        return open_workspace(key, output, self.fingerprint)
 
     def finish(self, result: StageResult, folder: Path, metrics: MetricsArtifact | None = None) -> StageReport:
         """Write the stage's report into its output folder, and its metrics to the tracker and to Kubeflow's artifact.
@@ -141,6 +154,11 @@ def open_stage(
     }
     for label, folder in (inputs or {}).items():
         tags[f"agent0.input_sha256.{label}"] = folder_digest(folder, ignore=(STAGE_FILE,))
+    fingerprint = {
+        "seed": stage_seed,
+        **{section: model.model_dump(mode="json") for section, model in (settings or {}).items()},
+        **{key: value for key, value in tags.items() if key.startswith("agent0.input_sha256.")},
+    }
     params = {
         key: value for section, model in (settings or {}).items() for key, value in flatten(model, section).items()
     }
@@ -148,7 +166,7 @@ def open_stage(
         reported(name, iteration) as progress,
         stage_run(tracking_uri(), mlflow_run_id, f"{iteration} {name}", params, tags) as (tracker, evolution),
     ):
-        yield Stage(name, iteration, stage_seed, progress, tracker, evolution, time.time())
+        yield Stage(name, iteration, stage_seed, progress, tracker, evolution, time.time(), mlflow_run_id, fingerprint)
 
 
 def read_report(folder: Path) -> StageReport:

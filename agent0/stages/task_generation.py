@@ -12,7 +12,7 @@ from agent0.rewards import repetition_shares
 from agent0.rewards.streaming import streaming_repetition_shares
 from agent0.rollout.agents import Proposal, mean_tool_calls, rejection_counts
 from agent0.sandbox import SandboxPool
-from agent0.stages.agents import load_proposer, seed_everything
+from agent0.stages.agents import open_proposer, seed_everything
 from agent0.stages.files import TASKS_FILE
 from agent0.stages.session import Stage, StageResult
 from agent0.types import Task, write_records
@@ -36,11 +36,11 @@ def run_task_generation(
         Agent0Error: no proposal was valid.
     """
     seed_everything(stage.seed)
-    with SandboxPool(sandbox) as pool:
-        agent = load_proposer(curriculum_model, pool, rollout, generation.sampling)
-        proposals = agent.propose(
-            generation.proposals, lambda done: stage.progress.step(done, generation.proposals, "proposals")
-        )
+    with (
+        SandboxPool(sandbox) as pool,
+        open_proposer(curriculum_model, pool, rollout, generation.sampling, log=output) as agent,
+    ):
+        proposals = agent.propose(generation.proposals, stage.seed)
     rejections = rejection_counts(proposals)
     tasks, dropped = distinct_tasks(proposals, stage.iteration, get_world(rollout.world))
     if not tasks:

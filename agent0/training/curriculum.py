@@ -18,6 +18,7 @@ from agent0.protocol import PromptSet
 from agent0.rewards import curriculum_reward, repetition_shares
 from agent0.rollout.agents import ExecutorAgent, Proposal, mean_tool_calls, read_proposal, truncated_share
 from agent0.rollout.engine import ProgramRunner
+from agent0.seeds import derive_seed
 from agent0.training.grpo import (
     BatchPlan,
     LogMetrics,
@@ -38,18 +39,25 @@ class ExecutorInTheLoopReward:
 
     __name__ = "curriculum_reward"
 
-    def __init__(self, executor: ExecutorAgent, world: World, settings: CurriculumSettings) -> None:
+    def __init__(self, executor: ExecutorAgent, world: World, settings: CurriculumSettings, seed: int) -> None:
         self._executor = executor
         self._world = world
         self._settings = settings
+        self._seed = seed
 
     def __call__(
-        self, trajectory: Sequence[Trajectory], log_metric: Callable[[str, float], None], **_: Any
+        self,
+        trajectory: Sequence[Trajectory],
+        log_metric: Callable[[str, float], None],
+        trainer_state: Any,
+        **_: Any,
     ) -> list[float]:
         """Return the reward of each proposal; the signature is TRL's."""
         proposals = [read_proposal(t, self._world) for t in trajectory]
         questions = sorted({p.question for p in proposals if p.question is not None})
-        solved = dict(zip(questions, self._executor.solve(questions, self._settings.executor_samples), strict=True))
+        seed = derive_seed(self._seed, "reward", trainer_state.global_step)
+        answers = self._executor.solve(questions, self._settings.executor_samples, seed)
+        solved = dict(zip(questions, answers, strict=True))
         votes = {q: majority_vote([t.answer for t in ts]) for q, ts in solved.items()}
         valid = np.array([p.question is not None for p in proposals])
         shares = np.zeros(len(proposals))
@@ -120,7 +128,7 @@ def train_curriculum(
         args=grpo_arguments(settings, plan, rollout, seed, output),
         train_dataset=Dataset.from_list([{"prompt": text}] * plan.groups),
         processing_class=tokenizer,
-        rollout_func=rollout_function(sandbox, rollout, settings.sampling),
+        rollout_func=rollout_function(sandbox, rollout, settings.sampling, seed),
         callbacks=[logger],
     )
     trainer.remove_callback(PrinterCallback)  # the step logger reports instead

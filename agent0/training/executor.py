@@ -78,7 +78,7 @@ def train_executor(
         args=grpo_arguments(settings, plan, rollout, seed, output),
         train_dataset=Dataset.from_list(rows),
         processing_class=tokenizer,
-        rollout_func=rollout_function(sandbox, rollout, settings.sampling),
+        rollout_func=rollout_function(sandbox, rollout, settings.sampling, seed),
         callbacks=[logger],
         adpo=settings.adpo,
     )

@@ -21,6 +21,7 @@ from agent0.config import CurriculumSettings, ExecutorSettings, RolloutSettings,
 from agent0.errors import UsageError
 from agent0.rollout.engine import ProgramRunner, RolloutEngine, TokenBudget
 from agent0.rollout.transformers_backend import TransformersBackend
+from agent0.seeds import derive_seed
 from agent0.types import Trajectory
 
 TRAJECTORY_COLUMN = "trajectory"
@@ -104,7 +105,9 @@ def grpo_arguments(
     )
 
 
-def rollout_function(sandbox: ProgramRunner, rollout: RolloutSettings, sampling: SamplingSettings) -> RolloutFunction:
+def rollout_function(
+    sandbox: ProgramRunner, rollout: RolloutSettings, sampling: SamplingSettings, seed: int
+) -> RolloutFunction:
     """Return TRL's `rollout_func`: our engine over the model in training.
 
     Each reward function finds the trajectories in its `trajectory` argument.
@@ -121,7 +124,9 @@ def rollout_function(sandbox: ProgramRunner, rollout: RolloutSettings, sampling:
         backend = TransformersBackend(unwrapped, tokenizer, sampling, rollout.batch_size, rollout.compaction_interval)
         engine = RolloutEngine(tokenizer, backend, sandbox, TokenBudget.from_settings(rollout))
         encoded = [tokenizer(prompt, add_special_tokens=False).input_ids for prompt in prompts]
-        trajectories = engine.run(encoded)
+        trajectories = engine.run(
+            encoded, derive_seed(seed, trainer.state.global_step, trainer.accelerator.process_index)
+        )
         return {
             "prompt_ids": [list(t.prompt_ids) for t in trajectories],
             "completion_ids": [list(t.completion_ids) for t in trajectories],

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 from typing import Any
 
@@ -8,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from agent0.errors import Agent0Error
-from agent0.rollout import RolloutEngine, TokenBudget, encode_prompt
+from agent0.rollout import Batch, RolloutEngine, TokenBudget, encode_prompt
 from agent0.rollout.scripted import ScriptedBackend
 from agent0.sandbox import RunResult
 from agent0.types import Trajectory
@@ -34,11 +35,11 @@ class FakePrograms:
 
     def __init__(self, reply: Callable[[str], RunResult]) -> None:
         self.reply = reply
-        self.batches: list[list[str]] = []
+        self.sources: list[str] = []
 
-    def run_many(self, sources: Any) -> list[RunResult]:
-        self.batches.append(list(sources))
-        return [self.reply(source) for source in sources]
+    async def arun(self, source: str) -> RunResult:
+        self.sources.append(source)
+        return self.reply(source)
 
 
 def roll(
@@ -52,7 +53,7 @@ def roll(
     programs = FakePrograms(reply)
     engine = RolloutEngine(tokenizer, ScriptedBackend(tokenizer, write), programs, budget)
     prompt = encode_prompt(tokenizer, [{"role": "user", "content": "solve What is 12*34?"}])
-    return engine.run([prompt] * count), programs
+    return engine.run([prompt] * count, 0), programs
 
 
 def after_first_output(text: str) -> str:
@@ -61,7 +62,7 @@ def after_first_output(text: str) -> str:
 
 def test_a_tool_call_is_run_shown_and_masked(tokenizer: Any) -> None:
     (trajectory,), programs = roll(tokenizer, after_first_output)
-    assert [source for batch in programs.batches for source in batch] == ["print(12*34)\n"]
+    assert programs.sources == ["print(12*34)\n"]
     assert trajectory.text == CALL + "\n408\n```\n\\boxed{408}"
     assert trajectory.answer == "408"
     assert trajectory.finish == "eos"
@@ -76,10 +77,98 @@ def test_ids_mask_and_logprobs_are_aligned(tokenizer: Any) -> None:
     assert len(trajectory.completion_ids) == len(trajectory.mask) == len(trajectory.logprobs)
 
 
-def test_the_programs_of_a_turn_run_together(tokenizer: Any) -> None:
-    trajectories, programs = roll(tokenizer, after_first_output, count=5)
-    assert len(trajectories) == 5
-    assert programs.batches[0] == ["print(12*34)\n"] * 5
+def test_programs_run_while_other_trajectories_are_drawn(tokenizer: Any) -> None:
+    running, most = 0, 0
+
+    class Slow:
+        async def arun(self, source: str) -> RunResult:
+            nonlocal running, most
+            running += 1
+            most = max(most, running)
+            await asyncio.sleep(0.05)
+            running -= 1
+            return result("408\n")
+
+    drawn_meanwhile: list[int] = []
+
+    def write(text: str) -> str:
+        drawn_meanwhile.append(running)
+        return after_first_output(text) if "12*34" in text else "\\boxed{1}"
+
+    engine = RolloutEngine(tokenizer, ScriptedBackend(tokenizer, write, concurrency=4), Slow(), BUDGET)
+    calling, plain = (encode_prompt(tokenizer, [{"role": "user", "content": f"solve {q}"}]) for q in ("12*34", "2+3"))
+    trajectories = engine.run([calling] * 3 + [plain] * 9, 0)
+    assert [len(t.tool_calls) for t in trajectories] == [1] * 3 + [0] * 9
+    assert most == 3
+    assert 3 in drawn_meanwhile
+
+
+def test_batches_are_delivered_whole_and_no_more_than_fits_is_in_flight(tokenizer: Any) -> None:
+    flying, most = 0, 0
+
+    def write(text: str) -> str:
+        return after_first_output(text)
+
+    class Counting:
+        async def arun(self, source: str) -> RunResult:
+            nonlocal flying, most
+            flying += 1
+            most = max(most, flying)
+            await asyncio.sleep(0.01)
+            flying -= 1
+            return result("408\n")
+
+    delivered: dict[int, list[Trajectory]] = {}
+    engine = RolloutEngine(tokenizer, ScriptedBackend(tokenizer, write, concurrency=5), Counting(), BUDGET)
+    prompt = encode_prompt(tokenizer, [{"role": "user", "content": "solve What is 12*34?"}])
+    counts: list[int] = []
+    engine.run_batches(
+        (Batch(key, [prompt] * key, seed=0) for key in (1, 4, 0, 7, 2)),
+        lambda batch, trajectories: delivered.__setitem__(batch.key, trajectories),
+        counts.append,
+    )
+    assert {key: len(trajectories) for key, trajectories in delivered.items()} == {1: 1, 4: 4, 0: 0, 7: 7, 2: 2}
+    assert counts == list(range(1, 15))
+    assert most == 5
+
+
+def test_an_error_of_one_trajectory_ends_the_rest(tokenizer: Any) -> None:
+    cancelled = []
+
+    class Failing:
+        async def arun(self, source: str) -> RunResult:
+            try:
+                await asyncio.sleep(0.01 if not cancelled and source else 30)
+            except asyncio.CancelledError:
+                cancelled.append(source)
+                raise
+            raise Agent0Error("the sandbox is gone")
+
+    engine = RolloutEngine(tokenizer, ScriptedBackend(tokenizer, lambda _: CALL, concurrency=8), Failing(), BUDGET)
+    with pytest.raises(Agent0Error, match="the sandbox is gone"):
+        engine.run([[5, 6]] * 4, 0)
+
+
+def test_every_turn_of_every_trajectory_has_its_own_seed(tokenizer: Any) -> None:
+    seeds: list[int] = []
+
+    class Recording(ScriptedBackend):
+        async def generate(self, request: Any) -> Any:
+            seeds.append(request.seed)
+            return await super().generate(request)
+
+    def draw(seed: int) -> list[int]:
+        seeds.clear()
+        engine = RolloutEngine(
+            tokenizer, Recording(tokenizer, after_first_output), FakePrograms(lambda _: result("408\n")), BUDGET
+        )
+        engine.run([[5, 6]] * 20, seed)
+        return list(seeds)
+
+    first = draw(1)
+    assert len(set(first)) == 40
+    assert draw(1) == first
+    assert not set(draw(2)) & set(first)
 
 
 def test_the_turn_budget_ends_a_trajectory(tokenizer: Any) -> None:
@@ -94,14 +183,14 @@ def test_without_turns_nothing_is_run(tokenizer: Any) -> None:
     (trajectory,), programs = roll(tokenizer, lambda _: CALL, budget=budget)
     assert trajectory.finish == "eos"
     assert trajectory.tool_calls == ()
-    assert sum(map(len, programs.batches)) == 0
+    assert programs.sources == []
 
 
 def test_a_stop_without_code_is_answered_not_run(tokenizer: Any) -> None:
     (trajectory,), programs = roll(tokenizer, lambda text: "\\boxed{1}" if "Error" in text else "hm\n```output")
     assert trajectory.tool_calls[0].status == "no_code"
     assert "Error: no complete Python block." in trajectory.text
-    assert sum(map(len, programs.batches)) == 0
+    assert programs.sources == []
 
 
 @pytest.mark.parametrize(
@@ -125,12 +214,12 @@ def test_a_failing_program_is_an_observation(tokenizer: Any, reply: RunResult, s
 
 def test_a_failing_sandbox_is_no_observation(tokenizer: Any) -> None:
     class Broken:
-        def run_many(self, sources: Any) -> list[RunResult]:
+        async def arun(self, source: str) -> RunResult:
             raise Agent0Error("the sandbox is gone")
 
     engine = RolloutEngine(tokenizer, ScriptedBackend(tokenizer, lambda _: CALL), Broken(), BUDGET)
     with pytest.raises(Agent0Error, match="the sandbox is gone"):
-        engine.run([[5, 6]])
+        engine.run([[5, 6]], 0)
 
 
 def test_a_long_observation_keeps_its_end_and_its_fence(tokenizer: Any) -> None:
@@ -146,7 +235,7 @@ def test_a_prompt_over_the_budget_is_an_error(tokenizer: Any) -> None:
         tokenizer, ScriptedBackend(tokenizer, lambda _: ""), FakePrograms(lambda _: result()), BUDGET
     )
     with pytest.raises(Agent0Error, match="max_prompt_tokens"):
-        engine.run([[1] * 65])
+        engine.run([[1] * 65], 0)
 
 
 def test_a_tokenizer_without_a_chat_template_is_refused() -> None:

@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from agent0.config import SamplingSettings
+from agent0.rollout import Request
 from agent0.rollout.transformers_backend import TransformersBackend, _cut
 
 GREEDY = SamplingSettings(temperature=0.0)
@@ -16,6 +17,10 @@ def backend_of(
     model: Any, tokenizer: Any, sampling: SamplingSettings = GREEDY, batch_size: int = 8, interval: int = 64
 ) -> TransformersBackend:
     return TransformersBackend(model, tokenizer, sampling, batch_size, interval)
+
+
+def requests(prompts: list[list[int]], limits: list[int], stop: str | None, seed: int = 0) -> list[Request]:
+    return [Request(p, limit, stop, seed + i) for i, (p, limit) in enumerate(zip(prompts, limits, strict=True))]
 
 
 def greedy_by_hand(model: Any, prompt: list[int], count: int, end: int) -> list[int]:
@@ -31,20 +36,20 @@ def greedy_by_hand(model: Any, prompt: list[int], count: int, end: int) -> list[
 def test_greedy_batches_equal_a_loop_over_single_sequences(random_model: Any, tokenizer: Any) -> None:
     backend = backend_of(random_model, tokenizer, batch_size=3)
     limits = [8, 3, 6, 1]
-    drawn = backend.generate(PROMPTS, limits, None)
+    drawn = backend.generate(requests(PROMPTS, limits, None))
     for prompt, limit, generation in zip(PROMPTS, limits, drawn, strict=True):
         assert generation.token_ids == greedy_by_hand(random_model, prompt, limit, tokenizer.eos_token_id)
 
 
 def test_drawing_stops_at_the_stop_string(random_model: Any, tokenizer: Any) -> None:
-    free = backend_of(random_model, tokenizer).generate(PROMPTS, [12] * 4, None)
+    free = backend_of(random_model, tokenizer).generate(requests(PROMPTS, [12] * 4, None))
     row, stop = next(
         (row, text)
         for row, generation in enumerate(free)
         for at in range(1, len(generation.token_ids))
         if (text := tokenizer.decode(generation.token_ids[at])).isascii() and text.strip()
     )
-    stopped = backend_of(random_model, tokenizer).generate(PROMPTS, [12] * 4, stop)[row]
+    stopped = backend_of(random_model, tokenizer).generate(requests(PROMPTS, [12] * 4, stop))[row]
     assert stopped.finish == "stop"
     assert stop in tokenizer.decode(stopped.token_ids)
     assert stop not in tokenizer.decode(stopped.token_ids[:-1])
@@ -55,8 +60,8 @@ def test_a_seed_gives_the_same_draw_and_another_a_different_one(random_model: An
     backend = backend_of(random_model, tokenizer, SamplingSettings())
 
     def draw(seed: int) -> list[list[int]]:
-        torch.manual_seed(seed)
-        return [generation.token_ids for generation in backend.generate(PROMPTS, [20] * 4, None)]
+        drawn = backend.generate(requests(PROMPTS, [20] * 4, None, seed))
+        return [generation.token_ids for generation in drawn]
 
     assert draw(1) == draw(1)
     assert draw(1) != draw(2)
@@ -65,10 +70,10 @@ def test_a_seed_gives_the_same_draw_and_another_a_different_one(random_model: An
 def test_the_model_is_left_in_the_mode_it_was_in(random_model: Any, tokenizer: Any) -> None:
     backend = backend_of(random_model, tokenizer)
     random_model.train()
-    backend.generate([[5]], [2], None)
+    backend.generate(requests([[5]], [2], None))
     assert random_model.training
     random_model.eval()
-    backend.generate([[5]], [2], None)
+    backend.generate(requests([[5]], [2], None))
     assert not random_model.training
 
 
@@ -85,24 +90,28 @@ def test_padding_that_looks_like_an_end_is_not_mistaken_for_one() -> None:
 
 @pytest.mark.parametrize("interval", [1, 2, 5])
 def test_segments_draw_what_one_pass_draws(random_model: Any, tokenizer: Any, interval: int) -> None:
-    whole = backend_of(random_model, tokenizer).generate(PROMPTS, [12, 7, 9, 1], None)
-    assert backend_of(random_model, tokenizer, interval=interval).generate(PROMPTS, [12, 7, 9, 1], None) == whole
+    whole = backend_of(random_model, tokenizer).generate(requests(PROMPTS, [12, 7, 9, 1], None))
+    assert (
+        backend_of(random_model, tokenizer, interval=interval).generate(requests(PROMPTS, [12, 7, 9, 1], None)) == whole
+    )
     stop = tokenizer.decode(whole[0].token_ids[:2])
-    stopped = backend_of(random_model, tokenizer).generate(PROMPTS, [12, 7, 9, 1], stop)
-    assert backend_of(random_model, tokenizer, interval=interval).generate(PROMPTS, [12, 7, 9, 1], stop) == stopped
+    stopped = backend_of(random_model, tokenizer).generate(requests(PROMPTS, [12, 7, 9, 1], stop))
+    assert (
+        backend_of(random_model, tokenizer, interval=interval).generate(requests(PROMPTS, [12, 7, 9, 1], stop))
+        == stopped
+    )
 
 
 def test_vocabulary_dropout_masks_other_tokens_in_each_batch_and_never_the_protocols(
     random_model: Any, tokenizer: Any
 ) -> None:
-    torch.manual_seed(0)
     backend = backend_of(random_model, tokenizer, SamplingSettings(vocabulary_retention=0.2))
     prompts, limits = [[5, 6]] * 64, [8] * 64
-    first = {i for g in backend.generate(prompts, limits, None) for i in g.token_ids}
-    second = {i for g in backend.generate(prompts, limits, None) for i in g.token_ids}
+    first = {i for g in backend.generate(requests(prompts, limits, None)) for i in g.token_ids}
+    second = {i for g in backend.generate(requests(prompts, limits, None, seed=1000)) for i in g.token_ids}
     every = {
         i
-        for g in backend_of(random_model, tokenizer, SamplingSettings()).generate(prompts, limits, None)
+        for g in backend_of(random_model, tokenizer, SamplingSettings()).generate(requests(prompts, limits, None))
         for i in g.token_ids
     }
     assert len(first) < 0.5 * len(every)

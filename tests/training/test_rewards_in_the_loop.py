@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -17,6 +18,7 @@ from agent0.training.grpo import BatchPlan
 from agent0.types import Trajectory
 from agent0.worlds import get_world
 
+STATE = SimpleNamespace(global_step=0)
 SETTINGS = CurriculumSettings(executor_samples=4, reward=RewardSettings(repetition_weight=0.0))
 
 
@@ -45,7 +47,7 @@ def undecided(answers: list[str]) -> Callable[[str], str]:
 def test_the_frontier_earns_the_most_and_nonsense_nothing(tokenizer: Any, sandbox: Any) -> None:
     logged: dict[str, float] = {}
     reward = ExecutorInTheLoopReward(
-        executor(tokenizer, sandbox, undecided(["5", "5", "6", "7"])), get_world("arithmetic"), SETTINGS
+        executor(tokenizer, sandbox, undecided(["5", "5", "6", "7"])), get_world("arithmetic"), SETTINGS, 0
     )
     batch = [
         proposal("<question>What is 2+3?</question>"),
@@ -54,7 +56,7 @@ def test_the_frontier_earns_the_most_and_nonsense_nothing(tokenizer: Any, sandbo
         proposal("<question>What is 5+8?</question>", "length"),
         proposal("no question"),
     ]
-    rewards = reward(batch, log_metric=logged.__setitem__)
+    rewards = reward(batch, log_metric=logged.__setitem__, trainer_state=STATE)
     assert rewards[0] == pytest.approx(1.0)  # p = 1/2, no tool calls
     assert rewards[1] == pytest.approx(0.6 * 0.05 * 1)  # p = 1, one tool call per trajectory
     assert rewards[2:] == [0.0, 0.0, 0.0]
@@ -70,18 +72,18 @@ def test_a_repeated_question_is_solved_once_and_pays_for_its_share(tokenizer: An
         return "\\boxed{5}" if len(asked) % 2 else "\\boxed{6}"
 
     settings = SETTINGS.model_copy(update={"reward": RewardSettings()})
-    reward = ExecutorInTheLoopReward(executor(tokenizer, sandbox, write), get_world("arithmetic"), settings)
+    reward = ExecutorInTheLoopReward(executor(tokenizer, sandbox, write), get_world("arithmetic"), settings, 0)
     same = [proposal("<question>Find the value of 2+3.</question>")] * 3
-    rewards = reward([*same, proposal("junk")], log_metric=lambda *_: None)
+    rewards = reward([*same, proposal("junk")], log_metric=lambda *_: None, trainer_state=STATE)
     assert len(asked) == settings.executor_samples
     assert rewards == pytest.approx([1.0 - 3 / 4] * 3 + [0.0])
 
 
 def test_a_batch_without_any_question_earns_nothing(tokenizer: Any, sandbox: Any) -> None:
     reward = ExecutorInTheLoopReward(
-        executor(tokenizer, sandbox, lambda _: "\\boxed{1}"), get_world("arithmetic"), SETTINGS
+        executor(tokenizer, sandbox, lambda _: "\\boxed{1}"), get_world("arithmetic"), SETTINGS, 0
     )
-    assert reward([proposal("a"), proposal("b")], log_metric=lambda *_: None) == [0.0, 0.0]
+    assert reward([proposal("a"), proposal("b")], log_metric=lambda *_: None, trainer_state=STATE) == [0.0, 0.0]
 
 
 def test_the_executor_is_paid_for_the_majority_answer_in_any_form() -> None:

@@ -1,0 +1,63 @@
+"""Every setting a user may touch, as pydantic models; a named set of them is a recipe (`agent0/recipes/*.toml`).
+
+Each section is also one parameter of the compiled pipeline, so a run on a cluster can change any field. A field that
+comes from the paper or from the official code says so in its description: 'paper' is arXiv 2511.16043, 'official
+code' is its repository at commit 3cf8bfe. This package imports neither torch nor kfp nor mlflow.
+"""
+
+from agent0.config.base import Section
+from agent0.config.data import (
+    EvaluationSettings,
+    ExecutionSettings,
+    FilteringSettings,
+    GenerationSettings,
+    TrackingSettings,
+)
+from agent0.config.evolution import SECTIONS, Config
+from agent0.config.loader import load_config, parse_section, recipe_names
+from agent0.config.rollout import (
+    ModelSettings,
+    RolloutSettings,
+    SamplingSettings,
+    SandboxSettings,
+    TinyPretraining,
+    VllmSettings,
+)
+from agent0.config.training import (
+    ADPOSettings,
+    CheckpointSettings,
+    CurriculumSettings,
+    ExecutorSettings,
+    GuardSettings,
+    LoraSettings,
+    RewardSettings,
+    TrainingSettings,
+)
+
+__all__ = [
+    "SECTIONS",
+    "ADPOSettings",
+    "CheckpointSettings",
+    "Config",
+    "CurriculumSettings",
+    "EvaluationSettings",
+    "ExecutionSettings",
+    "ExecutorSettings",
+    "FilteringSettings",
+    "GenerationSettings",
+    "GuardSettings",
+    "LoraSettings",
+    "ModelSettings",
+    "RewardSettings",
+    "RolloutSettings",
+    "SamplingSettings",
+    "SandboxSettings",
+    "Section",
+    "TinyPretraining",
+    "TrackingSettings",
+    "TrainingSettings",
+    "VllmSettings",
+    "load_config",
+    "parse_section",
+    "recipe_names",
+]

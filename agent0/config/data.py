@@ -1,0 +1,82 @@
+"""Settings of the stages that make, label and filter tasks, of evaluation and of tracking."""
+
+from __future__ import annotations
+
+from pydantic import Field, model_validator
+
+from agent0.config.base import Positive, Probability, Section
+from agent0.config.rollout import SamplingSettings
+
+
+class GenerationSettings(Section):
+    """Task generation by the trained curriculum agent."""
+
+    proposals: Positive = Field(8000, description="Proposals drawn. Official code: 1,000 on each of 8 GPUs.")
+    shard_size: Positive = Field(1000, description="Proposals per shard: the unit that a restart does not repeat.")
+    sampling: SamplingSettings = SamplingSettings()
+
+
+class ExecutionSettings(Section):
+    """Sandboxed execution: the executor's answers to each task, and the vote."""
+
+    samples: int = Field(
+        10,
+        ge=2,
+        description="k, trajectories per task; self-consistency is the vote's share of k. Paper: 10.",
+    )
+    shard_size: Positive = Field(100, description="Tasks per shard: the unit that a restart does not repeat.")
+    sampling: SamplingSettings = SamplingSettings()
+    probe_tasks: int = Field(
+        200,
+        ge=0,
+        description="Tasks that the first executor solves too, to measure difficulty. Paper Table 5: 200.",
+    )
+    probe_samples: Positive = Field(4, description="Trajectories per probed task.")
+    known_tasks: str = Field(
+        "",
+        description=(
+            "JSON Lines file of {question, answer} whose answers are known; mixed in to audit the vote where the world "
+            "knows no truth, never trained on. Empty: none."
+        ),
+    )
+
+
+class FilteringSettings(Section):
+    """Which tasks are kept to train on."""
+
+    min_self_consistency: Probability = Field(
+        0.3, description="Lower end of the band. Paper: 0.3 (0.5 minus delta 0.2)."
+    )
+    max_self_consistency: Probability = Field(0.8, description="Upper end of the band. Paper: 0.8.")
+    min_tasks: Positive = Field(16, description="Fewer kept tasks than this fail the stage.")
+    yield_floor: Probability = Field(0.1, description="Warn when a smaller share of the tasks is kept; 0 never warns.")
+    label_accuracy_floor: Probability = Field(
+        0.6, description="Warn when fewer of the kept labels are true, where the truth is known; 0 never warns."
+    )
+
+    @model_validator(mode="after")
+    def _band(self) -> FilteringSettings:
+        if self.min_self_consistency > self.max_self_consistency:
+            raise ValueError(
+                f"min_self_consistency {self.min_self_consistency} is above max_self_consistency "
+                f"{self.max_self_consistency}; swap them"
+            )
+        return self
+
+
+class EvaluationSettings(Section):
+    """Held-out benchmarks, before the first iteration and after each."""
+
+    questions_per_level: Positive = Field(40, description="Held-out arithmetic questions per difficulty level.")
+    samples: Positive = Field(4, description="Trajectories per question; accuracy is the mean over them (mean@k).")
+    sampling: SamplingSettings = SamplingSettings()
+
+
+class TrackingSettings(Section):
+    """What is written to MLflow."""
+
+    experiment: str = Field("agent0", min_length=1, description="MLflow experiment.")
+    registered_executor: str = Field(
+        "agent0-executor", min_length=1, description="Registered model; a version per iteration."
+    )
+    trajectories: int = Field(64, ge=0, description="Trajectories logged as a table per sandboxed execution.")

@@ -1,0 +1,42 @@
+"""All settings of an evolution."""
+
+from __future__ import annotations
+
+from pydantic import Field
+
+from agent0.config.base import Section
+from agent0.config.data import (
+    EvaluationSettings,
+    ExecutionSettings,
+    FilteringSettings,
+    GenerationSettings,
+    TrackingSettings,
+)
+from agent0.config.rollout import ModelSettings, RolloutSettings, SandboxSettings
+from agent0.config.training import CurriculumSettings, ExecutorSettings, TrainingSettings
+
+
+class Config(Section):
+    """All settings of an evolution; one attribute per pipeline parameter."""
+
+    recipe: str = Field("tiny", description="Name of the recipe that these settings came from.")
+    seed: int = Field(0, ge=0, lt=2**31, description="Seed of the whole evolution; each stage derives its own.")
+    iterations: int = Field(3, ge=1, le=50, description="Rounds of co-evolution, unrolled at compile time. Paper: 3.")
+    model: ModelSettings = ModelSettings()
+    rollout: RolloutSettings = RolloutSettings()
+    sandbox: SandboxSettings = SandboxSettings()
+    curriculum: CurriculumSettings = CurriculumSettings()
+    generation: GenerationSettings = GenerationSettings()
+    execution: ExecutionSettings = ExecutionSettings()
+    filtering: FilteringSettings = FilteringSettings()
+    executor: ExecutorSettings = ExecutorSettings()
+    training: TrainingSettings = TrainingSettings()
+    evaluation: EvaluationSettings = EvaluationSettings()
+    tracking: TrackingSettings = TrackingSettings()
+
+
+SECTIONS: tuple[str, ...] = tuple(
+    name
+    for name, field in Config.model_fields.items()
+    if isinstance(field.annotation, type) and issubclass(field.annotation, Section)
+)

@@ -1,0 +1,118 @@
+"""Loading recipes, applying overrides, and errors as sentences."""
+
+from __future__ import annotations
+
+import difflib
+import tomllib
+from collections.abc import Iterable, Mapping
+from importlib import resources
+from pathlib import Path
+from typing import Any, TypeVar
+
+from pydantic import BaseModel, ValidationError
+
+from agent0.config.evolution import Config
+from agent0.errors import UsageError
+
+S = TypeVar("S", bound=BaseModel)
+
+
+def recipe_names() -> list[str]:
+    """Names of the recipes that the package ships, sorted."""
+    return sorted(
+        entry.name.removesuffix(".toml")
+        for entry in (resources.files("agent0") / "recipes").iterdir()
+        if entry.name.endswith(".toml")
+    )
+
+
+def load_config(recipe: str = "tiny", overrides: Iterable[str] = ()) -> Config:
+    """Load a recipe and apply `section.field=value` overrides.
+
+    Args:
+        recipe: a shipped recipe's name, or the path of a TOML file.
+        overrides: strings such as `executor.steps=10` or `curriculum.reward.tool_weight=0.3`.
+
+    Raises:
+        UsageError: unknown recipe or key (with the nearest valid name), or a value out of range.
+    """
+    values = _read_recipe(recipe)
+    for override in overrides:
+        _apply_override(values, override)
+    return parse_section(Config, values)
+
+
+def parse_section(model: type[S], values: Mapping[str, Any]) -> S:
+    """Validate `values` as `model`, with errors as sentences.
+
+    Raises:
+        UsageError: names each offending key, and the nearest valid name where the key is unknown.
+    """
+    try:
+        return model.model_validate(dict(values))
+    except ValidationError as error:
+        raise UsageError("; ".join(_explain(model, item) for item in error.errors())) from error
+
+
+def _read_recipe(recipe: str) -> dict[str, Any]:
+    if recipe.endswith(".toml"):
+        path = Path(recipe)
+        if not path.is_file():
+            raise UsageError(
+                f"There is no recipe file {recipe}; give an existing .toml file or one of: {', '.join(recipe_names())}."
+            )
+        text = path.read_text(encoding="utf-8")
+    else:
+        if recipe not in recipe_names():
+            raise UsageError(f"There is no recipe {recipe!r}{_nearest(recipe, recipe_names())}")
+        text = (resources.files("agent0") / "recipes" / f"{recipe}.toml").read_text(encoding="utf-8")
+    try:
+        values = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise UsageError(f"Recipe {recipe} is not valid TOML: {error}. Correct that line.") from error
+    values.setdefault("recipe", recipe)
+    return values
+
+
+def _apply_override(values: dict[str, Any], override: str) -> None:
+    key, separator, text = override.partition("=")
+    if not separator or not key.strip():
+        raise UsageError(f"Override {override!r} is not of the form section.field=value, e.g. executor.steps=10.")
+    *parents, leaf = key.strip().split(".")
+    target = values
+    for parent in parents:
+        child = target.setdefault(parent, {})
+        if not isinstance(child, dict):
+            raise UsageError(f"Override {override!r}: {parent!r} is a value, not a section.")
+        target = child
+    target[leaf] = _parse_value(text.strip())
+
+
+def _parse_value(text: str) -> Any:
+    try:
+        return tomllib.loads(f"value = {text}")["value"]
+    except tomllib.TOMLDecodeError:
+        return text  # a bare word is a string
+
+
+def _explain(model: type[BaseModel], item: Any) -> str:
+    location = [str(part) for part in item["loc"]]
+    name = ".".join(location) or model.__name__
+    if item["type"] == "extra_forbidden":
+        return f"Unknown setting {name!r}{_nearest(name, _field_paths(model))}"
+    value = "" if isinstance(item.get("input"), dict) else f" (got {item.get('input')!r})"
+    return f"Setting {name!r}: {item['msg'].removeprefix('Value error, ')}{value}."
+
+
+def _field_paths(model: type[BaseModel], prefix: str = "") -> list[str]:
+    paths: list[str] = []
+    for name, field in model.model_fields.items():
+        paths.append(prefix + name)
+        if isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel):
+            paths += _field_paths(field.annotation, f"{prefix}{name}.")
+    return paths
+
+
+def _nearest(name: str, candidates: list[str]) -> str:
+    close = difflib.get_close_matches(name, candidates, n=1, cutoff=0.5)
+    return f"; did you mean {close[0]!r}?" if close else f"; valid names: {', '.join(candidates)}."

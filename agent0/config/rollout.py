@@ -1,0 +1,137 @@
+"""Settings of models and trajectories: the base model, sampling, the token budget, the sandbox."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field
+
+from agent0.config.base import Positive, Probability, Section
+
+
+class SamplingSettings(Section):
+    """How tokens are drawn."""
+
+    temperature: float = Field(1.0, ge=0.0, description="Softmax temperature; 0 is greedy. Paper: 1.0.")
+    top_p: float = Field(
+        1.0, gt=0.0, le=1.0, description="Nucleus mass. Paper App. A: 0.99; official executor script: 1.0."
+    )
+    top_k: int = Field(0, ge=0, description="Keep the k likeliest tokens; 0 keeps all.")
+    vocabulary_retention: float = Field(
+        1.0,
+        gt=0.0,
+        le=1.0,
+        description=(
+            "Share of the vocabulary that each generation batch may use, drawn at random; 1 is off. "
+            "arXiv 2604.03472, against a curriculum agent that collapses onto few tasks."
+        ),
+    )
+
+
+class TinyPretraining(Section):
+    """The embedded base model, trained from scratch on synthetic transcripts (about a minute on one core)."""
+
+    hidden_size: Positive = Field(96, description="Width of the embedded Qwen3 model.")
+    layers: Positive = Field(2, description="Transformer layers.")
+    heads: Positive = Field(4, description="Attention heads, each with its own keys and values.")
+    vocabulary: int = Field(460, ge=300, description="Size of the byte-level BPE vocabulary trained locally.")
+    steps: Positive = Field(600, description="Optimizer steps of supervised pretraining.")
+    batch_size: Positive = Field(32, description="Transcripts per step.")
+    muon_learning_rate: float = Field(0.036, gt=0, description="Peak rate of Muon on the hidden matrices.")
+    adamw_learning_rate: float = Field(0.006, gt=0, description="Peak rate of AdamW on embeddings and norms.")
+    direct_share: Probability = Field(
+        0.4,
+        description=(
+            "Share of solutions that answer without the tool, mostly wrongly: tool use is left to be learned."
+        ),
+    )
+    propose_share: Probability = Field(0.2, description="Share of transcripts in the curriculum agent's role.")
+    propose_tool_share: Probability = Field(
+        0.25, description="Share of those that compute with the tool before they ask."
+    )
+    seed: int = Field(0, description="Seed of data and weights; independent of the evolution's seed.")
+
+
+class ModelSettings(Section):
+    """The base model that both agents grow from."""
+
+    source: str = Field(
+        "tiny",
+        min_length=1,
+        description="'tiny' for the embedded model, else a local folder or a hub id of a causal LM.",
+    )
+    dtype: Literal["float32", "bfloat16"] = Field(
+        "float32",
+        description=(
+            "Type of the weights that are trained. In bfloat16 an update of 1e-6 is lost by rounding; compute in it by "
+            "training.precision instead."
+        ),
+    )
+    tiny: TinyPretraining = TinyPretraining()
+
+
+class VllmSettings(Section):
+    """The vLLM engine or servers that a stage starts for itself."""
+
+    tensor_parallel_size: Positive = Field(1, description="GPUs that share one copy of the model.")
+    gpu_memory_utilization: float = Field(
+        0.9, gt=0, le=1, description="Share of a GPU's memory that an engine with GPUs of its own may take."
+    )
+    dtype: Literal["auto", "bfloat16", "float32"] = Field("auto", description="Type of the weights while generating.")
+    max_sequences: Positive = Field(256, description="Sequences that one engine decodes at once.")
+    enforce_eager: bool = Field(False, description="Skip CUDA graphs: a faster start, slower tokens.")
+    port: int = Field(0, ge=0, le=65535, description="Port of the first server, the next ones follow; 0: free ports.")
+    start_timeout_seconds: float = Field(1800.0, gt=0, description="How long a server may take to be ready.")
+    request_timeout_seconds: float = Field(
+        1800.0, gt=0, description="How long one turn may take on a server, all retries together."
+    )
+    arguments: tuple[str, ...] = Field((), description="Further arguments of `vllm serve`, e.g. --swap-space=8.")
+
+
+class RolloutSettings(Section):
+    """The one protocol and the one token budget of every trajectory."""
+
+    prompts: Literal["tiny", "mathematics"] = Field(
+        "tiny", description="Prompt set of `agent0.protocol`, shared by all stages."
+    )
+    world: Literal["arithmetic", "open"] = Field(
+        "arithmetic",
+        description=(
+            "Which questions are valid: 'arithmetic' has a strict grammar and known answers, 'open' any text."
+        ),
+    )
+    max_turns: int = Field(4, ge=0, description="Tool calls allowed in one trajectory. Paper: 4 turns. 0: no tool.")
+    max_prompt_tokens: Positive = Field(
+        1024, description="A longer prompt is an error. Official executor script: 1024."
+    )
+    max_response_tokens: Positive = Field(
+        4096, description="Model and tool tokens of one trajectory. Paper App. A: 4096."
+    )
+    max_observation_tokens: Positive = Field(512, description="Tool output kept per call. Paper App. A: 512.")
+    backend: Literal["transformers", "vllm", "vllm_server"] = Field(
+        "transformers",
+        description=(
+            "Who draws tokens with a frozen model: 'transformers' or 'vllm' in the stage's own process, 'vllm_server' "
+            "one server per group of GPUs. For the model in training see training.policy_backend."
+        ),
+    )
+    concurrency: Positive = Field(512, description="Trajectories in flight at once with vLLM.")
+    vllm: VllmSettings = VllmSettings()
+    batch_size: Positive = Field(512, description="Trajectories generated at once by the transformers backend.")
+    compaction_interval: Positive = Field(
+        128, description="Tokens after which the transformers backend drops finished trajectories from its batch."
+    )
+
+
+class SandboxSettings(Section):
+    """Limits of one model-written program."""
+
+    timeout_seconds: float = Field(10.0, gt=0, description="Wall-clock limit of one program. Official code: 10 s.")
+    memory_mb: int = Field(1024, ge=64, description="Address space of one program, MiB.")
+    workers: int = Field(0, ge=0, description="Programs run at once; 0 means one per core.")
+    preload: tuple[str, ...] = Field(("numpy", "sympy"), description="Modules imported once, before any program runs.")
+    policy: Literal["strict", "permissive"] = Field(
+        "strict",
+        description="'strict' runs nothing unless the self test proves isolation; 'permissive' takes what there is.",
+    )
+    max_output_bytes: Positive = Field(65_536, description="stdout and stderr kept, bytes each.")

@@ -1,0 +1,177 @@
+"""Settings of both trainings: the algorithms with the paper's constants, and how they run on the devices at hand."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field, model_validator
+
+from agent0.config.base import Positive, Probability, Section
+from agent0.config.rollout import SamplingSettings
+
+
+class RewardSettings(Section):
+    """The curriculum agent's reward (paper section 3.2; design: R = R_format * max(0, ...))."""
+
+    composition: Literal["paper", "official-code"] = Field(
+        "paper",
+        description=(
+            "'paper': format gate times the positive part; 'official-code': min(p, 1-p) or -1, minus share, plus tools."
+        ),
+    )
+    uncertainty_weight: float = Field(1.0, ge=0, description="lambda_unc. Paper: 1.")
+    tool_weight: float = Field(0.6, ge=0, description="lambda_tool. Paper: 0.6.")
+    tool_reward_per_call: float = Field(0.05, ge=0, description="gamma, reward per tool call. Official code: 0.05.")
+    tool_call_cap: float = Field(4.0, ge=0, description="C, calls that count. Paper: 4.")
+    repetition_weight: float = Field(
+        1.0, ge=0, description="lambda_rep on the share of the task's cluster in the batch. Paper: 1."
+    )
+    repetition_distance: float = Field(
+        0.5, gt=0, le=1, description="Average-linkage threshold on 1 - BLEU. Official code: 0.5."
+    )
+
+
+class CurriculumSettings(Section):
+    """Training of the curriculum agent by GRPO."""
+
+    steps: int = Field(5, ge=0, description="Generation batches. Paper App. A: 5. 0 leaves the agent as it is.")
+    prompts_per_step: Positive = Field(512, description="Groups per batch. Official code: 512.")
+    group_size: int = Field(4, ge=2, description="Proposals per group. Paper App. A: 4.")
+    updates_per_step: Positive = Field(1, description="Optimizer steps per generation batch.")
+    micro_batch_size: int = Field(
+        0, ge=0, description="Sequences per forward pass and device; 0: the whole update at once."
+    )
+    learning_rate: float = Field(1e-6, gt=0, description="AdamW rate. Paper App. A: 1e-6.")
+    kl_coefficient: float = Field(
+        1e-2, ge=0, description="KL penalty to the stage's starting weights. Paper App. A: 1e-2."
+    )
+    clip_range: float = Field(0.2, gt=0, lt=1, description="epsilon of the clipped ratio. Official code: 0.2.")
+    max_grad_norm: float = Field(1.0, gt=0, description="Gradient clipping.")
+    tool: bool = Field(True, description="Whether the curriculum agent has the Python tool, as in the paper.")
+    executor_samples: int = Field(10, ge=2, description="k, executor trajectories per proposed task. Paper: 10.")
+    sampling: SamplingSettings = SamplingSettings()
+    executor_sampling: SamplingSettings = SamplingSettings()
+    reward: RewardSettings = RewardSettings()
+
+
+class ADPOSettings(Section):
+    """Ambiguity-dynamic policy optimisation (paper section 3.3): w = clip((p - low) / (high - low), 0, 1)."""
+
+    enabled: bool = Field(True, description="False trains with plain GRPO.")
+    low: Probability = Field(0.3, description="Self-consistency at and below which w = 0. Official script: 0.3.")
+    high: Probability = Field(0.8, description="Self-consistency at and above which w = 1. Official script: 0.8.")
+    min_advantage_scale: Probability = Field(0.6, description="Advantage factor at w = 0. Official script: 0.6.")
+    max_clip_bonus: float = Field(
+        0.1, ge=0, description="Added to the upper clip bound at w = 0. Official script: 0.1."
+    )
+
+    @model_validator(mode="after")
+    def _band(self) -> ADPOSettings:
+        if self.low >= self.high:
+            raise ValueError(f"low {self.low} must be below high {self.high}")
+        return self
+
+
+class ExecutorSettings(Section):
+    """Training of the executor agent by ADPO."""
+
+    steps: int = Field(40, ge=0, description="Generation batches. Paper App. A: 40. 0 leaves the agent as it is.")
+    tasks_per_step: Positive = Field(128, description="Tasks per batch. Paper App. A: 128.")
+    group_size: int = Field(16, ge=2, description="Trajectories per task. Paper App. A: 16.")
+    updates_per_step: Positive = Field(
+        2,
+        description=(
+            "Optimizer steps per batch. With 1 (paper) the ratio is 1 and no clip ever acts; see ADPO in the docs."
+        ),
+    )
+    micro_batch_size: int = Field(
+        0, ge=0, description="Sequences per forward pass and device; 0: the whole update at once."
+    )
+    learning_rate: float = Field(1e-6, gt=0, description="AdamW rate. Paper App. A: 1e-6.")
+    kl_coefficient: float = Field(
+        1e-2, ge=0, description="KL penalty to the stage's starting weights. Paper App. A: 1e-2."
+    )
+    clip_range: float = Field(
+        0.2, gt=0, lt=1, description="epsilon, lower bound and base of the upper one. Paper: 0.2."
+    )
+    max_grad_norm: float = Field(1.0, gt=0, description="Gradient clipping.")
+    sampling: SamplingSettings = SamplingSettings()
+    adpo: ADPOSettings = ADPOSettings()
+
+
+class LoraSettings(Section):
+    """Low-rank adapters instead of full training; the stage's output holds the merged weights."""
+
+    rank: int = Field(0, ge=0, description="Rank of the adapters; 0 trains all weights.")
+    alpha: Positive = Field(32, description="Scale of the adapters, as alpha / rank.")
+    dropout: float = Field(0.0, ge=0, lt=1, description="Dropout on the adapters' input.")
+
+
+class CheckpointSettings(Section):
+    """When a training is saved so that it can go on after an interruption."""
+
+    every: int = Field(1, ge=0, description="Generation batches between checkpoints; 0 saves at the end only.")
+    keep: Positive = Field(2, description="Complete checkpoints kept.")
+
+
+class GuardSettings(Section):
+    """What stops a training that has gone wrong; measured at each optimizer step, 0 switches a guard off.
+
+    A loss or gradient that is not a number stops at once; the others after `patience` steps in a row.
+    """
+
+    patience: Positive = Field(3, description="Steps in a row that a guard must be violated.")
+    max_grad_norm: float = Field(100.0, ge=0, description="Gradient norm before clipping.")
+    min_entropy: float = Field(0.01, ge=0, description="Mean entropy of the policy's tokens, nats.")
+    max_zero_advantage_share: Probability = Field(
+        0.0, description="Share of groups whose rewards are all equal, so that they teach nothing."
+    )
+    max_truncated_share: Probability = Field(0.9, description="Share of trajectories out of budget.")
+    min_tool_format: Probability = Field(0.3, description="Share of tool calls that hold a complete program.")
+    max_importance_ratio: float = Field(
+        1000.0, ge=0, description="Largest ratio between trainer's and vLLM's probability of a drawn sequence or token."
+    )
+
+
+class TrainingSettings(Section):
+    """How both trainings run on the devices at hand: one process per GPU, started by torchrun where there are many."""
+
+    processes: int = Field(
+        0, ge=0, description="Training processes on each node; 0: one per GPU that no server takes, one without GPUs."
+    )
+    sharding: Literal["ddp", "fsdp2", "zero3"] = Field(
+        "ddp", description="How weights and optimizer lie on several devices: copied (ddp), or sharded."
+    )
+    precision: Literal["float32", "bfloat16"] = Field("float32", description="Type of the arithmetic; see model.dtype.")
+    gradient_checkpointing: bool = Field(False, description="Recompute activations instead of keeping them.")
+    policy_backend: Literal["transformers", "vllm", "vllm_server"] = Field(
+        "transformers",
+        description=(
+            "Who draws the trajectories of the model in training: 'transformers', 'vllm' colocated in each training "
+            "process, or 'vllm_server' on GPUs of its own (policy_gpus)."
+        ),
+    )
+    colocated_memory: float = Field(
+        0.3,
+        gt=0,
+        lt=1,
+        description="Share of a GPU's memory for the vLLM engine beside the trainer (policy_backend 'vllm').",
+    )
+    colocated_sleep: bool = Field(True, description="Free that engine's memory while the optimizer works.")
+    policy_gpus: int = Field(
+        0, ge=0, description="GPUs set aside for the server of the model in training (policy_backend 'vllm_server')."
+    )
+    executor_gpus: int = Field(
+        0, ge=0, description="GPUs set aside for the frozen executor's servers (rollout.backend 'vllm_server')."
+    )
+    importance_correction: Literal["token_truncate", "token_mask", "sequence_mask", "sequence_truncate", "off"] = Field(
+        "token_truncate",
+        description=(
+            "Correction for vLLM's probabilities differing from the trainer's. TRL's default sequence_mask drops a "
+            "whole trajectory whose product of ratios passes the cap, which long ones do."
+        ),
+    )
+    importance_cap: float = Field(3.0, gt=0, description="Cap of that correction. TRL: 3.")
+    lora: LoraSettings = LoraSettings()
+    checkpoints: CheckpointSettings = CheckpointSettings()
+    guards: GuardSettings = GuardSettings()
