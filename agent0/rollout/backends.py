@@ -33,8 +33,8 @@ def open_backend(
     """
     import torch
 
+    from agent0.rollout.models import load_model
     from agent0.rollout.transformers_backend import TransformersBackend
-    from agent0.training.models import load_model
 
     device = "cpu" if not torch.cuda.is_available() else f"cuda:{gpus[0] if gpus else 0}"
     weights, _ = load_model(model, "float32" if device == "cpu" else "bfloat16", device)

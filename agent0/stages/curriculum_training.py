@@ -6,12 +6,12 @@ from pathlib import Path
 
 from agent0.config import CurriculumSettings, ModelSettings, RolloutSettings, SandboxSettings
 from agent0.protocol import get_prompts
+from agent0.rollout.models import load_model, save_model
 from agent0.sandbox import SandboxPool
 from agent0.stages.agents import open_executor, seed_everything
 from agent0.stages.session import Stage, StageResult
 from agent0.stages.training_log import last_steps, step_logger
 from agent0.training.curriculum import ExecutorInTheLoopReward, train_curriculum
-from agent0.training.models import load_model, save_model
 from agent0.worlds import get_world
 
 HEADLINE = ("reward", "proposals/valid", "executor/self_consistency")

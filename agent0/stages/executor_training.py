@@ -7,6 +7,7 @@ from pathlib import Path
 from agent0.config import ExecutorSettings, ModelSettings, RolloutSettings, SandboxSettings, TrackingSettings
 from agent0.errors import Agent0Error
 from agent0.protocol import get_prompts
+from agent0.rollout.models import load_model, save_model
 from agent0.sandbox import SandboxPool
 from agent0.stages.agents import seed_everything
 from agent0.stages.files import TASKS_FILE
@@ -14,7 +15,6 @@ from agent0.stages.session import Stage, StageResult
 from agent0.stages.training_log import last_steps, step_logger
 from agent0.storage.digest import code_version, folder_digest
 from agent0.training.executor import train_executor
-from agent0.training.models import load_model, save_model
 from agent0.types import LabelledTask, read_records
 
 HEADLINE = ("reward", "rollout/tool_calls", "clip_ratio/region_mean")

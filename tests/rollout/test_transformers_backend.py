@@ -90,16 +90,12 @@ def test_padding_that_looks_like_an_end_is_not_mistaken_for_one() -> None:
 
 @pytest.mark.parametrize("interval", [1, 2, 5])
 def test_segments_draw_what_one_pass_draws(random_model: Any, tokenizer: Any, interval: int) -> None:
-    whole = backend_of(random_model, tokenizer).generate(requests(PROMPTS, [12, 7, 9, 1], None))
-    assert (
-        backend_of(random_model, tokenizer, interval=interval).generate(requests(PROMPTS, [12, 7, 9, 1], None)) == whole
-    )
-    stop = tokenizer.decode(whole[0].token_ids[:2])
-    stopped = backend_of(random_model, tokenizer).generate(requests(PROMPTS, [12, 7, 9, 1], stop))
-    assert (
-        backend_of(random_model, tokenizer, interval=interval).generate(requests(PROMPTS, [12, 7, 9, 1], stop))
-        == stopped
-    )
+    at_once, in_segments = backend_of(random_model, tokenizer), backend_of(random_model, tokenizer, interval=interval)
+    free = requests(PROMPTS, [12, 7, 9, 1], None)
+    whole = at_once.generate(free)
+    assert in_segments.generate(free) == whole
+    stopping = requests(PROMPTS, [12, 7, 9, 1], tokenizer.decode(whole[0].token_ids[:2]))
+    assert in_segments.generate(stopping) == at_once.generate(stopping)
 
 
 def test_vocabulary_dropout_masks_other_tokens_in_each_batch_and_never_the_protocols(
