@@ -21,8 +21,8 @@ from agent0 import progress
 from agent0.config import Config, parse_section
 from agent0.errors import Agent0Error, UsageError
 from agent0.processes import DIE_WITH_PARENT_VARIABLE
-from agent0.stages import workspace
 from agent0.stages.files import HISTORY_FILE, REPORT_FILE, SUMMARY_FILE
+from agent0.storage import workspace
 from agent0.storage.atomic import write_json
 from agent0_kfp.pipelines.evolution import compile_evolution
 from agent0_kfp.pipelines.warm import warm_tasks

@@ -1,0 +1,94 @@
+"""Where a stage keeps unfinished work, so that a later attempt goes on with it instead of starting anew.
+
+The environment variable `AGENT0_WORKSPACE` names the root: a folder that outlives the attempt (`agent0 evolve` sets one
+inside the run's folder; a mounted volume on a cluster), or an `s3://` prefix, to which finished pieces are copied as
+they are made. Without it unfinished work lies beside the stage's output, and another attempt on another disk starts
+anew. A workspace belongs to one stage of one iteration of one evolution, and remembers the settings it was made with.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from agent0.errors import UsageError
+from agent0.storage import transfer
+from agent0.storage.atomic import write_json
+
+ENVIRONMENT_VARIABLE = "AGENT0_WORKSPACE"
+SETTINGS_FILE = "settings.json"
+
+
+@dataclass(frozen=True)
+class Workspace:
+    """A local folder of pieces (files, or folders that are whole once they are saved), mirrored to `remote` if any."""
+
+    folder: Path
+    remote: str | None = None
+
+    def save(self, name: str) -> None:
+        """Copy the finished piece `name` to where a later attempt finds it."""
+        if self.remote:
+            transfer.put(self.folder / name, f"{self.remote}/{name}")
+
+    def drop(self, name: str) -> None:
+        """Remove a piece here and where it was copied to."""
+        path = self.folder / name
+        if path.is_dir():
+            shutil.rmtree(path)
+        else:
+            path.unlink(missing_ok=True)
+        if self.remote:
+            transfer.remove(f"{self.remote}/{name}")
+
+
+def open_workspace(key: str, beside: Path, settings: Mapping[str, Any]) -> Workspace:
+    """Open the workspace `key`, with every piece that earlier attempts finished.
+
+    Args:
+        key: evolution, iteration and stage, as `RUN/2-executor_training`.
+        beside: the stage's output folder, used where no root is configured.
+        settings: JSON values that must be those of the earlier attempts: configuration, seed, digests of the inputs.
+
+    Raises:
+        UsageError: an earlier attempt had other settings.
+        StorageError: the remote root does not answer.
+    """
+    root = os.environ.get(ENVIRONMENT_VARIABLE, "")
+    if root.startswith("s3://"):
+        workspace = Workspace(Path(tempfile.mkdtemp(prefix="agent0-workspace-")), f"{root.rstrip('/')}/{key}")
+        for name in transfer.entries(f"{workspace.remote}"):
+            transfer.get(f"{workspace.remote}/{name}", workspace.folder / name)
+    else:
+        workspace = Workspace(Path(root) / key if root else beside.with_name(f"{beside.name}.workspace"))
+    _agree(workspace, json.loads(json.dumps(settings)))
+    return workspace
+
+
+def clear_workspace(key: str) -> None:
+    """Remove the workspaces under `key` at the configured root: their stages have finished for good."""
+    root = os.environ.get(ENVIRONMENT_VARIABLE, "")
+    if root:
+        transfer.remove(f"{root.rstrip('/')}/{key}")
+
+
+def _agree(workspace: Workspace, settings: dict[str, Any]) -> None:
+    path = workspace.folder / SETTINGS_FILE
+    if not path.is_file():
+        write_json(path, settings)
+        workspace.save(SETTINGS_FILE)
+        return
+    earlier = json.loads(path.read_text(encoding="utf-8"))
+    differing = sorted(key for key in {*earlier, *settings} if earlier.get(key) != settings.get(key))
+    if differing:
+        shown = "; ".join(f"{key} was {earlier.get(key)!r}, now {settings.get(key)!r}" for key in differing[:5])
+        raise UsageError(
+            f"{workspace.remote or workspace.folder} holds unfinished work of another configuration ({shown}); restore "
+            "those settings, or remove that folder to start this stage anew."
+        )
