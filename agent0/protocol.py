@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from typing import Literal
+
+from agent0.config import RolloutSettings
 
 STOP = "```output"
 PROTOCOL_TEXTS = (
@@ -60,31 +61,41 @@ _TINY = PromptSet(
     executor=({"role": "user", "content": "solve {question}"},),
 )
 
-_MATHEMATICS = PromptSet(
-    curriculum=(
-        {
-            "role": "system",
-            "content": "You set problems for a mathematics competition. Invent one new problem that is well defined, "
-            "has a single answer that can be checked, and is hard enough that a strong student who may use a computer "
-            f"solves it only about half the time. {_TOOL_RULES} Think first. Then give the problem, and nothing else, "
-            "between <question> and </question>, followed by its final answer in \\boxed{}.",
-        },
-        {"role": "user", "content": "Write one new, challenging problem."},
-    ),
-    executor=(
-        {
-            "role": "system",
-            "content": "Solve the problem by reasoning step by step, with programs where they help. "
-            f"{_TOOL_RULES} Give the final answer in \\boxed{{}}.",
-        },
-        {"role": "user", "content": "{question}"},
-    ),
-)
+
+def _mathematics(*, proposer_tool: bool, executor_tool: bool) -> PromptSet:
+    proposer_rules, executor_rules = (f"{_TOOL_RULES} " if tool else "" for tool in (proposer_tool, executor_tool))
+    student = "a strong student who may use a computer" if executor_tool else "a strong student"
+    programs = ", with programs where they help" if executor_tool else ""
+    return PromptSet(
+        curriculum=(
+            {
+                "role": "system",
+                "content": "You set problems for a mathematics competition. Invent one new problem that is well "
+                f"defined, has a single answer that can be checked, and is hard enough that {student} solves it only "
+                f"about half the time. {proposer_rules}Think first. Then give the problem, and nothing else, between "
+                "<question> and </question>, followed by its final answer in \\boxed{}.",
+            },
+            {"role": "user", "content": "Write one new, challenging problem."},
+        ),
+        executor=(
+            {
+                "role": "system",
+                "content": f"Solve the problem by reasoning step by step{programs}. {executor_rules}"
+                "Give the final answer in \\boxed{}.",
+            },
+            {"role": "user", "content": "{question}"},
+        ),
+    )
 
 
-def get_prompts(name: Literal["tiny", "mathematics"]) -> PromptSet:
-    """Return the prompt set of that name (`RolloutSettings.prompts`)."""
-    return _TINY if name == "tiny" else _MATHEMATICS
+def get_prompts(rollout: RolloutSettings) -> PromptSet:
+    """Return the prompts of both agents; one that has no tool under these settings is not told of it.
+
+    The embedded model's prompts are bare words for the role, which mention no tool in any case.
+    """
+    if rollout.prompts == "tiny":
+        return _TINY
+    return _mathematics(proposer_tool=rollout.for_proposer().has_tool, executor_tool=rollout.has_tool)
 
 
 def last_program(turn: str) -> str | None:

@@ -100,7 +100,10 @@ class RolloutSettings(Section):
             "Which questions are valid: 'arithmetic' has a strict grammar and known answers, 'open' any text."
         ),
     )
-    max_turns: int = Field(4, ge=0, description="Tool calls allowed in one trajectory. Paper: 4 turns. 0: no tool.")
+    max_turns: int = Field(
+        4, ge=0, description="Tool calls allowed in one trajectory. Paper: 4 turns. 0: no agent has the tool."
+    )
+    proposer_tool: bool = Field(True, description="Whether the curriculum agent has the Python tool, as in the paper.")
     max_prompt_tokens: Positive = Field(
         1024, description="A longer prompt is an error. Official executor script: 1024."
     )
@@ -121,6 +124,15 @@ class RolloutSettings(Section):
     compaction_interval: Positive = Field(
         128, description="Tokens after which the transformers backend drops finished trajectories from its batch."
     )
+
+    @property
+    def has_tool(self) -> bool:
+        """Whether an agent under these settings has the Python tool; one without is not told of it."""
+        return self.max_turns > 0
+
+    def for_proposer(self) -> RolloutSettings:
+        """Return the settings of the curriculum agent's trajectories; without the tool it has no turns."""
+        return self if self.proposer_tool else self.model_copy(update={"max_turns": 0})
 
 
 class SandboxSettings(Section):

@@ -30,6 +30,17 @@ class RewardSettings(Section):
         0.5, gt=0, le=1, description="Average-linkage threshold on 1 - BLEU. Official code: 0.5."
     )
 
+    @model_validator(mode="after")
+    def _weights_act(self) -> RewardSettings:
+        weights = ("uncertainty_weight", "tool_weight", "repetition_weight")
+        changed = [name for name in weights if getattr(self, name) != type(self).model_fields[name].default]
+        if self.composition == "official-code" and changed:
+            raise ValueError(
+                f"{', '.join(changed)} would do nothing, since composition 'official-code' knows no weights; leave it "
+                "at its default, or set composition to 'paper'"
+            )
+        return self
+
 
 class CurriculumSettings(Section):
     """Training of the curriculum agent by GRPO."""
@@ -47,7 +58,6 @@ class CurriculumSettings(Section):
     )
     clip_range: float = Field(0.2, gt=0, lt=1, description="epsilon of the clipped ratio. Official code: 0.2.")
     max_grad_norm: float = Field(1.0, gt=0, description="Gradient clipping.")
-    tool: bool = Field(True, description="Whether the curriculum agent has the Python tool, as in the paper.")
     executor_samples: int = Field(10, ge=2, description="k, executor trajectories per proposed task. Paper: 10.")
     sampling: SamplingSettings = SamplingSettings()
     executor_sampling: SamplingSettings = SamplingSettings()

@@ -34,7 +34,7 @@ def open_executor(
     tokenizer = load_tokenizer(path)
     with open_backend(path, tokenizer, rollout, sampling, log=log, gpus=gpus) as backend:
         engine = RolloutEngine(tokenizer, backend, sandbox, TokenBudget.from_settings(rollout))
-        yield ExecutorAgent(engine, tokenizer, get_prompts(rollout.prompts))
+        yield ExecutorAgent(engine, tokenizer, get_prompts(rollout))
 
 
 @contextmanager
@@ -50,8 +50,8 @@ def open_proposer(
     """Open a frozen curriculum agent from a model folder; see `open_backend`."""
     tokenizer = load_tokenizer(path)
     with open_backend(path, tokenizer, rollout, sampling, log=log, gpus=gpus) as backend:
-        engine = RolloutEngine(tokenizer, backend, sandbox, TokenBudget.from_settings(rollout))
-        yield CurriculumAgent(engine, tokenizer, get_prompts(rollout.prompts), get_world(rollout.world))
+        engine = RolloutEngine(tokenizer, backend, sandbox, TokenBudget.from_settings(rollout.for_proposer()))
+        yield CurriculumAgent(engine, tokenizer, get_prompts(rollout), get_world(rollout.world))
 
 
 def seed_everything(seed: int) -> None:

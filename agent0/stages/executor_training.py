@@ -52,7 +52,7 @@ def run_executor_training(
                 model=weights,
                 tokenizer=tokenizer,
                 tasks=kept,
-                prompts=get_prompts(rollout.prompts),
+                prompts=get_prompts(rollout),
                 sandbox=pool,
                 settings=executor,
                 rollout=rollout,

@@ -9,13 +9,14 @@ from __future__ import annotations
 import random
 from dataclasses import dataclass
 
-from agent0.config import TinyPretraining
+from agent0.config import RolloutSettings, TinyPretraining
 from agent0.protocol import Message, get_prompts
 from agent0.tiny.grammar import Level, evaluate, expression_of, random_question
 
 _SOLVE_OPERANDS = ((2, 3, 4, 5, 6), (0.30, 0.25, 0.20, 0.15, 0.10))
 _PROPOSE_OPERANDS = ((2, 3, 4, 5, 6), (0.50, 0.25, 0.13, 0.07, 0.05))
 _PROPOSE_DIGITS = ((1, 2, 3), (0.50, 0.35, 0.15))
+_PROMPTS = get_prompts(RolloutSettings(prompts="tiny"))
 
 
 @dataclass(frozen=True)
@@ -50,7 +51,7 @@ def _solution(rng: random.Random, settings: TinyPretraining) -> Transcript:
     value = _value(question)
     direct = rng.random() < settings.direct_share
     before = () if direct else _tool_use(question, value)
-    return Transcript(tuple(get_prompts("tiny").solve(question)), (*before, Segment(f"\\boxed{{{value}}}", True)))
+    return Transcript(tuple(_PROMPTS.solve(question)), (*before, Segment(f"\\boxed{{{value}}}", True)))
 
 
 def _proposal(rng: random.Random, settings: TinyPretraining) -> Transcript:
@@ -58,10 +59,10 @@ def _proposal(rng: random.Random, settings: TinyPretraining) -> Transcript:
     question = random_question(rng, level, held_out=False)
     asked = f"<question>{question}</question>"
     if rng.random() >= settings.propose_tool_share:
-        return Transcript(tuple(get_prompts("tiny").propose()), (Segment(asked, True),))
+        return Transcript(tuple(_PROMPTS.propose()), (Segment(asked, True),))
     value = _value(question)
     segments = (*_tool_use(question, value), Segment(f"{asked}\n\\boxed{{{value}}}", True))
-    return Transcript(tuple(get_prompts("tiny").propose()), segments)
+    return Transcript(tuple(_PROMPTS.propose()), segments)
 
 
 def _tool_use(question: str, value: int) -> tuple[Segment, Segment]:

@@ -29,7 +29,7 @@ def proposal(text: str, finish: Any = "eos") -> Trajectory:
 def executor(tokenizer: Any, sandbox: Any, write: Callable[[str], str]) -> ExecutorAgent:
     budget = TokenBudget.from_settings(RolloutSettings(max_prompt_tokens=96, max_response_tokens=96))
     engine = RolloutEngine(tokenizer, ScriptedBackend(tokenizer, write), sandbox, budget)
-    return ExecutorAgent(engine, tokenizer, get_prompts("tiny"))
+    return ExecutorAgent(engine, tokenizer, get_prompts(RolloutSettings(prompts="tiny")))
 
 
 def undecided(answers: list[str]) -> Callable[[str], str]:
