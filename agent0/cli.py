@@ -9,14 +9,18 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+from rich import box
 from rich.console import Console
+from rich.table import Table
 
 from agent0 import __version__
+from agent0.ablations import ABLATIONS
 from agent0.config import load_config, recipe_names
 from agent0.errors import Agent0Error, UsageError
 from agent0.sandbox.cli import app as sandbox_app
 
 RECIPE_HELP = f"Recipe: {', '.join(recipe_names())}, or a .toml file."
+ABLATION_HELP = "Leave out a part of the method; `agent0 ablations` lists them. May be given several times."
 SET_HELP = "Override a setting, e.g. --set executor.steps=20. May be given several times."
 
 app = typer.Typer(
@@ -34,6 +38,7 @@ app.add_typer(sandbox_app, name="sandbox")
 
 Recipe = Annotated[str, typer.Option("--recipe", "-r", help=RECIPE_HELP)]
 Overrides = Annotated[list[str] | None, typer.Option("--set", "-s", help=SET_HELP)]
+Ablations = Annotated[list[str] | None, typer.Option("--ablation", "-a", help=ABLATION_HELP)]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Show no progress, only the result.")]
 
 
@@ -44,6 +49,7 @@ def evolve(
     iterations: Annotated[int | None, typer.Option(help="Rounds of co-evolution; the recipe's if not given.")] = None,
     seed: Annotated[int | None, typer.Option(help="Seed of the whole evolution; the recipe's if not given.")] = None,
     overrides: Overrides = None,
+    ablations: Ablations = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with the run in --output.")] = False,
     quiet: Quiet = False,
 ) -> None:
@@ -61,14 +67,16 @@ def evolve(
     from agent0_kfp.pipelines.local import LocalEvolution
 
     if resume:
-        if recipe is not None or iterations is not None or seed is not None or overrides:
+        if recipe is not None or iterations is not None or seed is not None or overrides or ablations:
             raise UsageError(
-                "--resume goes on with the run's own settings; leave out --recipe, --iterations, --seed, --set."
+                "--resume goes on with the run's own settings; leave out --recipe, --iterations, --seed, --set, "
+                "--ablation."
             )
         run = LocalEvolution.resume(output)
     else:
         fixed = [f"{name}={value}" for name, value in (("iterations", iterations), ("seed", seed)) if value is not None]
-        run = LocalEvolution.create(output, load_config(recipe or "tiny", [*(overrides or []), *fixed]), tracking_uri())
+        config = load_config(recipe or "tiny", [*(overrides or []), *fixed], ablations or [])
+        run = LocalEvolution.create(output, config, tracking_uri())
     # The run sends standard output to its log, so the view writes to a copy of the descriptor.
     with os.fdopen(os.dup(sys.stdout.fileno()), "w") as terminal:
         console = Console(file=terminal)
@@ -83,6 +91,7 @@ def evaluate(
     model: Annotated[Path, typer.Argument(help="Folder of a saved executor model.")],
     recipe: Recipe = "tiny",
     overrides: Overrides = None,
+    ablations: Ablations = None,
     seed: Annotated[int, typer.Option(help="Seed of the sampling.")] = 0,
     output: Annotated[Path | None, typer.Option("--output", "-o", help="Also write the scores to this folder.")] = None,
 ) -> None:
@@ -96,7 +105,7 @@ def evaluate(
     from agent0.stages.benchmark_evaluation import run_benchmark_evaluation
     from agent0.stages.files import SCORES_FILE
 
-    config = load_config(recipe, overrides or [])
+    config = load_config(recipe, overrides or [], ablations or [])
     with tempfile.TemporaryDirectory() as temporary:
         folder = output or Path(temporary)
         run_benchmark_evaluation(
@@ -165,6 +174,7 @@ def compile_pipeline(
     iterations: Annotated[int | None, typer.Option(help="Rounds, unrolled; the recipe's if not given.")] = None,
     recipe: Recipe = "tiny",
     overrides: Overrides = None,
+    ablations: Ablations = None,
     image: Annotated[str | None, typer.Option(help="Image of all components; pin it by digest.")] = None,
 ) -> None:
     """Compile a pipeline to YAML that Kubeflow runs. The same arguments give the same bytes.
@@ -177,18 +187,33 @@ def compile_pipeline(
     if name != "evolution":
         raise UsageError(f"There is no pipeline {name!r}; there is: evolution.")
     fixed = [] if iterations is None else [f"iterations={iterations}"]
-    config = load_config(recipe, [*(overrides or []), *fixed])
+    config = load_config(recipe, [*(overrides or []), *fixed], ablations or [])
     compile_evolution(config, output, image or DEFAULT_IMAGE)
     print(f"{output}: evolution, {config.iterations} iterations, recipe {config.recipe}")
 
 
 @app.command()
-def config(recipe: Recipe = "tiny", overrides: Overrides = None) -> None:
+def config(recipe: Recipe = "tiny", overrides: Overrides = None, ablations: Ablations = None) -> None:
     """Print every setting of a recipe as JSON.
 
-    Example: [bold]agent0 config --recipe qwen3-8b[/bold]
+    Example: [bold]agent0 config --recipe qwen3-8b --ablation grpo[/bold]
     """
-    print(json.dumps(load_config(recipe, overrides or []).model_dump(mode="json"), indent=2))
+    print(json.dumps(load_config(recipe, overrides or [], ablations or []).model_dump(mode="json"), indent=2))
+
+
+@app.command("ablations")
+def list_ablations() -> None:
+    """List what `--ablation` may leave out, the settings behind each, and the paper's row for it.
+
+    Example: [bold]agent0 ablations[/bold], then agent0 evolve --ablation grpo --output runs/grpo
+    """
+    table = Table(box=box.SIMPLE_HEAD)
+    table.add_column("ablation", no_wrap=True)
+    table.add_column("what is left out, and by which setting", overflow="fold")
+    table.add_column("paper", max_width=14)
+    for ablation in ABLATIONS.values():
+        table.add_row(ablation.name, f"{ablation.description}\n{ablation.as_overrides()}", ablation.paper or "–")
+    Console().print(table)
 
 
 @app.command()

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import difflib
 import tomllib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from importlib import resources
 from pathlib import Path
 from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
+from agent0.ablations import ABLATIONS, active_ablations
 from agent0.config.evolution import Config
 from agent0.errors import UsageError
 
@@ -26,20 +27,29 @@ def recipe_names() -> list[str]:
     )
 
 
-def load_config(recipe: str = "tiny", overrides: Iterable[str] = ()) -> Config:
-    """Load a recipe and apply `section.field=value` overrides.
+def load_config(recipe: str = "tiny", overrides: Iterable[str] = (), ablations: Sequence[str] = ()) -> Config:
+    """Load a recipe, apply ablations, then `section.field=value` overrides.
 
     Args:
         recipe: a shipped recipe's name, or the path of a TOML file.
         overrides: strings such as `executor.steps=10` or `curriculum.reward.tool_weight=0.3`.
+        ablations: names of `agent0.ablations.ABLATIONS`.
 
     Raises:
-        UsageError: unknown recipe or key (with the nearest valid name), or a value out of range.
+        UsageError: unknown recipe, ablation or key (with the nearest valid name), a value out of range, or an ablation
+            that another one or an override undoes.
     """
     values = _read_recipe(recipe)
+    for name in ablations:
+        if name not in ABLATIONS:
+            raise UsageError(f"There is no ablation {name!r}{_nearest(name, list(ABLATIONS))}")
+        for key, value in ABLATIONS[name].settings.items():
+            _assign(values, key, value, f"Ablation {name!r}")
     for override in overrides:
         _apply_override(values, override)
-    return parse_section(Config, values)
+    config = parse_section(Config, values)
+    _check_ablations(config, ablations)
+    return config
 
 
 def parse_section(model: type[S], values: Mapping[str, Any]) -> S:
@@ -78,14 +88,28 @@ def _apply_override(values: dict[str, Any], override: str) -> None:
     key, separator, text = override.partition("=")
     if not separator or not key.strip():
         raise UsageError(f"Override {override!r} is not of the form section.field=value, e.g. executor.steps=10.")
-    *parents, leaf = key.strip().split(".")
+    _assign(values, key.strip(), _parse_value(text.strip()), f"Override {override!r}")
+
+
+def _assign(values: dict[str, Any], key: str, value: Any, origin: str) -> None:
+    *parents, leaf = key.split(".")
     target = values
     for parent in parents:
         child = target.setdefault(parent, {})
         if not isinstance(child, dict):
-            raise UsageError(f"Override {override!r}: {parent!r} is a value, not a section.")
+            raise UsageError(f"{origin}: {parent!r} is a value, not a section.")
         target = child
-    target[leaf] = _parse_value(text.strip())
+    target[leaf] = value
+
+
+def _check_ablations(config: Config, ablations: Sequence[str]) -> None:
+    active = active_ablations(config.model_dump())
+    for name in ablations:
+        if name not in active:
+            raise UsageError(
+                f"Ablation {name!r} means {ABLATIONS[name].as_overrides()}, but an ablation or a setting after it says "
+                "otherwise; leave out one."
+            )
 
 
 def _parse_value(text: str) -> Any:

@@ -10,6 +10,8 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from agent0.ablations import active_ablations
+
 DIGITS = 6
 
 
@@ -105,10 +107,17 @@ class History(Entry):
     config: dict[str, Any]
     iterations: tuple[IterationRecord, ...]
 
+    @property
+    def title(self) -> str:
+        """The recipe, and the ablations that its settings amount to."""
+        ablations = active_ablations(self.config)
+        return f"{self.recipe} ({', '.join(ablations)})" if ablations else self.recipe
+
     def summary(self) -> dict[str, Any]:
         """The numbers a script wants, without texts, curves and configuration; floats rounded to 6 digits."""
         return {
             "recipe": self.recipe,
+            "ablations": list(active_ablations(self.config)),
             "seed": self.seed,
             "seconds": round(self.finished_at - self.started_at, DIGITS),
             "mlflow_run_id": self.mlflow_run_id,

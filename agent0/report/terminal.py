@@ -31,7 +31,7 @@ def terminal_table(history: History) -> Table:
     table = Table(
         box=box.SIMPLE_HEAD,
         padding=(0, 1, 0, 0),
-        title=Text(f"{history.recipe}, seed {history.seed}: executor accuracy, %", style="bold"),
+        title=Text(f"{history.title}, seed {history.seed}: executor accuracy, %", style="bold"),
         title_justify="left",
         caption=Text(wording.headline(history)),
         caption_justify="left",

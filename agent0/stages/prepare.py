@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from pathlib import Path
 
+from agent0.ablations import active_ablations
 from agent0.config import Config
 from agent0.errors import UsageError
 from agent0.report.history import History
@@ -25,7 +26,7 @@ def prepare_evolution(config: Config, output: Path) -> str:
     from agent0.tracking.mlflow_tracker import start_evolution  # mlflow takes seconds to import
 
     check_consistency(config)
-    uri = tracking_uri()
+    uri, settings = tracking_uri(), config.model_dump(mode="json")
     run_id = start_evolution(
         uri,
         config.tracking.experiment,
@@ -33,6 +34,7 @@ def prepare_evolution(config: Config, output: Path) -> str:
         flatten(config, "config"),
         {
             "agent0.recipe": config.recipe,
+            "agent0.ablations": ", ".join(active_ablations(settings)) or "none",
             "agent0.seed": str(config.seed),
             "agent0.code_version": code_version(),
         },
@@ -46,7 +48,7 @@ def prepare_evolution(config: Config, output: Path) -> str:
         tracking_uri=uri,
         started_at=time.time(),
         finished_at=time.time(),
-        config=config.model_dump(mode="json"),
+        config=settings,
         iterations=(),
     )
     write_json(output / HISTORY_FILE, history.model_dump())
