@@ -1,38 +1,284 @@
-"""Copying files and folders between this machine and a store, whole or not at all."""
+"""Copying files and folders between this machine and a store, whole or not at all.
+
+A place is a local path or `s3://bucket/key`; both behave alike. A stored folder has a manifest, written last; without
+one it does not exist. Transfers go on where an earlier one broke off: what is there already and right is not copied
+again. Nothing is unpickled, ever. Copies from one store to another are not made here.
+"""
 
 from __future__ import annotations
 
-import shutil
+import errno
+import os
+import threading
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import partial
+from importlib.util import find_spec
 from pathlib import Path
 
-from agent0.errors import Agent0Error
+from agent0.storage.crew import Crew, Meter, ProgressCallback
+from agent0.storage.landing import check, landing
+from agent0.storage.manifest import MANIFEST, FileRecord, Manifest, file_sha256, is_manifest
+from agent0.storage.settings import TransferSettings
+from agent0.storage.store import Item, LocalStore, Store
+from agent0.storage.uri import Location, NotThereError, StorageError, join, parse
 
 
-class StorageError(Agent0Error):
-    """A store did not give or take what it should."""
+def put(source: Path, uri: str, progress: ProgressCallback | None = None) -> None:
+    """Copy a file or a folder to `uri`; a folder's manifest is written last, so a folder without one is not there.
+
+    Args:
+        source: a file, or a folder; links to files are followed, empty folders are left out.
+        uri: where it shall be; the files of an older folder there that the new one lacks are removed.
+        progress: called with the bytes done and the bytes in all, from any thread.
+
+    Raises:
+        StorageError: the source is not there or changes, or the store refuses or does not answer.
+    """
+    with _open(uri) as (store, key, crew):
+        if source.is_dir():
+            _put_folder(source, store, key, crew, progress)
+        elif source.is_file():
+            _put_file(source, store, key, progress)
+        else:
+            raise StorageError(f"{source} is neither a file nor a folder; nothing was copied to {uri}.")
 
 
-def put(source: Path, uri: str) -> None:
-    """Copy a file or a folder to `uri`; a folder's manifest is written last, so a folder without one is not there."""
-    raise StorageError(f"No store is known for {uri} ({source} was not copied).")
-
-
-def get(uri: str, target: Path) -> None:
+def get(uri: str, target: Path, progress: ProgressCallback | None = None) -> None:
     """Copy the file or the whole folder at `uri` to `target`, checking every byte.
+
+    Args:
+        uri: a file or a folder.
+        target: where it shall be; appears whole. A folder that is there may hold files of the same folder only.
+        progress: called with the bytes done and the bytes in all, from any thread.
 
     Raises:
         StorageError: there is none, it is not whole, or it was changed.
     """
-    raise StorageError(f"No store is known for {uri} ({target} was not written).")
+    with _open(uri) as (store, key, crew):
+        manifest = _manifest(store, key)
+        if manifest is not None:
+            _get_folder(store, key, manifest, target.absolute(), crew, progress)
+        elif key and (item := store.find(key)) is not None:
+            _get_file(store, key, item, target.absolute(), progress)
+        elif leftover := store.listing(key):
+            raise StorageError(
+                f"{uri} is not whole: {len(leftover)} files lie there without a {MANIFEST}, so copying it there never "
+                "finished; finish that first, or name another place."
+            )
+        else:
+            raise StorageError(f"There is nothing at {uri}; see that the name is right and that it was stored.")
 
 
 def entries(uri: str) -> list[str]:
-    """Return the names of the files and of the whole folders directly under `uri`, sorted."""
-    raise StorageError(f"No store is known for {uri}.")
+    """Return the names of the files and of the whole folders directly under `uri`, sorted.
+
+    A stored folder's entries are those of its manifest; a place where nothing is has none.
+
+    Raises:
+        StorageError: the bucket is not there, or the store refuses or does not answer.
+    """
+    with _open(uri) as (store, key, crew):
+        manifest = _manifest(store, key)
+        if manifest is not None:
+            return sorted({record.path.split("/")[0] for record in manifest.files})
+        files, folders = store.children(key)
+        whole = crew.run([partial(store.find, join(join(key, name), MANIFEST)) for name in folders])
+        return sorted({*files, *(name for name, item in zip(folders, whole, strict=True) if item is not None)})
 
 
 def remove(uri: str) -> None:
-    """Remove a file or folder; nothing there is no error."""
-    if uri.startswith("s3://"):
-        raise StorageError(f"No store is known for {uri}.")
-    shutil.rmtree(uri, ignore_errors=True)
+    """Remove a file or folder and everything under it; nothing there is no error.
+
+    Raises:
+        StorageError: `uri` is a whole bucket or disk, or the store refuses or does not answer.
+    """
+    with _open(uri) as (store, key, _):
+        if not key or Path(key) == Path("/"):
+            raise StorageError(f"{uri} is a whole store; name what to remove in it.")
+        store.delete([join(key, MANIFEST)])
+        store.delete([*store.listing(key), key])
+
+
+@dataclass(frozen=True)
+class _Source:
+    """A file to copy: what it holds, and when it was last written to."""
+
+    path: Path
+    record: FileRecord
+    written_ns: int
+
+
+def _put_file(source: Path, store: Store, key: str, progress: ProgressCallback | None) -> None:
+    if not key or store.find(join(key, MANIFEST)) is not None:
+        raise StorageError(f"{store.name(key)} is a folder; give the file a name in it, or remove the folder.")
+    meter = Meter(source.stat().st_size, progress)
+    _send(_read_source(source, source.name), store, key, store.find(key), meter)
+
+
+def _put_folder(source: Path, store: Store, key: str, crew: Crew, progress: ProgressCallback | None) -> None:
+    names = _files_of(source)
+    if key and store.find(key) is not None:
+        raise StorageError(f"{store.name(key)} is a file; remove it, or name another place for the folder {source}.")
+    earlier = _manifest(store, key)
+    there = store.listing(key)
+    meter = Meter(sum((source / name).stat().st_size for name in names), progress)
+    known: dict[str, _Source] = {}
+    if earlier is not None:
+        known = dict(zip(names, crew.run([partial(_read_source, source / n, n) for n in names]), strict=True))
+        new = Manifest(tuple(sorted(item.record for item in known.values())))
+        if new == earlier and all(_size(there, join(key, item.path)) == item.size for item in new.files):
+            meter.add(new.size)
+            return
+        store.delete([join(key, MANIFEST)])
+
+    def send(name: str) -> tuple[FileRecord, str]:
+        item = known.get(name) or _read_source(source / name, name)
+        place = join(key, name)
+        found = store.find(place) if _size(there, place) == item.record.size else None
+        return item.record, _send(item, store, place, found, meter)
+
+    sent = crew.run([partial(send, name) for name in names])
+    manifest = Manifest(tuple(sorted(record for record, _ in sent)))
+    if earlier is not None:
+        store.delete([join(key, record.path) for record in earlier.files if record.path not in set(names)])
+    _refuse_other_writers(store, key, {join(key, record.path): (record, version) for record, version in sent})
+    store.write(join(key, MANIFEST), manifest.to_bytes())
+
+
+def _send(source: _Source, store: Store, key: str, found: Item | None, meter: Meter) -> str:
+    """Copy a file unless it is there; return the version of what is there then."""
+    record = source.record
+    if found is not None and (found.size, found.sha256) == (record.size, record.sha256):
+        meter.add(record.size)
+        return found.version
+    version = store.send(source.path, key, record, meter)
+    status = source.path.stat()
+    if (status.st_size, status.st_mtime_ns) != (record.size, source.written_ns):
+        store.delete([key])
+        raise StorageError(
+            f"{source.path} changed while it was copied to {store.name(key)}; copy it once nothing writes to it."
+        )
+    return version
+
+
+def _refuse_other_writers(store: Store, key: str, sent: Mapping[str, tuple[FileRecord, str]]) -> None:
+    """Look once more, before the manifest says that all is there, whether it still is what was sent."""
+    there = store.listing(key)
+    for place, (record, version) in sent.items():
+        if place in there and there[place].version == version:
+            continue
+        # A listing may lag behind on some servers; the object itself decides.
+        found = store.find(place)
+        if found is None or (found.size, found.sha256) != (record.size, record.sha256):
+            raise StorageError(
+                f"{store.name(place)} was changed by someone else while {store.name(key)} was written; see that only "
+                "one process writes there, and start again."
+            )
+
+
+def _get_folder(
+    store: Store, key: str, manifest: Manifest, target: Path, crew: Crew, progress: ProgressCallback | None
+) -> None:
+    meter = Meter(manifest.size, progress)
+    with landing(target, manifest) as place:
+
+        def fetch(record: FileRecord) -> None:
+            if place.has(record):
+                meter.add(record.size)
+                return
+            where = join(key, record.path)
+            try:
+                store.fetch(where, place.incoming(record), record.size, meter)
+            except NotThereError as error:
+                raise StorageError(
+                    f"{store.name(where)} is in the manifest of {store.name(key)} but is gone; copy the folder there "
+                    "again from its source."
+                ) from error
+            place.accept(record, str(store.name(where)))
+
+        crew.run([partial(fetch, record) for record in manifest.files])
+        place.finish(manifest)
+
+
+def _get_file(store: Store, key: str, item: Item, target: Path, progress: ProgressCallback | None) -> None:
+    if item.sha256 is None:
+        raise StorageError(
+            f"{store.name(key)} carries no sha256, so nothing can tell whether it is whole; store it with `agent0`'s "
+            "own transfer."
+        )
+    if target.is_dir():
+        raise StorageError(f"{target} is a folder, and a file is to be copied there; name a file.")
+    record = FileRecord(target.name, item.size, item.sha256)
+    meter = Meter(item.size, progress)
+    if target.is_file() and target.stat().st_size == item.size and file_sha256(target) == item.sha256:
+        meter.add(item.size)
+        return
+    target.parent.mkdir(parents=True, exist_ok=True)
+    temporary = target.with_name(f".{target.name}.{os.getpid()}-{threading.get_ident()}.tmp")
+    try:
+        store.fetch(key, temporary, item.size, meter)
+        check(temporary, record, str(store.name(key)))
+        temporary.replace(target)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def _manifest(store: Store, key: str) -> Manifest | None:
+    place = join(key, MANIFEST)
+    data = store.read(place)
+    return None if data is None else Manifest.from_bytes(data, str(store.name(place)))
+
+
+def _read_source(path: Path, name: str) -> _Source:
+    status = path.stat()
+    return _Source(path, FileRecord(name, status.st_size, file_sha256(path)), status.st_mtime_ns)
+
+
+def _files_of(folder: Path) -> list[str]:
+    """Return the relative paths of the files to copy."""
+    paths = [path for path in folder.rglob("*") if path.is_file()]
+    names = sorted(path.relative_to(folder).as_posix() for path in paths)
+    for name in names:
+        try:
+            name.encode()
+        except UnicodeEncodeError as error:
+            raise StorageError(f"{folder} has a file whose name is not UTF-8 ({name!r}); rename it.") from error
+    if MANIFEST in names:
+        if not is_manifest(folder / MANIFEST):
+            raise StorageError(f"{folder / MANIFEST} has the name that stored folders keep for theirs; rename it.")
+        names.remove(MANIFEST)
+    return names
+
+
+def _size(there: Mapping[str, Item], key: str) -> int | None:
+    item = there.get(key)
+    return None if item is None else item.size
+
+
+@contextmanager
+def _open(uri: str) -> Iterator[tuple[Store, str, Crew]]:
+    """Open the store of `uri` for one transfer, and turn the disk's errors into sentences."""
+    settings = TransferSettings.from_environment()
+    location: Location = parse(uri)
+    crew = Crew(settings.workers)
+    try:
+        yield _store(location, settings, crew), location.key, crew
+    except OSError as error:
+        name = error.filename or "the disk"
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise StorageError(f"{name} is full, so {uri} was not copied; free space and start again.") from error
+        raise StorageError(
+            f"{name}: {error.strerror or error} (copying {uri}); correct that and start again."
+        ) from error
+
+
+def _store(location: Location, settings: TransferSettings, crew: Crew) -> Store:
+    if location.bucket is None:
+        return LocalStore()
+    if find_spec("boto3") is None:
+        raise StorageError(f"{location} needs boto3, which is not installed; install agent0[s3].")
+    from agent0.storage.s3_store import S3Store
+
+    return S3Store(location.bucket, settings, crew)

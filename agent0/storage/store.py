@@ -1,0 +1,155 @@
+"""What a transfer needs of a store, and the store that is a local disk.
+
+The local store writes each file under a temporary name, flushes it to the disk and moves it into place.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from agent0.storage.crew import Meter
+from agent0.storage.manifest import FileRecord, file_sha256
+from agent0.storage.uri import Location, NotThereError, StorageError
+
+TEMPORARY_SUFFIX = ".agent0-tmp"
+
+
+@dataclass(frozen=True)
+class Item:
+    """An object or file in a store.
+
+    Attributes:
+        size: bytes.
+        version: changes whenever the content does (the ETag in S3).
+        sha256: of the content in hex; None where the store does not know it.
+    """
+
+    size: int
+    version: str
+    sha256: str | None
+
+
+class Store(Protocol):
+    """Objects by key; a key's parts are separated by slashes."""
+
+    def name(self, key: str) -> Location:
+        """Return what a person calls `key`."""
+
+    def find(self, key: str) -> Item | None:
+        """Return the object at `key`, None if there is none."""
+
+    def listing(self, prefix: str) -> dict[str, Item]:
+        """Return all objects under `prefix`/ by their full key, without sha256."""
+
+    def children(self, prefix: str) -> tuple[list[str], list[str]]:
+        """Return the names directly under `prefix`/: objects, and prefixes of further objects."""
+
+    def read(self, key: str) -> bytes | None:
+        """Return a small object's content, None if there is none."""
+
+    def write(self, key: str, data: bytes) -> None:
+        """Write a small object, whole or not at all."""
+
+    def send(self, source: Path, key: str, record: FileRecord, meter: Meter) -> str:
+        """Copy the file `source`, which is as `record` says, to `key`, whole or not at all; return its version."""
+
+    def fetch(self, key: str, target: Path, size: int, meter: Meter) -> None:
+        """Copy the object of `size` bytes to the file `target`, which is the caller's to check and to move."""
+
+    def delete(self, keys: Sequence[str]) -> None:
+        """Remove objects; those that are not there are no error."""
+
+
+class LocalStore:
+    """Files on a disk of this machine; keys are absolute paths."""
+
+    def name(self, key: str) -> Location:
+        """Return the path."""
+        return Location(None, key)
+
+    def find(self, key: str) -> Item | None:
+        """Return the file at `key` with its sha256, which takes reading it."""
+        path = Path(key)
+        if not path.is_file():
+            return None
+        return Item(path.stat().st_size, _version(path), file_sha256(path))
+
+    def listing(self, prefix: str) -> dict[str, Item]:
+        """Return all files under `prefix` by path; files that are still being written are left out."""
+        files = (path for path in Path(prefix).rglob("*") if path.is_file() and path.suffix != TEMPORARY_SUFFIX)
+        return {str(path): Item(path.stat().st_size, _version(path), None) for path in files}
+
+    def children(self, prefix: str) -> tuple[list[str], list[str]]:
+        """Return the names of the files and of the folders directly in the folder `prefix`."""
+        folder = Path(prefix)
+        paths = [path for path in folder.iterdir() if path.suffix != TEMPORARY_SUFFIX] if folder.is_dir() else []
+        return [path.name for path in paths if path.is_file()], [path.name for path in paths if path.is_dir()]
+
+    def read(self, key: str) -> bytes | None:
+        """Return the content of a file, None if there is none."""
+        path = Path(key)
+        return path.read_bytes() if path.is_file() else None
+
+    def write(self, key: str, data: bytes) -> None:
+        """Write a file under a temporary name and move it into place."""
+        temporary = _temporary(key)
+        try:
+            temporary.write_bytes(data)
+            _move(temporary, Path(key))
+        finally:
+            temporary.unlink(missing_ok=True)
+
+    def send(self, source: Path, key: str, record: FileRecord, meter: Meter) -> str:
+        """Copy a file under a temporary name, check it and move it into place."""
+        temporary = _temporary(key)
+        try:
+            shutil.copyfile(source, temporary)
+            if file_sha256(temporary) != record.sha256:
+                raise StorageError(f"{source} changed while it was copied to {key}; copy it once nothing writes to it.")
+            version = _version(temporary)
+            _move(temporary, Path(key))
+        finally:
+            temporary.unlink(missing_ok=True)
+        meter.add(record.size)
+        return version
+
+    def fetch(self, key: str, target: Path, size: int, meter: Meter) -> None:
+        """Copy a file."""
+        try:
+            shutil.copyfile(key, target)
+        except FileNotFoundError as error:
+            raise NotThereError(f"{key} is not there.") from error
+        meter.add(size)
+
+    def delete(self, keys: Sequence[str]) -> None:
+        """Remove files, and folders with all that is in them."""
+        for path in map(Path, keys):
+            if path.is_dir() and not path.is_symlink():
+                shutil.rmtree(path)
+            else:
+                # Not a directory: a part of the path is a file, so there is nothing under it.
+                with suppress(FileNotFoundError, NotADirectoryError):
+                    path.unlink()
+
+
+def _version(path: Path) -> str:
+    status = path.stat()
+    return f"{status.st_ino}-{status.st_mtime_ns}"
+
+
+def _temporary(key: str) -> Path:
+    path = Path(key)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    return path.with_name(f".{path.name}.{os.getpid()}{TEMPORARY_SUFFIX}")
+
+
+def _move(temporary: Path, path: Path) -> None:
+    with temporary.open("rb") as file:
+        os.fsync(file.fileno())
+    temporary.replace(path)
