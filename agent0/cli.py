@@ -157,6 +157,48 @@ def ui(
 
 
 @app.command()
+def plan(
+    gpus: Annotated[str, typer.Option("--gpus", "-g", help="COUNTxGPU or NODESxCOUNTxGPU: 8xH200, 2x8xH100.")],
+    recipe: Recipe = "tiny",
+    overrides: Overrides = None,
+    mean_response_tokens: Annotated[
+        int | None, typer.Option(min=1, help="Mean length of a response; 35 % of the budget if not given.")
+    ] = None,
+    rates: Annotated[
+        Path | None, typer.Option(help="JSON file of measured rates; else the hours are estimates.")
+    ] = None,
+    measure: Annotated[
+        Path | None, typer.Option(help="Finished run on these GPUs: write its rates to the file of --rates first.")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the plan as JSON.")] = False,
+) -> None:
+    """Say what an evolution needs on given GPUs: memory, tokens and hours of each stage. Starts nothing.
+
+    Example: [bold]agent0 plan --recipe qwen3-8b --gpus 8xH200[/bold]
+
+    Exits with 1 if the settings do not fit, and then proposes the nearest ones that do.
+    """
+    from agent0.planning import make_plan, parse_cluster, propose, rates_from_history, read_rates, write_rates
+    from agent0.planning.architecture import architecture_of
+    from agent0.planning.view import plan_view
+
+    settings, cluster = load_config(recipe, overrides or []), parse_cluster(gpus)
+    if measure:
+        if rates is None:
+            raise UsageError("--measure needs --rates FILE, the file to write.")
+        write_rates(rates, [rates_from_history(measure, cluster)])
+    measured = read_rates(rates).choose(cluster, architecture_of(settings.model)) if rates else None
+    made = make_plan(settings, cluster, mean_response_tokens, measured)
+    if not made.fits:
+        made = made.model_copy(update={"proposal": propose(settings, cluster)})
+    if as_json:
+        print(made.model_dump_json(indent=2))
+    else:
+        Console().print(plan_view(made), highlight=False)
+    raise typer.Exit(0 if made.fits else 1)
+
+
+@app.command()
 def doctor() -> None:
     """Check this machine: packages, sandbox, tracking, disk, accelerators. Exits with 1 if something must be mended.
 

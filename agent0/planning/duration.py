@@ -1,0 +1,162 @@
+"""Seconds of each stage, from measured rates or, where there are none, from a roofline of the GPU.
+
+Left out: the sandbox (its programs run while other trajectories are drawn), checkpoints, downloads, and the slow tail
+in which a batch's last trajectories are drawn alone.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from agent0.config import Config
+from agent0.planning.architecture import Architecture
+from agent0.planning.hardware import Cluster
+from agent0.planning.memory import Engine, full_length
+from agent0.planning.placement import Placement, StageName, algorithm, sequences_per_step
+from agent0.planning.rates import MeasuredRates
+from agent0.planning.stages import colocated_engine, server_engine
+from agent0.planning.work import Lengths, Work
+
+Source = Literal["measured", "part measured", "estimate"]
+
+DECODE_EFFICIENCY = 0.5
+"""Share of the roofline that vLLM reaches while it decodes. Assumed, not measured."""
+TRANSFORMERS_EFFICIENCY = 0.05
+"""The same for the transformers backend. Assumed."""
+TRAINING_UTILISATION = 0.35
+"""Share of the dense bf16 rate that a training step reaches on its padded tokens. Assumed."""
+FLOAT32_SLOWDOWN = 12.0
+"""How much slower 32-bit arithmetic is than bf16 on tensor cores. Assumed; near the data sheets' ratio."""
+ENGINE_START_SECONDS = 180.0
+"""Loading a model and starting vLLM on it, once per stage. Assumed."""
+LOADING_SECONDS = 30.0
+"""The same without vLLM. Assumed."""
+STEP_OVERHEAD_SECONDS = 15.0
+"""Weight sync, waking the engine and rewards, once per generation batch. Assumed."""
+
+ASSUMPTIONS = {
+    "decode efficiency": DECODE_EFFICIENCY,
+    "transformers efficiency": TRANSFORMERS_EFFICIENCY,
+    "training utilisation": TRAINING_UTILISATION,
+    "float32 slowdown": FLOAT32_SLOWDOWN,
+    "engine start seconds": ENGINE_START_SECONDS,
+    "loading seconds": LOADING_SECONDS,
+    "step overhead seconds": STEP_OVERHEAD_SECONDS,
+}
+
+
+@dataclass(frozen=True)
+class Duration:
+    """Seconds of a stage, and where its rates come from."""
+
+    seconds: float
+    source: Source
+
+
+@dataclass(frozen=True)
+class Setting:
+    """All that a rate depends on."""
+
+    architecture: Architecture
+    config: Config
+    cluster: Cluster
+    lengths: Lengths
+    measured: MeasuredRates | None = None
+
+
+def stage_duration(stage: StageName, placement: Placement, work: Work, setting: Setting) -> Duration:
+    """Return the seconds of a stage that fits where `placement` says."""
+    if work.drawn == 0:
+        return Duration(0.0, "measured" if setting.measured else "estimate")
+    draws = _draws(stage, placement, work, setting.config)
+    transformers_only = all(backend == "transformers" for _, _, backend, _ in draws)
+    seconds = (LOADING_SECONDS if transformers_only else ENGINE_START_SECONDS) + work.steps * STEP_OVERHEAD_SECONDS
+    sources: list[bool] = []
+    for tokens, gpus, backend, in_flight in draws:
+        if tokens:
+            measured = setting.measured.generated_per_second if setting.measured and backend != "transformers" else None
+            rate = measured or drawing_rate(setting, backend, gpus, in_flight)
+            seconds += tokens / (rate * gpus)
+            sources.append(measured is not None)
+    if work.trained:
+        measured = setting.measured.trained_per_second if setting.measured else None
+        seconds += work.trained / ((measured or training_rate(setting, stage)) * placement.trainers)
+        sources.append(measured is not None)
+    source: Source = "measured" if all(sources) else "part measured" if any(sources) else "estimate"
+    return Duration(seconds, source)
+
+
+def _draws(stage: StageName, placement: Placement, work: Work, config: Config) -> list[tuple[float, int, str, int]]:
+    """Return (tokens, GPUs, backend, trajectories in flight) of the policy's and of the frozen model's drawing."""
+    policy_gpus = placement.policy_servers or placement.trainers
+    frozen_gpus = placement.frozen_servers or placement.frozen_in_process
+    backend = config.rollout.backend
+    in_flight = config.rollout.batch_size * frozen_gpus if backend == "transformers" else config.rollout.concurrency
+    frozen = (work.drawn_by_frozen, frozen_gpus, backend, in_flight)
+    if not placement.trainers:
+        return [frozen]
+    sequences = sequences_per_step(algorithm(config, stage))
+    return [(work.drawn_by_policy, policy_gpus, _policy_backend(config), sequences), frozen]
+
+
+def _policy_backend(config: Config) -> str:
+    return "colocated" if config.training.policy_backend == "vllm" else config.training.policy_backend
+
+
+def drawing_rate(setting: Setting, backend: str, gpus: int, in_flight: int) -> float:
+    """Return an estimate of the tokens drawn per second and GPU.
+
+    A decoding step takes as long as reading the weights and the cache, or as its arithmetic, whichever is longer
+    (roofline; Williams et al. 2009); `in_flight` trajectories spread over all engines.
+    """
+    vllm = setting.config.rollout.vllm
+    unit: Engine | None = None
+    parallel = 1
+    if backend == "colocated":
+        unit = colocated_engine(setting.architecture, setting.config, setting.cluster)
+    elif backend != "transformers":
+        unit = server_engine(setting.architecture, setting.config, setting.cluster)
+        parallel = vllm.tensor_parallel_size
+    batch = max(1.0, in_flight * parallel / gpus)
+    if unit is not None:
+        room = (
+            unit.cache
+            / unit.trajectory
+            * full_length(setting.config)
+            / (setting.lengths.prompt + setting.lengths.response)
+        )
+        batch = max(1.0, min(batch, vllm.max_sequences, room))
+    element = 4 if vllm.dtype == "float32" else 2
+    read = element * setting.architecture.parameters + batch * setting.lengths.context * (
+        setting.architecture.kv_bytes_per_token(element)
+    )
+    gpu = setting.cluster.gpu
+    reading = read / parallel / (gpu.bandwidth * 1e12)
+    computing = 2 * setting.architecture.parameters * batch / parallel / (gpu.tflops * 1e12)
+    efficiency = TRANSFORMERS_EFFICIENCY if backend == "transformers" else DECODE_EFFICIENCY
+    return efficiency * batch / max(reading, computing) / parallel
+
+
+def training_rate(setting: Setting, stage: StageName) -> float:
+    """Return an estimate of the tokens trained on per second and GPU, padding not counted as tokens.
+
+    A forward pass costs 2 operations per parameter and token, a backward pass twice that (Kaplan et al. 2020); beside
+    the pass that is trained there are those for the old and the reference log-probabilities. Each sequence is padded
+    to the longest of its batch, taken to be of full length.
+    """
+    config, architecture = setting.config, setting.architecture
+    training, settings = config.training, algorithm(config, stage)
+    padded = full_length(config)
+    attention = 2 * architecture.layers * padded * architecture.query_width
+    forward = 2 * architecture.parameters + attention
+    lora = training.lora.rank > 0
+    passes = 1 + (1 if lora else 2)  # adapters need no gradients of the frozen weights
+    passes += training.gradient_checkpointing
+    passes += training.policy_backend != "transformers" or settings.updates_per_step > 1  # old log-probabilities
+    passes += settings.kl_coefficient > 0
+    peak = setting.cluster.gpu.tflops * 1e12 * TRAINING_UTILISATION
+    if config.training.precision == "float32" and config.model.dtype == "float32":
+        peak /= FLOAT32_SLOWDOWN
+    useful = (setting.lengths.prompt + setting.lengths.response) / padded
+    return peak / (passes * forward) * useful

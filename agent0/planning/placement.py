@@ -1,0 +1,131 @@
+"""Who works on which GPUs in each stage, and whether the settings allow it at all; no memory, no time.
+
+Counts are over the whole cluster: what the settings say of one node holds for each.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from agent0.config import Config, CurriculumSettings, ExecutorSettings
+
+StageName = Literal[
+    "curriculum_training", "task_generation", "sandboxed_execution", "executor_training", "benchmark_evaluation"
+]
+TRAINING_STAGES: tuple[StageName, ...] = ("curriculum_training", "executor_training")
+GENERATION_STAGES: tuple[StageName, ...] = ("task_generation", "sandboxed_execution", "benchmark_evaluation")
+STAGES: tuple[StageName, ...] = (
+    "curriculum_training",
+    "task_generation",
+    "sandboxed_execution",
+    "executor_training",
+    "benchmark_evaluation",
+)
+"""The stages of an iteration that need a GPU, in their order; filtering and reporting need none."""
+
+
+@dataclass(frozen=True)
+class Placement:
+    """GPUs of one stage by who works on them, and what the settings get wrong about them.
+
+    `trainers` run training processes, `policy_servers` draw for the model in training, `frozen_servers` for a frozen
+    model; `frozen_in_process` are GPUs on which a stage's own process holds the frozen model.
+    """
+
+    stage: StageName
+    trainers: int = 0
+    policy_servers: int = 0
+    frozen_servers: int = 0
+    frozen_in_process: int = 0
+    problems: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class BatchCut:
+    """How one process cuts its share of an optimizer update."""
+
+    forward_size: int
+    accumulation: int
+
+
+def algorithm(config: Config, stage: StageName) -> CurriculumSettings | ExecutorSettings:
+    """Return the settings of a training stage's algorithm."""
+    return config.curriculum if stage == "curriculum_training" else config.executor
+
+
+def sequences_per_step(settings: CurriculumSettings | ExecutorSettings) -> int:
+    """Return the trajectories of one generation batch."""
+    groups = settings.prompts_per_step if isinstance(settings, CurriculumSettings) else settings.tasks_per_step
+    return groups * settings.group_size
+
+
+def cut_batch(settings: CurriculumSettings | ExecutorSettings, processes: int) -> BatchCut | None:
+    """Return how a batch is cut, or None where it does not divide (the rule of `agent0.training.grpo.BatchPlan`)."""
+    share, rest = divmod(sequences_per_step(settings), settings.updates_per_step * processes)
+    forward_size = settings.micro_batch_size or share
+    if rest or not share or share % forward_size:
+        return None
+    return BatchCut(forward_size, share // forward_size)
+
+
+def place(config: Config, stage: StageName, nodes: int, gpus_per_node: int) -> Placement:
+    """Return who works on the GPUs in `stage`, with all problems that need no knowledge of memory."""
+    if stage in TRAINING_STAGES:
+        return _place_training(config, stage, nodes, gpus_per_node)
+    parallel = config.rollout.vllm.tensor_parallel_size
+    if config.rollout.backend == "transformers":
+        return Placement(stage, frozen_in_process=1)
+    if parallel > gpus_per_node:
+        return Placement(stage, problems=(_too_parallel(parallel, gpus_per_node),))
+    if config.rollout.backend == "vllm":
+        return Placement(stage, frozen_in_process=parallel)
+    return Placement(stage, frozen_servers=nodes * (gpus_per_node // parallel) * parallel)
+
+
+def _place_training(config: Config, stage: StageName, nodes: int, gpus_per_node: int) -> Placement:
+    training, rollout = config.training, config.rollout
+    served = stage == "curriculum_training" and rollout.backend == "vllm_server"
+    frozen = training.executor_gpus if served else 0
+    policy = training.policy_gpus if training.policy_backend == "vllm_server" else 0
+    free = gpus_per_node - frozen - policy
+    problems = _server_problems(config, frozen, policy, served)
+    if free < max(1, training.processes):
+        wanted = training.processes or 1
+        problems.append(
+            f"training.executor_gpus={frozen} and training.policy_gpus={policy} leave {max(0, free)} of "
+            f"{gpus_per_node} GPUs for {wanted} training process{'es' if wanted > 1 else ''}"
+        )
+        return Placement(stage, problems=tuple(problems))
+    trainers = nodes * (training.processes or free)
+    if training.policy_backend == "transformers" and training.sharding != "ddp":
+        problems.append(
+            f"training.policy_backend='transformers' cannot draw from weights sharded by training.sharding="
+            f"'{training.sharding}'; use 'vllm'"
+        )
+    settings = algorithm(config, stage)
+    if cut_batch(settings, trainers) is None:
+        section = "curriculum" if stage == "curriculum_training" else "executor"
+        problems.append(
+            f"{sequences_per_step(settings)} sequences per step do not divide into {settings.updates_per_step} "
+            f"update(s) on {trainers} processes of {section}.micro_batch_size={settings.micro_batch_size}"
+        )
+    in_process = trainers if stage == "curriculum_training" and not served else 0
+    return Placement(stage, trainers, nodes * policy, nodes * frozen, in_process, tuple(problems))
+
+
+def _server_problems(config: Config, frozen: int, policy: int, served: bool) -> list[str]:
+    parallel = config.rollout.vllm.tensor_parallel_size
+    problems = []
+    if served and not frozen:
+        problems.append("rollout.backend='vllm_server' needs training.executor_gpus for the frozen executor")
+    if config.training.policy_backend == "vllm_server" and not policy:
+        problems.append("training.policy_backend='vllm_server' needs training.policy_gpus")
+    for name, gpus in (("executor_gpus", frozen), ("policy_gpus", policy)):
+        if gpus % parallel:
+            problems.append(f"training.{name}={gpus} is no multiple of tensor_parallel_size={parallel}")
+    return problems
+
+
+def _too_parallel(parallel: int, gpus_per_node: int) -> str:
+    return f"rollout.vllm.tensor_parallel_size={parallel} is more than the {gpus_per_node} GPUs of a node"

@@ -1,0 +1,145 @@
+"""The plan of an evolution on given GPUs: memory, tokens and hours of each stage, and whether it all fits."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field
+
+from agent0.config import Config
+from agent0.planning.architecture import Architecture, architecture_of
+from agent0.planning.duration import ASSUMPTIONS, Duration, Setting, Source, stage_duration
+from agent0.planning.hardware import Cluster
+from agent0.planning.placement import STAGES, StageName, place
+from agent0.planning.rates import MeasuredRates
+from agent0.planning.stages import DeviceUse, PlanRecord, stage_memory
+from agent0.planning.work import mean_lengths, stage_work
+
+SECONDS_PER_HOUR = 3600.0
+
+
+class StagePlan(PlanRecord):
+    """One stage of an iteration."""
+
+    stage: StageName
+    fits: bool
+    problems: tuple[str, ...]
+    devices: tuple[DeviceUse, ...]
+    notes: tuple[str, ...]
+    drawn_tokens: int
+    trained_tokens: int
+    hours: float | None = Field(None, description="Of one iteration; None where the stage does not fit.")
+    rates: Source | None = Field(None, description="Where the hours' rates come from.")
+
+
+class Proposal(PlanRecord):
+    """Settings, and GPUs where these are too few, with which everything fits."""
+
+    overrides: tuple[str, ...]
+    gpus: str
+
+
+class Plan(PlanRecord):
+    """The plan of an evolution."""
+
+    version: Literal[1] = 1
+    recipe: str
+    model: str
+    parameters: int
+    gpus: str
+    gpu_memory_gib: float
+    iterations: int
+    fits: bool
+    stages: tuple[StagePlan, ...]
+    hours_per_iteration: float | None
+    hours: float | None = Field(description="All iterations and the base model's evaluation.")
+    rates: Source | None
+    rates_source: str | None = Field(description="The run that the measured rates come from.")
+    mean_prompt_tokens: float
+    mean_response_tokens: float
+    assumptions: dict[str, float] = Field(description="What estimates assume; not measured.")
+    proposal: Proposal | None = None
+
+
+def make_plan(
+    config: Config,
+    cluster: Cluster,
+    mean_response_tokens: int | None = None,
+    measured: MeasuredRates | None = None,
+) -> Plan:
+    """Return the plan of `config` on `cluster`, without a proposal.
+
+    Args:
+        config: the settings as given.
+        cluster: the GPUs.
+        mean_response_tokens: mean length of a response; None assumes a share of the budget.
+        measured: rates measured on these GPUs with this model size; None estimates them.
+
+    Raises:
+        UsageError: the model's sizes are not known.
+    """
+    architecture = architecture_of(config.model)
+    lengths = mean_lengths(config, mean_response_tokens)
+    setting = Setting(architecture, config, cluster, lengths, measured)
+    stages = tuple(_stage(stage, setting) for stage in STAGES)
+    fits = all(stage.fits for stage in stages)
+    per_iteration = sum(stage.hours or 0.0 for stage in stages) if fits else None
+    return Plan(
+        recipe=config.recipe,
+        model=config.model.source,
+        parameters=architecture.parameters,
+        gpus=str(cluster),
+        gpu_memory_gib=cluster.gpu.memory_gib,
+        iterations=config.iterations,
+        fits=fits,
+        stages=stages,
+        hours_per_iteration=per_iteration,
+        hours=None if per_iteration is None else config.iterations * per_iteration + (stages[-1].hours or 0.0),
+        rates=_joint_source(stages) if fits else None,
+        rates_source=measured.source if measured else None,
+        mean_prompt_tokens=lengths.prompt,
+        mean_response_tokens=lengths.response,
+        assumptions=dict(ASSUMPTIONS),
+    )
+
+
+def fits(architecture: Architecture, config: Config, cluster: Cluster) -> bool:
+    """Return whether all stages fit."""
+    return all(stage_memory(stage, architecture, config, cluster).fits for stage in STAGES)
+
+
+def _stage(stage: StageName, setting: Setting) -> StagePlan:
+    config, cluster = setting.config, setting.cluster
+    memory = stage_memory(stage, setting.architecture, config, cluster)
+    work = stage_work(stage, config, setting.lengths)
+    duration: Duration | None = None
+    if memory.fits:
+        placement = place(config, stage, cluster.nodes, cluster.gpus_per_node)
+        duration = stage_duration(stage, placement, work, setting)
+    return StagePlan(
+        stage=stage,
+        fits=memory.fits,
+        problems=memory.problems,
+        devices=memory.devices,
+        notes=_notes(memory.devices),
+        drawn_tokens=round(work.drawn),
+        trained_tokens=round(work.trained),
+        hours=duration.seconds / SECONDS_PER_HOUR if duration else None,
+        rates=duration.source if duration else None,
+    )
+
+
+def _notes(devices: tuple[DeviceUse, ...]) -> tuple[str, ...]:
+    """Say where vLLM's cache holds fewer trajectories of full length than are in flight; the others wait."""
+    return tuple(
+        f"{use.role}: cache for {use.full_trajectories} full-length trajectories, {use.wanted_trajectories} in flight"
+        for use in devices
+        if use.full_trajectories is not None and use.full_trajectories < (use.wanted_trajectories or 0)
+    )
+
+
+def _joint_source(stages: tuple[StagePlan, ...]) -> Source:
+    sources = {stage.rates for stage in stages if stage.hours}
+    if sources <= {"measured"}:
+        return "measured"
+    return "estimate" if sources == {"estimate"} else "part measured"

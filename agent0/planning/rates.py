@@ -1,0 +1,148 @@
+"""Rates that a finished run measured, as a file that a plan reads.
+
+A plan never mixes GPUs or model sizes: rates measured on one GPU model say nothing of another. What the stages must
+report for this is named in `MEASURED_METRICS`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+from pydantic import Field, ValidationError
+
+from agent0.config import Config, parse_section
+from agent0.errors import Agent0Error, UsageError
+from agent0.planning.architecture import Architecture, architecture_of
+from agent0.planning.hardware import Cluster
+from agent0.planning.placement import GENERATION_STAGES, TRAINING_STAGES, StageName, place
+from agent0.planning.stages import PlanRecord
+from agent0.report.history import History
+from agent0.stages.files import HISTORY_FILE
+from agent0.stages.session import STAGE_FILE, StageReport
+from agent0.storage.atomic import write_json
+
+GENERATED_TOKENS = "system/generated_tokens"
+GENERATION_SECONDS = "system/generation_seconds"
+TRAINED_TOKENS = "system/trained_tokens"
+TRAINING_SECONDS = "system/training_seconds"
+MEASURED_METRICS = {
+    GENERATED_TOKENS: "tokens that a generation stage's model drew, prompts and observations left out",
+    GENERATION_SECONDS: "wall-clock seconds in which it drew them, the engine's start left out",
+    TRAINED_TOKENS: "tokens of the sequences that a training updated on, padding left out, over all processes",
+    TRAINING_SECONDS: "wall-clock seconds of a training outside its rollouts and rewards",
+}
+"""Metrics in a stage's report that rates are made of; a stage that lacks them adds nothing."""
+
+SIZE_TOLERANCE = 0.1
+
+
+class MeasuredRates(PlanRecord):
+    """Tokens per second and GPU of one model size on one GPU model."""
+
+    gpu: str
+    model: str
+    parameters: int = Field(gt=0)
+    generated_per_second: float | None = Field(None, gt=0, description="Tokens drawn per second and GPU, with vLLM.")
+    trained_per_second: float | None = Field(None, gt=0, description="Tokens trained on per second and GPU.")
+    source: str = Field(description="Which run measured this.")
+
+
+class RatesFile(PlanRecord):
+    """A file of measured rates."""
+
+    version: int = Field(1, ge=1, le=1)
+    rates: tuple[MeasuredRates, ...]
+
+    def choose(self, cluster: Cluster, architecture: Architecture) -> MeasuredRates:
+        """Return the rates for a GPU and a model size.
+
+        Raises:
+            UsageError: the file has none for them.
+        """
+        for rates in self.rates:
+            alike = abs(rates.parameters / architecture.parameters - 1) <= SIZE_TOLERANCE
+            if alike and rates.gpu == cluster.gpu.name:
+                return rates
+        held = ", ".join(f"{rates.model} on {rates.gpu}" for rates in self.rates) or "nothing"
+        raise UsageError(
+            f"The rates file holds no measurement of {architecture.name} on {cluster.gpu.name}, only: {held}. Leave "
+            "out --rates for an estimate, or measure that pair."
+        )
+
+
+def read_rates(path: Path) -> RatesFile:
+    """Read a file that `write_rates` or a person wrote.
+
+    Raises:
+        UsageError: there is none, or it is not such a file.
+    """
+    if not path.is_file():
+        raise UsageError(f"There is no rates file {path}; a finished run writes one (docs/plan.md).")
+    try:
+        return RatesFile.model_validate_json(path.read_text(encoding="utf-8"))
+    except ValidationError as error:
+        raise UsageError(
+            f"{path} is no file of measured rates: {error.errors()[0]['msg']} at "
+            f"{'.'.join(map(str, error.errors()[0]['loc'])) or 'its top'}. Its form is in docs/plan.md."
+        ) from error
+
+
+def write_rates(path: Path, rates: Iterable[MeasuredRates]) -> None:
+    """Write a rates file."""
+    write_json(path, RatesFile(rates=tuple(rates)).model_dump())
+
+
+def rates_from_history(run: Path, cluster: Cluster) -> MeasuredRates:
+    """Return what a finished run measured on the GPUs that it ran on.
+
+    Args:
+        run: folder of the run, with its history and the stages' reports below it.
+        cluster: the GPUs that it ran on.
+
+    Raises:
+        Agent0Error: the folder holds no history, or none of its stages reported what rates are made of.
+    """
+    path = run / HISTORY_FILE
+    if not path.is_file():
+        raise Agent0Error(f"{run} holds no history ({HISTORY_FILE} is missing); give the folder of a finished run.")
+    history = History.model_validate_json(path.read_text(encoding="utf-8"))
+    config = parse_section(Config, history.config)
+    reports = [
+        StageReport.model_validate_json(file.read_text(encoding="utf-8")) for file in sorted(run.rglob(STAGE_FILE))
+    ]
+    drawn = _rate(reports, GENERATION_STAGES, (GENERATED_TOKENS, GENERATION_SECONDS), config, cluster)
+    trained = _rate(reports, TRAINING_STAGES, (TRAINED_TOKENS, TRAINING_SECONDS), config, cluster)
+    if drawn is None and trained is None:
+        raise Agent0Error(
+            f"No stage below {run} reported {GENERATED_TOKENS} or {TRAINED_TOKENS}, so it measured no rates; plan with "
+            "estimates, or run again with a version that reports them."
+        )
+    architecture = architecture_of(config.model)
+    return MeasuredRates(
+        gpu=cluster.gpu.name,
+        model=config.model.source,
+        parameters=architecture.parameters,
+        generated_per_second=drawn,
+        trained_per_second=trained,
+        source=f"{run.name}, {cluster}, code {history.code_version}",
+    )
+
+
+def _rate(
+    reports: Sequence[StageReport],
+    stages: Sequence[StageName],
+    metrics: tuple[str, str],
+    config: Config,
+    cluster: Cluster,
+) -> float | None:
+    """Return tokens over GPU-seconds of all reports of `stages` that have both metrics."""
+    tokens = gpu_seconds = 0.0
+    for stage in stages:
+        placement = place(config, stage, cluster.nodes, cluster.gpus_per_node)
+        gpus = placement.trainers or placement.frozen_servers or placement.frozen_in_process
+        for report in reports:
+            if report.stage == stage and all(name in report.metrics for name in metrics):
+                tokens += report.metrics[metrics[0]]
+                gpu_seconds += report.metrics[metrics[1]] * gpus
+    return tokens / gpu_seconds if gpu_seconds else None

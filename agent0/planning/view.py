@@ -1,0 +1,107 @@
+"""A plan as text for a terminal of 80 columns."""
+
+from __future__ import annotations
+
+from rich import box
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from agent0.planning.plan import Plan, StagePlan
+from agent0.planning.stages import DeviceUse
+
+BAR_WIDTH = 8
+SHORT = {
+    "curriculum_training": "curriculum",
+    "task_generation": "generation",
+    "sandboxed_execution": "execution",
+    "executor_training": "executor",
+    "benchmark_evaluation": "evaluation",
+}
+UNITS = ((1e9, "G"), (1e6, "M"), (1e3, "k"))
+
+
+def plan_view(plan: Plan) -> RenderableType:
+    """Return what `agent0 plan` prints: the table, the verdict, and what the hours rest on."""
+    heading = Text(
+        f"{plan.recipe}: {plan.model}, {_count(plan.parameters)} parameters, on {plan.gpus} "
+        f"({plan.gpu_memory_gib:g} GiB each)",
+        style="bold",
+    )
+    lines: list[RenderableType] = [heading, _table(plan), _verdict(plan)]
+    for stage in plan.stages:
+        lines += [Text(f"{SHORT[stage.stage]}: {problem}.", style="red") for problem in stage.problems]
+    notes = dict.fromkeys(note for stage in plan.stages for note in stage.notes)
+    lines += [Text(f"note: {note}", style="dim") for note in notes]
+    lines.append(_basis(plan))
+    if not plan.fits:
+        lines.append(_proposal(plan))
+    return Group(*lines)
+
+
+def _table(plan: Plan) -> Table:
+    table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
+    table.add_column("stage", no_wrap=True)
+    table.add_column("GPUs", no_wrap=True)
+    table.add_column("GiB/GPU", justify="right", no_wrap=True)
+    table.add_column("", no_wrap=True)
+    for title in ("drawn", "trained", "hours"):
+        table.add_column(title, justify="right", no_wrap=True)
+    for stage in plan.stages:
+        _add_stage(table, stage)
+    return table
+
+
+def _add_stage(table: Table, stage: StagePlan) -> None:
+    numbers = (
+        _count(stage.drawn_tokens),
+        _count(stage.trained_tokens) if stage.trained_tokens else "–",
+        "–" if stage.hours is None else _hours(stage.hours, stage.rates),
+    )
+    name = Text(SHORT[stage.stage], style="" if stage.fits else "bold red")
+    if not stage.devices:
+        table.add_row(name, "–", "–", "", *numbers)
+    for index, use in enumerate(stage.devices):
+        row = (Text(f"{use.gpus} × {use.role}"), Text(f"{use.total_gib:.0f}/{use.limit_gib:.0f}"), _bar(use))
+        table.add_row(*((name, *row, *numbers) if index == 0 else ("", *row, "", "", "")))
+
+
+def _bar(use: DeviceUse) -> Text:
+    """Draw a GPU's memory; vLLM's cache, which takes whatever is left to it, is shaded."""
+    cache = use.parts_gib.get("KV cache", 0.0) if use.full_trajectories is not None else 0.0
+    filled = min(BAR_WIDTH, round(use.total_gib / use.limit_gib * BAR_WIDTH))
+    solid = min(filled, round((use.total_gib - cache) / use.limit_gib * BAR_WIDTH))
+    bar = "█" * solid + "▒" * (filled - solid) + "░" * (BAR_WIDTH - filled)
+    return Text(bar, style="green" if use.fits else "red")
+
+
+def _verdict(plan: Plan) -> Text:
+    if not plan.fits or plan.hours is None or plan.hours_per_iteration is None:
+        return Text("Does not fit.", style="bold red")
+    total = _hours(plan.hours, plan.rates)
+    return Text(f"Fits. {plan.iterations} iterations: {total} h, {plan.hours_per_iteration:.1f} h each.", "bold green")
+
+
+def _basis(plan: Plan) -> Text:
+    response = f"Mean response {plan.mean_response_tokens:.0f} tokens (assumed unless given)."
+    if plan.rates_source is None:
+        return Text(f"~ estimate from the GPU's data sheet, not measured (--rates FILE). {response}", style="dim")
+    return Text(f"Rates measured by {plan.rates_source}; ~ marks what was not. {response}", style="dim")
+
+
+def _proposal(plan: Plan) -> Text:
+    if plan.proposal is None:
+        return Text("No change of the placement was found that fits; use larger GPUs or a smaller model.", style="bold")
+    settings = "".join(f" \\\n  --set {override}" for override in plan.proposal.overrides)
+    return Text(f"This fits:\n  agent0 plan --recipe {plan.recipe} --gpus {plan.proposal.gpus}{settings}", style="bold")
+
+
+def _hours(hours: float, source: str | None) -> str:
+    return f"{'' if source == 'measured' else '~'}{hours:.1f}"
+
+
+def _count(number: float) -> str:
+    for size, unit in UNITS:
+        if number >= size:
+            return f"{number / size:.3g}{unit}"
+    return f"{number:.0f}"
