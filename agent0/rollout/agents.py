@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -98,11 +97,6 @@ def read_proposal(trajectory: Trajectory, world: World) -> Proposal:
         return Proposal(trajectory, None, "no_question")
     rejection = world.rejection(question)
     return Proposal(trajectory, question if rejection is None else None, rejection)
-
-
-def rejection_counts(proposals: Sequence[Proposal]) -> dict[str, int]:
-    """Count the proposals without a valid question by reason, commonest first."""
-    return dict(Counter(p.rejection for p in proposals if p.rejection is not None).most_common())
 
 
 def mean_tool_calls(trajectories: Sequence[Trajectory]) -> float:

@@ -9,6 +9,7 @@ from typing import Any
 
 from agent0.config import RolloutSettings, SamplingSettings
 from agent0.rollout.engine import Backend
+from agent0.rollout.tokens import check_model_tokens
 
 
 @contextmanager
@@ -30,7 +31,34 @@ def open_backend(
         sampling: how tokens are drawn.
         log: folder that keeps what servers print.
         gpus: indices of the GPUs to use among those visible; None: all of them.
+
+    Raises:
+        UsageError: model, tokenizer, sampling and backend do not fit together, or what the backend needs is not here;
+            found before anything is loaded.
     """
+    end_ids = check_model_tokens(model, tokenizer, rollout)
+    if rollout.backend == "transformers":
+        yield _transformers(model, tokenizer, rollout, sampling, gpus)
+        return
+    from agent0.rollout.vllm_backend import VllmBackend, open_llm, refuse_vocabulary_dropout
+
+    refuse_vocabulary_dropout(sampling)
+    if rollout.backend == "vllm":
+        with open_llm(model, rollout, gpus) as llm:
+            yield VllmBackend(llm, sampling, end_ids, rollout.concurrency)
+        return
+    from agent0.rollout.vllm_process import serve
+    from agent0.rollout.vllm_server_backend import VllmServerBackend
+
+    with serve(model, rollout, log=log, gpus=gpus) as endpoints:
+        yield VllmServerBackend(
+            endpoints, str(model), sampling, end_ids, rollout.vllm, rollout.concurrency, lost=lambda: endpoints.lost
+        )
+
+
+def _transformers(
+    model: Path, tokenizer: Any, rollout: RolloutSettings, sampling: SamplingSettings, gpus: Sequence[int] | None
+) -> Backend:
     import torch
 
     from agent0.rollout.models import load_model
@@ -38,4 +66,4 @@ def open_backend(
 
     device = "cpu" if not torch.cuda.is_available() else f"cuda:{gpus[0] if gpus else 0}"
     weights, _ = load_model(model, "float32" if device == "cpu" else "bfloat16", device)
-    yield TransformersBackend(weights, tokenizer, sampling, rollout.batch_size, rollout.compaction_interval)
+    return TransformersBackend(weights, tokenizer, sampling, rollout.batch_size, rollout.compaction_interval)

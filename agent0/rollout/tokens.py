@@ -1,12 +1,76 @@
-"""Which tokens end an assistant's turn, for every backend the same."""
+"""Which tokens end an assistant's turn, and whether a model, its tokenizer and the token budget fit together."""
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
 from typing import Any
 
+from agent0.config import RolloutSettings
 from agent0.errors import UsageError
 
 _PROBE = "\u25c6"  # a text that no template holds
+
+
+def check_model_tokens(model: Path, tokenizer: Any, rollout: RolloutSettings) -> list[int]:
+    """Check a model folder against its tokenizer and the budget before any weight is loaded; return the end tokens.
+
+    Args:
+        model: folder of a saved causal language model.
+        tokenizer: its tokenizer.
+        rollout: the token budget.
+
+    Raises:
+        UsageError: there is no model; its tokenizer has no chat template or is larger than its vocabulary; no token
+            ends a turn; or a trajectory is longer than the positions that the model knows.
+    """
+    if not (model / "config.json").is_file():
+        raise UsageError(f"There is no model at {model} (no config.json); give the folder of a saved model.")
+    config = _language_config(model)
+    if not getattr(tokenizer, "chat_template", None):
+        raise UsageError(
+            f"The tokenizer of {model} has no chat template, as base models often have none, so prompts cannot be "
+            "rendered; choose an instruction-tuned model, or save a template as chat_template.jinja in that folder."
+        )
+    vocabulary = config.get("vocab_size")
+    if vocabulary is not None and len(tokenizer) > vocabulary:
+        raise UsageError(
+            f"The tokenizer of {model} has {len(tokenizer)} tokens but the model's vocabulary only {vocabulary}: they "
+            "do not belong together, or the model's embeddings must be resized."
+        )
+    positions, budget = _positions(config), rollout.max_prompt_tokens + rollout.max_response_tokens
+    if positions is not None and positions < budget:
+        raise UsageError(
+            f"The model at {model} knows {positions} positions, but rollout.max_prompt_tokens + "
+            f"rollout.max_response_tokens is {budget}; lower one of them."
+        )
+    return end_token_ids(tokenizer, configured_end(model))
+
+
+def configured_end(model: Path) -> int | list[int] | None:
+    """Return `eos_token_id` of a model folder as `transformers` reads it: generation_config.json first."""
+    own: int | list[int] | None = _read(model / "generation_config.json").get("eos_token_id")
+    return own if own is not None else _language_config(model).get("eos_token_id")
+
+
+def _language_config(model: Path) -> dict[str, Any]:
+    """Return config.json, or the part of it that describes the language model of a multimodal one."""
+    config = _read(model / "config.json")
+    inner: dict[str, Any] = config.get("text_config") or config
+    return inner
+
+
+def _read(path: Path) -> dict[str, Any]:
+    content: dict[str, Any] = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+    return content
+
+
+def _positions(config: dict[str, Any]) -> int | None:
+    """Return the longest sequence, with the stretching of rotary positions that the model is configured for."""
+    known: int | None = config.get("max_position_embeddings")
+    scaling = config.get("rope_scaling") or config.get("rope_parameters") or {}
+    original, factor = scaling.get("original_max_position_embeddings"), scaling.get("factor")
+    return known if known is None or not original or not factor else max(known, int(original * factor))
 
 
 def end_token_ids(tokenizer: Any, configured: int | list[int] | None) -> list[int]:

@@ -1,0 +1,182 @@
+"""Generation with vLLM servers: token ids over `/v1/completions`, one request per turn, no turn barrier.
+
+A request goes to the server with the fewest in flight. A server that is away is asked again later, or another one is,
+with the same seed, so a crash costs time and changes no meaning. Starting and ending servers is `vllm_process`'s work.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import random
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import aiohttp
+
+from agent0.config import SamplingSettings, VllmSettings
+from agent0.rollout.engine import Generation, Request
+from agent0.rollout.vllm_backend import VllmError, draw_arguments, finish_of, refuse_vocabulary_dropout
+
+_FIRST_PAUSE, _LONGEST_PAUSE = 0.1, 10.0  # seconds between two attempts, growing by 2, each times 0.5 to 1.5
+_CONNECT_SECONDS = 10.0
+_BUSY = (408, 425, 429)  # client errors that time heals
+
+
+@dataclass
+class _Endpoint:
+    """A server, the turns that it draws now, and the time before which it is not asked again unless all are away."""
+
+    address: str
+    in_flight: int = 0
+    away_until: float = 0.0
+
+
+class VllmServerBackend:
+    """Draws with OpenAI-compatible vLLM servers; see `agent0.rollout.engine.Backend`.
+
+    Args:
+        endpoints: base addresses, such as `http://127.0.0.1:8000`; all serve the same weights.
+        model: the model's name at the servers.
+        sampling: temperature, top_p and top_k.
+        end_ids: tokens that end a turn (`agent0.rollout.tokens.end_token_ids`).
+        settings: `request_timeout_seconds` is how long one turn may take, all attempts together.
+        concurrency: trajectories in flight at once, and connections.
+        lost: asked before each new attempt; a sentence ends the wait at once.
+
+    Raises:
+        UsageError: the sampling asks for vocabulary dropout, which only the transformers backend has.
+    """
+
+    def __init__(
+        self,
+        endpoints: Sequence[str],
+        model: str,
+        sampling: SamplingSettings,
+        end_ids: Sequence[int],
+        settings: VllmSettings,
+        concurrency: int,
+        lost: Callable[[], str | None] = lambda: None,
+    ) -> None:
+        refuse_vocabulary_dropout(sampling)
+        self._addresses = [address.rstrip("/") for address in endpoints]
+        self._model = model
+        self._sampling = sampling
+        self._end_ids = list(end_ids)
+        self._settings = settings
+        self._lost = lost
+        self.concurrency: int | None = concurrency
+
+    @asynccontextmanager
+    async def session(self, trajectories: int) -> AsyncIterator[_Session]:
+        """See `agent0.rollout.engine.Backend`."""
+        connector = aiohttp.TCPConnector(limit=self.concurrency or 0)
+        timeout = aiohttp.ClientTimeout(total=None, sock_connect=_CONNECT_SECONDS)
+        async with aiohttp.ClientSession(connector=connector, timeout=timeout) as client:
+            yield _Session(client, self._addresses, self._body, self._settings.request_timeout_seconds, self._lost)
+
+    def _body(self, request: Request) -> bytes:
+        arguments = draw_arguments(request, self._sampling, self._end_ids)
+        return json.dumps(
+            {"model": self._model, "prompt": request.prompt, "return_token_ids": True, **arguments}
+        ).encode()
+
+
+class _Away(Exception):  # noqa: N818
+    """A server could not answer now; another attempt may succeed."""
+
+
+class _Session:
+    """Asks the servers inside one event loop."""
+
+    def __init__(
+        self,
+        client: aiohttp.ClientSession,
+        addresses: Sequence[str],
+        body: Callable[[Request], bytes],
+        timeout_seconds: float,
+        lost: Callable[[], str | None],
+    ) -> None:
+        self._client = client
+        self._endpoints = [_Endpoint(address) for address in addresses]
+        self._body = body
+        self._timeout = timeout_seconds
+        self._lost = lost
+        self._jitter = random.Random()
+
+    async def generate(self, request: Request) -> Generation:
+        body = self._body(request)
+        clock = asyncio.get_running_loop().time
+        deadline = clock() + self._timeout
+        pause = _FIRST_PAUSE
+        while True:
+            endpoint = min(self._endpoints, key=lambda e: (e.away_until > clock(), e.in_flight))
+            endpoint.in_flight += 1
+            try:
+                async with asyncio.timeout_at(deadline):
+                    drawn = await self._ask(endpoint.address, body)
+                endpoint.away_until = 0.0
+                return drawn
+            except (_Away, TimeoutError) as error:
+                cause = str(error) or f"{endpoint.address} did not answer in time"
+            finally:
+                endpoint.in_flight -= 1
+            self._give_up_if_lost(cause)
+            wait = pause * self._jitter.uniform(0.5, 1.5)
+            endpoint.away_until = clock() + wait
+            if clock() + wait >= deadline:
+                raise VllmError(
+                    f"No vLLM server drew a turn within {self._timeout:.0f} s (rollout.vllm.request_timeout_seconds) "
+                    f"at {', '.join(e.address for e in self._endpoints)}; last cause: {cause}"
+                )
+            await asyncio.sleep(wait)
+            pause = min(2 * pause, _LONGEST_PAUSE)
+
+    def retire(self) -> None:
+        """Nothing waits for a trajectory that has ended."""
+
+    def _give_up_if_lost(self, cause: str) -> None:
+        if (reason := self._lost()) is not None:
+            raise VllmError(f"{reason}\nLast cause: {cause}")
+
+    async def _ask(self, address: str, body: bytes) -> Generation:
+        headers = {"Content-Type": "application/json"}
+        try:
+            async with self._client.post(f"{address}/v1/completions", data=body, headers=headers) as response:
+                answer = await response.read()
+        except (aiohttp.ClientError, OSError) as error:
+            raise _Away(f"{address}: {error or type(error).__name__}") from error
+        if response.status >= 500 or response.status in _BUSY:
+            raise _Away(f"{address} answered {response.status}: {_shown(answer)}")
+        if response.status != 200:
+            raise VllmError(f"The vLLM server at {address} refused a turn with {response.status}: {_shown(answer)}")
+        return _generation(address, answer)
+
+
+def _generation(address: str, answer: bytes) -> Generation:
+    """Read a completion.
+
+    Raises:
+        VllmError: it is none, or lacks what makes tokens and log-probabilities aligned.
+    """
+    try:
+        choice: dict[str, Any] = json.loads(answer)["choices"][0]
+        token_ids, logprobs = choice["token_ids"], choice["logprobs"]["token_logprobs"]
+    except (ValueError, LookupError, TypeError) as error:
+        raise VllmError(
+            f"The server at {address} answered without token ids or log-probabilities ({error!r}): {_shown(answer)}. "
+            "Is it a vLLM server of a supported version?"
+        ) from error
+    finish = finish_of(choice["finish_reason"], choice.get("stop_reason"))
+    if not token_ids or len(token_ids) != len(logprobs):
+        raise VllmError(
+            f"The vLLM server at {address} sent {len(token_ids or [])} tokens with {len(logprobs)} log-probabilities."
+        )
+    return Generation(token_ids, finish, logprobs)
+
+
+def _shown(answer: bytes) -> str:
+    text = answer.decode("utf-8", errors="replace").strip()
+    return text if len(text) <= 500 else f"{text[:500]} ..."
