@@ -89,6 +89,7 @@ def make_evolution(config: Config, image: str = DEFAULT_IMAGE) -> Callable[..., 
         execution: dict = defaults["execution"],
         filtering: dict = defaults["filtering"],
         executor: dict = defaults["executor"],
+        training: dict = defaults["training"],
         evaluation: dict = defaults["evaluation"],
         tracking: dict = defaults["tracking"],
     ) -> EvolutionOutputs:
@@ -105,6 +106,7 @@ def make_evolution(config: Config, image: str = DEFAULT_IMAGE) -> Callable[..., 
             execution: Votes per task (k), sampling, difficulty probe.
             filtering: Self-consistency band and the least number of tasks.
             executor: ADPO of the executor agent: steps, groups, rates, scale and clip constants.
+            training: Devices, precision, sharding, vLLM placement, LoRA, checkpoints, guards.
             evaluation: Held-out questions per level and samples per question.
             tracking: MLflow experiment and registered model.
 
@@ -121,6 +123,7 @@ def make_evolution(config: Config, image: str = DEFAULT_IMAGE) -> Callable[..., 
             "execution": execution,
             "filtering": filtering,
             "executor": executor,
+            "training": training,
             "evaluation": evaluation,
             "tracking": tracking,
         }
@@ -172,6 +175,7 @@ def _make_iteration(components: SimpleNamespace) -> Callable[..., Any]:
         execution: dict,
         filtering: dict,
         executor: dict,
+        training: dict,
         evaluation: dict,
         tracking: dict,
         curriculum_model: dsl.Input[dsl.Model],
@@ -187,6 +191,7 @@ def _make_iteration(components: SimpleNamespace) -> Callable[..., Any]:
             **machine,
             model=model,
             curriculum=curriculum,
+            training=training,
             curriculum_model=curriculum_model,
             executor_model=executor_model,
         ).outputs["trained"]
@@ -208,6 +213,7 @@ def _make_iteration(components: SimpleNamespace) -> Callable[..., Any]:
             **machine,
             model=model,
             executor=executor,
+            training=training,
             tracking=tracking,
             executor_model=executor_model,
             tasks=kept,

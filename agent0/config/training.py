@@ -63,6 +63,11 @@ class CurriculumSettings(Section):
     executor_sampling: SamplingSettings = SamplingSettings()
     reward: RewardSettings = RewardSettings()
 
+    @property
+    def groups_per_step(self) -> int:
+        """Groups of trajectories in a generation batch."""
+        return self.prompts_per_step
+
 
 class ADPOSettings(Section):
     """Ambiguity-dynamic policy optimisation (paper section 3.3): w = clip((p - low) / (high - low), 0, 1)."""
@@ -107,6 +112,11 @@ class ExecutorSettings(Section):
     max_grad_norm: float = Field(1.0, gt=0, description="Gradient clipping.")
     sampling: SamplingSettings = SamplingSettings()
     adpo: ADPOSettings = ADPOSettings()
+
+    @property
+    def groups_per_step(self) -> int:
+        """Groups of trajectories in a generation batch."""
+        return self.tasks_per_step
 
 
 class LoraSettings(Section):

@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
-from agent0.config import ExecutorSettings, ModelSettings, RolloutSettings, SandboxSettings, TrackingSettings
+from agent0.config import (
+    ExecutorSettings,
+    ModelSettings,
+    RolloutSettings,
+    SandboxSettings,
+    TrackingSettings,
+    TrainingSettings,
+)
 from agent0.errors import Agent0Error
-from agent0.protocol import get_prompts
-from agent0.rollout.models import load_model, save_model
-from agent0.sandbox import SandboxPool
-from agent0.stages.agents import seed_everything
-from agent0.stages.files import TASKS_FILE
+from agent0.stages.files import TASKS_FOLDER
 from agent0.stages.session import Stage, StageResult
-from agent0.stages.training_log import last_steps, step_logger
+from agent0.stages.training import run_training
 from agent0.storage.digest import code_version, folder_digest
-from agent0.training.executor import train_executor
-from agent0.types import LabelledTask, read_records
+from agent0.storage.shards import count_records
+from agent0.types import LabelledTask
 
 HEADLINE = ("reward", "rollout/tool_calls", "clip_ratio/region_mean")
 
@@ -30,37 +34,38 @@ def run_executor_training(
     rollout: RolloutSettings,
     sandbox: SandboxSettings,
     executor: ExecutorSettings,
+    training: TrainingSettings,
     tracking: TrackingSettings,
 ) -> StageResult:
     """Write the trained executor to `output` and register it with its lineage.
 
     Raises:
         Agent0Error: there are fewer tasks than one batch needs.
+        PreemptedError: the stage was asked to stop; run again, it goes on.
+        GuardTripped: the training went wrong.
     """
-    seed_everything(stage.seed)
-    weights, tokenizer = load_model(executor_model, model.dtype)
-    kept = read_records(tasks / TASKS_FILE, LabelledTask)
-    if executor.steps and len(kept) < executor.tasks_per_step:
+    kept = count_records(LabelledTask, tasks / TASKS_FOLDER)
+    if executor.steps and kept < executor.tasks_per_step:
         raise Agent0Error(
-            f"Only {len(kept)} tasks were kept but executor.tasks_per_step is {executor.tasks_per_step}; lower it, "
+            f"Only {kept} tasks were kept but executor.tasks_per_step is {executor.tasks_per_step}; lower it, "
             "generate more proposals (generation.proposals) or widen the band (filtering)."
         )
-    log: list[dict[str, float]] = []
     if executor.steps:
-        with SandboxPool(sandbox) as pool:
-            log = train_executor(
-                model=weights,
-                tokenizer=tokenizer,
-                tasks=kept,
-                prompts=get_prompts(rollout),
-                sandbox=pool,
-                settings=executor,
-                rollout=rollout,
-                seed=stage.seed,
-                output=output.with_name(f"{output.name}.trainer"),
-                log=step_logger(stage, "executor", executor.steps * executor.updates_per_step, HEADLINE),
-            )
-    save_model(weights, tokenizer, output)
+        result = run_training(
+            stage,
+            base=executor_model,
+            output=output,
+            model=model,
+            rollout=rollout,
+            sandbox=sandbox,
+            algorithm=executor,
+            training=training,
+            headline=HEADLINE,
+            tasks=tasks / TASKS_FOLDER,
+        )
+    else:
+        shutil.copytree(executor_model, output, dirs_exist_ok=True)
+        result = StageResult({})
     stage.tracker.register_model(
         tracking.registered_executor,
         output,
@@ -72,4 +77,4 @@ def run_executor_training(
             "tasks_sha256": folder_digest(tasks),
         },
     )
-    return StageResult(last_steps(log, "executor", HEADLINE), log=log)
+    return result

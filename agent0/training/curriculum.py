@@ -3,30 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
+from accelerate import PartialState
+from accelerate.utils import gather_object
 from datasets import Dataset
 from transformers import PrinterCallback
-from trl import GRPOTrainer
+from trl import GRPOConfig, GRPOTrainer
 
 from agent0.answers import majority_vote
-from agent0.config import CurriculumSettings, RolloutSettings
-from agent0.protocol import PromptSet
+from agent0.config import CurriculumSettings
+from agent0.protocol import get_prompts
 from agent0.rewards import curriculum_reward, repetition_shares
 from agent0.rollout.agents import ExecutorAgent, Proposal, mean_tool_calls, read_proposal, truncated_share
-from agent0.rollout.engine import ProgramRunner
+from agent0.rollout.engine import ProgramRunner, TokenBudget
 from agent0.seeds import derive_seed
-from agent0.training.grpo import (
-    BatchPlan,
-    LogMetrics,
-    StepLogger,
-    grpo_arguments,
-    log_rollouts,
-    rollout_function,
-)
+from agent0.training.grpo import BatchPlan, lora_configuration
+from agent0.training.job import TrainingJob
+from agent0.training.policy import PolicyRollouts
+from agent0.training.rollout_metrics import log_rollouts
 from agent0.types import Trajectory, Vote
 from agent0.worlds import World
 
@@ -55,7 +52,7 @@ class ExecutorInTheLoopReward:
         """Return the reward of each proposal; the signature is TRL's."""
         proposals = [read_proposal(t, self._world) for t in trajectory]
         questions = sorted({p.question for p in proposals if p.question is not None})
-        seed = derive_seed(self._seed, "reward", trainer_state.global_step)
+        seed = derive_seed(self._seed, "reward", trainer_state.global_step, PartialState().process_index)
         answers = self._executor.solve(questions, self._settings.executor_samples, seed)
         solved = dict(zip(questions, answers, strict=True))
         votes = {q: majority_vote([t.answer for t in ts]) for q, ts in solved.items()}
@@ -74,11 +71,16 @@ class ExecutorInTheLoopReward:
         return [float(reward) for reward in score.total]
 
     def _shares(self, questions: list[str], batch: int) -> np.ndarray[Any, np.dtype[np.float64]]:
-        """Return each valid question's cluster size as a share of the whole batch."""
-        if not questions:
+        """Return the cluster size of each valid question of this process as a share of all processes' batch."""
+        state = PartialState()
+        parts: list[tuple[list[str], int]] = gather_object([(questions, batch)])
+        everything = [question for part, _ in parts for question in part]
+        if not everything:
             return np.zeros(0)
-        within = repetition_shares(questions, self._settings.reward.repetition_distance)
-        return np.asarray(within) * len(questions) / batch
+        within = repetition_shares(everything, self._settings.reward.repetition_distance)
+        shares = np.asarray(within) * len(everything) / sum(size for _, size in parts)
+        begin = sum(len(part) for part, _ in parts[: state.process_index])
+        return shares[begin : begin + len(questions)]
 
     def _log(
         self,
@@ -100,37 +102,32 @@ class ExecutorInTheLoopReward:
             log_metric("executor/truncated", truncated_share(everything))
 
 
-def train_curriculum(
-    *,
+def curriculum_trainer(
+    job: TrainingJob,
+    settings: CurriculumSettings,
+    plan: BatchPlan,
+    arguments: GRPOConfig,
     model: torch.nn.Module,
     tokenizer: Any,
     reward: ExecutorInTheLoopReward,
-    prompts: PromptSet,
     sandbox: ProgramRunner,
-    settings: CurriculumSettings,
-    rollout: RolloutSettings,
-    seed: int,
-    output: Path,
-    log: LogMetrics,
-) -> list[dict[str, float]]:
-    """Train `model` in place; return the numbers of each optimizer step.
+) -> GRPOTrainer:
+    """Return the trainer of the curriculum agent.
 
-    Every prompt is the same text, so the dataset has one row per group and no content.
+    Every prompt is the same text, so the dataset has one row per group of each batch and no content.
     """
-    plan = BatchPlan(
-        settings.prompts_per_step, settings.group_size, settings.updates_per_step, settings.micro_batch_size
-    )
-    text = tokenizer.apply_chat_template(prompts.propose(), add_generation_prompt=True, tokenize=False)
-    logger = StepLogger(log)
+    messages = get_prompts(job.rollout).propose()
+    text = tokenizer.apply_chat_template(messages, add_generation_prompt=True, tokenize=False)
     trainer = GRPOTrainer(
         model=model,
         reward_funcs=[reward],
-        args=grpo_arguments(settings, plan, rollout, seed, output),
-        train_dataset=Dataset.from_list([{"prompt": text}] * plan.groups),
+        args=arguments,
+        train_dataset=Dataset.from_list([{"prompt": text}] * (plan.groups * settings.steps)),
         processing_class=tokenizer,
-        rollout_func=rollout_function(sandbox, rollout, settings.sampling, seed),
-        callbacks=[logger],
+        rollout_func=PolicyRollouts(
+            job, settings.sampling, sandbox, TokenBudget.from_settings(job.rollout.for_proposer())
+        ),
+        peft_config=lora_configuration(job),
     )
     trainer.remove_callback(PrinterCallback)  # the step logger reports instead
-    trainer.train()
-    return logger.history
+    return trainer

@@ -3,26 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from typing import Any
 
 import torch
 from datasets import Dataset
 from transformers import PrinterCallback
+from trl import GRPOConfig
 
 from agent0.answers import Verdict, equivalent_many
-from agent0.config import ExecutorSettings, RolloutSettings
-from agent0.protocol import PromptSet
-from agent0.rollout.engine import ProgramRunner
+from agent0.config import ExecutorSettings
+from agent0.protocol import get_prompts
+from agent0.rollout.engine import ProgramRunner, TokenBudget
 from agent0.training.adpo import SELF_CONSISTENCY_COLUMN, ADPOTrainer
-from agent0.training.grpo import (
-    BatchPlan,
-    LogMetrics,
-    StepLogger,
-    grpo_arguments,
-    log_rollouts,
-    rollout_function,
-)
+from agent0.training.grpo import BatchPlan, lora_configuration, ordered_rows
+from agent0.training.job import TrainingJob
+from agent0.training.policy import PolicyRollouts
+from agent0.training.rollout_metrics import log_rollouts
 from agent0.types import LabelledTask, Trajectory
 
 LABEL_COLUMN = "pseudo_label"
@@ -46,21 +42,18 @@ class ExecutorReward:
         return [float(verdict is Verdict.TRUE) for verdict in verdicts]
 
 
-def train_executor(
-    *,
+def executor_trainer(
+    job: TrainingJob,
+    settings: ExecutorSettings,
+    plan: BatchPlan,
+    arguments: GRPOConfig,
     model: torch.nn.Module,
     tokenizer: Any,
     tasks: Sequence[LabelledTask],
-    prompts: PromptSet,
     sandbox: ProgramRunner,
-    settings: ExecutorSettings,
-    rollout: RolloutSettings,
-    seed: int,
-    output: Path,
-    log: LogMetrics,
-) -> list[dict[str, float]]:
-    """Train `model` in place on `tasks`; return the numbers of each optimizer step."""
-    plan = BatchPlan(settings.tasks_per_step, settings.group_size, settings.updates_per_step, settings.micro_batch_size)
+) -> ADPOTrainer:
+    """Return the trainer of the executor agent on `tasks`."""
+    prompts = get_prompts(job.rollout)
     rows = [
         {
             "prompt": tokenizer.apply_chat_template(
@@ -71,17 +64,15 @@ def train_executor(
         }
         for task in tasks
     ]
-    logger = StepLogger(log)
     trainer = ADPOTrainer(
         model=model,
         reward_funcs=[ExecutorReward()],
-        args=grpo_arguments(settings, plan, rollout, seed, output),
-        train_dataset=Dataset.from_list(rows),
+        args=arguments,
+        train_dataset=Dataset.from_list(ordered_rows(rows, plan, settings.steps, job.seed)),
         processing_class=tokenizer,
-        rollout_func=rollout_function(sandbox, rollout, settings.sampling, seed),
-        callbacks=[logger],
+        rollout_func=PolicyRollouts(job, settings.sampling, sandbox, TokenBudget.from_settings(job.rollout)),
+        peft_config=lora_configuration(job),
         adpo=settings.adpo,
     )
     trainer.remove_callback(PrinterCallback)  # the step logger reports instead
-    trainer.train()
-    return logger.history
+    return trainer

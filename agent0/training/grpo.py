@@ -1,43 +1,49 @@
-"""What both trainings share: TRL's arguments from our settings, and rollouts by our engine.
-
-Leaves out checkpoints and several devices' placement; a training here is one process that runs to its end.
-"""
+"""What both trainings share: how a batch is cut, TRL's arguments from our settings, and the log of steps."""
 
 from __future__ import annotations
 
+import math
 import os
-from collections.abc import Callable, Mapping
-from contextlib import AbstractContextManager
+import random
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
+from importlib import resources
 from typing import Any
 
 import torch
+from peft import LoraConfig
 from transformers import TrainerCallback
 from trl import GRPOConfig
-from trl.models import unwrap_model_for_generation
 
-from agent0.config import CurriculumSettings, ExecutorSettings, RolloutSettings, SamplingSettings
 from agent0.errors import UsageError
-from agent0.rollout.engine import ProgramRunner, RolloutEngine, TokenBudget
-from agent0.rollout.transformers_backend import TransformersBackend
 from agent0.seeds import derive_seed
-from agent0.types import Trajectory
+from agent0.training.job import TrainingJob
 
-TRAJECTORY_COLUMN = "trajectory"
-
+Row = dict[str, Any]
 LogMetrics = Callable[[Mapping[str, float], int], None]
-RolloutFunction = Callable[[list[str], Any], dict[str, Any]]
 
 
 @dataclass(frozen=True)
 class BatchPlan:
-    """How one generation batch is cut: groups of trajectories, optimizer updates, micro-batches."""
+    """How one generation batch is cut: groups of trajectories, optimizer updates, processes, micro-batches."""
 
     groups: int
     group_size: int
     updates: int
     micro_batch_size: int
+    processes: int = 1
+
+    @classmethod
+    def of(cls, job: TrainingJob, processes: int) -> BatchPlan:
+        """Return the plan of a job on that many processes."""
+        settings = job.algorithm
+        return cls(
+            settings.groups_per_step,
+            settings.group_size,
+            settings.updates_per_step,
+            settings.micro_batch_size,
+            processes,
+        )
 
     @property
     def sequences(self) -> int:
@@ -45,48 +51,49 @@ class BatchPlan:
         return self.groups * self.group_size
 
     def __post_init__(self) -> None:
-        per_update, rest = divmod(self.sequences, self.updates)
-        if rest or per_update % (self.micro_batch_size or per_update):
+        per_process, rest = divmod(self.sequences, self.updates * self.processes)
+        if rest or not per_process or per_process % (self.micro_batch_size or per_process):
             raise UsageError(
-                f"{self.groups} groups of {self.group_size} trajectories cannot be cut into {self.updates} updates of "
-                f"micro-batches of {self.micro_batch_size or per_update}; choose numbers that divide."
+                f"{self.groups} groups of {self.group_size} trajectories cannot be cut into {self.updates} updates on "
+                f"{self.processes} processes of micro-batches of {self.micro_batch_size or per_process}; choose "
+                "numbers that divide."
             )
 
     @property
     def forward_size(self) -> int:
-        """Sequences per forward pass."""
-        return self.micro_batch_size or self.sequences // self.updates
+        """Sequences per forward pass of one process."""
+        return self.micro_batch_size or self.sequences // self.updates // self.processes
 
     @property
     def accumulation(self) -> int:
-        """Forward passes per optimizer update."""
-        return self.sequences // self.updates // self.forward_size
+        """Forward passes of one process per optimizer update."""
+        return self.sequences // self.updates // self.processes // self.forward_size
 
 
-def grpo_arguments(
-    settings: CurriculumSettings | ExecutorSettings,
-    plan: BatchPlan,
-    rollout: RolloutSettings,
-    seed: int,
-    output: Path,
-) -> GRPOConfig:
-    """Return TRL's arguments for `settings`; `steps` counts generation batches, TRL counts optimizer updates."""
-    os.environ.setdefault(
-        "TRL_EXPERIMENTAL_SILENCE", "1"
-    )  # `rollout_func` is marked experimental; its use is tested here
+def grpo_arguments(job: TrainingJob, plan: BatchPlan) -> GRPOConfig:
+    """Return TRL's arguments for a job; `steps` counts generation batches, TRL counts optimizer updates.
+
+    Raises:
+        UsageError: the sharding needs a GPU or a package that is not there.
+    """
+    # `rollout_func` is marked experimental; its use is tested here.
+    os.environ.setdefault("TRL_EXPERIMENTAL_SILENCE", "1")
+    settings, training = job.algorithm, job.training
+    every = training.checkpoints.every
     cpu = not torch.cuda.is_available()
     return GRPOConfig(
-        output_dir=str(output),
-        seed=seed,
+        output_dir=str(job.workspace),
+        seed=job.seed,
         use_cpu=cpu,
-        bf16=not cpu,
-        gradient_checkpointing=not cpu,
-        max_steps=settings.steps * plan.updates,
+        bf16=training.precision == "bfloat16",
+        gradient_checkpointing=training.gradient_checkpointing,
+        max_steps=job.updates,
+        shuffle_dataset=False,  # see `ordered_rows`
         per_device_train_batch_size=plan.forward_size,
         gradient_accumulation_steps=plan.accumulation,
         steps_per_generation=plan.updates * plan.accumulation,
         num_generations=plan.group_size,
-        max_completion_length=rollout.max_response_tokens,
+        max_completion_length=job.rollout.max_response_tokens,
         learning_rate=settings.learning_rate,
         lr_scheduler_type="constant",
         adam_beta2=0.95,
@@ -99,59 +106,81 @@ def grpo_arguments(
         top_k=settings.sampling.top_k,
         loss_type="grpo",
         logging_steps=1,
+        logging_nan_inf_filter=False,  # the guards must see what is not a number
         report_to=[],
-        save_strategy="no",
+        save_strategy="steps",  # the last step is saved, too
+        save_steps=every * plan.updates if every else job.updates,
         disable_tqdm=True,
+        **_vllm_arguments(job),
+        **_sharding_arguments(job, cpu),
     )
 
 
-def rollout_function(
-    sandbox: ProgramRunner, rollout: RolloutSettings, sampling: SamplingSettings, seed: int
-) -> RolloutFunction:
-    """Return TRL's `rollout_func`: our engine over the model in training.
+def ordered_rows(rows: Sequence[Row], plan: BatchPlan, steps: int, seed: int) -> list[Row]:
+    """Return the rows of all batches in the order in which they are trained on: shuffled anew for each pass over them.
 
-    Each reward function finds the trajectories in its `trajectory` argument.
+    The whole training is one epoch of this list. A trainer that shuffles for itself forgets its place when it is
+    resumed in a later epoch, and would then go on with other tasks.
     """
+    batches_per_pass = len(rows) // plan.groups
+    ordered: list[Row] = []
+    for number in range(math.ceil(steps / batches_per_pass)):
+        shuffled = random.Random(derive_seed(seed, "order", number)).sample(rows, len(rows))
+        ordered += shuffled[: batches_per_pass * plan.groups]
+    return ordered[: steps * plan.groups]
 
-    def roll_out(prompts: list[str], trainer: Any) -> dict[str, Any]:
-        def unwrapped() -> AbstractContextManager[Any]:
-            context: AbstractContextManager[Any] = unwrap_model_for_generation(
-                trainer.model_wrapped, trainer.accelerator
-            )
-            return context
 
-        tokenizer = trainer.processing_class
-        backend = TransformersBackend(unwrapped, tokenizer, sampling, rollout.batch_size, rollout.compaction_interval)
-        engine = RolloutEngine(tokenizer, backend, sandbox, TokenBudget.from_settings(rollout))
-        encoded = [tokenizer(prompt, add_special_tokens=False).input_ids for prompt in prompts]
-        trajectories = engine.run(
-            encoded, derive_seed(seed, trainer.state.global_step, trainer.accelerator.process_index)
-        )
+def lora_configuration(job: TrainingJob) -> LoraConfig | None:
+    """Return the adapters to train, or None for full training."""
+    lora = job.training.lora
+    if not lora.rank:
+        return None
+    return LoraConfig(
+        r=lora.rank,
+        lora_alpha=lora.alpha,
+        lora_dropout=lora.dropout,
+        target_modules="all-linear",
+        task_type="CAUSAL_LM",
+    )
+
+
+def _vllm_arguments(job: TrainingJob) -> dict[str, Any]:
+    training, rollout = job.training, job.rollout
+    if training.policy_backend == "transformers":
+        return {}
+    correction = training.importance_correction
+    shared = {
+        "use_vllm": True,
+        "vllm_max_model_length": rollout.max_prompt_tokens + rollout.max_response_tokens,
+        "vllm_importance_sampling_correction": correction != "off",
+        "vllm_importance_sampling_clip_max": training.importance_cap,
+        **({} if correction == "off" else {"vllm_importance_sampling_mode": correction}),
+    }
+    if training.policy_backend == "vllm":
         return {
-            "prompt_ids": [list(t.prompt_ids) for t in trajectories],
-            "completion_ids": [list(t.completion_ids) for t in trajectories],
-            "env_mask": [list(t.mask) for t in trajectories],
-            "logprobs": None,
-            TRAJECTORY_COLUMN: trajectories,
+            **shared,
+            "vllm_mode": "colocate",
+            "vllm_gpu_memory_utilization": training.colocated_memory,
+            "vllm_enable_sleep_mode": training.colocated_sleep,
         }
+    return {**shared, "vllm_mode": "server", "vllm_server_base_url": job.policy_endpoint}
 
-    return roll_out
 
-
-def log_rollouts(log_metric: Callable[[str, float], None], trajectories: list[Trajectory]) -> None:
-    """Log what the rollouts of a training batch look like."""
-    count = len(trajectories)
-    log_metric("rollout/tool_calls", sum(len(t.tool_calls) for t in trajectories) / count)
-    log_metric("rollout/truncated", sum(t.truncated for t in trajectories) / count)
-    log_metric("rollout/answered", sum(t.answer is not None for t in trajectories) / count)
+def _sharding_arguments(job: TrainingJob, cpu: bool) -> dict[str, Any]:
+    sharding = job.training.sharding
+    if sharding == "ddp":
+        return {}
+    if cpu:
+        raise UsageError(f"training.sharding {sharding!r} needs GPUs and there are none; use 'ddp'.")
+    file = resources.files("agent0.training") / "configs" / f"{sharding}.json"
+    return {"fsdp": True, "fsdp_config": str(file)} if sharding == "fsdp2" else {"deepspeed": str(file)}
 
 
 class StepLogger(TrainerCallback):  # type: ignore[misc]
-    """Hands each step's numbers to a function, and keeps them."""
+    """Hands each step's numbers to a function."""
 
     def __init__(self, log: LogMetrics) -> None:
         self._log = log
-        self.history: list[dict[str, float]] = []
 
     def on_log(self, args: Any, state: Any, control: Any, logs: dict[str, Any] | None = None, **kwargs: Any) -> None:
         """Called by the trainer after each optimizer step; its closing summary is no step and is left out.
@@ -159,6 +188,5 @@ class StepLogger(TrainerCallback):  # type: ignore[misc]
         A step that draws no new batch has no reward, but its clip fractions are the ones that can differ from zero.
         """
         numbers = {name: float(value) for name, value in (logs or {}).items() if isinstance(value, int | float)}
-        if "loss" in numbers:
-            self.history.append({"step": float(state.global_step), **numbers})
+        if "loss" in numbers and state.is_world_process_zero:
             self._log(numbers, state.global_step)

@@ -11,6 +11,7 @@ def curriculum_training(
     rollout: dict,
     sandbox: dict,
     curriculum: dict,
+    training: dict,
     curriculum_model: Input[Model],
     executor_model: Input[Model],
     trained: Output[Model],
@@ -24,6 +25,7 @@ def curriculum_training(
         ModelSettings,
         RolloutSettings,
         SandboxSettings,
+        TrainingSettings,
         parse_section,
     )
     from agent0.stages import open_stage
@@ -34,6 +36,7 @@ def curriculum_training(
         "rollout": parse_section(RolloutSettings, rollout),
         "sandbox": parse_section(SandboxSettings, sandbox),
         "curriculum": parse_section(CurriculumSettings, curriculum),
+        "training": parse_section(TrainingSettings, training),
     }
     inputs = {"curriculum_model": Path(curriculum_model.path), "executor_model": Path(executor_model.path)}
     with open_stage(

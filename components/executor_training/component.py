@@ -11,6 +11,7 @@ def executor_training(
     rollout: dict,
     sandbox: dict,
     executor: dict,
+    training: dict,
     tracking: dict,
     executor_model: Input[Model],
     tasks: Input[Dataset],
@@ -26,6 +27,7 @@ def executor_training(
         RolloutSettings,
         SandboxSettings,
         TrackingSettings,
+        TrainingSettings,
         parse_section,
     )
     from agent0.stages import open_stage
@@ -36,6 +38,7 @@ def executor_training(
         "rollout": parse_section(RolloutSettings, rollout),
         "sandbox": parse_section(SandboxSettings, sandbox),
         "executor": parse_section(ExecutorSettings, executor),
+        "training": parse_section(TrainingSettings, training),
         "tracking": parse_section(TrackingSettings, tracking),
     }
     inputs = {

@@ -15,6 +15,7 @@ def prepare(
     execution: dict,
     filtering: dict,
     executor: dict,
+    training: dict,
     evaluation: dict,
     tracking: dict,
     history: Output[Artifact],
@@ -35,6 +36,7 @@ def prepare(
         "execution": execution,
         "filtering": filtering,
         "executor": executor,
+        "training": training,
         "evaluation": evaluation,
         "tracking": tracking,
     }

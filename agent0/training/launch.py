@@ -1,0 +1,116 @@
+"""Running a training job: in this process, or in one process per device under torchrun.
+
+torchrun reads `PET_NNODES`, `PET_NODE_RANK`, `PET_MASTER_ADDR` and `PET_MASTER_PORT` from the environment, so the same
+command runs on each of several nodes: `torchrun --nproc-per-node N -m agent0.training.worker JOB`, with the job's
+folder on storage that all see. (`accelerate launch` ignores them and would train alone.)
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from agent0.errors import Agent0Error
+from agent0.processes import die_with_parent
+from agent0.training.grpo import LogMetrics
+from agent0.training.job import PREEMPTED_STATUS, STOP_FILE, PreemptedError, StepsReader, TrainingJob
+from agent0.training.processes import Placement, visible_devices
+
+POLL_SECONDS = 0.5
+LOG_FILE = "training.log"
+ERROR_FILE = "error.txt"
+TAIL_CHARACTERS = 2000
+
+
+def run_job(job: TrainingJob, placement: Placement, log: LogMetrics) -> list[dict[str, float]]:
+    """Train; return each step's numbers, and hand each to `log` as it is made.
+
+    Raises:
+        PreemptedError: SIGTERM came; a checkpoint is saved.
+        Agent0Error: the training failed.
+    """
+    if placement.processes == 1:
+        from agent0.training.worker import train
+
+        return train(job, log)
+    return _torchrun(job, placement, log)
+
+
+def _torchrun(job: TrainingJob, placement: Placement, log: LogMetrics) -> list[dict[str, float]]:
+    shutil.rmtree(job.folder, ignore_errors=True)
+    file = job.write()
+    nodes = ["--standalone"] if "PET_NNODES" not in os.environ else []
+    command = [sys.executable, "-m", "torch.distributed.run", *nodes, f"--nproc-per-node={placement.processes}"]
+    environment = dict(os.environ)
+    if placement.training:
+        environment["CUDA_VISIBLE_DEVICES"] = visible_devices(placement.training)
+    reader = StepsReader(job.folder)
+    history: list[dict[str, float]] = []
+    with (job.folder / LOG_FILE).open("w", encoding="utf-8") as output, _stop_on_sigterm(job.folder):
+        process = subprocess.Popen(
+            [*command, "-m", "agent0.training.worker", str(file)],
+            env=environment,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            preexec_fn=die_with_parent,
+        )
+        try:
+            ended = False
+            while not ended:
+                ended = _wait(process)
+                for numbers, step in reader.new():
+                    history.append({"step": float(step), **numbers})
+                    log(numbers, step)
+        finally:
+            _end(process)
+    if process.returncode:
+        raise _failure(job.folder, process.returncode)
+    return history
+
+
+def _wait(process: subprocess.Popen[bytes]) -> bool:
+    try:
+        process.wait(POLL_SECONDS)
+    except subprocess.TimeoutExpired:
+        return False
+    return True
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    """End torchrun, and with it its workers, if something else than its own end brought us here."""
+    if process.poll() is None:
+        process.terminate()
+        process.wait()
+
+
+def _failure(folder: Path, status: int) -> Agent0Error:
+    """Return the error of the process that failed first, in its own words."""
+    error = folder / ERROR_FILE
+    if error.is_file():
+        kind, _, message = error.read_text(encoding="utf-8").partition("\n")
+        return PreemptedError(message) if kind == str(PREEMPTED_STATUS) else Agent0Error(message)
+    tail = (folder / LOG_FILE).read_text(encoding="utf-8", errors="replace")[-TAIL_CHARACTERS:]
+    return Agent0Error(
+        f"The training processes ended with status {status} and no word of their own; the end of {folder / LOG_FILE} "
+        f"is:\n{tail}"
+    )
+
+
+@contextmanager
+def _stop_on_sigterm(folder: Path) -> Iterator[None]:
+    """Pass SIGTERM on as the file that the processes look for: torchrun itself would give them 30 s only."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGTERM, lambda *_: (folder / STOP_FILE).touch())
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)

@@ -1,0 +1,109 @@
+"""Trajectories of the model in training, for TRL's `rollout_func`: our engine over one of three backends.
+
+With `transformers` the model itself draws; with `vllm` the engine that TRL holds in this process; with `vllm_server` a
+server that TRL sends the weights to. TRL sends the weights before it asks for trajectories.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from typing import Any
+
+from trl.models import unwrap_model_for_generation
+
+from agent0.config import SamplingSettings
+from agent0.rollout.engine import Backend, ProgramRunner, RolloutEngine, TokenBudget
+from agent0.rollout.tokens import end_token_ids
+from agent0.rollout.transformers_backend import TransformersBackend
+from agent0.seeds import derive_seed
+from agent0.training.canary import WeightCanary
+from agent0.training.job import TrainingJob
+
+TRAJECTORY_COLUMN = "trajectory"
+RolloutFunction = Callable[[list[str], Any], dict[str, Any]]
+
+
+class PolicyRollouts:
+    """TRL's `rollout_func`; each reward function finds the trajectories in its `trajectory` argument."""
+
+    def __init__(
+        self, job: TrainingJob, sampling: SamplingSettings, sandbox: ProgramRunner, budget: TokenBudget
+    ) -> None:
+        self._job = job
+        self._sampling = sampling
+        self._sandbox = sandbox
+        self._budget = budget
+        self._canary = WeightCanary()
+
+    def __call__(self, prompts: list[str], trainer: Any) -> dict[str, Any]:
+        """Roll out one trajectory per prompt of this process."""
+        tokenizer = trainer.processing_class
+        encoded = [tokenizer(prompt, add_special_tokens=False).input_ids for prompt in prompts]
+        step, process = trainer.state.global_step, trainer.accelerator.process_index
+        with self._backend(trainer) as backend:
+            if self._job.training.policy_backend != "transformers":
+                asyncio.run(self._canary.check(backend, encoded[0], step, _has_moved(trainer)))
+            engine = RolloutEngine(tokenizer, backend, self._sandbox, self._budget)
+            trajectories = engine.run(encoded, derive_seed(self._job.seed, step, process))
+        drawn_by_vllm = self._job.training.policy_backend != "transformers"
+        return {
+            "prompt_ids": [list(t.prompt_ids) for t in trajectories],
+            "completion_ids": [list(t.completion_ids) for t in trajectories],
+            "env_mask": [list(t.mask) for t in trajectories],
+            "logprobs": [list(t.logprobs or ()) for t in trajectories] if drawn_by_vllm else None,
+            TRAJECTORY_COLUMN: trajectories,
+        }
+
+    @contextmanager
+    def _backend(self, trainer: Any) -> Iterator[Backend]:
+        rollout = self._job.rollout
+        tokenizer = trainer.processing_class
+        if self._job.training.policy_backend == "transformers":
+
+            def unwrapped() -> AbstractContextManager[Any]:
+                context: AbstractContextManager[Any] = unwrap_model_for_generation(
+                    trainer.model_wrapped, trainer.accelerator
+                )
+                return context
+
+            yield TransformersBackend(
+                unwrapped, tokenizer, self._sampling, rollout.batch_size, rollout.compaction_interval
+            )
+            return
+        ends = end_token_ids(tokenizer, trainer.model.generation_config.eos_token_id)
+        if self._job.training.policy_backend == "vllm":
+            from agent0.rollout.vllm_backend import VllmBackend
+
+            with _awake(trainer.vllm_generation) as llm:
+                yield VllmBackend(llm, self._sampling, ends, rollout.concurrency)
+            return
+        from agent0.rollout.vllm_server_backend import VllmServerBackend
+
+        trainer.accelerator.wait_for_everyone()  # the first process sends the weights
+        share = max(1, rollout.concurrency // trainer.accelerator.num_processes)
+        model = str(self._job.base)
+        yield VllmServerBackend([self._job.policy_endpoint], model, self._sampling, ends, rollout.vllm, share)
+
+
+@contextmanager
+def _awake(generation: Any) -> Iterator[Any]:
+    """Wake TRL's engine for the length of the block, as TRL's own `generate` does."""
+    sleeps = generation.enable_sleep_mode
+    if sleeps and generation._llm_weights_sleeping:
+        generation.sync_weights()
+    if sleeps:
+        generation.llm.wake_up(tags=["kv_cache"])
+    try:
+        yield generation.llm
+    finally:
+        if sleeps:
+            generation.llm.sleep(level=2)
+            generation._llm_weights_sleeping = True
+
+
+def _has_moved(trainer: Any) -> bool:
+    """Whether the last update had a gradient to follow."""
+    norms = [row["grad_norm"] for row in trainer.state.log_history if "grad_norm" in row]
+    return bool(norms) and norms[-1] > 0

@@ -1,0 +1,185 @@
+"""One process of a training: load, train, save. `python -m agent0.training.worker JOB` under torchrun."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import agent0.lean_transformers  # noqa: F401  # before anything that imports transformers
+from agent0.config import CurriculumSettings, SandboxSettings
+from agent0.errors import Agent0Error
+from agent0.processes import die_with_parent
+from agent0.protocol import get_prompts
+from agent0.rollout.agents import ExecutorAgent
+from agent0.rollout.backends import open_backend
+from agent0.rollout.engine import Backend, ProgramRunner, RolloutEngine, TokenBudget
+from agent0.rollout.models import load_model, load_tokenizer, save_model
+from agent0.rollout.tokens import end_token_ids
+from agent0.sandbox import SandboxPool
+from agent0.storage.shards import iterate_records
+from agent0.storage.workspace import Workspace
+from agent0.training.checkpoints import (
+    CheckpointKeeper,
+    complete_checkpoints,
+    drop_unfinished,
+    history_of,
+    step_of,
+    step_rows,
+)
+from agent0.training.curriculum import ExecutorInTheLoopReward, curriculum_trainer
+from agent0.training.executor import executor_trainer
+from agent0.training.grpo import BatchPlan, LogMetrics, StepLogger, grpo_arguments
+from agent0.training.guards import GuardCallback, Guards
+from agent0.training.job import PreemptedError, StepsFile, TrainingJob
+from agent0.training.launch import ERROR_FILE, LOG_FILE
+from agent0.types import LabelledTask
+from agent0.worlds import get_world
+
+
+def train(job: TrainingJob, log: LogMetrics) -> list[dict[str, float]]:
+    """Train from the newest whole checkpoint, or from the beginning, and write the result to the job's output.
+
+    A training whose last checkpoint is already there is not run again: its result is written from it.
+
+    Returns:
+        Each optimizer step's numbers, those of earlier attempts included; `log` gets them all, too.
+
+    Raises:
+        PreemptedError: the training was asked to stop, and a checkpoint is saved.
+        GuardTripped: a guard stopped it.
+    """
+    workspace = Workspace(job.workspace, job.remote)
+    if _rank() == 0:
+        drop_unfinished(workspace)
+    found = complete_checkpoints(job.workspace)
+    history = history_of(found[-1]) if found else []
+    if _rank() == 0:
+        for row in history:
+            log({name: value for name, value in row.items() if name != "step"}, int(row["step"]))
+    if not found or step_of(found[-1]) < job.updates:
+        history = _run(job, workspace, found[-1] if found else None, log)
+    if _rank() == 0:
+        _export(job, complete_checkpoints(job.workspace)[-1])
+    return history
+
+
+def _run(job: TrainingJob, workspace: Workspace, start: Path | None, log: LogMetrics) -> list[dict[str, float]]:
+    plan = BatchPlan.of(job, int(os.environ.get("WORLD_SIZE", "1")))
+    arguments = grpo_arguments(job, plan)  # before the model is loaded: sharded loading is switched on by it
+    keeper = CheckpointKeeper(workspace, job.training.checkpoints.keep, plan.updates, job.folder)
+    callbacks = [StepLogger(log), GuardCallback(Guards(job.training.guards), keeper.last_good), keeper]
+    model, tokenizer = load_model(job.base, job.model.dtype)
+    with SandboxPool(_shared_out(job.sandbox)) as pool:
+        if isinstance(job.algorithm, CurriculumSettings):
+            with _frozen_executor(job, job.algorithm, tokenizer, pool) as executor:
+                reward = ExecutorInTheLoopReward(executor, get_world(job.rollout.world), job.algorithm, job.seed)
+                trainer = curriculum_trainer(job, job.algorithm, plan, arguments, model, tokenizer, reward, pool)
+                return _fit(trainer, callbacks, keeper, start, job)
+        trainer = executor_trainer(job, job.algorithm, plan, arguments, model, tokenizer, _tasks(job), pool)
+        return _fit(trainer, callbacks, keeper, start, job)
+
+
+def _fit(
+    trainer: Any, callbacks: list[Any], keeper: CheckpointKeeper, start: Path | None, job: TrainingJob
+) -> list[dict[str, float]]:
+    for callback in callbacks:
+        trainer.add_callback(callback)
+    with keeper.listening():
+        trainer.train(resume_from_checkpoint=str(start) if start else None)
+    if keeper.stopped:
+        raise PreemptedError(
+            f"The training was asked to stop and did so after {trainer.state.global_step} of {job.updates} updates, "
+            f"with a checkpoint in {job.remote or job.workspace}; run the stage again and it goes on there."
+        )
+    return step_rows(trainer.state.log_history)
+
+
+@contextmanager
+def _frozen_executor(
+    job: TrainingJob, settings: CurriculumSettings, tokenizer: Any, pool: ProgramRunner
+) -> Iterator[ExecutorAgent]:
+    """Open the executor that rewards the curriculum agent: on the servers it was given, or loaded here."""
+    assert job.frozen_executor is not None
+    with _executor_backend(job, settings, job.frozen_executor) as backend:
+        engine = RolloutEngine(
+            load_tokenizer(job.frozen_executor), backend, pool, TokenBudget.from_settings(job.rollout)
+        )
+        yield ExecutorAgent(engine, tokenizer, get_prompts(job.rollout))
+
+
+@contextmanager
+def _executor_backend(job: TrainingJob, settings: CurriculumSettings, folder: Path) -> Iterator[Backend]:
+    tokenizer, rollout = load_tokenizer(folder), job.rollout
+    if not job.executor_endpoints:
+        with open_backend(folder, tokenizer, rollout, settings.executor_sampling, log=job.folder) as backend:
+            yield backend
+        return
+    from transformers import GenerationConfig
+
+    from agent0.rollout.vllm_server_backend import VllmServerBackend
+
+    ends = end_token_ids(tokenizer, GenerationConfig.from_pretrained(folder).eos_token_id)
+    share = max(1, rollout.concurrency // int(os.environ.get("WORLD_SIZE", "1")))
+    yield VllmServerBackend(
+        list(job.executor_endpoints), str(folder), settings.executor_sampling, ends, rollout.vllm, share
+    )
+
+
+def _tasks(job: TrainingJob) -> list[LabelledTask]:
+    assert job.tasks is not None
+    return list(iterate_records(LabelledTask, job.tasks))
+
+
+def _shared_out(sandbox: SandboxSettings) -> SandboxSettings:
+    """Share the machine's cores among the processes of this node."""
+    local = int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
+    cores = len(os.sched_getaffinity(0))
+    return sandbox.model_copy(update={"workers": max(1, (sandbox.workers or cores) // local)}) if local > 1 else sandbox
+
+
+def _export(job: TrainingJob, checkpoint: Path) -> None:
+    """Write the weights of the last checkpoint, adapters merged, as the model that other stages load."""
+    tokenizer = load_tokenizer(job.base)
+    if job.training.lora.rank:
+        from peft import PeftModel
+
+        base, _ = load_model(job.base, job.model.dtype)
+        save_model(PeftModel.from_pretrained(base, checkpoint).merge_and_unload(), tokenizer, job.output)
+    else:
+        save_model(load_model(checkpoint, job.model.dtype)[0], tokenizer, job.output)
+
+
+def _rank() -> int:
+    return int(os.environ.get("RANK", "0"))
+
+
+def _leave_word(path: Path, text: str) -> None:
+    """Write the error of the process that fails first; the others fail because it did."""
+    try:
+        with path.open("x", encoding="utf-8") as file:
+            file.write(text)
+    except FileExistsError:
+        return
+
+
+def main(path: Path) -> int:
+    """Train as one of torchrun's processes; an error is left as a sentence in the job's folder."""
+    die_with_parent()
+    job = TrainingJob.read(path)
+    try:
+        train(job, StepsFile(job))
+    except Agent0Error as error:
+        _leave_word(job.folder / ERROR_FILE, f"{error.exit_code}\n{error}")
+        return error.exit_code
+    except Exception as error:
+        _leave_word(job.folder / ERROR_FILE, f"1\n{type(error).__name__}: {error} (log: {job.folder / LOG_FILE})")
+        raise
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(Path(sys.argv[1])))

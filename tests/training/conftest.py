@@ -1,0 +1,84 @@
+"""A small model that half-masters the embedded world, and jobs that train it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from agent0.config import (
+    CheckpointSettings,
+    CurriculumSettings,
+    ExecutorSettings,
+    ModelSettings,
+    RolloutSettings,
+    SandboxSettings,
+    TinyPretraining,
+    TrainingSettings,
+)
+from agent0.storage.shards import write_shards
+from agent0.training.job import TrainingJob
+from agent0.types import LabelledTask, Task, Vote
+
+ROLLOUT = RolloutSettings(
+    max_turns=1, max_prompt_tokens=96, max_response_tokens=56, max_observation_tokens=24, compaction_interval=16
+)
+QUESTIONS = {"What is 2+3?": "5", "What is 4*9?": "36", "What is 12+7?": "19", "What is 8-3?": "5"}
+
+
+@pytest.fixture(scope="session")
+def half_trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a model that sometimes answers: enough for rewards to differ."""
+    from agent0.tiny.pretrain import ensure_base_model
+
+    settings = TinyPretraining(steps=260, hidden_size=64, direct_share=0.1)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("AGENT0_CACHE", str(tmp_path_factory.mktemp("models")))
+        return ensure_base_model(settings, lambda *_: None)
+
+
+@pytest.fixture
+def make_job(half_trained: Path, tmp_path: Path) -> Callable[..., TrainingJob]:
+    """A function that returns a job of three batches of two updates; keywords replace the job's fields."""
+    tasks = [
+        LabelledTask(
+            task=Task(id=question, iteration=1, question=question),
+            vote=Vote(answer=answer, count=5, k=10, clusters=3),
+            answers=(answer,),
+            tool_calls=1.0,
+            truncated=0.0,
+        )
+        for question, answer in QUESTIONS.items()
+    ]
+
+    def make(name: str, **changes: Any) -> TrainingJob:
+        folder = tmp_path / name
+        folder.mkdir(exist_ok=True)
+        write_shards(folder / "tasks", tasks, LabelledTask)
+        fields: dict[str, Any] = {
+            "folder": folder / "job",
+            "base": half_trained,
+            "output": folder / "output",
+            "workspace": folder / "workspace",
+            "tasks": folder / "tasks",
+            "model": ModelSettings(),
+            "rollout": ROLLOUT,
+            "sandbox": SandboxSettings(preload=(), memory_mb=256, timeout_seconds=5.0, workers=1),
+            "algorithm": ExecutorSettings(
+                steps=3, tasks_per_step=4, group_size=4, updates_per_step=2, learning_rate=1e-3
+            ),
+            "agent": "executor",
+            "training": TrainingSettings(checkpoints=CheckpointSettings(every=1, keep=2)),
+            "seed": 7,
+        }
+        return TrainingJob(**{**fields, **changes})
+
+    return make
+
+
+@pytest.fixture
+def curriculum() -> CurriculumSettings:
+    """Three small batches of proposals."""
+    return CurriculumSettings(steps=3, prompts_per_step=2, group_size=4, executor_samples=2, learning_rate=1e-3)

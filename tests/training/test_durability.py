@@ -1,0 +1,148 @@
+from __future__ import annotations
+
+import shutil
+import signal
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+import pytest
+
+from agent0.config import CurriculumSettings, LoraSettings, TrainingSettings
+from agent0.errors import Agent0Error, UsageError
+from agent0.storage.digest import folder_digest
+from agent0.storage.workspace import Workspace, open_workspace
+from agent0.training.checkpoints import COMPLETE_FILE, complete_checkpoints, step_of
+from agent0.training.job import STOP_FILE, PreemptedError, TrainingJob
+from agent0.training.launch import run_job
+from agent0.training.processes import Placement, place
+from agent0.training.worker import train
+
+MakeJob = Callable[..., TrainingJob]
+ONE_PROCESS = Placement((), (), (), 1)
+
+
+def weights(job: TrainingJob) -> str:
+    return weights_of(job.output)
+
+
+def numbers(history: list[dict[str, float]]) -> list[dict[str, float]]:
+    """What two runs share: everything but how long a step took."""
+    return [{name: value for name, value in row.items() if name != "step_time"} for row in history]
+
+
+def nothing(*_: object) -> None:
+    return None
+
+
+def weights_of(folder: Path) -> str:
+    return folder_digest(next(folder.glob("*.safetensors")))
+
+
+def stop_after(job: TrainingJob, step: int, ask: Callable[[], None]) -> Callable[[Mapping[str, float], int], None]:
+    def log(_: Mapping[str, float], at: int) -> None:
+        if at == step:
+            ask()
+
+    return log
+
+
+@pytest.mark.parametrize("way", ["file", "signal"])
+def test_stopped_and_resumed_it_learns_the_same_numbers(make_job: MakeJob, way: str) -> None:
+    whole, broken = make_job("whole"), make_job("broken")
+    expected = train(whole, nothing)
+    assert [row["step"] for row in expected] == [1, 2, 3, 4, 5, 6]
+
+    broken.folder.mkdir()
+    stop = broken.folder / STOP_FILE
+    asks = {"file": stop.touch, "signal": lambda: signal.raise_signal(signal.SIGTERM)}
+    with pytest.raises(PreemptedError, match="after 4 of 6 updates"):
+        train(broken, stop_after(broken, 3, asks[way]))  # asked in the middle of a batch: it ends the batch first
+    stop.unlink(missing_ok=True)
+    logged: list[int] = []
+    history = train(broken, lambda _, step: logged.append(step))
+    assert numbers(history) == numbers(expected)
+    assert logged == [1, 2, 3, 4, 5, 6]
+    assert weights(broken) == weights(whole) != weights_of(whole.base)
+
+
+def test_a_finished_training_is_not_run_again(make_job: MakeJob, monkeypatch: pytest.MonkeyPatch) -> None:
+    job = make_job("finished")
+    history = train(job, nothing)
+    digest = weights(job)
+    shutil.rmtree(job.output)
+    monkeypatch.setattr("agent0.training.worker.executor_trainer", None)  # a second training would fail
+    assert train(job, nothing) == history
+    assert weights(job) == digest
+
+
+def test_a_checkpoint_that_was_not_finished_is_removed_and_not_trusted(make_job: MakeJob) -> None:
+    whole, broken = make_job("whole"), make_job("broken")
+    train(whole, nothing)
+    train(broken, nothing)
+    latest = complete_checkpoints(broken.workspace)[-1]
+    (latest / COMPLETE_FILE).unlink()
+    next(latest.glob("*.safetensors")).write_bytes(b"half")
+    shutil.rmtree(broken.output)
+    train(broken, nothing)
+    assert weights(broken) == weights(whole)
+    assert [step_of(path) for path in complete_checkpoints(broken.workspace)] == [4, 6]
+
+
+def test_the_curriculum_agent_is_resumed_as_exactly(make_job: MakeJob, curriculum: CurriculumSettings) -> None:
+    whole, broken = (
+        make_job(name, agent="curriculum", algorithm=curriculum, frozen_executor=make_job(name).base)
+        for name in ("whole", "broken")
+    )
+    expected = train(whole, nothing)
+    with pytest.raises(PreemptedError):
+        train(broken, stop_after(broken, 1, lambda: signal.raise_signal(signal.SIGTERM)))
+    assert numbers(train(broken, nothing)) == numbers(expected)
+    assert weights(broken) == weights(whole)
+
+
+def test_adapters_are_merged_into_what_is_written(make_job: MakeJob) -> None:
+    job = make_job("lora", training=TrainingSettings(lora=LoraSettings(rank=4)))
+    train(job, nothing)
+    assert not list(job.output.glob("adapter*"))
+    assert (job.output / "config.json").is_file()
+    assert weights(job) != weights_of(job.base)
+
+
+@pytest.mark.slow
+def test_two_processes_train_one_model(make_job: MakeJob) -> None:
+    job, logged = make_job("two"), []
+    history = run_job(job, Placement((), (), (), 2), lambda _, step: logged.append(step))
+    assert [row["step"] for row in history] == logged == [1, 2, 3, 4, 5, 6]
+    assert weights(job) != weights_of(job.base)
+    assert len(list(complete_checkpoints(job.workspace)[-1].glob("rng_state_*.pth"))) == 2
+
+
+@pytest.mark.slow
+def test_an_error_of_a_process_is_a_sentence(make_job: MakeJob) -> None:
+    job = make_job("broken")
+    job = job.model_copy(update={"base": job.folder / "nowhere"})
+    with pytest.raises(Agent0Error, match=r"There is no model at .*nowhere"):
+        run_job(job, Placement((), (), (), 2), nothing)
+
+
+def test_a_workspace_of_another_configuration_is_refused(tmp_path: Path) -> None:
+    beside = tmp_path / "output"
+    open_workspace("run/1/training", beside, {"executor": {"learning_rate": 1e-6}, "seed": 1})
+    again = open_workspace("run/1/training", beside, {"executor": {"learning_rate": 1e-6}, "seed": 1})
+    assert isinstance(again, Workspace)
+    with pytest.raises(UsageError, match="another configuration"):
+        open_workspace("run/1/training", beside, {"executor": {"learning_rate": 1e-5}, "seed": 1})
+
+
+def test_gpus_are_shared_out_and_too_few_are_refused() -> None:
+    settings = TrainingSettings(policy_gpus=1, executor_gpus=2)
+    placement = place(settings, 8, policy_server=True, executor_server=True)
+    assert placement == Placement((0, 1, 2, 3, 4), (5,), (6, 7), 5)
+    assert place(settings, 8, policy_server=False, executor_server=False).processes == 8
+    assert place(TrainingSettings(), 0, policy_server=False, executor_server=False) == ONE_PROCESS
+    with pytest.raises(UsageError, match="leave none of 3 GPUs"):
+        place(settings, 3, policy_server=True, executor_server=True)
+    with pytest.raises(UsageError, match="there are none"):
+        place(settings, 0, policy_server=False, executor_server=True)
+    with pytest.raises(UsageError, match="only 5 GPUs are left"):
+        place(settings.model_copy(update={"processes": 6}), 8, policy_server=True, executor_server=True)
