@@ -51,6 +51,8 @@ def serve(
     log: Path,
     gpus: Sequence[int] | None = None,
     extra_arguments: Sequence[str] = (),
+    variables: Mapping[str, str] | None = None,
+    restarts: int = RESTARTS,
     report: Report | None = None,
 ) -> Iterator[Endpoints]:
     """Serve a model on this machine, one server per `tensor_parallel_size` GPUs, while the context is open.
@@ -61,6 +63,8 @@ def serve(
         log: folder that receives `vllm-server-<number>.log`.
         gpus: indices of the GPUs to use among those visible; None: all. A CPU build uses none and starts one server.
         extra_arguments: further arguments of the server, before `rollout.vllm.arguments`.
+        variables: environment variables of the servers beside this process's.
+        restarts: how often a crashed server is started again; 0 for one whose weights are not those of `model`.
         report: called with sentences on progress and restarts; None writes them to stderr.
 
     Yields:
@@ -80,7 +84,9 @@ def serve(
     )
     tell = report or _to_stderr
     servers = [
-        _Server(number, port, [*arguments, f"--port={port}"], environment(installed, group), log)
+        _Server(
+            number, port, [*arguments, f"--port={port}"], {**environment(installed, group), **(variables or {})}, log
+        )
         for number, (port, group) in enumerate(zip(ports, groups, strict=True))
     ]
     try:
@@ -88,7 +94,7 @@ def serve(
             server.start()
         _wait_until_ready(servers, rollout.vllm.start_timeout_seconds, tell)
         endpoints = Endpoints(server.address for server in servers)
-        with _supervised(servers, endpoints, tell):
+        with _supervised(servers, endpoints, restarts, tell):
             yield endpoints
     finally:
         for server in servers:
@@ -213,7 +219,7 @@ def _wait_until_ready(servers: Sequence[_Server], timeout_seconds: float, tell: 
 
 
 @contextmanager
-def _supervised(servers: Sequence[_Server], endpoints: Endpoints, tell: Report) -> Iterator[None]:
+def _supervised(servers: Sequence[_Server], endpoints: Endpoints, restarts: int, tell: Report) -> Iterator[None]:
     """Start servers again that end, from a thread; the kernel ends what the thread has started when the thread ends."""
     done = threading.Event()
 
@@ -221,7 +227,7 @@ def _supervised(servers: Sequence[_Server], endpoints: Endpoints, tell: Report) 
         while not done.wait(_POLL_SECONDS) and endpoints.lost is None:
             for server in servers:
                 if (status := server.status()) is not None:
-                    endpoints.lost = _restart(server, status, tell)
+                    endpoints.lost = _restart(server, status, restarts, tell)
 
     watcher = threading.Thread(target=watch, name="vllm-supervisor", daemon=True)
     watcher.start()
@@ -232,16 +238,16 @@ def _supervised(servers: Sequence[_Server], endpoints: Endpoints, tell: Report) 
         watcher.join()
 
 
-def _restart(server: _Server, status: int, tell: Report) -> str | None:
+def _restart(server: _Server, status: int, restarts: int, tell: Report) -> str | None:
     """Start a server again that has ended; return why it is given up, if it is."""
-    if server.starts > RESTARTS:
+    if server.starts > restarts:
         return (
             f"The vLLM server at {server.address} has ended {server.starts} times, last with status {status}. "
             f"The end of {server.log}:\n{server.last_lines()}"
         )
     tell(
         f"Warning: the vLLM server at {server.address} ended with status {status}; starting it again "
-        f"({server.starts} of {RESTARTS} times). Log: {server.log}"
+        f"({server.starts} of {restarts} times). Log: {server.log}"
     )
     server.start()
     return None

@@ -19,16 +19,10 @@ from agent0.stages.session import Stage, StageResult
 from agent0.stages.training_log import last_steps, step_logger
 from agent0.training.job import TrainingJob
 from agent0.training.launch import run_job
-from agent0.training.processes import place
+from agent0.training.processes import Placement, place
 
-WEIGHT_TRANSFER = (
-    "--weight-transfer-config",
-    '{"backend":"nccl"}',
-    "--logprobs-mode",
-    "processed_logprobs",
-    "--max-logprobs",
-    "-1",
-)
+WEIGHT_TRANSFER = ('--weight-transfer-config={"backend":"nccl"}', "--max-logprobs=-1")
+WEIGHT_TRANSFER_VARIABLES = {"VLLM_SERVER_DEV_MODE": "1"}
 """What TRL needs of a server that it sends weights to."""
 
 
@@ -60,8 +54,8 @@ def run_training(
     agent: Literal["executor", "curriculum"] = "executor" if frozen_executor is None else "curriculum"
     folder = output.with_name(f"{output.name}.job")
     with (
-        _served(frozen_executor if serves_executor else None, rollout, placement.executor, folder) as executors,
-        _served(base if placement.policy else None, rollout, placement.policy, folder, WEIGHT_TRANSFER) as policies,
+        _executor_servers(frozen_executor if serves_executor else None, rollout, placement, folder) as executors,
+        _policy_server(base if placement.policy else None, rollout, placement, folder) as policy,
     ):
         job = TrainingJob(
             folder=folder,
@@ -72,7 +66,7 @@ def run_training(
             tasks=tasks,
             frozen_executor=frozen_executor,
             executor_endpoints=tuple(executors),
-            policy_endpoint=next(iter(policies), ""),
+            policy_endpoint=policy,
             model=model,
             rollout=rollout,
             sandbox=sandbox,
@@ -86,14 +80,35 @@ def run_training(
 
 
 @contextmanager
-def _served(
-    model: Path | None, rollout: RolloutSettings, gpus: Sequence[int], log: Path, arguments: Sequence[str] = ()
-) -> Iterator[list[str]]:
-    """Serve a model for the length of the block and yield the servers' addresses; none for no model."""
+def _executor_servers(
+    model: Path | None, rollout: RolloutSettings, placement: Placement, log: Path
+) -> Iterator[Sequence[str]]:
+    """Serve the frozen executor for the length of the block and yield the servers' addresses; none for no model."""
     if model is None:
-        yield []
+        yield ()
         return
     from agent0.rollout.vllm_process import serve
 
-    with serve(model, rollout, log=log, gpus=gpus, extra_arguments=arguments) as endpoints:
+    with serve(model, rollout, log=log / "executor", gpus=placement.executor) as endpoints:
         yield endpoints
+
+
+@contextmanager
+def _policy_server(model: Path | None, rollout: RolloutSettings, placement: Placement, log: Path) -> Iterator[str]:
+    """Serve the model in training on one server; it is not restarted, since it would come back with old weights."""
+    if model is None:
+        yield ""
+        return
+    from agent0.rollout.vllm_process import serve
+
+    together = rollout.vllm.model_copy(update={"tensor_parallel_size": len(placement.policy)})
+    with serve(
+        model,
+        rollout.model_copy(update={"vllm": together}),
+        log=log / "policy",
+        gpus=placement.policy,
+        extra_arguments=WEIGHT_TRANSFER,
+        variables=WEIGHT_TRANSFER_VARIABLES,
+        restarts=0,
+    ) as endpoints:
+        yield endpoints[0]

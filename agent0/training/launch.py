@@ -8,7 +8,6 @@ folder on storage that all see. (`accelerate launch` ignores them and would trai
 from __future__ import annotations
 
 import os
-import shutil
 import signal
 import subprocess
 import sys
@@ -20,7 +19,7 @@ from pathlib import Path
 from agent0.errors import Agent0Error
 from agent0.processes import die_with_parent
 from agent0.training.grpo import LogMetrics
-from agent0.training.job import PREEMPTED_STATUS, STOP_FILE, PreemptedError, StepsReader, TrainingJob
+from agent0.training.job import PREEMPTED_STATUS, STEPS_FILE, STOP_FILE, PreemptedError, StepsReader, TrainingJob
 from agent0.training.processes import Placement, visible_devices
 
 POLL_SECONDS = 0.5
@@ -36,6 +35,8 @@ def run_job(job: TrainingJob, placement: Placement, log: LogMetrics) -> list[dic
         PreemptedError: SIGTERM came; a checkpoint is saved.
         Agent0Error: the training failed.
     """
+    for left in (STOP_FILE, STEPS_FILE, ERROR_FILE):  # of an earlier attempt
+        (job.folder / left).unlink(missing_ok=True)
     if placement.processes == 1:
         from agent0.training.worker import train
 
@@ -44,7 +45,6 @@ def run_job(job: TrainingJob, placement: Placement, log: LogMetrics) -> list[dic
 
 
 def _torchrun(job: TrainingJob, placement: Placement, log: LogMetrics) -> list[dict[str, float]]:
-    shutil.rmtree(job.folder, ignore_errors=True)
     file = job.write()
     nodes = ["--standalone"] if "PET_NNODES" not in os.environ else []
     command = [sys.executable, "-m", "torch.distributed.run", *nodes, f"--nproc-per-node={placement.processes}"]

@@ -15,7 +15,7 @@ from trl.models import unwrap_model_for_generation
 
 from agent0.config import SamplingSettings
 from agent0.rollout.engine import Backend, ProgramRunner, RolloutEngine, TokenBudget
-from agent0.rollout.tokens import end_token_ids
+from agent0.rollout.tokens import check_model_tokens
 from agent0.rollout.transformers_backend import TransformersBackend
 from agent0.seeds import derive_seed
 from agent0.training.canary import WeightCanary
@@ -72,7 +72,7 @@ class PolicyRollouts:
                 unwrapped, tokenizer, self._sampling, rollout.batch_size, rollout.compaction_interval
             )
             return
-        ends = end_token_ids(tokenizer, trainer.model.generation_config.eos_token_id)
+        ends = check_model_tokens(self._job.base, tokenizer, rollout)
         if self._job.training.policy_backend == "vllm":
             from agent0.rollout.vllm_backend import VllmBackend
 

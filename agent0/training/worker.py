@@ -18,7 +18,7 @@ from agent0.rollout.agents import ExecutorAgent
 from agent0.rollout.backends import open_backend
 from agent0.rollout.engine import Backend, ProgramRunner, RolloutEngine, TokenBudget
 from agent0.rollout.models import load_model, load_tokenizer, save_model
-from agent0.rollout.tokens import end_token_ids
+from agent0.rollout.tokens import check_model_tokens
 from agent0.sandbox import SandboxPool
 from agent0.storage.shards import iterate_records
 from agent0.storage.workspace import Workspace
@@ -72,6 +72,7 @@ def _run(job: TrainingJob, workspace: Workspace, start: Path | None, log: LogMet
     arguments = grpo_arguments(job, plan)  # before the model is loaded: sharded loading is switched on by it
     keeper = CheckpointKeeper(workspace, job.training.checkpoints.keep, plan.updates, job.folder)
     callbacks = [StepLogger(log), GuardCallback(Guards(job.training.guards), keeper.last_good), keeper]
+    check_model_tokens(job.base, load_tokenizer(job.base), job.rollout)
     model, tokenizer = load_model(job.base, job.model.dtype)
     with SandboxPool(_shared_out(job.sandbox)) as pool:
         if isinstance(job.algorithm, CurriculumSettings):
@@ -118,11 +119,9 @@ def _executor_backend(job: TrainingJob, settings: CurriculumSettings, folder: Pa
         with open_backend(folder, tokenizer, rollout, settings.executor_sampling, log=job.folder) as backend:
             yield backend
         return
-    from transformers import GenerationConfig
-
     from agent0.rollout.vllm_server_backend import VllmServerBackend
 
-    ends = end_token_ids(tokenizer, GenerationConfig.from_pretrained(folder).eos_token_id)
+    ends = check_model_tokens(folder, tokenizer, rollout)
     share = max(1, rollout.concurrency // int(os.environ.get("WORLD_SIZE", "1")))
     yield VllmServerBackend(
         list(job.executor_endpoints), str(folder), settings.executor_sampling, ends, rollout.vllm, share

@@ -1,0 +1,65 @@
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import pytest
+
+from agent0.errors import Agent0Error
+from agent0.rollout.engine import Generation, Request
+from agent0.training.canary import WeightCanary
+
+
+class Engine:
+    """Draws the same tokens with log-probabilities that stand for its weights."""
+
+    concurrency = 1
+
+    def __init__(self) -> None:
+        self.weight: float | None = -0.5
+        self.requests: list[Request] = []
+
+    @asynccontextmanager
+    async def session(self, trajectories: int) -> AsyncIterator[Engine]:
+        yield self
+
+    async def generate(self, request: Request) -> Generation:
+        self.requests.append(request)
+        return Generation([5, 6], "length", None if self.weight is None else [self.weight, -1.0])
+
+    def retire(self) -> None:
+        return None
+
+
+def check(canary: WeightCanary, engine: Engine, prompt: list[int], step: int, moved: bool) -> None:
+    asyncio.run(canary.check(engine, prompt, step, moved))
+
+
+def test_weights_that_arrive_are_noticed_and_the_question_stays_the_same() -> None:
+    canary, engine = WeightCanary(), Engine()
+    check(canary, engine, [1, 2], 0, False)
+    engine.weight = -0.5000001
+    check(canary, engine, [3, 4], 2, True)
+    assert engine.requests[0] == engine.requests[1]
+
+
+def test_weights_that_do_not_arrive_stop_the_training() -> None:
+    canary, engine = WeightCanary(), Engine()
+    check(canary, engine, [1, 2], 0, False)
+    with pytest.raises(Agent0Error, match="after the updates 1 to 2"):
+        check(canary, engine, [1, 2], 2, True)
+
+
+def test_without_an_update_nothing_needs_to_change() -> None:
+    canary, engine = WeightCanary(), Engine()
+    check(canary, engine, [1, 2], 4, True)  # the first look of a resumed training
+    check(canary, engine, [1, 2], 4, True)  # no update in between
+    check(canary, engine, [1, 2], 6, False)  # an update without a gradient
+
+
+def test_an_engine_without_log_probabilities_cannot_be_checked() -> None:
+    engine = Engine()
+    engine.weight = None
+    with pytest.raises(Agent0Error, match="no log-probabilities"):
+        check(WeightCanary(), engine, [1], 0, False)
