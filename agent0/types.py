@@ -1,21 +1,30 @@
-"""The records that stages hand to each other: one pydantic class per schema, with its writer and reader beside it.
+"""The records that stages hand to each other: one pydantic class per schema.
 
-A file of records is JSON Lines in UTF-8, one record a line, written to a temporary name and moved into place, so a
-file that exists is whole.
+Stages keep them as sharded Parquet (`agent0.storage.shards`, which derives the columns from the fields here). What a
+person writes, known tasks, is JSON Lines and is read here.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from pathlib import Path
-from typing import Literal, TypeVar
+from typing import Annotated, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from agent0.errors import Agent0Error
-from agent0.storage.atomic import atomic_write
 
 Finish = Literal["eos", "length", "turns"]
+
+
+class Stored(str):
+    """The Arrow type of a column, or of its elements, where it is narrower than Python's own type."""
+
+    __slots__ = ()
+
+
+Int32 = Annotated[int, Stored("int32")]
+Int8 = Annotated[int, Stored("int8")]
+Float32 = Annotated[float, Stored("float32")]
 
 
 class Record(BaseModel):
@@ -43,10 +52,10 @@ class Trajectory(Record):
     gives none.
     """
 
-    prompt_ids: tuple[int, ...]
-    completion_ids: tuple[int, ...]
-    mask: tuple[int, ...]
-    logprobs: tuple[float, ...] | None = None
+    prompt_ids: tuple[Int32, ...]
+    completion_ids: tuple[Int32, ...]
+    mask: tuple[Int8, ...]
+    logprobs: tuple[Float32, ...] | None = None
     text: str
     tool_calls: tuple[ToolCall, ...] = ()
     finish: Finish
@@ -56,6 +65,15 @@ class Trajectory(Record):
     def truncated(self) -> bool:
         """Whether the trajectory ran out of its token or turn budget."""
         return self.finish != "eos"
+
+
+class ProposalOutcome(Record):
+    """What is kept of a proposal: its valid question or the reason why there is none."""
+
+    question: str | None
+    rejection: str | None
+    answer: str | None = Field(None, description="The proposer's own answer.")
+    tool_calls: int
 
 
 class Task(Record):
@@ -115,21 +133,14 @@ class SolvedTask(Record):
     trajectory: Trajectory
 
 
-def write_records(path: Path, records: Iterable[Record]) -> None:
-    """Write `records` to `path` as JSON Lines, whole or not at all."""
-    with atomic_write(path) as file:
-        for record in records:
-            file.write(record.model_dump_json() + "\n")
-
-
 def read_records(path: Path, kind: type[R]) -> list[R]:
-    """Read a file that `write_records` wrote.
+    """Read a JSON Lines file in UTF-8, one record a line.
 
     Raises:
         Agent0Error: the file is missing, or a line does not fit `kind`.
     """
     if not path.is_file():
-        raise Agent0Error(f"There is no {kind.__name__} file at {path}; run the stage that writes it first.")
+        raise Agent0Error(f"There is no {kind.__name__} file at {path}; give the path of one.")
     records = []
     with path.open(encoding="utf-8") as file:
         for number, line in enumerate(file, start=1):
@@ -138,6 +149,6 @@ def read_records(path: Path, kind: type[R]) -> list[R]:
             except ValidationError as error:
                 raise Agent0Error(
                     f"Line {number} of {path} is no {kind.__name__}: {error.errors()[0]['msg']}. "
-                    "The file comes from another version; run the stage that writes it again."
+                    f"A line is a JSON object with the fields {', '.join(kind.model_fields)}."
                 ) from error
     return records

@@ -7,15 +7,16 @@ here fails a run: a floor that is not met is a warning in the returned value, fo
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
+from itertools import islice, pairwise
 from statistics import NormalDist
 
 from agent0.answers.grader import Grader
 from agent0.errors import UsageError
 from agent0.types import LabelledTask
 
+COMPARED_AT_ONCE = 1024
 DEFAULT_EDGES = (0.0, 0.3, 0.5, 0.8, 1.0)
 
 
@@ -90,7 +91,7 @@ def wilson_interval(successes: int, trials: int, confidence: float = 0.95) -> Ra
 
 
 def audit_labels(
-    tasks: Sequence[LabelledTask],
+    tasks: Iterable[LabelledTask],
     grader: Grader,
     *,
     kept: int | None = None,
@@ -101,8 +102,8 @@ def audit_labels(
     """Compare pseudo-labels with the known answers.
 
     Args:
-        tasks: labelled tasks; those without a known answer or without a majority answer are left out of the
-            accuracy.
+        tasks: labelled tasks, read once and not held; those without a known answer or without a majority answer are
+            left out of the accuracy.
         grader: compares label and truth.
         kept: tasks that the filter kept out of `tasks`, for the yield.
         edges: ascending borders of the self-consistency bins.
@@ -114,20 +115,27 @@ def audit_labels(
     """
     if len(edges) < 2 or any(low >= high for low, high in pairwise(edges)):
         raise UsageError(f"The bins of an audit need at least two ascending edges, not {tuple(edges)}.")
-    known = [task for task in tasks if task.known_answer is not None]
-    labelled = [task for task in known if task.vote.answer is not None]
-    verdicts = grader.equivalent_many((task.known_answer, task.vote.answer) for task in labelled)
-    right = [verdict.correct for verdict in verdicts]
+    total = known = 0
+    shares: list[float] = []
+    right: list[bool] = []
+    pending = iter(tasks)
+    while chunk := list(islice(pending, COMPARED_AT_ONCE)):
+        with_truth = [task for task in chunk if task.known_answer is not None]
+        labelled = [task for task in with_truth if task.vote.answer is not None]
+        verdicts = grader.equivalent_many((task.known_answer, task.vote.answer) for task in labelled)
+        total, known = total + len(chunk), known + len(with_truth)
+        shares += [task.vote.self_consistency for task in labelled]
+        right += [verdict.correct for verdict in verdicts]
     bins = []
     for low, high in pairwise(edges):
         inside = [
             correct
-            for task, correct in zip(labelled, right, strict=True)
-            if low <= task.vote.self_consistency < high or (high == edges[-1] == task.vote.self_consistency)
+            for share, correct in zip(shares, right, strict=True)
+            if low <= share < high or (high == edges[-1] == share)
         ]
         bins.append(AuditBin(low, high, wilson_interval(sum(inside), len(inside))))
     accuracy = wilson_interval(sum(right), len(right))
-    filter_yield = None if kept is None else wilson_interval(kept, len(tasks))
+    filter_yield = None if kept is None else wilson_interval(kept, total)
     warnings = [
         f"The {name} is {rate.value:.3f} ({rate.successes} of {rate.trials}), below its floor of {floor:g}: {advice}."
         for name, rate, floor, advice in (
@@ -136,4 +144,4 @@ def audit_labels(
         )
         if rate is not None and rate.trials and rate.value < floor
     ]
-    return LabelAudit(accuracy, tuple(bins), len(known), len(known) - len(labelled), filter_yield, tuple(warnings))
+    return LabelAudit(accuracy, tuple(bins), known, known - len(right), filter_yield, tuple(warnings))

@@ -22,6 +22,15 @@ class Config(Section):
     recipe: str = Field("tiny", description="Name of the recipe that these settings came from.")
     seed: int = Field(0, ge=0, lt=2**31, description="Seed of the whole evolution; each stage derives its own.")
     iterations: int = Field(3, ge=1, le=50, description="Rounds of co-evolution, unrolled at compile time. Paper: 3.")
+    pods: int = Field(
+        1,
+        ge=1,
+        le=1000,
+        description=(
+            "Pods that share the shards of task generation and of sandboxed execution, fixed at compile time; the "
+            "result does not depend on it."
+        ),
+    )
     model: ModelSettings = ModelSettings()
     rollout: RolloutSettings = RolloutSettings()
     sandbox: SandboxSettings = SandboxSettings()

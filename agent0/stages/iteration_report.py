@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import random
 import time
+from collections.abc import Iterable
 from pathlib import Path
 
 from agent0.answers import equivalent
@@ -17,16 +18,17 @@ from agent0.report.render import render
 from agent0.rewards.diversity import diversity_metrics
 from agent0.stages.files import (
     HISTORY_FILE,
-    QUESTIONS_FILE,
+    QUESTIONS_FOLDER,
     REPORT_FILE,
+    SAMPLE_FOLDER,
     SCORES_FILE,
     SUMMARY_FILE,
-    TASKS_FILE,
-    TRAJECTORIES_FILE,
+    TASKS_FOLDER,
 )
 from agent0.stages.session import Stage, StageReport, StageResult, read_report
 from agent0.storage.atomic import atomic_write, write_json
-from agent0.types import LabelledTask, SolvedTask, Task, read_records, write_records
+from agent0.storage.shards import copy_shard, iterate_records, iterate_shard, shard_files, shard_name, write_shard
+from agent0.types import LabelledTask, SolvedTask, Task
 
 EXAMPLES_PER_ITERATION = 4
 DIVERSITY_SAMPLE = 4000  # all pairs are compared
@@ -53,7 +55,7 @@ def run_iteration_report(
     record = IterationRecord(
         iteration=stage.iteration,
         executor=_scores(evaluation),
-        proposals=_proposals(generation, execution, filtering, read_records(labelled / TASKS_FILE, LabelledTask)),
+        proposals=_proposals(generation, execution, filtering, iterate_records(LabelledTask, labelled / TASKS_FOLDER)),
         training={"curriculum": curriculum.log, "executor": training.log},
         examples=_examples(stage, labelled, kept),
         stage_seconds={report.stage: report.seconds for report in reports},
@@ -127,7 +129,7 @@ def _scores(folder: Path) -> ExecutorScores:
 
 
 def _proposals(
-    generation: StageReport, execution: StageReport, filtering: StageReport, labelled: list[LabelledTask]
+    generation: StageReport, execution: StageReport, filtering: StageReport, labelled: Iterable[LabelledTask]
 ) -> ProposalStatistics:
     rates = [task.first_executor_pass_rate for task in labelled if task.first_executor_pass_rate is not None]
     difficulty = clustered_mean(rates) if rates else None
@@ -158,21 +160,26 @@ def _proposals(
 
 def _diversity(stage: Stage, tasks: Path, history: Path, output: Path) -> dict[str, float]:
     """Measure how varied this iteration's questions are, and how new against all earlier ones, which are kept."""
-    new = read_records(tasks / TASKS_FILE, Task)
-    earlier = read_records(history / QUESTIONS_FILE, Task) if (history / QUESTIONS_FILE).is_file() else []
-    write_records(output / QUESTIONS_FILE, [*earlier, *new])
+    new = [task.question for task in iterate_records(Task, tasks / TASKS_FOLDER)]
+    kept = history / QUESTIONS_FOLDER
+    earlier = shard_files(Task, kept) if kept.is_dir() else []
+    for path in earlier:
+        copy_shard(path, output / QUESTIONS_FOLDER)
+    write_shard(output / QUESTIONS_FOLDER / shard_name(len(earlier)), iterate_records(Task, tasks / TASKS_FOLDER), Task)
+    old = [task.question for path in earlier for task in iterate_shard(path, Task)]
     sample = random.Random(stage.seed).sample(new, min(DIVERSITY_SAMPLE, len(new)))
-    past = random.Random(stage.seed).sample(earlier, min(DIVERSITY_SAMPLE, len(earlier)))
-    measured = diversity_metrics([task.question for task in sample], [task.question for task in past])
+    past = random.Random(stage.seed).sample(old, min(DIVERSITY_SAMPLE, len(old)))
+    measured = diversity_metrics(sample, past)
     return {f"diversity/{name}": value for name, value in measured.items()}
 
 
 def _examples(stage: Stage, labelled: Path, kept: Path) -> tuple[Example, ...]:
-    """Return a few trajectories to read, of kept tasks and others, one per task."""
-    kept_ids = {task.task.id for task in read_records(kept / TASKS_FILE, LabelledTask)}
-    by_id = {task.task.id: task for task in read_records(labelled / TASKS_FILE, LabelledTask)}
-    solved = {item.task_id: item.trajectory for item in read_records(labelled / TRAJECTORIES_FILE, SolvedTask)}
+    """Return a few trajectories to read, of kept tasks and others, one per task, out of the executor's sample."""
+    solved = {item.task_id: item.trajectory for item in iterate_records(SolvedTask, labelled / SAMPLE_FOLDER)}
     chosen = random.Random(stage.seed).sample(sorted(solved), min(EXAMPLES_PER_ITERATION, len(solved)))
+    read = iterate_records(LabelledTask, labelled / TASKS_FOLDER)
+    by_id = {task.task.id: task for task in read if task.task.id in chosen}
+    kept_ids = {task.task.id for task in iterate_records(LabelledTask, kept / TASKS_FOLDER) if task.task.id in chosen}
     return tuple(
         Example(
             iteration=stage.iteration,

@@ -1,12 +1,15 @@
 """Stage: the executor solves every task k times with its tool; the answers are put to the vote.
 
-A sample of the tasks is also given to the first executor, so that difficulty is measured against a fixed solver.
+Works shard by shard: the trajectories and votes of a finished one are kept at once, so a restart solves only what is
+missing, with the same result, and memory holds the shards in progress only. A sample of the tasks is also given to the
+first executor, so that difficulty is measured against a fixed solver. Several pods may work side by side.
 """
 
 from __future__ import annotations
 
 import random
-from collections.abc import Mapping
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from statistics import fmean
 
@@ -16,10 +19,17 @@ from agent0.rollout.agents import ExecutorAgent, mean_tool_calls, truncated_shar
 from agent0.sandbox import SandboxPool
 from agent0.seeds import derive_seed
 from agent0.stages.agents import open_executor, seed_everything
-from agent0.stages.files import TASKS_FILE, TRAJECTORIES_FILE
+from agent0.stages.execution_collection import collect_votes
+from agent0.stages.files import SAMPLE_FOLDER, TASKS_FOLDER
 from agent0.stages.session import Stage, StageResult
-from agent0.types import KnownTask, LabelledTask, SolvedTask, Task, Trajectory, read_records, write_records
+from agent0.stages.sharding import ALONE, Share, deliver, piece, unfinished
+from agent0.storage.shards import iterate_records, iterate_shard, shard_name, write_shard
+from agent0.storage.workspace import Workspace
+from agent0.types import KnownTask, LabelledTask, SolvedTask, Task, Trajectory, read_records
 from agent0.worlds import World, get_world
+
+TRAJECTORIES, VOTES, PROBED = "trajectories", "votes", "probed"
+"""Kinds of pieces; a shard's votes are written after its trajectories, and say that it is whole."""
 
 
 def run_sandboxed_execution(
@@ -29,48 +39,146 @@ def run_sandboxed_execution(
     first_executor_model: Path,
     tasks: Path,
     output: Path,
+    trajectories: Path,
     rollout: RolloutSettings,
     sandbox: SandboxSettings,
     execution: ExecutionSettings,
     tracking: TrackingSettings,
+    share: Share = ALONE,
 ) -> StageResult:
-    """Write each task with its vote, and all trajectories, to `output`."""
+    """Write the pod's tasks with their votes and a sample of trajectories to `output`, and all to `trajectories`.
+
+    Raises:
+        UsageError: an earlier attempt had other settings.
+    """
     seed_everything(stage.seed)
-    proposed = [*read_records(tasks / TASKS_FILE, Task), *_known_tasks(execution.known_tasks, stage.iteration)]
-    questions = [task.question for task in proposed]
-    drawn = random.Random(stage.seed).sample(proposed, min(execution.probe_tasks, len(proposed)))
-    probed = {task.id for task in drawn}
-    total = len(questions) * execution.samples
+    known = _known_tasks(execution.known_tasks, stage.iteration)
+    labelling = Labelling(
+        tasks=[*iterate_records(Task, tasks / TASKS_FOLDER), *known],
+        world=get_world(rollout.world),
+        settings=execution,
+        seed=stage.seed,
+        share=share,
+        workspace=stage.workspace(output, share.part),
+    )
     with SandboxPool(sandbox) as pool:
-        with open_executor(executor_model, pool, rollout, execution.sampling, log=output) as executor:
-            solved = executor.solve(
-                questions, execution.samples, stage.seed, lambda done: stage.progress.step(done, total, "trajectories")
-            )
-        labelled = _label(proposed, solved, get_world(rollout.world))
-        with open_executor(first_executor_model, pool, rollout, execution.sampling, log=output) as first:
-            rates = _probe(first, [t for t in labelled if t.task.id in probed], execution.probe_samples, stage.seed)
-        agreement = _agreement(labelled)
-    labelled = [task.model_copy(update={"first_executor_pass_rate": rates.get(task.task.id)}) for task in labelled]
-    write_records(output / TASKS_FILE, labelled)
-    trajectories = [
-        SolvedTask(task_id=task.task.id, trajectory=trajectory)
-        for task, group in zip(labelled, solved, strict=True)
-        for trajectory in group
-    ]
-    write_records(output / TRAJECTORIES_FILE, trajectories)
-    stage.tracker.log_table(_rows(labelled, solved, tracking.trajectories, stage.seed), "trajectories.json")
-    flat = [trajectory for group in solved for trajectory in group]
-    metrics = {
-        "tasks/self_consistency": fmean(task.vote.self_consistency for task in labelled),
-        "tasks/tool_calls": mean_tool_calls(flat),
-        "tasks/truncated": truncated_share(flat),
-        "tasks/probed": float(len(rates)),
-    }
-    if rates:
-        metrics["tasks/first_executor_pass_rate"] = fmean(rates.values())
-    if agreement is not None:
-        metrics["curriculum/agreement"] = agreement
-    return StageResult(metrics, counts={"self_consistency": _histogram(labelled)})
+        if labelling.unsolved:
+            with open_executor(executor_model, pool, rollout, execution.sampling, log=output) as executor:
+                labelling.solve(executor, stage)
+        if labelling.unprobed:
+            with open_executor(first_executor_model, pool, rollout, execution.sampling, log=output) as first:
+                labelling.probe(first)
+    labelling.deliver(output / TASKS_FOLDER, trajectories)
+    sample = labelling.sample(tracking.trajectories)
+    write_shard(output / SAMPLE_FOLDER / shard_name(share.pod), sample, SolvedTask)
+    if share.is_everything:
+        return collect_votes(stage, output)
+    return StageResult({"tasks/labelled": float(sum(map(len, labelling.shards.values())))})
+
+
+@dataclass(frozen=True)
+class Labelling:
+    """The labelling of one pod's share of the tasks, with what earlier attempts finished of it.
+
+    What a shard holds, and its seeds, depend on `tasks` and `settings` alone, not on the pods.
+    """
+
+    tasks: Sequence[Task]
+    world: World
+    settings: ExecutionSettings
+    seed: int
+    share: Share
+    workspace: Workspace
+
+    @property
+    def shards(self) -> dict[int, range]:
+        """Positions of the tasks of each of the pod's shards."""
+        return self.share.shards(len(self.tasks), self.settings.shard_size)
+
+    @property
+    def unsolved(self) -> dict[int, range]:
+        """The shards without votes."""
+        return unfinished(self.workspace, VOTES, self.shards)
+
+    @property
+    def unprobed(self) -> dict[int, range]:
+        """The shards with tasks for the first executor that it has not solved."""
+        probed = self._probed_tasks()
+        wanted = {number: rows for number, rows in self.shards.items() if probed.intersection(rows)}
+        return unfinished(self.workspace, PROBED, wanted)
+
+    def solve(self, executor: ExecutorAgent, stage: Stage) -> None:
+        """Solve the missing shards, vote, and keep each as it finishes."""
+        k, missing = self.settings.samples, self.unsolved
+        total = k * sum(map(len, self.shards.values()))
+        restored = total - k * sum(map(len, missing.values()))
+        executor.solve_batches(
+            ((number, [self.tasks[row].question for row in rows]) for number, rows in missing.items()),
+            k,
+            self.seed,
+            lambda number, solved: self._keep(number, missing[number], solved),
+            lambda done: stage.progress.step(restored + done, total, "trajectories"),
+        )
+
+    def probe(self, first: ExecutorAgent) -> None:
+        """Let the first executor solve the tasks of the difficulty probe, and keep each shard with its pass rates."""
+        missing = self.unprobed
+        first.solve_batches(
+            ((number, [task.task.question for task in self._to_probe(number)]) for number in missing),
+            self.settings.probe_samples,
+            derive_seed(self.seed, "probe"),
+            self._keep_probed,
+        )
+
+    def deliver(self, tasks: Path, trajectories: Path) -> None:
+        """Copy the finished shards to the output folders."""
+        for number in self.shards:
+            probed = (self.workspace.folder / piece(PROBED, number)).is_file()
+            deliver(self.workspace, piece(PROBED if probed else VOTES, number), tasks, number)
+            deliver(self.workspace, piece(TRAJECTORIES, number), trajectories, number)
+        trajectories.mkdir(parents=True, exist_ok=True)
+
+    def sample(self, count: int) -> list[SolvedTask]:
+        """Return the pod's part of `count` trajectories drawn from those of all pods."""
+        k, found = self.settings.samples, []
+        total = len(self.tasks) * k
+        drawn = random.Random(self.seed).sample(range(total), min(count, total))
+        for number, rows in self.shards.items():
+            here = [index - rows.start * k for index in drawn if index // k in rows]
+            if here:
+                path = self.workspace.folder / piece(TRAJECTORIES, number)
+                found += list(iterate_shard(path, SolvedTask, here))
+        return found
+
+    def _keep(self, number: int, rows: range, solved: list[list[Trajectory]]) -> None:
+        tasks = self.tasks[rows.start : rows.stop]
+        trajectories = (
+            SolvedTask.model_construct(task_id=task.id, trajectory=trajectory)
+            for task, group in zip(tasks, solved, strict=True)
+            for trajectory in group
+        )
+        write_shard(self.workspace.folder / piece(TRAJECTORIES, number), trajectories, SolvedTask)
+        labelled = (_label(task, group, self.world) for task, group in zip(tasks, solved, strict=True))
+        write_shard(self.workspace.folder / piece(VOTES, number), labelled, LabelledTask)
+        for kind in (TRAJECTORIES, VOTES):
+            self.workspace.save(piece(kind, number))
+
+    def _keep_probed(self, number: int, solved: list[list[Trajectory]]) -> None:
+        judged = zip(self._to_probe(number), solved, strict=True)
+        rates = {task.task.id: _pass_rate(task, trajectories) for task, trajectories in judged}
+        votes = iterate_shard(self.workspace.folder / piece(VOTES, number), LabelledTask)
+        rated = (task.model_copy(update={"first_executor_pass_rate": rates.get(task.task.id)}) for task in votes)
+        write_shard(self.workspace.folder / piece(PROBED, number), rated, LabelledTask)
+        self.workspace.save(piece(PROBED, number))
+
+    def _probed_tasks(self) -> set[int]:
+        positions = range(len(self.tasks))
+        return set(random.Random(self.seed).sample(positions, min(self.settings.probe_tasks, len(positions))))
+
+    def _to_probe(self, number: int) -> list[LabelledTask]:
+        rows = self.shards[number]
+        positions = [row - rows.start for row in self._probed_tasks().intersection(rows)]
+        return list(iterate_shard(self.workspace.folder / piece(VOTES, number), LabelledTask, positions))
 
 
 def _known_tasks(path: str, iteration: int) -> list[Task]:
@@ -84,68 +192,22 @@ def _known_tasks(path: str, iteration: int) -> list[Task]:
     ]
 
 
-def _label(tasks: list[Task], solved: list[list[Trajectory]], world: World) -> list[LabelledTask]:
-    labelled = []
-    for task, trajectories in zip(tasks, solved, strict=True):
-        answers = tuple(trajectory.answer for trajectory in trajectories)
-        labelled.append(
-            LabelledTask(
-                task=task,
-                vote=majority_vote(answers),
-                answers=answers,
-                tool_calls=mean_tool_calls(trajectories),
-                truncated=truncated_share(trajectories),
-                known_answer=task.audit_answer or world.known_answer(task.question),
-            )
-        )
-    return labelled
+def _label(task: Task, trajectories: list[Trajectory], world: World) -> LabelledTask:
+    answers = tuple(trajectory.answer for trajectory in trajectories)
+    return LabelledTask(
+        task=task,
+        vote=majority_vote(answers),
+        answers=answers,
+        tool_calls=mean_tool_calls(trajectories),
+        truncated=truncated_share(trajectories),
+        known_answer=task.audit_answer or world.known_answer(task.question),
+    )
 
 
-def _probe(executor: ExecutorAgent, tasks: list[LabelledTask], samples: int, seed: int) -> Mapping[str, float]:
-    """Return the executor's pass rate on each task, by the known answer where there is one, else the vote's."""
-    judged = [(task, task.known_answer or task.vote.answer) for task in tasks]
-    solved = executor.solve([task.task.question for task, _ in judged], samples, derive_seed(seed, "probe"))
-    return {
-        task.task.id: fmean(
-            verdict is Verdict.TRUE for verdict in equivalent_many([(truth, t.answer) for t in trajectories])
-        )
-        for (task, truth), trajectories in zip(judged, solved, strict=True)
-        if truth is not None
-    }
-
-
-def _agreement(labelled: list[LabelledTask]) -> float | None:
-    """Return how often the proposer's own answer is the vote's, or None if it gave no answers."""
-    pairs = [(t.vote.answer, t.task.proposer_answer) for t in labelled if t.vote.answer and t.task.proposer_answer]
-    verdicts = equivalent_many(pairs)
-    return fmean(verdict is Verdict.TRUE for verdict in verdicts) if verdicts else None
-
-
-def _histogram(labelled: list[LabelledTask]) -> dict[str, int]:
-    """Count tasks by self-consistency; every possible value of count / k has its place."""
-    k = labelled[0].vote.k
-    counts = {f"{count / k:.3g}": 0 for count in range(k + 1)}
-    for task in labelled:
-        counts[f"{task.vote.self_consistency:.3g}"] += 1
-    return counts
-
-
-def _rows(
-    labelled: list[LabelledTask], solved: list[list[Trajectory]], count: int, seed: int
-) -> list[dict[str, object]]:
-    """Return a sample of trajectories as rows of a table."""
-    pairs = [(task, t) for task, group in zip(labelled, solved, strict=True) for t in group]
-    return [
-        {
-            "task": task.task.id,
-            "question": task.task.question,
-            "answer": trajectory.answer or "",
-            "pseudo_label": task.vote.answer or "",
-            "self_consistency": task.vote.self_consistency,
-            "known_answer": task.known_answer or "",
-            "tool_calls": len(trajectory.tool_calls),
-            "finish": trajectory.finish,
-            "text": trajectory.text,
-        }
-        for task, trajectory in random.Random(seed).sample(pairs, min(count, len(pairs)))
-    ]
+def _pass_rate(task: LabelledTask, trajectories: list[Trajectory]) -> float | None:
+    """Return the share of right answers by the known answer where there is one, else the vote's; None for neither."""
+    truth = task.known_answer or task.vote.answer
+    if truth is None:
+        return None
+    verdicts = equivalent_many([(truth, trajectory.answer) for trajectory in trajectories])
+    return fmean(verdict is Verdict.TRUE for verdict in verdicts)

@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 import resource
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -35,7 +35,7 @@ class StageReport(Record):
 
     stage: str
     iteration: int
-    seconds: float
+    seconds: float = Field(description="Its own time and, where it collects what pods did, that of the slowest.")
     peak_memory_mb: float = Field(description="Largest resident size of the stage's process, MiB.")
     metrics: dict[str, float]
     counts: dict[str, dict[str, int]] = Field(default_factory=dict)
@@ -45,12 +45,16 @@ class StageReport(Record):
 
 @dataclass(frozen=True)
 class StageResult:
-    """What a stage's function returns: metrics, counts per reason, each training step's numbers, warnings."""
+    """What a stage's function returns: metrics, counts per reason, each training step's numbers, warnings.
+
+    `collected_seconds` is the time of the slowest of the pods whose work the stage collected.
+    """
 
     metrics: dict[str, float]
     counts: dict[str, dict[str, int]] = field(default_factory=dict)
     log: list[dict[str, float]] = field(default_factory=list)
     warnings: tuple[str, ...] = ()
+    collected_seconds: float = 0.0
 
 
 class MetricsArtifact(Protocol):
@@ -103,7 +107,7 @@ class Stage:
         report = StageReport(
             stage=self.name,
             iteration=self.iteration,
-            seconds=time.time() - self.started,
+            seconds=time.time() - self.started + result.collected_seconds,
             peak_memory_mb=resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
             metrics=result.metrics,
             counts=result.counts,
@@ -179,6 +183,11 @@ def read_report(folder: Path) -> StageReport:
     if not path.is_file():
         raise Agent0Error(f"{folder} holds no finished stage ({STAGE_FILE} is missing); run that stage again.")
     return StageReport.model_validate_json(path.read_text(encoding="utf-8"))
+
+
+def slowest_part(folders: Sequence[Path]) -> float:
+    """Return the seconds of the slowest of the stages that wrote `folders`."""
+    return max(read_report(folder).seconds for folder in folders)
 
 
 def flatten(model: BaseModel, prefix: str) -> dict[str, object]:

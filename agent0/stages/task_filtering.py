@@ -1,18 +1,22 @@
-"""Stage: keep the tasks at the executor's frontier."""
+"""Stage: keep the tasks at the executor's frontier.
+
+Reads the labelled tasks in several passes instead of holding them.
+"""
 
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Collection, Iterator
 from pathlib import Path
-from statistics import fmean
 
 from agent0.answers import default_grader
 from agent0.answers.audit import audit_labels
 from agent0.config import FilteringSettings
 from agent0.errors import Agent0Error
-from agent0.stages.files import TASKS_FILE
+from agent0.stages.files import TASKS_FOLDER
 from agent0.stages.session import Stage, StageResult
-from agent0.types import LabelledTask, read_records, write_records
+from agent0.storage.shards import iterate_records, write_shards
+from agent0.types import LabelledTask
 
 AUDIT = "audit"
 """Reason for a task inside the band that is there to audit the vote."""
@@ -22,28 +26,34 @@ def run_task_filtering(stage: Stage, *, labelled: Path, output: Path, filtering:
     """Write the tasks inside the band that have a majority answer to `output`.
 
     Raises:
-        Agent0Error: fewer than `min_tasks` are left.
+        Agent0Error: fewer than `min_tasks` are left; nothing is written then.
     """
-    tasks = read_records(labelled / TASKS_FILE, LabelledTask)
-    reasons = {task.task.id: reason_to_drop(task, filtering) for task in tasks}
-    kept = [task for task in tasks if reasons[task.task.id] is None]
-    counts = dict(Counter(reason for reason in reasons.values() if reason).most_common())
-    if len(kept) < filtering.min_tasks:
-        raise Agent0Error(_too_few(len(kept), len(tasks), counts, filtering))
-    write_records(output / TASKS_FILE, kept)
+    counts: Counter[str] = Counter()
+    total, kept, self_consistency = 0, 0, 0.0
+    for task in _tasks(labelled):
+        total += 1
+        reason = reason_to_drop(task, filtering)
+        if reason:
+            counts[reason] += 1
+        else:
+            kept += 1
+            self_consistency += task.vote.self_consistency
+    if kept < filtering.min_tasks:
+        raise Agent0Error(_too_few(kept, total, counts, filtering))
+    write_shards(output / TASKS_FOLDER, _tasks(labelled, filtering, (None,)), LabelledTask)
     grader = default_grader()
-    inside = [task for task in tasks if reasons[task.task.id] in (None, AUDIT)]
+    inside = _tasks(labelled, filtering, (None, AUDIT))
     labels = audit_labels(inside, grader, accuracy_floor=filtering.label_accuracy_floor)
-    everything = audit_labels(tasks, grader, kept=len(kept), yield_floor=filtering.yield_floor)
+    everything = audit_labels(_tasks(labelled), grader, kept=kept, yield_floor=filtering.yield_floor)
     metrics = {
-        "tasks/kept": float(len(kept)),
-        "tasks/kept_share": len(kept) / len(tasks),
-        "tasks/kept_self_consistency": fmean(task.vote.self_consistency for task in kept),
+        "tasks/kept": float(kept),
+        "tasks/kept_share": kept / total,
+        "tasks/kept_self_consistency": self_consistency / kept,
         **{f"tasks/{name}": value for name, value in labels.metrics().items() if labels.known and "_p" not in name},
         **{f"labels/{name}": value for name, value in everything.metrics().items() if "_p" in name},
     }
     warnings = (*labels.warnings, *everything.warnings)
-    return StageResult(metrics, counts={"filtered": counts}, warnings=warnings)
+    return StageResult(metrics, counts={"filtered": dict(counts.most_common())}, warnings=warnings)
 
 
 def reason_to_drop(task: LabelledTask, filtering: FilteringSettings) -> str | None:
@@ -57,8 +67,17 @@ def reason_to_drop(task: LabelledTask, filtering: FilteringSettings) -> str | No
     return AUDIT if task.task.audit_answer is not None else None
 
 
-def _too_few(kept: int, total: int, counts: dict[str, int], filtering: FilteringSettings) -> str:
-    reasons = ", ".join(f"{count} {reason}" for reason, count in counts.items())
+def _tasks(
+    folder: Path, filtering: FilteringSettings | None = None, reasons: Collection[str | None] = ()
+) -> Iterator[LabelledTask]:
+    """Read the labelled tasks anew: all, or with `filtering` those whose reason to drop is one of `reasons`."""
+    for task in iterate_records(LabelledTask, folder / TASKS_FOLDER):
+        if filtering is None or reason_to_drop(task, filtering) in reasons:
+            yield task
+
+
+def _too_few(kept: int, total: int, counts: Counter[str], filtering: FilteringSettings) -> str:
+    reasons = ", ".join(f"{count} {reason}" for reason, count in counts.most_common())
     return (
         f"Only {kept} of {total} tasks lie in the band {filtering.min_self_consistency} to "
         f"{filtering.max_self_consistency} ({reasons}), fewer than filtering.min_tasks = {filtering.min_tasks}. "

@@ -1,24 +1,26 @@
-"""Stage: draw proposals from the trained curriculum agent and keep the valid, distinct ones."""
+"""Stage: draw proposals from the trained curriculum agent, shard by shard.
+
+A finished shard is kept at once, so a restart draws only what is missing, with the same result. Several pods may draw
+side by side; a pod alone also makes the tasks (`agent0.stages.task_collection`).
+"""
 
 from __future__ import annotations
 
-from collections import Counter
 from pathlib import Path
-from statistics import fmean
 
-from agent0.config import GenerationSettings, RewardSettings, RolloutSettings, SandboxSettings
-from agent0.errors import Agent0Error
-from agent0.rewards import repetition_shares
-from agent0.rewards.streaming import streaming_repetition_shares
-from agent0.rollout.agents import Proposal, mean_tool_calls, rejection_counts
+from agent0.config import GenerationSettings, RolloutSettings, SandboxSettings
+from agent0.rollout.agents import CurriculumAgent, Proposal
 from agent0.sandbox import SandboxPool
 from agent0.stages.agents import open_proposer, seed_everything
-from agent0.stages.files import TASKS_FILE
+from agent0.stages.files import PROPOSALS_FOLDER
 from agent0.stages.session import Stage, StageResult
-from agent0.types import Task, write_records
-from agent0.worlds import World, get_world
+from agent0.stages.sharding import ALONE, Share, deliver, piece, unfinished
+from agent0.stages.task_collection import collect_tasks
+from agent0.storage.shards import write_shard
+from agent0.storage.workspace import Workspace
+from agent0.types import ProposalOutcome
 
-EXACT_REPETITION_LIMIT = 4096  # beyond it all pairs take too long, and the streaming approximation is used
+PIECE = "proposals"
 
 
 def run_task_generation(
@@ -29,61 +31,56 @@ def run_task_generation(
     rollout: RolloutSettings,
     sandbox: SandboxSettings,
     generation: GenerationSettings,
+    share: Share = ALONE,
 ) -> StageResult:
-    """Write the distinct valid questions of `proposals` draws to `output`.
+    """Write the outcomes of the pod's proposals to `output`, and, where no other pod takes part, the tasks as well.
 
     Raises:
         Agent0Error: no proposal was valid.
+        UsageError: an earlier attempt had other settings.
     """
     seed_everything(stage.seed)
-    with (
-        SandboxPool(sandbox) as pool,
-        open_proposer(curriculum_model, pool, rollout, generation.sampling, log=output) as agent,
-    ):
-        proposals = agent.propose(generation.proposals, stage.seed)
-    rejections = rejection_counts(proposals)
-    tasks, dropped = distinct_tasks(proposals, stage.iteration, get_world(rollout.world))
-    if not tasks:
-        raise Agent0Error(
-            f"None of {len(proposals)} proposals is a valid question ({_reasons({**rejections, **dropped})}); train "
-            "the curriculum agent less hard (curriculum.learning_rate, curriculum.steps) or raise generation.proposals."
-        )
-    write_records(output / TASKS_FILE, tasks)
-    questions = [p.question for p in proposals if p.question is not None]
-    measure = repetition_shares if len(questions) <= EXACT_REPETITION_LIMIT else streaming_repetition_shares
-    shares = measure(questions, RewardSettings().repetition_distance)
-    metrics = {
-        "tasks/generated": float(len(proposals)),
-        "tasks/valid": float(len(questions)),
-        "tasks/distinct": len(set(questions)) / len(questions),
-        "tasks/repetition": fmean(map(float, shares)),
-        "curriculum/tool_calls": mean_tool_calls([p.trajectory for p in proposals]),
-    }
-    return StageResult(metrics, counts={"rejections": {**rejections, **dropped}})
+    workspace = stage.workspace(output, share.part)
+    shards = share.shards(generation.proposals, generation.shard_size)
+    missing = unfinished(workspace, PIECE, shards)
+    if missing:
+        with (
+            SandboxPool(sandbox) as pool,
+            open_proposer(curriculum_model, pool, rollout, generation.sampling, log=output) as agent,
+        ):
+            draw_shards(stage, agent, workspace, shards, missing)
+    for number in shards:
+        deliver(workspace, piece(PIECE, number), output / PROPOSALS_FOLDER, number)
+    if share.is_everything:
+        return collect_tasks(stage, [output], output, rollout)
+    return StageResult({"tasks/generated": float(sum(map(len, shards.values())))})
 
 
-def distinct_tasks(proposals: list[Proposal], iteration: int, world: World) -> tuple[list[Task], dict[str, int]]:
-    """Return the first proposal of each valid question as a task, and counts of those dropped by reason."""
-    tasks: dict[str, Task] = {}
-    dropped: Counter[str] = Counter()
-    for proposal in proposals:
-        question = proposal.question
-        if question is None:
-            continue
-        if world.held_out(question):
-            dropped["held_out"] += 1
-        elif question in tasks:
-            dropped["duplicate"] += 1
-        else:
-            tasks[question] = Task(
-                id=f"i{iteration}-{len(tasks):05d}",
-                iteration=iteration,
-                question=question,
-                proposer_answer=proposal.trajectory.answer,
-                proposer_tool_calls=len(proposal.trajectory.tool_calls),
-            )
-    return list(tasks.values()), dict(dropped)
+def draw_shards(
+    stage: Stage, agent: CurriculumAgent, workspace: Workspace, shards: dict[int, range], missing: dict[int, range]
+) -> None:
+    """Draw the missing shards and keep each in the workspace as it finishes."""
+    total = sum(map(len, shards.values()))
+    restored = total - sum(map(len, missing.values()))
+
+    def keep(number: int, proposals: list[Proposal]) -> None:
+        name = piece(PIECE, number)
+        write_shard(workspace.folder / name, map(_outcome, proposals), ProposalOutcome)
+        workspace.save(name)
+
+    agent.propose_batches(
+        ((number, len(rows)) for number, rows in missing.items()),
+        stage.seed,
+        keep,
+        lambda done: stage.progress.step(restored + done, total, "proposals"),
+    )
 
 
-def _reasons(counts: dict[str, int]) -> str:
-    return ", ".join(f"{count} {reason}" for reason, count in counts.items())
+def _outcome(proposal: Proposal) -> ProposalOutcome:
+    trajectory = proposal.trajectory
+    return ProposalOutcome(
+        question=proposal.question,
+        rejection=proposal.rejection,
+        answer=trajectory.answer,
+        tool_calls=len(trajectory.tool_calls),
+    )

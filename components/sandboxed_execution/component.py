@@ -15,9 +15,12 @@ def sandboxed_execution(
     first_executor_model: Input[Model],
     tasks: Input[Dataset],
     labelled: Output[Dataset],
+    trajectories: Output[Dataset],
     metrics: Output[Metrics],
+    pod: int = 0,
+    pods: int = 1,
 ):
-    """Label tasks by majority vote, and measure their difficulty against the first executor."""
+    """Label tasks, or one pod's shards of them, and measure their difficulty against the first executor."""
     from pathlib import Path
 
     from agent0.config import (
@@ -29,6 +32,7 @@ def sandboxed_execution(
     )
     from agent0.stages import open_stage
     from agent0.stages.sandboxed_execution import run_sandboxed_execution
+    from agent0.stages.sharding import Share
 
     settings = {
         "rollout": parse_section(RolloutSettings, rollout),
@@ -49,5 +53,6 @@ def sandboxed_execution(
         settings=settings,
         inputs=inputs,
     ) as stage:
-        result = run_sandboxed_execution(stage, output=Path(labelled.path), **inputs, **settings)
+        outputs = {"output": Path(labelled.path), "trajectories": Path(trajectories.path)}
+        result = run_sandboxed_execution(stage, share=Share(pod, pods), **outputs, **inputs, **settings)
         stage.finish(result, Path(labelled.path), metrics)

@@ -13,12 +13,15 @@ def task_generation(
     curriculum_model: Input[Model],
     tasks: Output[Dataset],
     metrics: Output[Metrics],
+    pod: int = 0,
+    pods: int = 1,
 ):
-    """Keep the valid, distinct questions and count the rest by reason."""
+    """Keep the valid, distinct questions and count the rest by reason; of several pods, draw one pod's shards."""
     from pathlib import Path
 
     from agent0.config import GenerationSettings, RolloutSettings, SandboxSettings, parse_section
     from agent0.stages import open_stage
+    from agent0.stages.sharding import Share
     from agent0.stages.task_generation import run_task_generation
 
     settings = {
@@ -26,6 +29,7 @@ def task_generation(
         "sandbox": parse_section(SandboxSettings, sandbox),
         "generation": parse_section(GenerationSettings, generation),
     }
+    share = Share(pod, pods)
     inputs = {
         "curriculum_model": Path(curriculum_model.path),
     }
@@ -37,5 +41,5 @@ def task_generation(
         settings=settings,
         inputs=inputs,
     ) as stage:
-        result = run_task_generation(stage, output=Path(tasks.path), **inputs, **settings)
+        result = run_task_generation(stage, output=Path(tasks.path), share=share, **inputs, **settings)
         stage.finish(result, Path(tasks.path), metrics)

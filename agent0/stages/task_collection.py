@@ -1,0 +1,92 @@
+"""Stage: make tasks of all proposals: the distinct valid questions, wherever they were drawn."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from statistics import fmean
+
+from agent0.config import RewardSettings, RolloutSettings
+from agent0.errors import Agent0Error
+from agent0.rewards import repetition_shares
+from agent0.rewards.streaming import streaming_repetition_shares
+from agent0.stages.files import PROPOSALS_FOLDER, TASKS_FOLDER
+from agent0.stages.session import Stage, StageResult, slowest_part
+from agent0.storage.shards import iterate_records, write_shards
+from agent0.types import ProposalOutcome, Task
+from agent0.worlds import World, get_world
+
+EXACT_REPETITION_LIMIT = 4096  # beyond it all pairs take too long, and the streaming approximation is used
+
+
+@dataclass
+class ProposalPool:
+    """All proposals so far: the tasks, every valid question, and why the others are none."""
+
+    tasks: dict[str, Task] = field(default_factory=dict)
+    questions: list[str] = field(default_factory=list)
+    rejections: Counter[str] = field(default_factory=Counter)
+    proposals: int = 0
+    tool_calls: int = 0
+
+
+def run_task_collection(stage: Stage, *, parts: Sequence[Path], output: Path, rollout: RolloutSettings) -> StageResult:
+    """Write the tasks of all pods' proposals to `output`; see `collect_tasks`."""
+    result = collect_tasks(stage, parts, output, rollout)
+    return StageResult(result.metrics, result.counts, collected_seconds=slowest_part(parts))
+
+
+def collect_tasks(stage: Stage, parts: Sequence[Path], output: Path, rollout: RolloutSettings) -> StageResult:
+    """Write the first proposal of each valid question as a task.
+
+    Raises:
+        Agent0Error: no proposal was valid, or a shard is missing.
+    """
+    outcomes = iterate_records(ProposalOutcome, *(part / PROPOSALS_FOLDER for part in parts))
+    pool = pool_proposals(outcomes, stage.iteration, get_world(rollout.world))
+    counts = dict(pool.rejections.most_common())
+    if not pool.tasks:
+        reasons = ", ".join(f"{count} {reason}" for reason, count in counts.items())
+        raise Agent0Error(
+            f"None of {pool.proposals} proposals is a valid question ({reasons}); train the curriculum agent less hard "
+            "(curriculum.learning_rate, curriculum.steps) or raise generation.proposals."
+        )
+    write_shards(output / TASKS_FOLDER, pool.tasks.values(), Task)
+    measure = repetition_shares if len(pool.questions) <= EXACT_REPETITION_LIMIT else streaming_repetition_shares
+    shares = measure(pool.questions, RewardSettings().repetition_distance)
+    metrics = {
+        "tasks/generated": float(pool.proposals),
+        "tasks/valid": float(len(pool.questions)),
+        "tasks/distinct": len(set(pool.questions)) / len(pool.questions),
+        "tasks/repetition": fmean(map(float, shares)),
+        "curriculum/tool_calls": pool.tool_calls / pool.proposals,
+    }
+    return StageResult(metrics, counts={"rejections": counts})
+
+
+def pool_proposals(outcomes: Iterable[ProposalOutcome], iteration: int, world: World) -> ProposalPool:
+    """Pool proposals in their order; a question that was there before, or is reserved, makes no task."""
+    pool = ProposalPool()
+    for outcome in outcomes:
+        pool.proposals += 1
+        pool.tool_calls += outcome.tool_calls
+        question = outcome.question
+        if question is None:
+            pool.rejections[outcome.rejection or "no_question"] += 1
+            continue
+        pool.questions.append(question)
+        if world.held_out(question):
+            pool.rejections["held_out"] += 1
+        elif question in pool.tasks:
+            pool.rejections["duplicate"] += 1
+        else:
+            pool.tasks[question] = Task(
+                id=f"i{iteration}-{len(pool.tasks):05d}",
+                iteration=iteration,
+                question=question,
+                proposer_answer=outcome.answer,
+                proposer_tool_calls=outcome.tool_calls,
+            )
+    return pool

@@ -1,0 +1,1 @@
+"""The component that brings together what several pods labelled."""

@@ -1,0 +1,1 @@
+"""The component that makes tasks of what several pods drew."""
