@@ -1,7 +1,12 @@
 """The pipeline `evolution`: N rounds of co-evolution, unrolled when it is compiled.
 
 Each round is a nested pipeline, so Kubeflow shows it as one box. Every section of the configuration is a run parameter
-whose default is the recipe's; the seed is one as well. The number of iterations and the image are fixed by compiling.
+whose default is the recipe's; the seed is one as well. The numbers of iterations and of pods and the image are fixed by
+compiling.
+
+Compiled for several pods, task generation and sandboxed execution are each a flat loop over the pods, followed by a
+component that collects what they made. For one pod there is no loop: a list of artifacts can only come from one, and
+the two stages then need no second task to bring their own output together.
 """
 
 import itertools
@@ -21,10 +26,12 @@ from agent0_kfp.components import DEFAULT_IMAGE, containerized
 from agent0_kfp.components.base_model.component import base_model
 from agent0_kfp.components.benchmark_evaluation.component import benchmark_evaluation
 from agent0_kfp.components.curriculum_training.component import curriculum_training
+from agent0_kfp.components.execution_collection.component import execution_collection
 from agent0_kfp.components.executor_training.component import executor_training
 from agent0_kfp.components.iteration_report.component import iteration_report
 from agent0_kfp.components.prepare.component import prepare
 from agent0_kfp.components.sandboxed_execution.component import sandboxed_execution
+from agent0_kfp.components.task_collection.component import task_collection
 from agent0_kfp.components.task_filtering.component import task_filtering
 from agent0_kfp.components.task_generation.component import task_generation
 
@@ -33,7 +40,9 @@ FUNCTIONS = (
     base_model,
     curriculum_training,
     task_generation,
+    task_collection,
     sandboxed_execution,
+    execution_collection,
     task_filtering,
     executor_training,
     benchmark_evaluation,
@@ -75,7 +84,7 @@ def make_evolution(config: Config, image: str = DEFAULT_IMAGE) -> Callable[..., 
     """Return the pipeline of `config.iterations` rounds, with the sections of `config` as defaults."""
     defaults = config.model_dump(mode="json")
     components = SimpleNamespace(**{function.__name__: containerized(function, image) for function in FUNCTIONS})
-    iteration = _make_iteration(components)
+    iteration = _make_iteration(components, config.pods)
 
     @dsl.pipeline(name=PIPELINE_NAME, description=f"Agent0: {config.iterations} rounds of co-evolution.")
     def evolution(
@@ -159,8 +168,10 @@ def make_evolution(config: Config, image: str = DEFAULT_IMAGE) -> Callable[..., 
     return evolution
 
 
-def _make_iteration(components: SimpleNamespace) -> Callable[..., Any]:
+def _make_iteration(components: SimpleNamespace, pods: int) -> Callable[..., Any]:
     """Return one round as a pipeline to nest."""
+    generate = _sharded(components.task_generation, "tasks", components.task_collection, pods)
+    execute = _sharded(components.sandboxed_execution, "labelled", components.execution_collection, pods)
 
     @dsl.pipeline(name="iteration")
     def iteration(
@@ -195,18 +206,21 @@ def _make_iteration(components: SimpleNamespace) -> Callable[..., Any]:
             curriculum_model=curriculum_model,
             executor_model=executor_model,
         ).outputs["trained"]
-        tasks = components.task_generation(**run, **machine, generation=generation, curriculum_model=proposer).outputs[
-            "tasks"
-        ]
-        labelled = components.sandboxed_execution(
-            **run,
-            **machine,
-            execution=execution,
-            tracking=tracking,
-            executor_model=executor_model,
-            first_executor_model=first_executor_model,
-            tasks=tasks,
-        ).outputs["labelled"]
+        tasks = generate(
+            {**run, **machine, "generation": generation, "curriculum_model": proposer}, {**run, "rollout": rollout}
+        )
+        labelled = execute(
+            {
+                **run,
+                **machine,
+                "execution": execution,
+                "tracking": tracking,
+                "executor_model": executor_model,
+                "first_executor_model": first_executor_model,
+                "tasks": tasks,
+            },
+            run,
+        )
         kept = components.task_filtering(**run, filtering=filtering, labelled=labelled).outputs["kept"]
         solver = components.executor_training(
             **run,
@@ -235,3 +249,21 @@ def _make_iteration(components: SimpleNamespace) -> Callable[..., Any]:
         return IterationOutputs(curriculum_model=proposer, executor_model=solver, history=grown)
 
     return iteration
+
+
+def _sharded(
+    component: Callable[..., Any], output: str, collection: Callable[..., Any], pods: int
+) -> Callable[..., Any]:
+    """Return how `component` is called in a pipeline that is compiled for `pods` pods.
+
+    The function takes the arguments of the component and those of its collection, and returns the artifact `output`.
+    """
+
+    def call(arguments: dict[str, Any], collected: dict[str, Any]) -> Any:
+        if pods == 1:
+            return component(**arguments).outputs[output]
+        with dsl.ParallelFor(list(range(pods)), name=f"{output}-by-pod") as pod:
+            part = component(**arguments, pod=pod, pods=pods)
+        return collection(**collected, parts=dsl.Collected(part.outputs[output])).outputs[output]
+
+    return call
