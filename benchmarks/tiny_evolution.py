@@ -16,6 +16,7 @@ import os
 import subprocess
 import sys
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 from statistics import fmean, stdev
 from typing import Any
@@ -42,10 +43,17 @@ def main() -> int:
         return report(summaries, max(map(peak_memory_mb, runs)), arguments.check)
 
 
-def evolve(output: Path, seed: int, overrides: list[str]) -> dict[str, Any]:
-    """Run one evolution in its own process and return its summary."""
-    command = [sys.executable, "-m", "agent0", "evolve", "--output", str(output), "--seed", str(seed)]
-    command += [part for override in overrides for part in ("--set", override)]
+def evolve(
+    output: Path, seed: int, overrides: Sequence[str], ablations: Sequence[str] = (), *, resume: bool = False
+) -> dict[str, Any]:
+    """Run one evolution in its own process, or go on with it, and return its summary."""
+    command = [sys.executable, "-m", "agent0", "evolve", "--output", str(output)]
+    if resume:
+        command.append("--resume")
+    else:
+        command += ["--seed", str(seed)]
+        command += [part for override in overrides for part in ("--set", override)]
+        command += [part for name in ablations for part in ("--ablation", name)]
     environment = {**os.environ, "MLFLOW_TRACKING_URI": f"sqlite:///{output.parent / 'mlflow.db'}"}
     output.parent.mkdir(parents=True, exist_ok=True)
     subprocess.run(command, check=True, env=environment)
@@ -96,10 +104,15 @@ def report(summaries: list[dict[str, Any]], peak: float, check: bool) -> int:
 
 def interval(name: str, values: list[float]) -> tuple[float, float]:
     """Print a mean with its t interval over seeds; return the lower end and the mean."""
-    mean = fmean(values)
-    half = float(student.ppf(0.975, len(values) - 1)) * stdev(values) / math.sqrt(len(values))
+    mean, half = t_interval(values)
     Console().print(f"{name}: {mean:+.3f} (95 % over {len(values)} seeds: {mean - half:+.3f} to {mean + half:+.3f})")
     return mean - half, mean
+
+
+def t_interval(values: Sequence[float]) -> tuple[float, float]:
+    """Return the mean of at least two values and the half width of its 95 % t interval."""
+    half = float(student.ppf(0.975, len(values) - 1)) * stdev(values) / math.sqrt(len(values))
+    return fmean(values), half
 
 
 if __name__ == "__main__":
