@@ -178,19 +178,20 @@ def plan(
 
     Exits with 1 if the settings do not fit, and then proposes the nearest ones that do.
     """
-    from agent0.planning import make_plan, parse_cluster, propose, rates_from_history, read_rates, write_rates
-    from agent0.planning.architecture import architecture_of
+    from agent0 import planning
     from agent0.planning.view import plan_view
 
-    settings, cluster = load_config(recipe, overrides or []), parse_cluster(gpus)
+    settings, cluster = load_config(recipe, overrides or []), planning.parse_cluster(gpus)
     if measure:
         if rates is None:
             raise UsageError("--measure needs --rates FILE, the file to write.")
-        write_rates(rates, [rates_from_history(measure, cluster)])
-    measured = read_rates(rates).choose(cluster, architecture_of(settings.model)) if rates else None
-    made = make_plan(settings, cluster, mean_response_tokens, measured)
-    if not made.fits:
-        made = made.model_copy(update={"proposal": propose(settings, cluster)})
+        planning.write_rates(rates, [planning.rates_from_history(measure, cluster)])
+    architecture = planning.architecture_of(settings.model)
+    measured = planning.read_rates(rates).choose(cluster, architecture) if rates else None
+    made = planning.make_plan(settings, cluster, mean_response_tokens, measured)
+    placements = planning.compare_placements(settings, cluster, mean_response_tokens, measured)
+    proposal = None if made.fits else planning.propose(settings, cluster, overrides or [])
+    made = made.model_copy(update={"placements": placements, "proposal": proposal})
     if as_json:
         print(made.model_dump_json(indent=2))
     else:

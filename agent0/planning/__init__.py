@@ -3,6 +3,7 @@
 Pure arithmetic over the settings; imports neither torch nor kfp nor mlflow. Formulas: docs/plan.md.
 """
 
+from agent0.planning.alternatives import compare_placements
 from agent0.planning.architecture import Architecture, architecture_of
 from agent0.planning.devices import check_devices
 from agent0.planning.hardware import Cluster, parse_cluster
@@ -16,6 +17,7 @@ __all__ = [
     "Plan",
     "architecture_of",
     "check_devices",
+    "compare_placements",
     "make_plan",
     "parse_cluster",
     "propose",

@@ -74,7 +74,9 @@ def parse_cluster(text: str) -> Cluster:
     by_folded_name = {name.casefold(): gpu for name, gpu in GPUS.items()}
     gpu = by_folded_name.get(match[3].casefold())
     if gpu is None:
-        close = difflib.get_close_matches(match[3].casefold(), by_folded_name, n=1, cutoff=0.4)
+        name = match[3].casefold()
+        longer = [known for known in by_folded_name if known.startswith(name)]
+        close = longer or difflib.get_close_matches(name, by_folded_name, n=1, cutoff=0.4)
         hint = f"did you mean {by_folded_name[close[0]].name}? " if close else ""
         raise UsageError(f"The GPU {match[3]!r} is not known; {hint}Known: {', '.join(GPUS)}.")
     return Cluster(int(match[1] or 1), int(match[2]), gpu)

@@ -143,7 +143,7 @@ def training_state(
     updating = {
         "gradients": gradient_bytes * trained / shards / GIB,
         "working weights": _working_weights(architecture, training.sharding, stored, computed) / GIB,
-        **_activations(architecture, config, cut.forward_size, computed, lora),
+        **_activations(architecture, config, cut.forward_size, stored, computed),
     }
     if training.sharding == "ddp" and processes > 1:
         updating["gradient buckets"] = gradient_bytes * trained / GIB
@@ -163,13 +163,18 @@ def _working_weights(architecture: Architecture, sharding: str, stored: int, com
     return computed * (2 * architecture.layer_parameters + architecture.embedding_parameters)
 
 
-def layer_activation_bytes(architecture: Architecture, element: int) -> int:
+def layer_activation_bytes(architecture: Architecture, element: int, stream: int) -> int:
     """Return the bytes that one layer keeps for its backward pass, per token.
 
     Korthikanti et al. (arXiv 2205.05198, section 4.1) counted anew for a gated MLP, grouped-query attention without
-    stored scores, and norms that compute on a 32-bit copy.
+    stored scores, and norms that compute on a 32-bit copy. Checked against what transformers saves, by a test.
+
+    Args:
+        architecture: the model's sizes.
+        element: bytes of a number in matrix products.
+        stream: bytes of a number between them; 4 where autocast casts for the products only.
     """
-    norm = 2 * element + FLOAT32  # input, 32-bit copy, output
+    norm = 2 * stream + FLOAT32  # input, 32-bit copy, output
     heads = architecture.query_width + architecture.kv_width
     attention = heads * (norm if architecture.normed_heads else 0)  # norms of queries and keys
     attention += heads * element + architecture.kv_width * element  # rotated queries and keys, values
@@ -178,16 +183,17 @@ def layer_activation_bytes(architecture: Architecture, element: int) -> int:
     return 2 * norm * architecture.hidden + attention + mlp
 
 
-def _activations(architecture: Architecture, config: Config, forward_size: int, element: int, lora: bool) -> Parts:
+def _activations(architecture: Architecture, config: Config, forward_size: int, stored: int, element: int) -> Parts:
     length = full_length(config)
     tokens = forward_size * length
-    layer = layer_activation_bytes(architecture, element)
+    stream = stored if config.training.sharding == "ddp" else element  # a sharded model's weights are cast whole
+    layer = layer_activation_bytes(architecture, element, stream)
     if config.training.gradient_checkpointing:
-        per_token = architecture.layers * architecture.hidden * element + layer
+        per_token = architecture.layers * architecture.hidden * stream + layer
     else:
         per_token = architecture.layers * layer
     mask = forward_size * length * length
-    head_gradient = 0 if lora else FLOAT32 * architecture.vocabulary * architecture.hidden
+    head_gradient = 0 if config.training.lora.rank else FLOAT32 * architecture.vocabulary * architecture.hidden
     tile = min(tokens, HEAD_TOKENS) * min(architecture.vocabulary, HEAD_COLUMNS) * element
     head = head_gradient + tile + FLOAT32 * tokens * architecture.hidden
     return {"activations": (tokens * per_token + mask) / GIB, "output head": head / GIB}

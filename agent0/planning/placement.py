@@ -56,8 +56,7 @@ def algorithm(config: Config, stage: StageName) -> CurriculumSettings | Executor
 
 def sequences_per_step(settings: CurriculumSettings | ExecutorSettings) -> int:
     """Return the trajectories of one generation batch."""
-    groups = settings.prompts_per_step if isinstance(settings, CurriculumSettings) else settings.tasks_per_step
-    return groups * settings.group_size
+    return settings.groups_per_step * settings.group_size
 
 
 def cut_batch(settings: CurriculumSettings | ExecutorSettings, processes: int) -> BatchCut | None:
@@ -76,11 +75,13 @@ def place(config: Config, stage: StageName, nodes: int, gpus_per_node: int) -> P
     parallel = config.rollout.vllm.tensor_parallel_size
     if config.rollout.backend == "transformers":
         return Placement(stage, frozen_in_process=1)
-    if parallel > gpus_per_node:
-        return Placement(stage, problems=(_too_parallel(parallel, gpus_per_node),))
-    if config.rollout.backend == "vllm":
-        return Placement(stage, frozen_in_process=parallel)
-    return Placement(stage, frozen_servers=nodes * (gpus_per_node // parallel) * parallel)
+    served = config.rollout.backend == "vllm_server"
+    if parallel > gpus_per_node or (served and gpus_per_node % parallel):
+        problem = f"rollout.vllm.tensor_parallel_size={parallel} does not divide the {gpus_per_node} GPUs of a node"
+        return Placement(stage, problems=(problem,))
+    if served:
+        return Placement(stage, frozen_servers=nodes * gpus_per_node)
+    return Placement(stage, frozen_in_process=parallel)
 
 
 def _place_training(config: Config, stage: StageName, nodes: int, gpus_per_node: int) -> Placement:
@@ -125,7 +126,3 @@ def _server_problems(config: Config, frozen: int, policy: int, served: bool) -> 
         if gpus % parallel:
             problems.append(f"training.{name}={gpus} is no multiple of tensor_parallel_size={parallel}")
     return problems
-
-
-def _too_parallel(parallel: int, gpus_per_node: int) -> str:
-    return f"rollout.vllm.tensor_parallel_size={parallel} is more than the {gpus_per_node} GPUs of a node"

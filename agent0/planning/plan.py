@@ -39,6 +39,16 @@ class Proposal(PlanRecord):
     gpus: str
 
 
+class Alternative(PlanRecord):
+    """One way to draw the trajectories of the model in training."""
+
+    policy_backend: Literal["transformers", "vllm", "vllm_server"]
+    policy_gpus: int
+    executor_gpus: int
+    hours: float | None = Field(description="Of the whole evolution; None where no division of the GPUs fits.")
+    problem: str | None = Field(description="Why it does not fit, for the division nearest to the settings.")
+
+
 class Plan(PlanRecord):
     """The plan of an evolution."""
 
@@ -58,6 +68,7 @@ class Plan(PlanRecord):
     mean_prompt_tokens: float
     mean_response_tokens: float
     assumptions: dict[str, float] = Field(description="What estimates assume; not measured.")
+    placements: tuple[Alternative, ...] = Field((), description="Where else the model in training could draw.")
     proposal: Proposal | None = None
 
 

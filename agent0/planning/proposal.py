@@ -7,8 +7,7 @@ and the model are the method's and are never changed; where no change helps, mor
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
 from functools import reduce
 from typing import Any
 
@@ -30,40 +29,65 @@ Value = int | float | bool | str
 Changes = Mapping[str, Value]
 
 
-@dataclass(frozen=True)
-class Option:
-    """A setting, the values to try, and how unwelcome a change of it is."""
-
-    setting: str
-    values: tuple[Value, ...]
-    cost: float
-
-
-def options(gpus_per_node: int) -> tuple[Option, ...]:
-    """Return the changes to try on nodes of so many GPUs."""
-    shares = tuple(sorted({gpus_per_node // 2, gpus_per_node // 4, 1} - {0}, reverse=True))
-    return (
-        Option("curriculum.micro_batch_size", (4, 2, 1), 1.0),
-        Option("executor.micro_batch_size", (4, 2, 1), 1.0),
-        Option("training.gradient_checkpointing", (True,), 1.0),
-        Option("training.colocated_sleep", (True,), 1.0),
-        Option("rollout.batch_size", (128, 32, 8), 1.0),
-        Option("training.colocated_memory", (0.4, 0.3, 0.5, 0.25, 0.2), 1.5),
-        Option("training.executor_gpus", shares, 1.5),
-        Option("training.policy_gpus", (0, *shares), 1.5),
-        Option("training.processes", (0,), 1.5),
-        Option("rollout.vllm.gpu_memory_utilization", (0.9,), 1.5),
-        Option("rollout.vllm.tensor_parallel_size", (1, 2, 4, 8), 2.0),
-        Option("training.sharding", ("fsdp2",), 2.0),
-        Option("training.precision", ("bfloat16",), 2.0),
-        Option("training.policy_backend", ("vllm",), 3.0),
-        Option("rollout.backend", ("vllm_server",), 3.0),
-        Option("training.lora.rank", (LORA_RANK,), 12.0),
-    )
+COSTS: dict[str, float] = {
+    "curriculum.micro_batch_size": 1.0,
+    "executor.micro_batch_size": 1.0,
+    "training.gradient_checkpointing": 1.0,
+    "training.colocated_sleep": 1.0,
+    "rollout.batch_size": 1.0,
+    "training.colocated_memory": 1.5,
+    "training.executor_gpus": 1.5,
+    "training.policy_gpus": 1.5,
+    "training.processes": 1.5,
+    "rollout.vllm.gpu_memory_utilization": 1.5,
+    "rollout.vllm.tensor_parallel_size": 2.0,
+    "training.sharding": 2.0,
+    "training.precision": 2.0,
+    "training.policy_backend": 3.0,
+    "rollout.backend": 3.0,
+    "training.lora.rank": 12.0,
+}
+"""How unwelcome a change of each setting is."""
 
 
-def propose(config: Config, cluster: Cluster) -> Proposal | None:
+def moves(gpus_per_node: int) -> tuple[Changes, ...]:
+    """Return the changes to try on nodes of so many GPUs; settings that need each other change together."""
+    shares = sorted({gpus_per_node // 2, gpus_per_node // 4, 1} - {0}, reverse=True)
+    values: dict[str, tuple[Value, ...]] = {
+        "curriculum.micro_batch_size": (4, 2, 1),
+        "executor.micro_batch_size": (4, 2, 1),
+        "training.gradient_checkpointing": (True,),
+        "training.colocated_sleep": (True,),
+        "rollout.batch_size": (128, 32, 8),
+        "training.colocated_memory": (0.4, 0.3, 0.5, 0.25, 0.2),
+        "training.executor_gpus": tuple(shares),
+        "training.policy_gpus": (0, *shares),
+        "training.processes": (0,),
+        "rollout.vllm.gpu_memory_utilization": (0.9,),
+        "rollout.vllm.tensor_parallel_size": (1, 2, 4, 8),
+        "training.sharding": ("fsdp2",),
+        "training.precision": ("bfloat16",),
+        "training.policy_backend": ("vllm",),
+        "rollout.backend": ("vllm_server",),
+        "training.lora.rank": (LORA_RANK,),
+    }
+    single: list[Changes] = [{name: value} for name, choices in values.items() for value in choices]
+    served: list[Changes] = [
+        {"training.policy_backend": "vllm_server", "training.policy_gpus": policy, "training.executor_gpus": executor}
+        for policy in shares
+        for executor in shares
+        if policy + executor < gpus_per_node
+    ]
+    return (*single, *served)
+
+
+def propose(config: Config, cluster: Cluster, given: Sequence[str] = ()) -> Proposal | None:
     """Return the gentlest change found with which `config` fits on `cluster`, or else on more of the same GPUs.
+
+    Args:
+        config: the settings that do not fit.
+        cluster: the GPUs.
+        given: the overrides that `config` was loaded with; the proposal repeats them before its own.
 
     Returns:
         None where not even the largest cluster tried helps.
@@ -74,22 +98,21 @@ def propose(config: Config, cluster: Cluster) -> Proposal | None:
         if tried.total > cluster.total or tried == cluster:
             changes = _search(architecture, config, tried)
             if changes is not None:
-                return Proposal(
-                    overrides=tuple(f"{name}={_written(value)}" for name, value in changes.items()), gpus=str(tried)
-                )
+                kept = [override for override in given if override.partition("=")[0].strip() not in changes]
+                new = [f"{name}={_written(value)}" for name, value in changes.items()]
+                return Proposal(overrides=(*kept, *new), gpus=str(tried))
     return None
 
 
 def _search(architecture: Architecture, config: Config, cluster: Cluster) -> dict[str, Value] | None:
-    choices = options(cluster.gpus_per_node)
-    costs = {option.setting: option.cost for option in choices}
+    choices = moves(cluster.gpus_per_node)
 
     def lacking(changes: Changes) -> float:
         changed = changed_config(config, changes)
         return sum(_lacking(stage_memory(stage, architecture, changed, cluster)) for stage in STAGES)
 
     def cost(changes: Changes) -> float:
-        return sum(costs[name] for name in changes)
+        return sum(COSTS[name] for name in changes)
 
     beam: list[dict[str, Value]] = [{}]
     for _ in range(MAX_CHANGES + 1):
@@ -102,14 +125,17 @@ def _search(architecture: Architecture, config: Config, cluster: Cluster) -> dic
     return None
 
 
-def _neighbours(config: Config, changes: Changes, choices: tuple[Option, ...]) -> Iterator[dict[str, Value]]:
-    for option in choices:
-        if option.setting in changes:
+def _neighbours(config: Config, changes: Changes, choices: tuple[Changes, ...]) -> Iterator[dict[str, Value]]:
+    for move in choices:
+        if any(name in changes for name in move):
             continue
-        current: Any = reduce(getattr, option.setting.split("."), config)
-        for value in option.values:
-            if value != current:
-                yield {**changes, option.setting: value}
+        needed = {name: value for name, value in move.items() if value != _current(config, name)}
+        if needed:
+            yield {**changes, **needed}
+
+
+def _current(config: Config, name: str) -> Any:
+    return reduce(getattr, name.split("."), config)
 
 
 def _unique(candidates: Iterator[dict[str, Value]]) -> Iterator[dict[str, Value]]:

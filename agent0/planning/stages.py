@@ -90,6 +90,13 @@ def stage_memory(stage: StageName, architecture: Architecture, config: Config, c
         devices.append(
             _server(role, placement.frozen_servers, config.rollout.concurrency, architecture, config, cluster)
         )
+    if placement.trainers and config.training.policy_backend == "vllm":
+        unit = colocated_engine(architecture, config, cluster)
+        if unit.trajectories < 1:
+            problems.append(
+                f"training.colocated_memory={config.training.colocated_memory} gives vLLM {unit.budget:.1f} GiB, but "
+                f"weights, workspace and one trajectory take {unit.least:.1f}"
+            )
     problems += [
         f"{use.role}: {use.total_gib:.1f} GiB needed of {use.limit_gib:.1f}, most by {use.largest} "
         f"({use.parts_gib[use.largest]:.1f} GiB)"

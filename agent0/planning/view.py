@@ -7,7 +7,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from agent0.planning.plan import Plan, StagePlan
+from agent0.planning.plan import Alternative, Plan, StagePlan
 from agent0.planning.stages import DeviceUse
 
 BAR_WIDTH = 8
@@ -17,6 +17,11 @@ SHORT = {
     "sandboxed_execution": "execution",
     "executor_training": "executor",
     "benchmark_evaluation": "evaluation",
+}
+DRAWING = {
+    "transformers": "policy drawn by the trainers (transformers)",
+    "vllm": "policy drawn by vLLM beside the trainers (vllm)",
+    "vllm_server": "policy drawn by servers (vllm_server)",
 }
 UNITS = ((1e9, "G"), (1e6, "M"), (1e3, "k"))
 
@@ -33,6 +38,7 @@ def plan_view(plan: Plan) -> RenderableType:
         lines += [Text(f"{SHORT[stage.stage]}: {problem}.", style="red") for problem in stage.problems]
     notes = dict.fromkeys(note for stage in plan.stages for note in stage.notes)
     lines += [Text(f"note: {note}", style="dim") for note in notes]
+    lines += [Text(f"{DRAWING[other.policy_backend]}: {_outcome(other, plan)}") for other in plan.placements]
     lines.append(_basis(plan))
     if not plan.fits:
         lines.append(_proposal(plan))
@@ -82,8 +88,15 @@ def _verdict(plan: Plan) -> Text:
     return Text(f"Fits. {plan.iterations} iterations: {total} h, {plan.hours_per_iteration:.1f} h each.", "bold green")
 
 
+def _outcome(other: Alternative, plan: Plan) -> str:
+    if other.hours is None:
+        return "does not fit"
+    gpus = f", policy_gpus={other.policy_gpus}" if other.policy_gpus else ""
+    return f"{_hours(other.hours, plan.rates)} h with executor_gpus={other.executor_gpus}{gpus}"
+
+
 def _basis(plan: Plan) -> Text:
-    response = f"Mean response {plan.mean_response_tokens:.0f} tokens (assumed unless given)."
+    response = f"Assumed mean response: {plan.mean_response_tokens:.0f} tokens."
     if plan.rates_source is None:
         return Text(f"~ estimate from the GPU's data sheet, not measured (--rates FILE). {response}", style="dim")
     return Text(f"Rates measured by {plan.rates_source}; ~ marks what was not. {response}", style="dim")

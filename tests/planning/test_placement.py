@@ -1,0 +1,122 @@
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from agent0.config import load_config
+from agent0.errors import UsageError
+from agent0.planning import check_devices
+from agent0.planning.hardware import GPUS, parse_cluster
+from agent0.planning.placement import Placement, cut_batch, place
+from agent0.planning.proposal import changed_config
+
+QWEN = load_config("qwen3-8b")
+
+
+def test_clusters_are_read_and_written_alike() -> None:
+    for text in ("8xH200", "1xL40S", "4xA100-80", "2x8xH100"):
+        assert str(parse_cluster(text)) == text
+    assert parse_cluster("2x8xh100").total == 16
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("8xH300", "did you mean H"),
+        ("4xA100", "did you mean A100-80"),
+        ("H200", "COUNTxGPU"),
+        ("0xH200", "COUNTxGPU"),
+        ("2x0xH200", "COUNTxGPU"),
+        ("8xTPU", "Known: H200"),
+        ("-1xH200", "COUNTxGPU"),
+    ],
+)
+def test_an_unknown_gpu_or_form_is_refused(text: str, message: str) -> None:
+    with pytest.raises(UsageError, match=message):
+        parse_cluster(text)
+
+
+def test_newer_gpus_are_not_slower() -> None:
+    ranked = [GPUS[name] for name in ("A100-80", "H100", "H200", "B200")]
+    assert [gpu.bandwidth for gpu in ranked] == sorted(gpu.bandwidth for gpu in ranked)
+    assert [gpu.tflops for gpu in ranked] == sorted(gpu.tflops for gpu in ranked)
+
+
+def test_the_frozen_executor_takes_its_gpus_in_the_curriculum_stage_only() -> None:
+    assert place(QWEN, "curriculum_training", 1, 8) == Placement("curriculum_training", trainers=4, frozen_servers=4)
+    assert place(QWEN, "executor_training", 1, 8) == Placement("executor_training", trainers=8)
+    assert place(QWEN, "curriculum_training", 2, 8).trainers == 8
+    assert place(QWEN, "task_generation", 2, 8).frozen_servers == 16
+
+
+@pytest.mark.parametrize(
+    ("changes", "gpus", "message"),
+    [
+        ({}, 4, "leave 0 of 4 GPUs"),
+        ({"training.executor_gpus": 0}, 8, "needs training.executor_gpus"),
+        ({"training.policy_backend": "vllm_server"}, 8, "needs training.policy_gpus"),
+        ({"training.policy_backend": "transformers"}, 8, "cannot draw from weights sharded"),
+        ({"training.processes": 9}, 8, "for 9 training processes"),
+        ({"training.executor_gpus": 5}, 8, "do not divide"),
+        ({"rollout.vllm.tensor_parallel_size": 3}, 8, "no multiple of tensor_parallel_size=3"),
+    ],
+)
+def test_a_placement_that_cannot_be_is_named(changes: dict[str, Any], gpus: int, message: str) -> None:
+    problems = place(changed_config(QWEN, changes), "curriculum_training", 1, gpus).problems
+    assert any(message in problem for problem in problems), problems
+
+
+@pytest.mark.parametrize("parallel", [3, 16])
+def test_servers_must_fill_a_node(parallel: int) -> None:
+    config = changed_config(QWEN, {"rollout.vllm.tensor_parallel_size": parallel})
+    assert "does not divide the 8 GPUs" in place(config, "task_generation", 1, 8).problems[0]
+
+
+@settings(max_examples=200, deadline=None)
+@given(
+    groups=st.integers(1, 64),
+    size=st.integers(2, 16),
+    updates=st.integers(1, 6),
+    micro=st.integers(0, 8),
+    processes=st.integers(1, 9),
+)
+def test_batches_divide_where_the_trainer_says_so(
+    groups: int, size: int, updates: int, micro: int, processes: int
+) -> None:
+    from agent0.training.grpo import BatchPlan
+
+    values = {"tasks_per_step": groups, "group_size": size, "updates_per_step": updates, "micro_batch_size": micro}
+    cut = cut_batch(QWEN.executor.model_copy(update=values), processes)
+    try:
+        plan = BatchPlan(groups, size, updates, micro, processes)
+    except UsageError:
+        assert cut is None
+    else:
+        assert cut is not None
+        assert (cut.forward_size, cut.accumulation) == (plan.forward_size, plan.accumulation)
+
+
+@pytest.mark.parametrize("recipe", ["qwen3-8b", "qwen3-4b", "official-code", "r-zero"])
+def test_a_gpu_recipe_without_gpus_is_refused_with_the_reasons(recipe: str) -> None:
+    with pytest.raises(UsageError) as refused:
+        check_devices(load_config(recipe), 0)
+    for part in ("training.sharding=fsdp2", "training.executor_gpus=4", "no GPU", "--recipe tiny", "agent0 plan"):
+        assert part in str(refused.value)
+
+
+@pytest.mark.parametrize("gpus", [0, 1, 2, 8])
+def test_the_embedded_recipe_runs_with_and_without_gpus(gpus: int) -> None:
+    check_devices(load_config("tiny"), gpus)
+
+
+def test_frozen_models_on_vllm_need_no_gpu_of_their_own() -> None:
+    check_devices(load_config("tiny", ["rollout.backend=vllm_server"]), 0)
+
+
+def test_too_few_gpus_are_refused_before_anything_starts() -> None:
+    check_devices(QWEN, 8)
+    with pytest.raises(UsageError, match=r"leave 0 of 4 GPUs.*agent0 plan"):
+        check_devices(QWEN, 4)
