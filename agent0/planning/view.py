@@ -84,8 +84,8 @@ def _bar(use: DeviceUse) -> Text:
 def _verdict(plan: Plan) -> Text:
     if not plan.fits or plan.hours is None or plan.hours_per_iteration is None:
         return Text("Does not fit.", style="bold red")
-    total = _hours(plan.hours, plan.rates)
-    return Text(f"Fits. {plan.iterations} iterations: {total} h, {plan.hours_per_iteration:.1f} h each.", "bold green")
+    total, each = _hours(plan.hours, plan.rates), _hours(plan.hours_per_iteration, plan.rates)
+    return Text(f"Fits. {plan.iterations} iterations: {total} h, {each} h each.", "bold green")
 
 
 def _outcome(other: Alternative, plan: Plan) -> str:
