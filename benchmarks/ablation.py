@@ -33,6 +33,7 @@ from agent0.report.history import History
 from agent0.stages.files import HISTORY_FILE
 
 FULL = "full"
+TABLE_WIDTH = 110
 VARIANTS: Mapping[str, tuple[str, ...]] = {
     FULL: (),
     **{name: (name,) for name in ABLATIONS},
@@ -126,7 +127,7 @@ def main() -> int:
             for seed in range(arguments.seeds)
             for variant in variants
         ]
-        console = Console()
+        console = Console(width=max(TABLE_WIDTH, Console().width))
         console.print(table(runs, variants))
         problems = list(find_problems(runs))
     for sentence in [*differences(runs, variants), *problems]:
