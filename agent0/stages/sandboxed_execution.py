@@ -29,7 +29,7 @@ from agent0.types import KnownTask, LabelledTask, SolvedTask, Task, Trajectory, 
 from agent0.worlds import World, get_world
 
 TRAJECTORIES, VOTES, PROBED = "trajectories", "votes", "probed"
-"""Kinds of pieces; a shard's votes are written after its trajectories, and say that it is whole."""
+"""Names of pieces; a shard's votes are written after its trajectories, and say that it is whole."""
 
 
 def run_sandboxed_execution(
@@ -98,14 +98,14 @@ class Labelling:
     @property
     def unsolved(self) -> dict[int, range]:
         """The shards without votes."""
-        return unfinished(self.workspace, VOTES, self.shards)
+        return unfinished(self.workspace, VOTES, LabelledTask, self.shards)
 
     @property
     def unprobed(self) -> dict[int, range]:
         """The shards with tasks for the first executor that it has not solved."""
         probed = self._probed_tasks()
         wanted = {number: rows for number, rows in self.shards.items() if probed.intersection(rows)}
-        return unfinished(self.workspace, PROBED, wanted)
+        return unfinished(self.workspace, PROBED, LabelledTask, wanted)
 
     def solve(self, executor: ExecutorAgent, stage: Stage) -> None:
         """Solve the missing shards, vote, and keep each as it finishes."""
@@ -160,8 +160,8 @@ class Labelling:
         write_shard(self.workspace.folder / piece(TRAJECTORIES, number), trajectories, SolvedTask)
         labelled = (_label(task, group, self.world) for task, group in zip(tasks, solved, strict=True))
         write_shard(self.workspace.folder / piece(VOTES, number), labelled, LabelledTask)
-        for kind in (TRAJECTORIES, VOTES):
-            self.workspace.save(piece(kind, number))
+        for name in (TRAJECTORIES, VOTES):
+            self.workspace.save(piece(name, number))
 
     def _keep_probed(self, number: int, solved: list[list[Trajectory]]) -> None:
         judged = zip(self._to_probe(number), solved, strict=True)

@@ -6,8 +6,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from agent0.errors import UsageError
-from agent0.storage.shards import copy_shard, shard_name
+from agent0.storage.shards import check_shard, copy_shard, shard_name
 from agent0.storage.workspace import Workspace
+from agent0.types import Record
 
 
 @dataclass(frozen=True)
@@ -44,14 +45,25 @@ class Share:
 ALONE = Share()
 
 
-def piece(kind: str, shard: int) -> str:
+def piece(name: str, shard: int) -> str:
     """Return the name of a shard among the pieces of a workspace."""
-    return f"{kind}-{shard_name(shard)}"
+    return f"{name}-{shard_name(shard)}"
 
 
-def unfinished(workspace: Workspace, kind: str, shards: dict[int, range]) -> dict[int, range]:
-    """Return the shards of which the workspace has no piece of `kind` yet."""
-    return {number: rows for number, rows in shards.items() if not (workspace.folder / piece(kind, number)).is_file()}
+def unfinished(workspace: Workspace, name: str, kind: type[Record], shards: dict[int, range]) -> dict[int, range]:
+    """Return the shards of which the workspace has no piece `name` yet.
+
+    Raises:
+        Agent0Error: a piece is damaged, or of another version.
+    """
+    missing = {}
+    for number, rows in shards.items():
+        path = workspace.folder / piece(name, number)
+        if path.is_file():
+            check_shard(path, kind)
+        else:
+            missing[number] = rows
+    return missing
 
 
 def deliver(workspace: Workspace, name: str, folder: Path, shard: int) -> None:

@@ -42,7 +42,7 @@ def run_task_generation(
     seed_everything(stage.seed)
     workspace = stage.workspace(output, share.part)
     shards = share.shards(generation.proposals, generation.shard_size)
-    missing = unfinished(workspace, PIECE, shards)
+    missing = unfinished(workspace, PIECE, ProposalOutcome, shards)
     if missing:
         with (
             SandboxPool(sandbox) as pool,

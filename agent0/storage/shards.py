@@ -105,6 +105,16 @@ def count_records(kind: type[R], *folders: Path) -> int:
     return total
 
 
+def check_shard(path: Path, kind: type[Record]) -> None:
+    """Look at a shard's footer.
+
+    Raises:
+        Agent0Error: the shard is cut short, or of another version.
+    """
+    with _open(path, kind):
+        pass
+
+
 def shard_files(kind: type[Record], *folders: Path) -> list[Path]:
     """Return the shards of `folders` in the order of their numbers.
 
