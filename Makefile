@@ -3,6 +3,7 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+SWIFT := $(CURDIR)/.venv-swift
 SEED ?= 0
 OUTPUT ?= runs/demo-seed$(SEED)
 
@@ -10,10 +11,10 @@ export TOKENIZERS_PARALLELISM := false
 export MLFLOW_DISABLE_TELEMETRY := true
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test test-fast check format bench sandbox ui clean
+.PHONY: help install demo test test-fast test-integration check format bench sandbox ui clean
 
 help:  ## List the commands.
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 install: $(VENV)/installed  ## Make .venv with everything that runs on a CPU.
 
@@ -34,6 +35,12 @@ test: install  ## Run all tests but those that need services or a GPU.
 test-fast: install  ## Run the tests that take seconds.
 	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m "not integration and not gpu and not slow"
 
+test-integration: install  ## Run the tests against real services, as far as those can be installed.
+	@test -x $(SWIFT)/bin/swift-proxy-server || { $(PYTHON) -m venv $(SWIFT) && \
+	  $(SWIFT)/bin/python -m pip install --quiet 'setuptools<81' swift==2.38.3 awscli; } || \
+	  echo "OpenStack Swift cannot be installed here; its tests are skipped."
+	@OMP_NUM_THREADS=1 SWIFT_ENVIRONMENT=$(SWIFT) $(BIN)/python -m pytest -m integration
+
 check: install  ## Lint, format check and strict types.
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
@@ -47,6 +54,7 @@ bench: install  ## Run every benchmark against its bar.
 	@$(BIN)/python benchmarks/sandbox.py --check
 	@$(BIN)/python benchmarks/answers.py --check
 	@$(BIN)/python benchmarks/repetition.py --check
+	@$(BIN)/python benchmarks/storage.py --check
 	@$(BIN)/python benchmarks/tiny_evolution.py --seeds 3 --check
 
 sandbox: install  ## Report the sandbox's layers, then try to break out of it.

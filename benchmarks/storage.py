@@ -1,0 +1,205 @@
+"""Transfers to a real S3 server on this machine, side by side: ours, a plain boto3 loop, and `aws s3 cp --recursive`.
+
+The server is OpenStack Swift from `.venv-swift` (`make test-integration` makes it), which also holds the AWS command
+line. Each transfer is a process of its own: its wall time counts from start to end, its peak memory is its own. The
+contenders take turns, and a ratio is the median over the rounds of (the other's time) / (our time) of the same round.
+Ours alone checks every byte against sha256. `--full` takes the large folder of 1 GiB; `--check` exits with 1 when a bar
+is missed. On one machine the server shares the processors with its client, so absolute rates say little.
+"""
+
+from __future__ import annotations
+
+import argparse
+import filecmp
+import os
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+
+ROOT = Path(__file__).parents[1]
+sys.path.insert(0, str(ROOT / "tests" / "storage"))
+BUCKET = "benchmark"
+MEBIBYTE = 1 << 20
+# Issue of the storage room: at least 0.9 of the throughput of `aws s3 cp --recursive`, in at most 256 MiB.
+LEAST_RATIO_TO_AWS = 0.9
+LEAST_RATIO_TO_LOOP = 1.0
+MOST_MEMORY_MIB = 256
+
+OURS = """
+import sys
+from pathlib import Path
+from agent0.storage import transfer
+action, folder, uri = sys.argv[1:]
+transfer.put(Path(folder), uri) if action == "up" else transfer.get(uri, Path(folder))
+"""
+LOOP = """
+import sys
+from pathlib import Path
+import boto3
+from botocore.config import Config
+client = boto3.client("s3", config=Config(s3={"addressing_style": "path"}))
+action, folder, uri = sys.argv[1:]
+bucket, prefix = uri.removeprefix("s3://").split("/", 1)
+if action == "up":
+    for path in sorted(Path(folder).rglob("*")):
+        if path.is_file():
+            client.put_object(Bucket=bucket, Key=f"{prefix}/{path.relative_to(folder)}", Body=path.read_bytes())
+else:
+    for page in client.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix + "/"):
+        for item in page["Contents"]:
+            path = Path(folder) / item["Key"].removeprefix(prefix + "/")
+            path.parent.mkdir(parents=True, exist_ok=True)
+            with path.open("wb") as file:
+                for block in client.get_object(Bucket=bucket, Key=item["Key"])["Body"].iter_chunks(1 << 20):
+                    file.write(block)
+"""
+
+
+@dataclass(frozen=True)
+class Measured:
+    """Wall seconds, processor seconds and peak MiB of one transfer."""
+
+    seconds: float
+    processor: float
+    memory: float
+
+
+def commands(aws: Path | None) -> dict[str, list[str]]:
+    """Return how each contender is started; action, folder and URI follow."""
+    result = {"ours": [sys.executable, "-c", OURS], "boto3 loop": [sys.executable, "-c", LOOP]}
+    return {**result, "aws s3 cp": [str(aws)]} if aws else result
+
+
+def measure(command: list[str], action: str, folder: Path, uri: str) -> Measured:
+    """Run one transfer in a process of its own."""
+    if Path(command[0]).name == "aws":
+        ends = [str(folder), uri] if action == "up" else [uri, str(folder)]
+        command = [*command, "s3", "cp", "--recursive", "--quiet", *ends]
+    else:
+        command = [*command, action, str(folder), uri]
+    begin = time.perf_counter()
+    process = subprocess.Popen(command)
+    _, status, usage = os.wait4(process.pid, 0)
+    seconds = time.perf_counter() - begin
+    process.returncode = os.waitstatus_to_exitcode(status)
+    if process.returncode:
+        raise SystemExit(f"{' '.join(command[:1])} failed with {process.returncode} ({action} {uri})")
+    return Measured(seconds, usage.ru_utime + usage.ru_stime, usage.ru_maxrss / 1024)
+
+
+def make_files(folder: Path, count: int, size: int) -> Path:
+    """Write `count` files of `size` random bytes; little at a time, since a child's peak memory begins with ours."""
+    folder.mkdir()
+    for index in range(count):
+        with (folder / f"{index:04d}.bin").open("wb") as file:
+            for start in range(0, size, MEBIBYTE):
+                file.write(os.urandom(min(MEBIBYTE, size - start)))
+    return folder
+
+
+def same(first: Path, second: Path) -> bool:
+    """Say whether two folders hold the same files."""
+    names = [sorted(path.name for path in folder.iterdir()) for folder in (first, second)]
+    return names[0] == names[1] and all(filecmp.cmp(first / n, second / n, shallow=False) for n in names[0])
+
+
+def compare(load: Path, starts: dict[str, list[str]], rounds: int) -> dict[tuple[str, str], list[Measured]]:
+    """Send and fetch the folder `load` with each contender in turn, `rounds` times."""
+    found: dict[tuple[str, str], list[Measured]] = {}
+    for number in range(rounds):
+        for name, command in starts.items():
+            uri = f"s3://{BUCKET}/{load.name}-{name.replace(' ', '-')}-{number}"
+            back = load.with_name(f"{load.name}-back")
+            found.setdefault(("up", name), []).append(measure(command, "up", load, uri))
+            found.setdefault(("down", name), []).append(measure(command, "down", back, uri))
+            if not same(load, back):
+                raise SystemExit(f"{name} brought back other files than it sent")
+            shutil.rmtree(back)
+            subprocess.run(
+                [
+                    sys.executable,
+                    "-c",
+                    "import sys; from agent0.storage import transfer; transfer.remove(sys.argv[1])",
+                    uri,
+                ],
+                check=True,
+            )
+    return found
+
+
+def report(loads: dict[str, dict[tuple[str, str], list[Measured]]]) -> list[str]:
+    """Print the table and return the bars that were missed."""
+    table = Table(
+        "load", "way", "contender", "seconds", "ours is faster by", "processor seconds", "peak MiB", title="Storage"
+    )
+    missed = []
+    for load, found in loads.items():
+        for (action, name), runs in found.items():
+            ours = found[action, "ours"]
+            ratio = statistics.median(b.seconds / a.seconds for a, b in zip(ours, runs, strict=True))
+            memory = max(run.memory for run in runs)
+            seconds = statistics.median(run.seconds for run in runs)
+            processor = statistics.median(run.processor for run in runs)
+            table.add_row(load, action, name, f"{seconds:.2f}", f"{ratio:.2f} x", f"{processor:.2f}", f"{memory:.0f}")
+            bar = LEAST_RATIO_TO_AWS if name.startswith("aws") else LEAST_RATIO_TO_LOOP
+            if name != "ours" and ratio < bar:
+                missed.append(f"{load}, {action}: {ratio:.2f} x {name}, bar {bar}")
+            if name == "ours" and memory > MOST_MEMORY_MIB:
+                missed.append(f"{load}, {action}: {memory:.0f} MiB, bar {MOST_MEMORY_MIB}")
+    Console().print(table)
+    return missed
+
+
+def main() -> int:
+    """Run the benchmark."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--full", action="store_true", help="a folder of 200 files and 1 GiB instead of 50 and 256 MiB")
+    parser.add_argument("--check", action="store_true", help="exit with 1 when a bar is missed")
+    arguments = parser.parse_args()
+    from swift_server import ACCESS_KEY, SECRET_KEY, SwiftServer, installation
+
+    installed = installation()
+    if installed is None:
+        print("OpenStack Swift is not installed in .venv-swift; run `make test-integration` first.", file=sys.stderr)
+        return 2
+    aws = installed / "bin" / "aws"
+    starts = commands(aws if aws.is_file() else None)
+    count = 200 if arguments.full else 50
+    with tempfile.TemporaryDirectory(prefix="agent0-storage-") as name:
+        folder = Path(name)
+        server = SwiftServer(folder / "swift", installed)
+        os.environ.update(
+            AWS_ENDPOINT_URL_S3=server.endpoint,
+            AWS_ACCESS_KEY_ID=ACCESS_KEY,
+            AWS_SECRET_ACCESS_KEY=SECRET_KEY,
+            AWS_DEFAULT_REGION="us-east-1",
+            AWS_EC2_METADATA_DISABLED="true",
+        )
+        server.start()
+        try:
+            subprocess.run(
+                [sys.executable, "-c", f"import boto3; boto3.client('s3').create_bucket(Bucket={BUCKET!r})"], check=True
+            )
+            loads = {
+                "1,000 x 4 KiB": make_files(folder / "small", 1000, 4096),
+                "1 x 256 MiB": make_files(folder / "big", 1, 256 * MEBIBYTE),
+                f"{count} x 5.12 MiB": make_files(folder / "folder", count, round(5.12 * MEBIBYTE)),
+            }
+            missed = report({title: compare(load, starts, arguments.rounds) for title, load in loads.items()})
+        finally:
+            server.stop()
+    print("\n".join(missed) or "Every bar is met.")
+    return 1 if missed and arguments.check else 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
