@@ -23,11 +23,15 @@ def compare_placements(
     """Return the quickest division of the GPUs for each backend of the model in training."""
     found = []
     for backend in get_args(Backend):
+        speaking = measured
+        if measured and backend != config.training.policy_backend:
+            # What the policy's drawing was measured at holds for the backend that it was measured with.
+            speaking = measured.model_copy(update={"policy_generated_per_second": None})
         plans = [
             (
                 policy,
                 executor,
-                make_plan(_changed(config, backend, policy, executor), cluster, mean_response_tokens, measured),
+                make_plan(_changed(config, backend, policy, executor), cluster, mean_response_tokens, speaking),
             )
             for policy, executor in _divisions(config, cluster, backend)
         ]
@@ -40,6 +44,7 @@ def compare_placements(
                 policy_gpus=policy,
                 executor_gpus=executor,
                 hours=best.hours,
+                rates=best.rates,
                 problem=problems[0] if problems else None,
             )
         )

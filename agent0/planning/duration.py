@@ -65,20 +65,35 @@ class Setting:
     measured: MeasuredRates | None = None
 
 
+@dataclass(frozen=True)
+class Drawing:
+    """Tokens to draw, on how many GPUs and by what, with how many trajectories in flight over all of them."""
+
+    tokens: float
+    gpus: int
+    backend: str
+    in_flight: int
+    by_policy: bool = False
+
+    def measured_rate(self, measured: MeasuredRates | None) -> float | None:
+        """Return the measured rate that speaks of this drawing; vLLM's says nothing of transformers."""
+        if measured is None or self.backend == "transformers":
+            return None
+        return measured.policy_generated_per_second if self.by_policy else measured.generated_per_second
+
+
 def stage_duration(stage: StageName, placement: Placement, work: Work, setting: Setting) -> Duration:
     """Return the seconds of a stage that fits where `placement` says."""
     if work.drawn == 0:
         return Duration(0.0, "measured" if setting.measured else "estimate")
-    draws = _draws(stage, placement, work, setting.config)
-    transformers_only = all(backend == "transformers" for _, _, backend, _ in draws)
+    drawings = [drawing for drawing in _drawings(stage, placement, work, setting.config) if drawing.tokens]
+    transformers_only = all(drawing.backend == "transformers" for drawing in drawings)
     seconds = (LOADING_SECONDS if transformers_only else ENGINE_START_SECONDS) + work.steps * STEP_OVERHEAD_SECONDS
     sources: list[bool] = []
-    for tokens, gpus, backend, in_flight in draws:
-        if tokens:
-            measured = setting.measured.generated_per_second if setting.measured and backend != "transformers" else None
-            rate = measured or drawing_rate(setting, backend, gpus, in_flight)
-            seconds += tokens / (rate * gpus)
-            sources.append(measured is not None)
+    for drawing in drawings:
+        measured = drawing.measured_rate(setting.measured)
+        seconds += drawing.tokens / ((measured or drawing_rate(setting, drawing)) * drawing.gpus)
+        sources.append(measured is not None)
     if work.trained:
         measured = setting.measured.trained_per_second if setting.measured else None
         seconds += work.trained / ((measured or training_rate(setting, stage)) * placement.trainers)
@@ -87,38 +102,38 @@ def stage_duration(stage: StageName, placement: Placement, work: Work, setting: 
     return Duration(seconds, source)
 
 
-def _draws(stage: StageName, placement: Placement, work: Work, config: Config) -> list[tuple[float, int, str, int]]:
-    """Return (tokens, GPUs, backend, trajectories in flight) of the policy's and of the frozen model's drawing."""
+def _drawings(stage: StageName, placement: Placement, work: Work, config: Config) -> list[Drawing]:
+    """Return the policy's drawing, where there is a policy, and the frozen model's."""
     policy_gpus = placement.policy_servers or placement.trainers
     frozen_gpus = placement.frozen_servers or placement.frozen_in_process
     backend = config.rollout.backend
     in_flight = config.rollout.batch_size * frozen_gpus if backend == "transformers" else config.rollout.concurrency
-    frozen = (work.drawn_by_frozen, frozen_gpus, backend, in_flight)
+    frozen = Drawing(work.drawn_by_frozen, frozen_gpus, backend, in_flight)
     if not placement.trainers:
         return [frozen]
     sequences = sequences_per_step(algorithm(config, stage))
-    return [(work.drawn_by_policy, policy_gpus, _policy_backend(config), sequences), frozen]
+    return [Drawing(work.drawn_by_policy, policy_gpus, _policy_backend(config), sequences, by_policy=True), frozen]
 
 
 def _policy_backend(config: Config) -> str:
     return "colocated" if config.training.policy_backend == "vllm" else config.training.policy_backend
 
 
-def drawing_rate(setting: Setting, backend: str, gpus: int, in_flight: int) -> float:
+def drawing_rate(setting: Setting, drawing: Drawing) -> float:
     """Return an estimate of the tokens drawn per second and GPU.
 
     A decoding step takes as long as reading the weights and the cache, or as its arithmetic, whichever is longer
-    (roofline; Williams et al. 2009); `in_flight` trajectories spread over all engines.
+    (roofline; Williams et al. 2009); the trajectories in flight spread evenly over all engines.
     """
     vllm = setting.config.rollout.vllm
     unit: Engine | None = None
     parallel = 1
-    if backend == "colocated":
+    if drawing.backend == "colocated":
         unit = colocated_engine(setting.architecture, setting.config, setting.cluster)
-    elif backend != "transformers":
+    elif drawing.backend != "transformers":
         unit = server_engine(setting.architecture, setting.config, setting.cluster)
         parallel = vllm.tensor_parallel_size
-    batch = max(1.0, in_flight * parallel / gpus)
+    batch = max(1.0, drawing.in_flight * parallel / drawing.gpus)
     if unit is not None:
         room = (
             unit.cache
@@ -134,7 +149,7 @@ def drawing_rate(setting: Setting, backend: str, gpus: int, in_flight: int) -> f
     gpu = setting.cluster.gpu
     reading = read / parallel / (gpu.bandwidth * 1e12)
     computing = 2 * setting.architecture.parameters * batch / parallel / (gpu.tflops * 1e12)
-    efficiency = TRANSFORMERS_EFFICIENCY if backend == "transformers" else DECODE_EFFICIENCY
+    efficiency = TRANSFORMERS_EFFICIENCY if drawing.backend == "transformers" else DECODE_EFFICIENCY
     return efficiency * batch / max(reading, computing) / parallel
 
 

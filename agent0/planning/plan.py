@@ -46,6 +46,7 @@ class Alternative(PlanRecord):
     policy_gpus: int
     executor_gpus: int
     hours: float | None = Field(description="Of the whole evolution; None where no division of the GPUs fits.")
+    rates: Source | None
     problem: str | None = Field(description="Why it does not fit, for the division nearest to the settings.")
 
 

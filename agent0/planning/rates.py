@@ -27,8 +27,8 @@ GENERATION_SECONDS = "system/generation_seconds"
 TRAINED_TOKENS = "system/trained_tokens"
 TRAINING_SECONDS = "system/training_seconds"
 MEASURED_METRICS = {
-    GENERATED_TOKENS: "tokens that a generation stage's model drew, prompts and observations left out",
-    GENERATION_SECONDS: "wall-clock seconds in which it drew them, the engine's start left out",
+    GENERATED_TOKENS: "tokens that a generation stage's model, or the model in training, drew; no prompts",
+    GENERATION_SECONDS: "wall-clock seconds in which it drew them, the engine's start and rewards left out",
     TRAINED_TOKENS: "tokens of the sequences that a training updated on, padding left out, over all processes",
     TRAINING_SECONDS: "wall-clock seconds of a training outside its rollouts and rewards",
 }
@@ -43,7 +43,12 @@ class MeasuredRates(PlanRecord):
     gpu: str
     model: str
     parameters: int = Field(gt=0)
-    generated_per_second: float | None = Field(None, gt=0, description="Tokens drawn per second and GPU, with vLLM.")
+    generated_per_second: float | None = Field(
+        None, gt=0, description="Tokens that a frozen model draws per second and GPU, with vLLM."
+    )
+    policy_generated_per_second: float | None = Field(
+        None, gt=0, description="The same of the model in training, where it draws in the settings measured."
+    )
     trained_per_second: float | None = Field(None, gt=0, description="Tokens trained on per second and GPU.")
     source: str = Field(description="Which run measured this.")
 
@@ -112,8 +117,9 @@ def rates_from_history(run: Path, cluster: Cluster) -> MeasuredRates:
         StageReport.model_validate_json(file.read_text(encoding="utf-8")) for file in sorted(run.rglob(STAGE_FILE))
     ]
     drawn = _rate(reports, GENERATION_STAGES, (GENERATED_TOKENS, GENERATION_SECONDS), config, cluster)
+    by_policy = _rate(reports, TRAINING_STAGES, (GENERATED_TOKENS, GENERATION_SECONDS), config, cluster)
     trained = _rate(reports, TRAINING_STAGES, (TRAINED_TOKENS, TRAINING_SECONDS), config, cluster)
-    if drawn is None and trained is None:
+    if drawn is None and by_policy is None and trained is None:
         raise Agent0Error(
             f"No stage below {run} reported {GENERATED_TOKENS} or {TRAINED_TOKENS}, so it measured no rates; plan with "
             "estimates, or run again with a version that reports them."
@@ -124,6 +130,7 @@ def rates_from_history(run: Path, cluster: Cluster) -> MeasuredRates:
         model=config.model.source,
         parameters=architecture.parameters,
         generated_per_second=drawn,
+        policy_generated_per_second=by_policy,
         trained_per_second=trained,
         source=f"{run.name}, {cluster}, code {history.code_version}",
     )
@@ -141,6 +148,8 @@ def _rate(
     for stage in stages:
         placement = place(config, stage, cluster.nodes, cluster.gpus_per_node)
         gpus = placement.trainers or placement.frozen_servers or placement.frozen_in_process
+        if metrics[0] == GENERATED_TOKENS and placement.policy_servers:
+            gpus = placement.policy_servers
         for report in reports:
             if report.stage == stage and all(name in report.metrics for name in metrics):
                 tokens += report.metrics[metrics[0]]

@@ -38,7 +38,7 @@ def plan_view(plan: Plan) -> RenderableType:
         lines += [Text(f"{SHORT[stage.stage]}: {problem}.", style="red") for problem in stage.problems]
     notes = dict.fromkeys(note for stage in plan.stages for note in stage.notes)
     lines += [Text(f"note: {note}", style="dim") for note in notes]
-    lines += [Text(f"{DRAWING[other.policy_backend]}: {_outcome(other, plan)}") for other in plan.placements]
+    lines += [Text(f"{DRAWING[other.policy_backend]}: {_outcome(other)}") for other in plan.placements]
     lines.append(_basis(plan))
     if not plan.fits:
         lines.append(_proposal(plan))
@@ -88,11 +88,11 @@ def _verdict(plan: Plan) -> Text:
     return Text(f"Fits. {plan.iterations} iterations: {total} h, {each} h each.", "bold green")
 
 
-def _outcome(other: Alternative, plan: Plan) -> str:
+def _outcome(other: Alternative) -> str:
     if other.hours is None:
         return "does not fit"
     gpus = f", policy_gpus={other.policy_gpus}" if other.policy_gpus else ""
-    return f"{_hours(other.hours, plan.rates)} h with executor_gpus={other.executor_gpus}{gpus}"
+    return f"{_hours(other.hours, other.rates)} h with executor_gpus={other.executor_gpus}{gpus}"
 
 
 def _basis(plan: Plan) -> Text:

@@ -49,6 +49,7 @@ def test_measured_rates_are_named(tmp_path: Path) -> None:
         model="m",
         parameters=8_190_735_360,
         generated_per_second=2000.0,
+        policy_generated_per_second=1500.0,
         trained_per_second=3000.0,
         source="run-7",
     )
@@ -56,6 +57,7 @@ def test_measured_rates_are_named(tmp_path: Path) -> None:
     arguments = ["plan", "-r", "qwen3-8b", "-g", "8xH200", "--rates", str(tmp_path / "rates.json")]
     shown = RUNNER.invoke(app, arguments).output
     assert "Rates measured by run-7" in shown
+    assert "Fits. 3 iterations: ~" not in shown
     assert "not measured" not in shown
 
 

@@ -95,9 +95,11 @@ def test_an_estimate_is_never_called_measured() -> None:
     half = make_plan(config, cluster, measured=rates)
     by_stage = {stage.stage: stage.rates for stage in half.stages}
     assert by_stage["task_generation"] == "measured"
-    assert by_stage["executor_training"] == "part measured"
+    assert by_stage["curriculum_training"] == "part measured"
+    assert by_stage["executor_training"] == "estimate"  # a server's rate says nothing of an engine beside a trainer
     assert half.rates == "part measured"
-    full = make_plan(config, cluster, measured=rates.model_copy(update={"trained_per_second": 2000.0}))
+    rest = {"trained_per_second": 2000.0, "policy_generated_per_second": 1500.0}
+    full = make_plan(config, cluster, measured=rates.model_copy(update=rest))
     assert (full.rates, full.rates_source) == ("measured", "a run")
 
 

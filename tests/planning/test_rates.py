@@ -50,12 +50,13 @@ def test_rates_are_tokens_over_the_seconds_of_the_gpus_at_work(tmp_path: Path) -
             "task_generation": drawn,
             "sandboxed_execution": drawn,
             "curriculum_training": {TRAINED_TOKENS: 4000.0, TRAINING_SECONDS: 10.0},
-            "executor_training": {TRAINED_TOKENS: 8000.0, TRAINING_SECONDS: 10.0},
+            "executor_training": {**drawn, TRAINED_TOKENS: 8000.0, TRAINING_SECONDS: 10.0},
             "task_filtering": {"tasks/kept": 3.0},
         },
     )
     rates = rates_from_history(tmp_path, parse_cluster("8xH200"))
     assert rates.generated_per_second == pytest.approx(200.0)
+    assert rates.policy_generated_per_second == pytest.approx(200.0)
     assert rates.trained_per_second == pytest.approx(100.0)  # 4 trainers beside 4 executor GPUs, then 8
     assert (rates.gpu, rates.parameters) == ("H200", KNOWN["Qwen3-8B"].parameters)
 
