@@ -45,7 +45,8 @@ def test_a_guard_trips_at_its_patience_and_a_good_step_starts_over(
     assert guards.check(6, {"loss": 0.0}) is None  # neither counts nor starts over
     sentence = guards.check(7, {metric: bad})
     assert sentence is not None
-    assert f"{metric} {bad:.4g}" in sentence and f"training.guards.{field} " in sentence
+    assert f"{metric} {bad:.4g}" in sentence
+    assert f"training.guards.{field} " in sentence
     assert "for 3 steps (steps 4 to 7)" in sentence
 
 
