@@ -79,9 +79,12 @@ class _Session:
 
     async def generate(self, request: Request) -> Generation:
         name = f"agent0-{next(self._names)}"
-        self._engine.add_request(
-            name, {"prompt_token_ids": request.prompt}, _sampling_params(request, self._sampling, self._end_ids)
-        )
+        try:
+            self._engine.add_request(
+                name, {"prompt_token_ids": request.prompt}, _sampling_params(request, self._sampling, self._end_ids)
+            )
+        except ValueError as error:  # vLLM's validation errors are such
+            raise VllmError(f"vLLM refused a turn: {error}") from error
         future: asyncio.Future[Generation] = asyncio.get_running_loop().create_future()
         self._drawing[name] = future
         self._asked.set()

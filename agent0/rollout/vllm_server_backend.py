@@ -31,7 +31,15 @@ class _Endpoint:
 
     address: str
     in_flight: int = 0
+    failures: int = 0
     away_until: float = 0.0
+
+    def fail(self, now: float) -> None:
+        self.away_until = now + min(_FIRST_PAUSE * 2**self.failures, _LONGEST_PAUSE)
+        self.failures = min(self.failures + 1, 20)
+
+    def succeed(self) -> None:
+        self.failures, self.away_until = 0, 0.0
 
 
 class VllmServerBackend:
@@ -67,15 +75,16 @@ class VllmServerBackend:
         self._end_ids = list(end_ids)
         self._settings = settings
         self._lost = lost
+        self._concurrency = concurrency
         self.concurrency: int | None = concurrency
 
     @asynccontextmanager
     async def session(self, trajectories: int) -> AsyncIterator[_Session]:
         """See `agent0.rollout.engine.Backend`."""
-        connector = aiohttp.TCPConnector(limit=self.concurrency or 0)
+        connector = aiohttp.TCPConnector(limit=0)  # the session's places are the limit
         timeout = aiohttp.ClientTimeout(total=None, sock_connect=_CONNECT_SECONDS)
         async with aiohttp.ClientSession(connector=connector, timeout=timeout) as client:
-            yield _Session(client, self._addresses, self._body, self._settings.request_timeout_seconds, self._lost)
+            yield _Session(client, self._addresses, self._body, self._settings, self._concurrency, self._lost)
 
     def _body(self, request: Request) -> bytes:
         arguments = draw_arguments(request, self._sampling, self._end_ids)
@@ -96,36 +105,43 @@ class _Session:
         client: aiohttp.ClientSession,
         addresses: Sequence[str],
         body: Callable[[Request], bytes],
-        timeout_seconds: float,
+        settings: VllmSettings,
+        concurrency: int,
         lost: Callable[[], str | None],
     ) -> None:
         self._client = client
         self._endpoints = [_Endpoint(address) for address in addresses]
         self._body = body
-        self._timeout = timeout_seconds
+        self._timeout = settings.request_timeout_seconds
+        self._places = asyncio.Semaphore(concurrency)
         self._lost = lost
         self._jitter = random.Random()
 
     async def generate(self, request: Request) -> Generation:
-        body = self._body(request)
+        async with self._places:
+            return await self._insist(self._body(request))
+
+    async def _insist(self, body: bytes) -> Generation:
+        """Ask until a server draws the turn, another one after each failure, or the deadline is met."""
         clock = asyncio.get_running_loop().time
         deadline = clock() + self._timeout
-        pause = _FIRST_PAUSE
+        pause, failed = _FIRST_PAUSE, None
         while True:
-            endpoint = min(self._endpoints, key=lambda e: (e.away_until > clock(), e.in_flight))
+            endpoint = self._pick(clock(), failed)
             endpoint.in_flight += 1
             try:
                 async with asyncio.timeout_at(deadline):
                     drawn = await self._ask(endpoint.address, body)
-                endpoint.away_until = 0.0
+                endpoint.succeed()
                 return drawn
             except (_Away, TimeoutError) as error:
                 cause = str(error) or f"{endpoint.address} did not answer in time"
             finally:
                 endpoint.in_flight -= 1
             self._give_up_if_lost(cause)
+            endpoint.fail(clock())
+            failed = endpoint
             wait = pause * self._jitter.uniform(0.5, 1.5)
-            endpoint.away_until = clock() + wait
             if clock() + wait >= deadline:
                 raise VllmError(
                     f"No vLLM server drew a turn within {self._timeout:.0f} s (rollout.vllm.request_timeout_seconds) "
@@ -133,6 +149,10 @@ class _Session:
                 )
             await asyncio.sleep(wait)
             pause = min(2 * pause, _LONGEST_PAUSE)
+
+    def _pick(self, now: float, failed: _Endpoint | None) -> _Endpoint:
+        """Return the server with the fewest turns that is not away; the one that just failed comes last."""
+        return min(self._endpoints, key=lambda e: (e.away_until > now, e is failed, e.in_flight))
 
     def retire(self) -> None:
         """Nothing waits for a trajectory that has ended."""
