@@ -50,7 +50,7 @@ class PromptSet:
         return [{**message, "content": message["content"].replace("{question}", question)} for message in self.executor]
 
 
-_TOOL_RULES = (
+TOOL_RULES = (
     "You may run Python. To do so, write one block that starts with ```python and ends with ```, print what you need, "
     "then write ```output on the next line and stop; the output is inserted there and you continue. "
     "Only printed text comes back, and each program starts afresh."
@@ -63,7 +63,7 @@ _TINY = PromptSet(
 
 
 def _mathematics(*, proposer_tool: bool, executor_tool: bool) -> PromptSet:
-    proposer_rules, executor_rules = (f"{_TOOL_RULES} " if tool else "" for tool in (proposer_tool, executor_tool))
+    proposer_rules, executor_rules = (f"{TOOL_RULES} " if tool else "" for tool in (proposer_tool, executor_tool))
     student = "a strong student who may use a computer" if executor_tool else "a strong student"
     programs = ", with programs where they help" if executor_tool else ""
     return PromptSet(

@@ -1,0 +1,58 @@
+"""The tiny world as a benchmark: arithmetic that nothing was trained on, made here, so it needs no data."""
+
+from __future__ import annotations
+
+from agent0.evaluation.arithmetic import QUESTION_SEED
+from agent0.evaluation.rules import BOXED
+from agent0.evaluation.spec import Benchmark, Dataset, Decoding, Item, Prompt, Protocol, Row
+from agent0.tiny.grammar import LEVELS, ArithmeticWorld, held_out_questions
+
+_PER_LEVEL = 40
+_PROTOCOL = Protocol(Prompt("solve {question}"), Decoding(max_tokens=160, samples=4, temperature=1.0), BOXED)
+
+
+def tiny_items(per_level: int = _PER_LEVEL) -> list[Item]:
+    """Return `per_level` reserved questions of each level; always the same."""
+    world = ArithmeticWorld()
+    questions = held_out_questions(LEVELS, per_level, QUESTION_SEED)
+    return [
+        Item(question, world.known_answer(question) or "", groups={"level": level})
+        for level, chosen in questions.items()
+        for question in chosen
+    ]
+
+
+def read_tiny(row: Row) -> Item:
+    """Read a stored row of the tiny world.
+
+    Raises:
+        ValueError: the answer is not the question's value.
+    """
+    truth = ArithmeticWorld().known_answer(str(row["question"]))
+    if truth is None or truth != str(row["gold"]):
+        raise ValueError(f"the answer is {row['gold']!r}, and the question's value is {truth!r}")
+    return Item(str(row["question"]), truth, groups={} if row["level"] is None else {"level": str(row["level"])})
+
+
+def _echo(item: Item) -> str:
+    return f"\\boxed{{{item.gold}}}"
+
+
+TINY = Benchmark(
+    name="tiny",
+    title="Tiny world",
+    family="tiny",
+    dataset=Dataset(
+        hub_id="",
+        split="held_out",
+        rows=_PER_LEVEL * len(LEVELS),
+        columns={"question": ("question",), "gold": ("answer",), "level": ("level",)},
+        optional=("level",),
+        licence="Apache-2.0",
+    ),
+    read=read_tiny,
+    protocols={"paper": _PROTOCOL, "official": _PROTOCOL},
+    echo={"paper": _echo, "official": _echo},
+    breakdowns=("level",),
+    generate=tiny_items,
+)
