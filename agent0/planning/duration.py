@@ -131,8 +131,8 @@ def drawing_rate(setting: Setting, drawing: Drawing) -> float:
     if drawing.backend == "colocated":
         unit = colocated_engine(setting.architecture, setting.config, setting.cluster)
     elif drawing.backend != "transformers":
-        unit = server_engine(setting.architecture, setting.config, setting.cluster)
-        parallel = vllm.tensor_parallel_size
+        parallel = drawing.gpus // setting.cluster.nodes if drawing.by_policy else vllm.tensor_parallel_size
+        unit = server_engine(setting.architecture, setting.config, setting.cluster, parallel)
     batch = max(1.0, drawing.in_flight * parallel / drawing.gpus)
     if unit is not None:
         room = (

@@ -122,7 +122,6 @@ def _server_problems(config: Config, frozen: int, policy: int, served: bool) -> 
         problems.append("rollout.backend='vllm_server' needs training.executor_gpus for the frozen executor")
     if config.training.policy_backend == "vllm_server" and not policy:
         problems.append("training.policy_backend='vllm_server' needs training.policy_gpus")
-    for name, gpus in (("executor_gpus", frozen), ("policy_gpus", policy)):
-        if gpus % parallel:
-            problems.append(f"training.{name}={gpus} is no multiple of tensor_parallel_size={parallel}")
+    if frozen % parallel:
+        problems.append(f"training.executor_gpus={frozen} is no multiple of tensor_parallel_size={parallel}")
     return problems

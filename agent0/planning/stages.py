@@ -77,6 +77,9 @@ def stage_memory(stage: StageName, architecture: Architecture, config: Config, c
     parallel = config.rollout.vllm.tensor_parallel_size
     if _engines_used(config, placement) and architecture.heads % parallel:
         problems.append(f"tensor_parallel_size={parallel} does not divide the model's {architecture.heads} heads")
+    together = placement.policy_servers // cluster.nodes  # the policy has one server on each node
+    if together and architecture.heads % together:
+        problems.append(f"training.policy_gpus={together} does not divide the model's {architecture.heads} heads")
     devices: list[DeviceUse] = []
     if placement.trainers:
         devices.append(_trainer(stage, architecture, config, cluster, placement))
@@ -84,11 +87,13 @@ def stage_memory(stage: StageName, architecture: Architecture, config: Config, c
         devices.append(_in_process(architecture, config, cluster, placement))
     if placement.policy_servers:
         sequences = sequences_per_step(algorithm(config, stage))
-        devices.append(_server("policy server", placement.policy_servers, sequences, architecture, config, cluster))
+        devices.append(
+            _server("policy server", placement.policy_servers, together, sequences, architecture, config, cluster)
+        )
     if placement.frozen_servers:
         role = "frozen executor" if placement.trainers else "vLLM server"
         devices.append(
-            _server(role, placement.frozen_servers, config.rollout.concurrency, architecture, config, cluster)
+            _server(role, placement.frozen_servers, parallel, config.rollout.concurrency, architecture, config, cluster)
         )
     if placement.trainers and config.training.policy_backend == "vllm":
         unit = colocated_engine(architecture, config, cluster)
@@ -107,8 +112,7 @@ def stage_memory(stage: StageName, architecture: Architecture, config: Config, c
 
 
 def _engines_used(config: Config, placement: Placement) -> bool:
-    servers = placement.policy_servers + placement.frozen_servers
-    return bool(servers or (placement.frozen_in_process and config.rollout.backend == "vllm"))
+    return bool(placement.frozen_servers or (placement.frozen_in_process and config.rollout.backend == "vllm"))
 
 
 def usable(cluster: Cluster) -> float:
@@ -116,11 +120,10 @@ def usable(cluster: Cluster) -> float:
     return cluster.gpu.memory_gib * (1 - MARGIN)
 
 
-def server_engine(architecture: Architecture, config: Config, cluster: Cluster) -> Engine:
-    """Return the engine on each GPU that holds nothing else."""
+def server_engine(architecture: Architecture, config: Config, cluster: Cluster, parallel: int) -> Engine:
+    """Return the engine, shared by `parallel` GPUs, on each GPU that holds nothing else."""
     vllm = config.rollout.vllm
     budget = vllm.gpu_memory_utilization * cluster.gpu.memory_gib
-    parallel = vllm.tensor_parallel_size
     return engine(architecture, vllm, full_length(config), parallel, budget, SERVER_BATCHED_TOKENS)
 
 
@@ -131,10 +134,10 @@ def colocated_engine(architecture: Architecture, config: Config, cluster: Cluste
 
 
 def _server(
-    role: str, gpus: int, wanted: int, architecture: Architecture, config: Config, cluster: Cluster
+    role: str, gpus: int, parallel: int, wanted: int, architecture: Architecture, config: Config, cluster: Cluster
 ) -> DeviceUse:
-    unit = server_engine(architecture, config, cluster)
-    engines = gpus // config.rollout.vllm.tensor_parallel_size
+    unit = server_engine(architecture, config, cluster, parallel)
+    engines = gpus // parallel
     return _use(
         role,
         gpus,
@@ -148,9 +151,8 @@ def _server(
 
 def _in_process(architecture: Architecture, config: Config, cluster: Cluster, placement: Placement) -> DeviceUse:
     if config.rollout.backend == "vllm":
-        return _server(
-            "vLLM engine", placement.frozen_in_process, config.rollout.concurrency, architecture, config, cluster
-        )
+        gpus = placement.frozen_in_process  # one engine
+        return _server("vLLM engine", gpus, gpus, config.rollout.concurrency, architecture, config, cluster)
     parts = generating_parts(architecture, config, config.rollout.batch_size)
     return _use("transformers", 1, "drawing", parts, usable(cluster))
 
@@ -186,7 +188,7 @@ def _trainer(
 def _frozen_beside(architecture: Architecture, config: Config, cluster: Cluster) -> float:
     """Return what each training process's own copy of the frozen executor takes."""
     if config.rollout.backend == "vllm":
-        unit = server_engine(architecture, config, cluster)
+        unit = server_engine(architecture, config, cluster, 1)
         return max(unit.budget, unit.least)
     parts = generating_parts(architecture, config, config.rollout.batch_size)
     return sum(gib for name, gib in parts.items() if name != "CUDA")  # the trainer's own context serves both
