@@ -19,7 +19,7 @@ class TransferSettings:
         deadline_seconds: how long one request is tried again before the transfer fails.
     """
 
-    workers: int = 8
+    workers: int = 10
     part_bytes: int = 8 << 20
     deadline_seconds: float = 300.0
 
