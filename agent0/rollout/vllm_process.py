@@ -157,12 +157,11 @@ class _Server:
 
 
 def _command_arguments(settings: Mapping[str, object], further: Sequence[str]) -> list[str]:
-    """Return `--name=value` for each setting, a bare `--name` for a true one, and nothing for a false one."""
+    """Return `--name=value` for each setting, `--name` for a true one and `--no-name` for a false one."""
     arguments = []
     for name, value in settings.items():
-        flag = "--" + name.replace("_", "-")
-        if value is not False:
-            arguments.append(flag if value is True else f"{flag}={value}")
+        flag = name.replace("_", "-")
+        arguments.append(f"--{flag}" if value is True else f"--no-{flag}" if value is False else f"--{flag}={value}")
     return [*arguments, *further]
 
 
