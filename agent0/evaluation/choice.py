@@ -166,8 +166,8 @@ SUPER_GPQA = Benchmark(
         "official": Protocol(
             Prompt(
                 "Answer the following multiple choice question. There is only one correct answer. The last line of "
-                "your response should be in the format 'Answer: $LETTER' (without quotes), where LETTER is one of A, B, "
-                "C, D, E, F, G, H, I, or J.\n\n{question}\n{options}",
+                "your response should be in the format 'Answer: $LETTER' (without quotes), where LETTER is one of "
+                "A, B, C, D, E, F, G, H, I, or J.\n\n{question}\n{options}",
                 option="{letter}) {text}",
             ),
             Decoding(max_tokens=4096),

@@ -21,14 +21,12 @@ def list_benchmarks() -> None:
     from agent0.evaluation.catalogue import BENCHMARKS
 
     table = Table(box=box.SIMPLE_HEAD)
-    for column in ("name", "family", "rows", "split", "dataset", "pinned"):
-        table.add_column(column, no_wrap=column == "name", justify="right" if column == "rows" else "left")
+    for column in ("name", "rows", "split", "dataset", "pinned"):
+        table.add_column(column, no_wrap=True, justify="right" if column == "rows" else "left")
     for benchmark in BENCHMARKS:
         data = benchmark.dataset
         pinned = data.revision[:10] if data.revision else "by the mirror" if data.hub_id else "–"
-        table.add_row(
-            benchmark.name, benchmark.family, f"{data.rows:,}", data.split, data.hub_id or "generated here", pinned
-        )
+        table.add_row(benchmark.name, f"{data.rows:,}", data.split, data.hub_id or "generated here", pinned)
     Console().print(table)
 
 

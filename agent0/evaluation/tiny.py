@@ -49,6 +49,7 @@ TINY = Benchmark(
         columns={"question": ("question",), "gold": ("answer",), "level": ("level",)},
         optional=("level",),
         licence="Apache-2.0",
+        sha256="b404908e316d54fdc3ecefdc438d502c79e811dafe34ae00c298d8582a33a11f",
     ),
     read=read_tiny,
     protocols={"paper": _PROTOCOL, "official": _PROTOCOL},
