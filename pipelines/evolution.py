@@ -136,7 +136,7 @@ def make_evolution(config: Config, image: str = DEFAULT_IMAGE) -> Callable[..., 
             "evaluation": evaluation,
             "tracking": tracking,
         }
-        prepared = components.prepare(recipe=recipe, iterations=config.iterations, **shared)
+        prepared = components.prepare(recipe=recipe, iterations=config.iterations, pods=config.pods, **shared)
         run_id = prepared.outputs["Output"]
         base = components.base_model(seed=seed, mlflow_run_id=run_id, model=model).outputs["base"]
         base_scores = components.benchmark_evaluation(

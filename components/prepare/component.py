@@ -7,6 +7,7 @@ def prepare(
     recipe: str,
     seed: int,
     iterations: int,
+    pods: int,
     model: dict,
     rollout: dict,
     sandbox: dict,
@@ -41,7 +42,8 @@ def prepare(
         "tracking": tracking,
     }
     with reported("prepare", 0) as progress:
-        config = parse_section(Config, {"recipe": recipe, "seed": seed, "iterations": iterations, **sections})
+        fixed = {"recipe": recipe, "seed": seed, "iterations": iterations, "pods": pods}
+        config = parse_section(Config, {**fixed, **sections})
         run_id = prepare_evolution(config, Path(history.path))
         progress.end(f"MLflow run {run_id}")
         return run_id
