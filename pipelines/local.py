@@ -20,7 +20,9 @@ from kfp import components, local
 from agent0 import progress
 from agent0.config import Config, parse_section
 from agent0.errors import Agent0Error, UsageError
+from agent0.planning import check_devices
 from agent0.processes import DIE_WITH_PARENT_VARIABLE
+from agent0.rollout.vllm_environment import visible_gpus
 from agent0.stages.files import HISTORY_FILE, REPORT_FILE, SUMMARY_FILE
 from agent0.storage import workspace
 from agent0.storage.atomic import write_json
@@ -33,6 +35,7 @@ PROGRESS_FILE = "progress.jsonl"
 LOG_FILE = "log.txt"
 ARTIFACTS_FOLDER = "artifacts"
 WORKSPACE_FOLDER = "workspace"
+EMBEDDED_MODEL = "tiny"
 PUBLISHED = (REPORT_FILE, SUMMARY_FILE, HISTORY_FILE)
 
 
@@ -53,8 +56,10 @@ class LocalEvolution:
         """Start a new evolution in a folder that is empty or not there yet.
 
         Raises:
-            UsageError: the folder holds something already.
+            UsageError: the folder holds something already, or the configuration needs GPUs that are not here.
         """
+        if config.model.source != EMBEDDED_MODEL:
+            check_devices(config, visible_gpus())
         if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
             hint = "; go on with it by --resume, or" if (folder / RUN_FILE).is_file() else ";"
             raise UsageError(f"{folder} already holds another run or other files{hint} choose another --output.")
@@ -87,7 +92,7 @@ class LocalEvolution:
     @property
     def _embedded(self) -> bool:
         """Whether the model is the embedded one: on a CPU, and quicker than the imports of a task."""
-        return self.config.model.source == "tiny"
+        return self.config.model.source == EMBEDDED_MODEL
 
     def run(self) -> None:
         """Run the compiled pipeline to its end; tasks that finished before are taken from the cache.

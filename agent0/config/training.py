@@ -144,12 +144,12 @@ class GuardSettings(Section):
     max_grad_norm: float = Field(100.0, ge=0, description="Gradient norm before clipping.")
     min_entropy: float = Field(0.01, ge=0, description="Mean entropy of the policy's tokens, nats.")
     max_zero_advantage_share: Probability = Field(
-        0.0, description="Share of groups whose rewards are all equal, so that they teach nothing."
+        1.0, description="Share of groups whose rewards are all equal, so that they teach nothing."
     )
     max_truncated_share: Probability = Field(0.9, description="Share of trajectories out of budget.")
     min_tool_format: Probability = Field(0.3, description="Share of tool calls that hold a complete program.")
     max_importance_ratio: float = Field(
-        1000.0, ge=0, description="Largest ratio between trainer's and vLLM's probability of a drawn sequence or token."
+        1000.0, ge=0, description="Largest ratio between the trainer's and vLLM's probability of a drawn token."
     )
 
 

@@ -147,9 +147,6 @@ def training_state(
     }
     if training.sharding == "ddp" and processes > 1:
         updating["gradient buckets"] = gradient_bytes * trained / GIB
-    if training.sharding == "fsdp2" and cut.accumulation > 1:
-        # accelerate's no_sync keeps FSDP2's gradients whole until the last micro-batch of an update.
-        updating["unsharded gradients"] = computed * trained / GIB
     return TrainingState(standing, updating, stored * architecture.vocabulary * architecture.hidden / GIB)
 
 

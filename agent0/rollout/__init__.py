@@ -1,5 +1,14 @@
 """Multi-turn trajectories: one token-in, token-out engine over interchangeable backends."""
 
-from agent0.rollout.engine import Backend, Batch, Generation, Request, RolloutEngine, TokenBudget, encode_prompt
+from agent0.rollout.engine import (
+    Backend,
+    Batch,
+    Generation,
+    Request,
+    RolloutEngine,
+    Throughput,
+    TokenBudget,
+    encode_prompt,
+)
 
-__all__ = ["Backend", "Batch", "Generation", "Request", "RolloutEngine", "TokenBudget", "encode_prompt"]
+__all__ = ["Backend", "Batch", "Generation", "Request", "RolloutEngine", "Throughput", "TokenBudget", "encode_prompt"]

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from agent0.protocol import PromptSet, parse_question
-from agent0.rollout.engine import Batch, RolloutEngine, encode_prompt
+from agent0.rollout.engine import Batch, RolloutEngine, Throughput, encode_prompt
 from agent0.seeds import derive_seed
 from agent0.types import Trajectory
 from agent0.worlds import World
@@ -29,6 +29,11 @@ class CurriculumAgent:
         self._engine = engine
         self._prompt = encode_prompt(tokenizer, prompts.propose())
         self._world = world
+
+    @property
+    def throughput(self) -> Throughput:
+        """What the engine has drawn so far, and how fast."""
+        return self._engine.throughput
 
     def propose(self, count: int, seed: int) -> list[Proposal]:
         """Draw `count` proposals."""
@@ -56,6 +61,11 @@ class ExecutorAgent:
         self._engine = engine
         self._tokenizer = tokenizer
         self._prompts = prompts
+
+    @property
+    def throughput(self) -> Throughput:
+        """What the engine has drawn so far, and how fast."""
+        return self._engine.throughput
 
     def solve(
         self, questions: Sequence[str], samples: int, seed: int, on_finished: Callable[[int], None] | None = None

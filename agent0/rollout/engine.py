@@ -8,6 +8,7 @@ aligned by construction.
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
@@ -95,6 +96,18 @@ class TokenBudget:
         )
 
 
+@dataclass
+class Throughput:
+    """Tokens that a model drew, and the wall-clock seconds of the batches that it drew them in."""
+
+    tokens: int = 0
+    seconds: float = 0.0
+
+    def metrics(self) -> dict[str, float]:
+        """Return both as metrics, from which `agent0 plan` learns rates."""
+        return {"system/generated_tokens": float(self.tokens), "system/generation_seconds": self.seconds}
+
+
 @dataclass(frozen=True)
 class Batch:
     """Prompts (token ids) that are delivered together; `seed` determines every trajectory's own."""
@@ -113,6 +126,7 @@ class RolloutEngine:
         self._sandbox = sandbox
         self._budget = budget
         self._observations = Observations(tokenizer, budget.observation)
+        self.throughput = Throughput()
 
     def run(
         self, prompts: Sequence[Sequence[int]], seed: int, on_finished: Callable[[int], None] | None = None
@@ -142,10 +156,13 @@ class RolloutEngine:
             Agent0Error: a prompt is longer than the budget.
             SandboxError: the sandbox itself failed (a failing program is an observation, not an error).
         """
+        began = time.monotonic()
         try:
             asyncio.run(self._run_batches(batches, deliver, _Counter(on_finished)))
         except BaseExceptionGroup as group:
             raise _first_error(group) from group
+        finally:
+            self.throughput.seconds += time.monotonic() - began
 
     async def _run_batches(
         self, batches: Iterable[Batch], deliver: Callable[[Batch, list[Trajectory]], None], counter: _Counter
@@ -211,6 +228,7 @@ class RolloutEngine:
             turn_seed = (seed + len(built.calls) * _TURN_STRIDE) % 2**31
             drawn = await session.generate(Request(built.prompt + built.completion, built.room, stop, turn_seed))
             built.append_drawn(drawn.token_ids, drawn.logprobs)
+            self.throughput.tokens += len(drawn.token_ids)
             if drawn.finish == "eos":
                 built.finish = "eos"
             elif drawn.finish == "length" or not built.room:

@@ -19,8 +19,7 @@ def load_model(path: Path, dtype: Literal["float32", "bfloat16"], device: str | 
     Raises:
         Agent0Error: there is no model at `path`.
     """
-    if not (path / "config.json").is_file():
-        raise Agent0Error(f"There is no model at {path} (no config.json); give the folder of a saved model.")
+    _require_model(path)
     model = AutoModelForCausalLM.from_pretrained(path, dtype=getattr(torch, dtype))
     return (model.to(device) if device else model), load_tokenizer(path)
 
@@ -32,7 +31,12 @@ def save_model(model: Any, tokenizer: Any, path: Path) -> None:
 
 
 def load_tokenizer(path: Path) -> Any:
-    """Load the tokenizer of a model folder, padding on the left."""
+    """Load the tokenizer of a model folder, padding on the left.
+
+    Raises:
+        Agent0Error: there is no model at `path`.
+    """
+    _require_model(path)
     return AutoTokenizer.from_pretrained(path, padding_side="left")
 
 
@@ -43,3 +47,8 @@ def parameter_count(path: Path) -> int:
         with safe_open(file, framework="pt") as weights:
             total += sum(math.prod(weights.get_slice(name).get_shape()) for name in weights.keys())  # noqa: SIM118
     return total
+
+
+def _require_model(path: Path) -> None:
+    if not (path / "config.json").is_file():
+        raise Agent0Error(f"There is no model at {path} (no config.json); give the folder of a saved model.")

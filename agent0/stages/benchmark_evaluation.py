@@ -42,4 +42,4 @@ def run_benchmark_evaluation(
         "executor/self_consistency": scores.self_consistency,
         **{f"executor/accuracy_{name}": level.accuracy for name, level in scores.levels.items()},
     }
-    return StageResult(metrics)
+    return StageResult(metrics).with_metrics(executor.throughput.metrics())

@@ -28,6 +28,7 @@ from agent0.stages.files import (
 from agent0.stages.session import Stage, StageReport, StageResult, read_report
 from agent0.storage.atomic import atomic_write, write_json
 from agent0.storage.shards import copy_shard, iterate_records, iterate_shard, shard_files, shard_name, write_shard
+from agent0.storage.workspace import clear_workspace
 from agent0.types import LabelledTask, SolvedTask, Task
 
 EXAMPLES_PER_ITERATION = 4
@@ -70,6 +71,7 @@ def run_iteration_report(
         stage.evolution.log_file(output / name)
     if stage.iteration == past.planned_iterations:
         stage.evolution.set_status("FINISHED")
+    clear_workspace(f"{stage.evolution_id}/{stage.iteration}")  # every stage of the iteration has its result
     return StageResult(
         {
             "executor/accuracy": record.executor.accuracy,

@@ -15,6 +15,7 @@ from statistics import fmean
 
 from agent0.answers import Verdict, equivalent_many, majority_vote
 from agent0.config import ExecutionSettings, RolloutSettings, SandboxSettings, TrackingSettings
+from agent0.rollout import Throughput
 from agent0.rollout.agents import ExecutorAgent, mean_tool_calls, truncated_share
 from agent0.sandbox import SandboxPool
 from agent0.seeds import derive_seed
@@ -61,10 +62,12 @@ def run_sandboxed_execution(
         share=share,
         workspace=stage.workspace(output, share.part),
     )
+    throughput = Throughput()
     with SandboxPool(sandbox) as pool:
         if labelling.unsolved:
             with open_executor(executor_model, pool, rollout, execution.sampling, log=output) as executor:
                 labelling.solve(executor, stage)
+                throughput = executor.throughput
         if labelling.unprobed:
             with open_executor(first_executor_model, pool, rollout, execution.sampling, log=output) as first:
                 labelling.probe(first)
@@ -72,8 +75,8 @@ def run_sandboxed_execution(
     sample = labelling.sample(tracking.trajectories)
     write_shard(output / SAMPLE_FOLDER / shard_name(share.pod), sample, SolvedTask)
     if share.is_everything:
-        return collect_votes(stage, output)
-    return StageResult({"tasks/labelled": float(sum(map(len, labelling.shards.values())))})
+        return collect_votes(stage, output).with_metrics(throughput.metrics())
+    return StageResult({"tasks/labelled": float(sum(map(len, labelling.shards.values()))), **throughput.metrics()})
 
 
 @dataclass(frozen=True)

@@ -5,6 +5,7 @@ A component opens a stage, calls the stage's function and finishes it; nothing e
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import resource
 import time
@@ -55,6 +56,10 @@ class StageResult:
     log: list[dict[str, float]] = field(default_factory=list)
     warnings: tuple[str, ...] = ()
     collected_seconds: float = 0.0
+
+    def with_metrics(self, more: Mapping[str, float]) -> StageResult:
+        """Return the result with more metrics."""
+        return dataclasses.replace(self, metrics={**self.metrics, **more})
 
 
 class MetricsArtifact(Protocol):

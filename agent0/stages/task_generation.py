@@ -9,6 +9,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from agent0.config import GenerationSettings, RolloutSettings, SandboxSettings
+from agent0.rollout import Throughput
 from agent0.rollout.agents import CurriculumAgent, Proposal
 from agent0.sandbox import SandboxPool
 from agent0.stages.agents import open_proposer, seed_everything
@@ -43,17 +44,19 @@ def run_task_generation(
     workspace = stage.workspace(output, share.part)
     shards = share.shards(generation.proposals, generation.shard_size)
     missing = unfinished(workspace, PIECE, ProposalOutcome, shards)
+    throughput = Throughput()
     if missing:
         with (
             SandboxPool(sandbox) as pool,
             open_proposer(curriculum_model, pool, rollout, generation.sampling, log=output) as agent,
         ):
             draw_shards(stage, agent, workspace, shards, missing)
+            throughput = agent.throughput
     for number in shards:
         deliver(workspace, piece(PIECE, number), output / PROPOSALS_FOLDER, number)
     if share.is_everything:
-        return collect_tasks(stage, [output], output, rollout)
-    return StageResult({"tasks/generated": float(sum(map(len, shards.values())))})
+        return collect_tasks(stage, [output], output, rollout).with_metrics(throughput.metrics())
+    return StageResult({"tasks/generated": float(sum(map(len, shards.values()))), **throughput.metrics()})
 
 
 def draw_shards(

@@ -16,7 +16,7 @@ from agent0.config import (
     TrainingSettings,
 )
 from agent0.stages.session import Stage, StageResult
-from agent0.stages.training_log import last_steps, step_logger
+from agent0.stages.training_log import last_steps, step_logger, training_rates
 from agent0.training.job import TrainingJob
 from agent0.training.launch import run_job
 from agent0.training.processes import Placement, place
@@ -76,7 +76,8 @@ def run_training(
             seed=stage.seed,
         )
         history = run_job(job, placement, step_logger(stage, agent, job.updates, headline))
-    return StageResult(last_steps(history, agent, headline), log=history)
+    rates = training_rates(history, algorithm.groups_per_step * algorithm.group_size)
+    return StageResult({**last_steps(history, agent, headline), **rates}, log=history)
 
 
 @contextmanager

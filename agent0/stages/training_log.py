@@ -26,3 +26,22 @@ def last_steps(log: Sequence[Mapping[str, float]], agent: str, headline: Sequenc
     """Return the mean of each headline number over the last few steps that have it."""
     tails = {name: [row[name] for row in log if name in row][-SUMMARY_STEPS:] for name in headline}
     return {f"{agent}/final_{name.replace('/', '_')}": fmean(tail) for name, tail in tails.items() if tail}
+
+
+def training_rates(log: Sequence[Mapping[str, float]], sequences: int) -> dict[str, float]:
+    """Return how much was drawn and trained on and in what time, from which `agent0 plan` learns rates.
+
+    Args:
+        log: each step's numbers.
+        sequences: trajectories in a generation batch.
+    """
+    batches = [row for row in log if "completions/mean_length" in row]
+    seconds = {
+        name: sum(row.get(name, 0.0) for row in log) for name in ("step_time", "rollout/seconds", "reward/seconds")
+    }
+    return {
+        "system/generated_tokens": sum(row["completions/mean_length"] for row in batches) * sequences,
+        "system/generation_seconds": seconds["rollout/seconds"],
+        "system/trained_tokens": batches[-1]["num_tokens"] if batches else 0.0,
+        "system/training_seconds": seconds["step_time"] - seconds["rollout/seconds"] - seconds["reward/seconds"],
+    }

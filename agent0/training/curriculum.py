@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -27,6 +28,8 @@ from agent0.training.rollout_metrics import log_rollouts
 from agent0.types import Trajectory, Vote
 from agent0.worlds import World
 
+REWARD_SECONDS = "reward/seconds"
+
 
 class ExecutorInTheLoopReward:
     """Rewards a batch of proposals: parse, let the frozen executor solve each k times, vote, score.
@@ -50,6 +53,7 @@ class ExecutorInTheLoopReward:
         **_: Any,
     ) -> list[float]:
         """Return the reward of each proposal; the signature is TRL's."""
+        began = time.monotonic()
         proposals = [read_proposal(t, self._world) for t in trajectory]
         questions = sorted({p.question for p in proposals if p.question is not None})
         seed = derive_seed(self._seed, "reward", trainer_state.global_step, PartialState().process_index)
@@ -68,6 +72,7 @@ class ExecutorInTheLoopReward:
         )
         log_rollouts(log_metric, list(trajectory))
         self._log(log_metric, proposals, solved, votes, score.means())
+        log_metric(REWARD_SECONDS, time.monotonic() - began)
         return [float(reward) for reward in score.total]
 
     def _shares(self, questions: list[str], batch: int) -> np.ndarray[Any, np.dtype[np.float64]]:

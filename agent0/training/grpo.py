@@ -173,7 +173,11 @@ def _sharding_arguments(job: TrainingJob, cpu: bool) -> dict[str, Any]:
     if cpu:
         raise UsageError(f"training.sharding {sharding!r} needs GPUs and there are none; use 'ddp'.")
     file = resources.files("agent0.training") / "configs" / f"{sharding}.json"
-    return {"fsdp": True, "fsdp_config": str(file)} if sharding == "fsdp2" else {"deepspeed": str(file)}
+    if sharding == "zero3":
+        return {"deepspeed": str(file)}
+    # Without a reduction after each micro-batch, every GPU would hold the gradients of the whole model.
+    accumulation = {"gradient_accumulation_kwargs": {"sync_each_batch": True}}
+    return {"fsdp": True, "fsdp_config": str(file), "accelerator_config": accumulation}
 
 
 class StepLogger(TrainerCallback):  # type: ignore[misc]

@@ -21,6 +21,7 @@ from agent0.seeds import derive_seed
 from agent0.training.canary import WeightCanary
 from agent0.training.job import TrainingJob
 
+ROLLOUT_SECONDS = "rollout/seconds"
 TRAJECTORY_COLUMN = "trajectory"
 RolloutFunction = Callable[[list[str], Any], dict[str, Any]]
 
@@ -47,6 +48,7 @@ class PolicyRollouts:
                 asyncio.run(self._canary.check(backend, encoded[0], step, _has_moved(trainer)))
             engine = RolloutEngine(tokenizer, backend, self._sandbox, self._budget)
             trajectories = engine.run(encoded, derive_seed(self._job.seed, step, process))
+        trainer._metrics["train"][ROLLOUT_SECONDS].append(engine.throughput.seconds)
         drawn_by_vllm = self._job.training.policy_backend != "transformers"
         return {
             "prompt_ids": [list(t.prompt_ids) for t in trajectories],

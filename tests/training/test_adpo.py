@@ -13,9 +13,18 @@ import torch
 from datasets import Dataset
 from trl import GRPOTrainer
 
-from agent0.config import ADPOSettings, ExecutorSettings, RolloutSettings
+from agent0.config import (
+    ADPOSettings,
+    CheckpointSettings,
+    ExecutorSettings,
+    ModelSettings,
+    RolloutSettings,
+    SandboxSettings,
+    TrainingSettings,
+)
 from agent0.training.adpo import ADPOTrainer, advantage_scale, confidence, upper_clip_bound
 from agent0.training.grpo import BatchPlan, grpo_arguments
+from agent0.training.job import TrainingJob
 
 NEUTRAL = ADPOSettings(min_advantage_scale=1.0, max_clip_bonus=0.0)
 PAPER = ADPOSettings()
@@ -33,8 +42,20 @@ def reward(completion_ids: list[list[int]], **_: Any) -> list[float]:
 def trainer(
     kind: Callable[..., Any], model: Any, tokenizer: Any, output: Path, loss: str = "grpo", **kwargs: Any
 ) -> Any:
-    plan = BatchPlan(SETTINGS.tasks_per_step, SETTINGS.group_size, SETTINGS.updates_per_step, 0)
-    arguments = grpo_arguments(SETTINGS, plan, ROLLOUT, 0, output)
+    job = TrainingJob(
+        folder=output,
+        base=output,
+        output=output,
+        workspace=output,
+        model=ModelSettings(),
+        rollout=ROLLOUT,
+        sandbox=SandboxSettings(),
+        algorithm=SETTINGS,
+        agent="executor",
+        training=TrainingSettings(checkpoints=CheckpointSettings(every=0)),
+        seed=0,
+    )
+    arguments = grpo_arguments(job, BatchPlan.of(job, 1))
     arguments.loss_type = loss
     rows = [
         {"prompt": f"solve {a}+{b}", "self_consistency": share}
