@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import pwd
+import shutil
 import signal
 import socket
 import subprocess
@@ -56,6 +57,9 @@ class SwiftServer:
         """Start all processes and wait until the proxy answers."""
         for server in SERVERS:
             command = [self._bin / "python", self._bin / f"swift-{server}-server", self.folder / f"{server}.conf"]
+            if setpriv := shutil.which("setpriv"):
+                # Nothing of it outlives a test run that is killed.
+                command = [setpriv, "--pdeathsig", "KILL", *command]
             with (self.folder / f"{server}.log").open("ab") as log:
                 self._processes.append(
                     subprocess.Popen(

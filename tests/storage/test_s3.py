@@ -259,7 +259,7 @@ def test_different_folders_put_to_one_place_never_mix(tmp_path: Path, bucket: st
 
 
 def test_a_workspace_comes_back_on_another_disk(tmp_path: Path, bucket: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("AGENT0_WORKSPACE", f"s3://{bucket}/work")
+    monkeypatch.setenv("AGENT0_WORKSPACE", f"s3://{bucket}/unfinished")
     settings = {"seed": 1, "steps": 10}
     first = open_workspace("run/2-executor_training", tmp_path / "output", settings)
     (first.folder / "shard-0.jsonl").write_text("one")
@@ -279,7 +279,7 @@ def test_a_workspace_comes_back_on_another_disk(tmp_path: Path, bucket: str, mon
     third = open_workspace("run/2-executor_training", tmp_path / "output", settings)
     assert sorted(p.name for p in third.folder.iterdir()) == ["settings.json", "shard-0.jsonl"]
     clear_workspace("run")
-    assert transfer.entries(f"s3://{bucket}/work/run/2-executor_training") == []
+    assert transfer.entries(f"s3://{bucket}/unfinished/run/2-executor_training") == []
 
 
 def _collect(action: Any, errors: list[BaseException]) -> None:
