@@ -36,7 +36,7 @@ def engine_arguments(rollout: RolloutSettings, installed: VllmVersion) -> dict[s
     if installed.cpu:
         # A prompt that is read in parts turns a request's generator back, which generators of CPUs cannot do: the
         # engine of vLLM 0.31 then dies ("CPU Generator does not use offset").
-        arguments |= {"block_size": 32, "enable_chunked_prefill": False, "max_num_batched_tokens": max(4096, longest)}
+        arguments |= {"enable_chunked_prefill": False, "max_num_batched_tokens": max(4096, longest)}
     return arguments
 
 
