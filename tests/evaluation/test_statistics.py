@@ -3,10 +3,22 @@ from __future__ import annotations
 import math
 
 import pytest
+import scipy.stats
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agent0.evaluation.statistics import clustered_mean
+from agent0.errors import UsageError
+from agent0.evaluation.statistics import (
+    clustered_mean,
+    distinct_samples,
+    exact_vote,
+    intraclass_correlation,
+    maj_at_k,
+    mean_at_k,
+    minimum_detectable_difference,
+    pass_at_k,
+    pass_probability,
+)
 
 
 def test_the_interval_is_clustered_by_question() -> None:
@@ -34,3 +46,67 @@ def test_intervals_hold_their_mean_and_stay_in_range(values: list[float]) -> Non
 def test_no_data_is_an_error() -> None:
     with pytest.raises(ValueError, match="at least one question"):
         clustered_mean([])
+
+
+def test_mean_at_k_is_the_mean_of_question_means() -> None:
+    interval = mean_at_k([[True, False], [True, True], [False, False, False, False]])
+    assert interval.mean == pytest.approx((0.5 + 1 + 0) / 3)
+
+
+@given(st.integers(1, 30).flatmap(lambda n: st.tuples(st.just(n), st.integers(0, n), st.integers(1, n))))
+def test_pass_at_k_is_the_hypergeometric_chance(numbers: tuple[int, int, int]) -> None:
+    samples, right, k = numbers
+    expected = 1 - float(scipy.stats.hypergeom(samples, right, k).pmf(0))
+    assert pass_probability(samples, right, k) == pytest.approx(expected, abs=1e-9)
+
+
+def test_pass_at_k_needs_k_samples() -> None:
+    with pytest.raises(UsageError, match="at least 3 samples"):
+        pass_at_k([[True, False]], 3)
+
+
+def test_pass_at_1_is_mean_at_k() -> None:
+    correct = [[True, False, False], [True, True, False]]
+    assert pass_at_k(correct, 1).mean == pytest.approx(mean_at_k(correct).mean)
+
+
+def test_maj_at_k_counts_the_winner_and_nobody_wins_without_answers() -> None:
+    answers = [["A", "B", "A"], [None, None, "C"], [None, None, None]]
+    correct = [[True, False, True], [False, False, True], [False, False, False]]
+    assert maj_at_k(answers, correct, exact_vote).mean == pytest.approx(2 / 3)
+
+
+def test_exact_votes_tie_to_the_earliest() -> None:
+    vote = exact_vote([None, "B", "A", "A", "B"])
+    assert (vote.answer, vote.count, vote.k, vote.clusters) == ("B", 2, 5, 2)
+
+
+def test_samples_that_repeat_are_counted_once() -> None:
+    assert distinct_samples([["x", "x", "x"], ["x", "y", "z"]]) == 2.0
+
+
+def test_samples_of_a_question_are_alike_or_not() -> None:
+    assert intraclass_correlation([[True] * 4, [False] * 4]) == 1.0
+    assert intraclass_correlation([[True, False], [False, True]] * 20) == 0.0
+    assert intraclass_correlation([[True], [False]]) == 1.0
+
+
+def test_the_detectable_difference_has_the_power_it_names() -> None:
+    import numpy as np
+
+    difference = minimum_detectable_difference(400, accuracy=0.5)
+    generator = np.random.default_rng(0)
+    first = generator.random((2_000, 400)) < 0.5 - difference / 2
+    second = generator.random((2_000, 400)) < 0.5 + difference / 2
+    error = np.sqrt(2 * 0.25 / 400)
+    found = np.abs(second.mean(axis=1) - first.mean(axis=1)) > 1.96 * error
+    assert found.mean() == pytest.approx(0.8, abs=0.04)
+
+
+@given(st.integers(1, 10_000), st.integers(1, 64))
+def test_more_questions_and_samples_show_smaller_differences(questions: int, samples: int) -> None:
+    def detectable(asked: int, k: int) -> float:
+        return minimum_detectable_difference(asked, samples=k, correlation_within=0.5)
+
+    assert detectable(questions + 1, samples) < detectable(questions, samples)
+    assert detectable(questions, samples + 1) < detectable(questions, samples)
