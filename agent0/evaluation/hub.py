@@ -29,11 +29,12 @@ def fetch_rows(dataset: Dataset, *, shots: bool = False) -> HubRows:
     """
     try:
         import datasets
+        import httpx
         from huggingface_hub import HfApi
     except ImportError as error:
         raise BenchmarkError(
-            f"{dataset.hub_id} is read with the packages datasets and huggingface_hub; install agent0[train], or "
-            "name a folder with the rows by --source or AGENT0_BENCHMARKS."
+            f"{dataset.hub_id} is read with the packages datasets and huggingface_hub; install agent0[train], or set "
+            "AGENT0_BENCHMARKS to a folder with the rows."
         ) from error
     split = dataset.shots_split if shots else dataset.split
     try:
@@ -42,10 +43,10 @@ def fetch_rows(dataset: Dataset, *, shots: bool = False) -> HubRows:
             datasets.load_dataset(dataset.hub_id, configuration, split=split, revision=revision)
             for configuration in dataset.configurations or (None,)
         ]
-    except (OSError, ValueError, RuntimeError) as error:
+    except (httpx.HTTPError, OSError, ValueError, RuntimeError) as error:
         raise BenchmarkError(
             f"The hub did not give {dataset.hub_id} (split {split}): {type(error).__name__}: {str(error)[:300]}. Where "
-            "there is no way to the hub, name a folder with the rows by --source or AGENT0_BENCHMARKS; `agent0 "
-            "benchmarks show` says which file must lie there."
+            "there is no way to the hub, set AGENT0_BENCHMARKS to a folder with the rows; `agent0 benchmarks show` "
+            "says which file must lie there."
         ) from error
     return HubRows([dict(row) for part in parts for row in part], revision)

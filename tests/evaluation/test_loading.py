@@ -15,6 +15,7 @@ from agent0.evaluation.hub import HubRows
 from agent0.evaluation.loading import load_items, load_shots, shots_for
 from agent0.evaluation.mirror import mirror
 from agent0.evaluation.spec import Benchmark, BenchmarkError, Dataset, content_hash
+from agent0.storage import transfer
 
 AIME_ROWS = [{"id": n, "problem": f"What is {n}?", "answer": f"{n:03}"} for n in range(30)]
 CHOICE = {
@@ -208,3 +209,18 @@ def test_every_benchmark_has_both_presets_and_a_name_of_its_own() -> None:
     for entry in BENCHMARKS:
         assert set(entry.protocols) == set(entry.echo) == {"paper", "official"}
         assert set(entry.dataset.optional) <= set(entry.dataset.columns)
+
+
+def test_rows_in_a_store_are_copied_here_and_checked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    mirror(unpinned(), str(tmp_path), hub)
+    asked = []
+
+    def get(uri: str, target: Path) -> None:
+        asked.append(uri)
+        target.write_bytes((tmp_path / uri.removeprefix("s3://data/sets/")).read_bytes())
+
+    monkeypatch.setattr(transfer, "entries", lambda uri: sorted(path.name for path in tmp_path.iterdir()))
+    monkeypatch.setattr(transfer, "get", get)
+    assert len(load_items(unpinned(), "s3://data/sets/")) == 3
+    assert asked == ["s3://data/sets/mmlu_pro.jsonl", "s3://data/sets/mmlu_pro.manifest.json"]
+    assert len(load_items(unpinned(), "s3://data/sets/mmlu_pro.jsonl")) == 3

@@ -180,3 +180,31 @@ def test_every_echoed_gold_of_real_rows_is_accepted(name: str, file: str, real_r
     for preset, protocol in entry.protocols.items():
         scores = score_responses(protocol, [(item, entry.echo[preset](item)) for item in items])
         assert all(score.correct for score in scores)
+
+
+@pytest.mark.parametrize("name", ["math_500", "minerva", "olympiad"])
+@pytest.mark.parametrize(
+    "gold",
+    [
+        "\\$32,\\!348",
+        "\\left( 3, \\frac{\\pi}{2} \\right)",
+        "\\text{(C)}",
+        "$f(x)=x$",
+        "x \\in [-2,7]",
+        "4.5e33",
+        "\\{1, 2\\}",
+        "1,2",
+        "\\begin{pmatrix} 1 \\\\ 2 \\end{pmatrix}",
+        "90^\\circ",
+        "5.6 \\mathrm{~km}",
+        "\\arctan{10}",
+        "y = 2x + 3",
+        "$\\frac{3}{4}$ and $\\frac{1}{2}$",
+    ],
+)
+def test_a_gold_of_any_shape_is_accepted_when_echoed(name: str, gold: str) -> None:
+    entry = benchmark(name)
+    item = Item("", gold)
+    for preset, protocol in entry.protocols.items():
+        [score] = score_responses(protocol, [(item, entry.echo[preset](item))])
+        assert score.status == "correct", (preset, score)
