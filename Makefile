@@ -66,6 +66,9 @@ bench: install  ## Run every benchmark against its bar.
 	@$(BIN)/python benchmarks/sandbox.py --check
 	@$(BIN)/python benchmarks/answers.py --check
 	@$(BIN)/python benchmarks/repetition.py --check
+	@$(BIN)/python benchmarks/adpo.py --check
+	@$(BIN)/python benchmarks/streaming.py --check
+	@$(BIN)/python benchmarks/kill_anywhere.py --check
 	@$(BIN)/python benchmarks/storage.py --check
 	@$(BIN)/python benchmarks/tiny_evolution.py --seeds 3 --check
 

@@ -205,4 +205,5 @@ def flatten(model: BaseModel, prefix: str) -> dict[str, object]:
 
 
 def _headline(metrics: Mapping[str, float]) -> str:
-    return ", ".join(f"{name} {value:.3g}" for name, value in list(metrics.items())[:4])
+    shown = [(name, value) for name, value in metrics.items() if not name.startswith("system/")]
+    return ", ".join(f"{name} {value:.3g}" for name, value in shown[:4])
