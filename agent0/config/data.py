@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 from pydantic import Field, model_validator
 
 from agent0.config.base import Positive, Probability, Section
@@ -52,6 +54,16 @@ class FilteringSettings(Section):
     yield_floor: Probability = Field(0.1, description="Warn when a smaller share of the tasks is kept; 0 never warns.")
     label_accuracy_floor: Probability = Field(
         0.6, description="Warn when fewer of the kept labels are true, where the truth is known; 0 never warns."
+    )
+    contamination: Literal["off", "warn", "refuse", "drop"] = Field(
+        "warn",
+        description=(
+            "What to do with kept tasks that repeat test questions. Checked against the benchmarks in the folder that "
+            "AGENT0_BENCHMARKS names; without it nothing is checked."
+        ),
+    )
+    contamination_coverage: Probability = Field(
+        0.0, description="Share of a test question's 13-grams that a task must hold to count; 0: any shared run."
     )
 
     @model_validator(mode="after")

@@ -13,6 +13,7 @@ from agent0.answers import default_grader
 from agent0.answers.audit import audit_labels
 from agent0.config import FilteringSettings
 from agent0.errors import Agent0Error
+from agent0.stages.contamination_check import check_contamination, contamination_warnings
 from agent0.stages.files import TASKS_FOLDER
 from agent0.stages.session import Stage, StageResult
 from agent0.storage.shards import iterate_records, write_shards
@@ -20,19 +21,26 @@ from agent0.types import LabelledTask
 
 AUDIT = "audit"
 """Reason for a task inside the band that is there to audit the vote."""
+CONTAMINATED = "contaminated"
+"""Reason for a task inside the band that repeats a test question."""
 
 
 def run_task_filtering(stage: Stage, *, labelled: Path, output: Path, filtering: FilteringSettings) -> StageResult:
     """Write the tasks inside the band that have a majority answer to `output`.
 
+    Those that repeat test questions are listed in `output`, and left out or refused as `filtering` says.
+
     Raises:
-        Agent0Error: fewer than `min_tasks` are left; nothing is written then.
+        Agent0Error: fewer than `min_tasks` are left, or a task repeats a test question and that is refused; no task
+            is written then.
     """
+    contamination = check_contamination(_tasks(labelled, filtering, (None,)), output, filtering)
+    contaminated = contamination.task_ids if filtering.contamination == "drop" else frozenset()
     counts: Counter[str] = Counter()
     total, kept, self_consistency = 0, 0, 0.0
     for task in _tasks(labelled):
         total += 1
-        reason = reason_to_drop(task, filtering)
+        reason = reason_to_drop(task, filtering, contaminated)
         if reason:
             counts[reason] += 1
         else:
@@ -40,9 +48,9 @@ def run_task_filtering(stage: Stage, *, labelled: Path, output: Path, filtering:
             self_consistency += task.vote.self_consistency
     if kept < filtering.min_tasks:
         raise Agent0Error(_too_few(kept, total, counts, filtering))
-    write_shards(output / TASKS_FOLDER, _tasks(labelled, filtering, (None,)), LabelledTask)
+    write_shards(output / TASKS_FOLDER, _tasks(labelled, filtering, (None,), contaminated), LabelledTask)
     grader = default_grader()
-    inside = _tasks(labelled, filtering, (None, AUDIT))
+    inside = _tasks(labelled, filtering, (None, AUDIT), contaminated)
     labels = audit_labels(inside, grader, accuracy_floor=filtering.label_accuracy_floor)
     everything = audit_labels(_tasks(labelled), grader, kept=kept, yield_floor=filtering.yield_floor)
     metrics = {
@@ -51,28 +59,34 @@ def run_task_filtering(stage: Stage, *, labelled: Path, output: Path, filtering:
         "tasks/kept_self_consistency": self_consistency / kept,
         **{f"tasks/{name}": value for name, value in labels.metrics().items() if labels.known and "_p" not in name},
         **{f"labels/{name}": value for name, value in everything.metrics().items() if "_p" in name},
+        **contamination.metrics(),
     }
-    warnings = (*labels.warnings, *everything.warnings)
+    warnings = (*labels.warnings, *everything.warnings, *contamination_warnings(contamination, filtering))
     return StageResult(metrics, counts={"filtered": dict(counts.most_common())}, warnings=warnings)
 
 
-def reason_to_drop(task: LabelledTask, filtering: FilteringSettings) -> str | None:
-    """Return why a task is not trained on, or None if it is kept."""
+def reason_to_drop(task: LabelledTask, filtering: FilteringSettings, contaminated: Collection[str] = ()) -> str | None:
+    """Return why a task is not trained on, or None if it is kept; `contaminated` are ids that must go."""
     if task.vote.answer is None:
         return "no_majority"
     if task.vote.self_consistency < filtering.min_self_consistency:
         return "too_ambiguous"
     if task.vote.self_consistency > filtering.max_self_consistency:
         return "too_easy"
+    if task.task.id in contaminated:
+        return CONTAMINATED
     return AUDIT if task.task.audit_answer is not None else None
 
 
 def _tasks(
-    folder: Path, filtering: FilteringSettings | None = None, reasons: Collection[str | None] = ()
+    folder: Path,
+    filtering: FilteringSettings | None = None,
+    reasons: Collection[str | None] = (),
+    contaminated: Collection[str] = (),
 ) -> Iterator[LabelledTask]:
     """Read the labelled tasks anew: all, or with `filtering` those whose reason to drop is one of `reasons`."""
     for task in iterate_records(LabelledTask, folder / TASKS_FOLDER):
-        if filtering is None or reason_to_drop(task, filtering) in reasons:
+        if filtering is None or reason_to_drop(task, filtering, contaminated) in reasons:
             yield task
 
 

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -7,7 +8,9 @@ import pytest
 from agent0.config import FilteringSettings
 from agent0.errors import Agent0Error
 from agent0.stages import Stage
+from agent0.stages.contamination_check import CONTAMINATION_FILE
 from agent0.stages.files import TASKS_FOLDER
+from agent0.stages.session import StageResult
 from agent0.stages.task_filtering import reason_to_drop, run_task_filtering
 from agent0.storage.shards import count_records, iterate_records, write_shards
 from agent0.types import LabelledTask, Task, Vote
@@ -81,3 +84,79 @@ def test_too_few_tasks_name_the_settings_to_change(tmp_path: Path) -> None:
             filtering=FilteringSettings(),
         )
     assert not (tmp_path / "out" / TASKS_FOLDER).exists()
+
+
+TEST_QUESTION = "How many ways are there to seat five people around a circular table with six chairs?"
+
+
+def contaminated(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, mode: str, **settings: float) -> StageResult:
+    (tmp_path / "tests").mkdir()
+    (tmp_path / "tests" / "gsm8k.jsonl").write_text(
+        json.dumps({"question": TEST_QUESTION, "answer": "so\n#### 120"}) + "\n"
+    )
+    monkeypatch.setenv("AGENT0_BENCHMARKS", str(tmp_path / "tests"))
+    tasks = [labelled(number, 5) for number in range(4)]
+    repeated = tasks[2].task.model_copy(update={"question": f"Find it: {TEST_QUESTION}"})
+    tasks[2] = tasks[2].model_copy(update={"task": repeated})
+    write_shards(tmp_path / "in" / TASKS_FOLDER, tasks, LabelledTask)
+    return run_task_filtering(
+        Stage.untracked("task_filtering"),
+        labelled=tmp_path / "in",
+        output=tmp_path / "out",
+        filtering=FilteringSettings.model_validate({"min_tasks": 1, "contamination": mode, **settings}),
+    )
+
+
+def kept_ids(tmp_path: Path) -> list[str]:
+    return [task.task.id for task in iterate_records(LabelledTask, tmp_path / "out" / TASKS_FOLDER)]
+
+
+def test_a_task_that_repeats_a_test_question_is_warned_of_and_shown(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    result = contaminated(tmp_path, monkeypatch, "warn")
+    assert kept_ids(tmp_path) == ["t0", "t1", "t2", "t3"]
+    assert "1 of 4 kept tasks share words with test questions; the closest, t2" in result.warnings[-1]
+    match = json.loads((tmp_path / "out" / CONTAMINATION_FILE).read_text())
+    assert (match["task_id"], match["benchmark"], match["kind"]) == ("t2", "gsm8k", "near")
+    assert "seat five people" in match["shared"]
+    assert result.metrics["contamination/near"] == 1
+    assert result.metrics["contamination/test_questions"] == 1
+
+
+def test_a_task_that_repeats_a_test_question_is_dropped_where_that_is_asked(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    result = contaminated(tmp_path, monkeypatch, "drop")
+    assert kept_ids(tmp_path) == ["t0", "t1", "t3"]
+    assert result.counts["filtered"] == {"contaminated": 1}
+    assert result.metrics["tasks/kept"] == 3
+    assert not any("test questions" in warning for warning in result.warnings)
+
+
+def test_a_task_that_repeats_a_test_question_stops_the_run_where_that_is_asked(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with pytest.raises(Agent0Error, match=r"contamination=drop"):
+        contaminated(tmp_path, monkeypatch, "refuse")
+    assert not (tmp_path / "out" / TASKS_FOLDER).exists()
+    assert (tmp_path / "out" / CONTAMINATION_FILE).exists()
+
+
+def test_nothing_is_compared_where_that_is_switched_off(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    result = contaminated(tmp_path, monkeypatch, "off")
+    assert result.metrics["contamination/test_questions"] == 0
+    assert kept_ids(tmp_path) == ["t0", "t1", "t2", "t3"]
+
+
+def test_without_test_sets_a_metric_says_so_and_nothing_warns(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("AGENT0_BENCHMARKS", raising=False)
+    write_shards(tmp_path / "in" / TASKS_FOLDER, [labelled(1, 5)], LabelledTask)
+    result = run_task_filtering(
+        Stage.untracked("task_filtering"),
+        labelled=tmp_path / "in",
+        output=tmp_path / "out",
+        filtering=FilteringSettings(min_tasks=1),
+    )
+    assert {n: v for n, v in result.metrics.items() if "contamination" in n} == {"contamination/test_questions": 0}
+    assert result.warnings == ()
