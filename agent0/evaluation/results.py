@@ -95,7 +95,7 @@ class BenchmarkScore(Record):
     pass_at_k: dict[int, Estimate] = Field(default_factory=dict, description="By k; unbiased.")
     maj_at_k: Estimate | None = None
     judge: str | None = Field(None, description="Model that judged as well; None where none did.")
-    judged: Estimate | None = Field(None, description="Mean@k by rule or judge; see `agent0.evaluation.judge`.")
+    judged: Estimate | None = Field(None, description="Mean@k by the judge alone; see `agent0.evaluation.judge`.")
     rates: dict[str, Estimate] = Field(
         default_factory=dict, description="Shares of samples: invalid, truncated, timeout, error."
     )
