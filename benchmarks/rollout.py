@@ -248,8 +248,8 @@ def main() -> None:
     """Measure, print, and judge where asked."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--check", action="store_true", help="exit with 1 when a bar is missed")
-    parser.add_argument("--concurrency", type=int, default=128, help="trajectories at once (default: 128)")
-    parser.add_argument("--turn", type=int, default=96, help="tokens of one turn (default: 96)")
+    parser.add_argument("--concurrency", type=int, default=256, help="trajectories at once (default: 256)")
+    parser.add_argument("--turn", type=int, default=48, help="tokens of one turn (default: 48)")
     parser.add_argument("--rounds", type=int, default=3, help="repetitions; the median counts (default: 3)")
     parser.add_argument("--questions", type=int, default=4, help="questions of the official pattern (default: 4)")
     parser.add_argument("--batches", type=int, default=200, help="generation batches of the memory part (default: 200)")
@@ -267,7 +267,7 @@ def main() -> None:
         say("starting vLLM (20 s and more)")
         with open_llm(Path(folder), rollout) as llm:
             bench = Bench(llm, tokenizer, options.concurrency, options.turn)
-            prompts = new_prompts(2 * options.concurrency)
+            prompts = new_prompts(3 * options.concurrency)
             rows = throughput(bench, prompts, options.questions, options.rounds)
             rows.append(memory("vLLM in process", VllmBackend(llm, FREE, [], 16), tokenizer, options.batches))
         rows.append(

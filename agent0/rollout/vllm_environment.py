@@ -32,6 +32,8 @@ def engine_arguments(rollout: RolloutSettings, installed: VllmVersion) -> dict[s
         "generation_config": "vllm",
         "logprobs_mode": "processed_logprobs",
         "seed": 0,
+        # A worker process of its own would compete with the scheduler for the few cores of a CPU.
+        **({"distributed_executor_backend": "uni"} if installed.cpu else {}),
     }
     if installed.cpu:
         # A prompt that is read in parts turns a request's generator back, which generators of CPUs cannot do: the

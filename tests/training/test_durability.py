@@ -1,7 +1,11 @@
 from __future__ import annotations
 
+import os
 import shutil
 import signal
+import socket
+import subprocess
+import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
@@ -12,7 +16,7 @@ from agent0.errors import Agent0Error, UsageError
 from agent0.storage.digest import folder_digest
 from agent0.storage.workspace import Workspace, open_workspace
 from agent0.training.checkpoints import COMPLETE_FILE, complete_checkpoints, step_of
-from agent0.training.job import STOP_FILE, PreemptedError, TrainingJob
+from agent0.training.job import STOP_FILE, PreemptedError, StepsReader, TrainingJob
 from agent0.training.launch import run_job
 from agent0.training.processes import Placement, place
 from agent0.training.worker import train
@@ -114,6 +118,24 @@ def test_two_processes_train_one_model(make_job: MakeJob) -> None:
     history = run_job(job, Placement((), (), (), 2), lambda _, step: logged.append(step))
     assert [row["step"] for row in history] == logged == [1, 2, 3, 4, 5, 6]
     assert weights(job) != weights_of(job.base)
+    assert len(list(complete_checkpoints(job.workspace)[-1].glob("rng_state_*.pth"))) == 2
+
+
+@pytest.mark.slow
+def test_two_nodes_find_each_other_by_the_environment(make_job: MakeJob) -> None:
+    job = make_job("nodes")
+    file = job.write()
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    rendezvous = {"PET_NNODES": "2", "PET_MASTER_ADDR": "127.0.0.1", "PET_MASTER_PORT": str(port)}
+    command = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node=1", "-m", "agent0.training.worker"]
+    nodes = [
+        subprocess.Popen([*command, str(file)], env={**os.environ, **rendezvous, "PET_NODE_RANK": str(rank)})
+        for rank in range(2)
+    ]
+    assert [node.wait(240) for node in nodes] == [0, 0]
+    assert [step for _, step in StepsReader(job.folder).new()] == [1, 2, 3, 4, 5, 6]
     assert len(list(complete_checkpoints(job.workspace)[-1].glob("rng_state_*.pth"))) == 2
 
 
