@@ -18,6 +18,7 @@ from agent0.ablations import ABLATIONS
 from agent0.config import load_config, recipe_names
 from agent0.errors import Agent0Error, UsageError
 from agent0.evaluation.cli import app as benchmarks_app
+from agent0.evaluation.report.cli import compare
 from agent0.sandbox.cli import app as sandbox_app
 
 RECIPE_HELP = f"Recipe: {', '.join(recipe_names())}, or a .toml file."
@@ -37,6 +38,7 @@ pipeline_app = typer.Typer(help="Pipelines for Kubeflow.", no_args_is_help=True)
 app.add_typer(pipeline_app, name="pipeline")
 app.add_typer(sandbox_app, name="sandbox")
 app.add_typer(benchmarks_app, name="benchmarks")
+app.command()(compare)
 
 Recipe = Annotated[str, typer.Option("--recipe", "-r", help=RECIPE_HELP)]
 Overrides = Annotated[list[str] | None, typer.Option("--set", "-s", help=SET_HELP)]

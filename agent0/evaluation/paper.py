@@ -47,9 +47,15 @@ ROWS: tuple[ReferenceRow, ...] = (
     ReferenceRow(_4B, "Absolute Zero", True, _MAIN, (50.0, 41.9, 76.2, 89.3, 41.5, 13.4, 12.2, 27.1, 52.6, 8.3)),
     ReferenceRow(_4B, "SPIRAL", False, _MAIN, (57.5, 42.4, 76.4, 91.0, 38.4, 10.0, 13.3, 27.1, 53.2, 9.57)),
     ReferenceRow(_4B, "R-Zero", False, _MAIN, (57.3, 52.9, 79.6, 92.1, 44.6, 4.27, 12.7, 27.6, 51.5, 10.4), _REUSED),
-    ReferenceRow(_4B, "Agent0, 1", True, _ITERATIONS, (59.8, 55.0, 79.9, 92.6, 46.1, 13.0, 16.8, 28.9, 55.1, 10.7)),
-    ReferenceRow(_4B, "Agent0, 2", True, _ITERATIONS, (60.0, 55.1, 80.2, 92.5, 46.5, 13.8, 17.1, 29.3, 55.3, 11.0)),
-    ReferenceRow(_4B, "Agent0, 3", True, _ITERATIONS, (60.6, 55.6, 80.5, 92.6, 46.7, 14.1, 17.4, 29.9, 55.9, 12.0)),
+    ReferenceRow(
+        _4B, "Agent0 iteration 1", True, _ITERATIONS, (59.8, 55.0, 79.9, 92.6, 46.1, 13.0, 16.8, 28.9, 55.1, 10.7)
+    ),
+    ReferenceRow(
+        _4B, "Agent0 iteration 2", True, _ITERATIONS, (60.0, 55.1, 80.2, 92.5, 46.5, 13.8, 17.1, 29.3, 55.3, 11.0)
+    ),
+    ReferenceRow(
+        _4B, "Agent0 iteration 3", True, _ITERATIONS, (60.6, 55.6, 80.5, 92.6, 46.7, 14.1, 17.4, 29.9, 55.9, 12.0)
+    ),
     ReferenceRow(_8B, "base", False, _MAIN, (52.0, 50.0, 78.0, 89.1, 44.7, 16.7, 13.9, 28.3, 51.8, 8.6), _REUSED),
     ReferenceRow(_8B, "base with tool", True, _MAIN, (60.3, 54.9, 79.2, 90.7, 47.9, 18.7, 20.9, 29.5, 54.8, 9.37)),
     ReferenceRow(_8B, "Absolute Zero", True, _MAIN, (62.5, 52.9, 76.6, 92.0, 47.8, 18.2, 18.4, 33.5, 62.5, 10.8)),
@@ -62,9 +68,15 @@ ROWS: tuple[ReferenceRow, ...] = (
         (63.7, 52.4, 81.2, 87.3, 55.1, 24.5, 28.4, 30.1, 60.9, 9.5),
         "draws on an external API",
     ),
-    ReferenceRow(_8B, "Agent0, 1", True, _ITERATIONS, (57.3, 59.0, 81.6, 93.9, 48.4, 20.9, 24.9, 32.5, 62.2, 13.0)),
-    ReferenceRow(_8B, "Agent0, 2", True, _ITERATIONS, (59.2, 60.1, 81.9, 94.0, 51.2, 22.9, 26.1, 32.5, 62.4, 13.6)),
-    ReferenceRow(_8B, "Agent0, 3", True, _ITERATIONS, (62.4, 61.3, 82.4, 94.5, 54.0, 24.8, 28.0, 33.0, 63.4, 13.7)),
+    ReferenceRow(
+        _8B, "Agent0 iteration 1", True, _ITERATIONS, (57.3, 59.0, 81.6, 93.9, 48.4, 20.9, 24.9, 32.5, 62.2, 13.0)
+    ),
+    ReferenceRow(
+        _8B, "Agent0 iteration 2", True, _ITERATIONS, (59.2, 60.1, 81.9, 94.0, 51.2, 22.9, 26.1, 32.5, 62.4, 13.6)
+    ),
+    ReferenceRow(
+        _8B, "Agent0 iteration 3", True, _ITERATIONS, (62.4, 61.3, 82.4, 94.5, 54.0, 24.8, 28.0, 33.0, 63.4, 13.7)
+    ),
 )
 BASES = (_4B, _8B)
 

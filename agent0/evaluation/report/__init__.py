@@ -1,0 +1,1 @@
+"""Evaluations beside each other, beside the paper's tables, and over time."""

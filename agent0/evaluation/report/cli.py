@@ -1,0 +1,36 @@
+"""`agent0 compare …`: evaluations beside each other and beside the paper."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+
+def compare(
+    runs: Annotated[list[str], typer.Argument(help="Output folders of `agent0 evaluate`, local or s3://.")],
+    output: Annotated[Path | None, typer.Option("--output", "-o", help="Also write the report to this file.")] = None,
+    base: Annotated[
+        str | None, typer.Option(help="The paper's rows to show: qwen3-4b-base or qwen3-8b-base; by the models' names.")
+    ] = None,
+) -> None:
+    """Put evaluations beside each other and beside the paper's tables, with intervals.
+
+    Example: [bold]agent0 compare runs/base runs/iteration-3 --output comparison.html[/bold]
+    """
+    from agent0.evaluation.report.claims import pair_runs, read_runs
+    from agent0.evaluation.report.terminal import comparison_view
+    from agent0.storage.atomic import atomic_write
+
+    found = read_runs(runs)
+    pairs = pair_runs(found)
+    console = Console()
+    console.print(comparison_view(found, pairs, base), highlight=False)
+    if output is not None:
+        from agent0.evaluation.report.page import render
+
+        with atomic_write(output) as file:
+            file.write(render(found, pairs, base))
+        console.print(f"report   {output}")

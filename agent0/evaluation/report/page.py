@@ -1,0 +1,128 @@
+"""The comparison as one self-contained HTML file, in the look of the evolution's report.
+
+No script, no network, no file beside it; light and dark follow the reader's setting. The same evaluations give the
+same bytes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+import jinja2
+from markupsafe import Markup
+
+import agent0.report
+from agent0.evaluation import paper
+from agent0.evaluation.report import claims
+from agent0.evaluation.report.claims import Against, Relation, Run
+from agent0.evaluation.report.figures import history_figure, scores_figure
+from agent0.evaluation.results import BenchmarkScore, Cost, DecodingRecord, Estimate
+from agent0.evaluation.statistics import Interval
+from agent0.report import wording
+
+_MARKS: dict[Relation, str] = {"above": "▲", "below": "▼", "overlap": "≈", "none": ""}
+_DRAWN = ("base", "Agent0 iteration 3")  # rows of the figure; the table has all of them
+_RATES = ("invalid", "truncated", "timeout", "error")
+
+
+@dataclass(frozen=True)
+class Cell:
+    """A figure of the paper beside the newest run."""
+
+    text: str
+    mark: str
+    relation: Relation
+    hint: str
+
+
+def render(runs: Sequence[Run], pairs: Sequence[Against], base: str | None = None) -> str:
+    """Return the whole page for evaluations, oldest first, and their comparisons with the first (`claims.pair_runs`).
+
+    Raises:
+        UsageError: the paper has no such base model.
+    """
+    folders = [str(Path(__file__).parent), str(Path(agent0.report.__file__).parent)]
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(folders),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )
+    environment.filters |= {"estimate": estimate_text, "duration": wording.duration, "percent": wording.percent}
+    rows = claims.references(runs, base)
+    newest = runs[-1]
+    names = claims.benchmarks_of(runs)
+    drawn = [row for row in rows if row.method in _DRAWN] if newest.report.preset == "paper" else []
+    history = history_figure(runs)
+    return environment.get_template("comparison.html.j2").render(
+        runs=runs,
+        newest=newest,
+        names=names,
+        title=claims.title,
+        judged_by=paper.JUDGED_BY,
+        judging=paper.JUDGING,
+        source=paper.PAPER,
+        bases={base: [row for row in rows if row.base == base] for base in dict.fromkeys(row.base for row in rows)},
+        cell=lambda name, row: _cell(newest, name, row),
+        findings=[claims.paper_finding(newest, row) for row in rows if row.method in _DRAWN],
+        pairs=pairs,
+        pair_finding=claims.pair_finding,
+        result_relation=claims.result_relation,
+        signed=_signed,
+        scores=Markup(scores_figure(runs, drawn)),
+        history=Markup(history) if history else None,
+        decoding=_decoding,
+        passes=_passes,
+        rates=_RATES,
+        totals=[(run, _total([score.cost for score in run.report.benchmarks])) for run in runs],
+        utc=_utc,
+    )
+
+
+def estimate_text(estimate: Estimate | Interval | None) -> str:
+    """Return a share with its interval in percent, or a dash."""
+    return "–" if estimate is None else wording.interval_text(estimate.mean, estimate.low, estimate.high)
+
+
+def _cell(run: Run, name: str, row: paper.ReferenceRow) -> Cell:
+    theirs = row.interval(name)
+    if theirs is None:
+        return Cell("–", "", "none", "")
+    relation = claims.against_paper(run, run.report.score_of(name), row)
+    hint = f"{paper.JUDGED_BY[name]}; derived interval {100 * theirs.low:.1f}–{100 * theirs.high:.1f}"
+    return Cell(f"{row.percent[paper.COMPARED.index(name)]:g}", _MARKS[relation], relation, hint)
+
+
+def _decoding(score: BenchmarkScore) -> str:
+    used: DecodingRecord = score.decoding
+    kind = "greedy" if used.temperature == 0 else f"T {used.temperature:g}, top-p {used.top_p:g}"
+    turns = f", {used.max_turns} turns" if used.max_turns > 1 else ""
+    return f"{kind}, {used.max_tokens} tokens{turns}"
+
+
+def _passes(score: BenchmarkScore) -> str:
+    return ", ".join(f"@{k} {wording.percent(e.mean)}" for k, e in sorted(score.pass_at_k.items()) if k > 1) or "–"
+
+
+def _signed(share: float) -> str:
+    return f"{100 * share:+.1f}"
+
+
+def _total(costs: Sequence[Cost]) -> Cost:
+    hours = [cost.gpu_hours for cost in costs if cost.gpu_hours is not None]
+    return Cost(
+        prompt_tokens=sum(cost.prompt_tokens for cost in costs),
+        completion_tokens=sum(cost.completion_tokens for cost in costs),
+        tool_calls=sum(cost.tool_calls for cost in costs),
+        seconds=sum(cost.seconds for cost in costs),
+        gpu_hours=sum(hours) if hours and len(hours) == len(costs) else None,
+    )
+
+
+def _utc(seconds: float) -> str:
+    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%d %H:%M UTC")
