@@ -18,6 +18,7 @@ from agent0.ablations import ABLATIONS
 from agent0.config import load_config, recipe_names
 from agent0.errors import Agent0Error, UsageError
 from agent0.evaluation.cli import app as benchmarks_app
+from agent0.evaluation.evaluate_cli import evaluate
 from agent0.evaluation.report.cli import compare
 from agent0.sandbox.cli import app as sandbox_app
 
@@ -39,6 +40,7 @@ app.add_typer(pipeline_app, name="pipeline")
 app.add_typer(sandbox_app, name="sandbox")
 app.add_typer(benchmarks_app, name="benchmarks")
 app.command()(compare)
+app.command()(evaluate)
 
 Recipe = Annotated[str, typer.Option("--recipe", "-r", help=RECIPE_HELP)]
 Overrides = Annotated[list[str] | None, typer.Option("--set", "-s", help=SET_HELP)]
@@ -88,39 +90,6 @@ def evolve(
             run.run()
         console.print(terminal_table(read_history(output)))
         console.print(f"report   {output / 'report.html'}\nsummary  {output / 'summary.json'}\nmlflow   agent0 ui")
-
-
-@app.command()
-def evaluate(
-    model: Annotated[Path, typer.Argument(help="Folder of a saved executor model.")],
-    recipe: Recipe = "tiny",
-    overrides: Overrides = None,
-    ablations: Ablations = None,
-    seed: Annotated[int, typer.Option(help="Seed of the sampling.")] = 0,
-    output: Annotated[Path | None, typer.Option("--output", "-o", help="Also write the scores to this folder.")] = None,
-) -> None:
-    """Score an executor on the held-out questions and print the scores as JSON.
-
-    Example: [bold]agent0 evaluate runs/evolution/executor --set evaluation.samples=8[/bold]
-    """
-    import tempfile
-
-    from agent0.stages import Stage
-    from agent0.stages.benchmark_evaluation import run_benchmark_evaluation
-    from agent0.stages.files import SCORES_FILE
-
-    config = load_config(recipe, overrides or [], ablations or [])
-    with tempfile.TemporaryDirectory() as temporary:
-        folder = output or Path(temporary)
-        run_benchmark_evaluation(
-            Stage.untracked("benchmark_evaluation", seed=seed),
-            executor_model=model,
-            output=folder,
-            rollout=config.rollout,
-            sandbox=config.sandbox,
-            evaluation=config.evaluation,
-        )
-        print((folder / SCORES_FILE).read_text(encoding="utf-8"))
 
 
 @app.command()

@@ -36,7 +36,7 @@ def test_every_command_has_help_with_an_example(command: list[str]) -> None:
         (["evolve", "--set", "execution.samples=1"], 2, "greater than or equal to 2"),
         (["evolve", "--resume"], 2, "no evolution to resume"),
         (["evolve", "--resume", "--seed", "1"], 2, "the run's own settings"),
-        (["evaluate", "no/such/model"], 1, "There is no model at no/such/model"),
+        (["evaluate", "--model", "no/such/model"], 1, "There is no model at no/such/model"),
         (["report", "."], 1, "holds no history"),
         (["pipeline", "compile", "evaluatoin", "-o", "x.yaml"], 2, "There is no pipeline"),
         (["config", "--recipe", "missing.toml"], 2, "There is no recipe file"),

@@ -79,9 +79,35 @@ class FilteringSettings(Section):
 class EvaluationSettings(Section):
     """Held-out benchmarks, before the first iteration and after each."""
 
-    questions_per_level: Positive = Field(40, description="Held-out arithmetic questions per difficulty level.")
-    samples: Positive = Field(4, description="Trajectories per question; accuracy is the mean over them (mean@k).")
-    sampling: SamplingSettings = SamplingSettings()
+    benchmarks: tuple[str, ...] = Field(
+        ("tiny",), min_length=1, description="Names; `agent0 benchmarks list` shows them. 'tiny' is the embedded one."
+    )
+    preset: Literal["paper", "official"] = Field(
+        "paper",
+        description="How published benchmarks are asked, decoded and judged: as the paper, or as their authors.",
+    )
+    data: str = Field(
+        "", description="Where their rows are: 'hub', a folder or s3://; empty: AGENT0_BENCHMARKS, else the hub."
+    )
+    sampled_rows: bool = Field(
+        False, description="Accept files that hold only some of a benchmark's rows; their hash is not checked then."
+    )
+    limit: int = Field(
+        0, ge=0, description="Questions of each published benchmark, every group in proportion; 0: all of them."
+    )
+    tool: bool = Field(True, description="Whether the executor has the Python tool, with rollout.max_turns calls.")
+    published_samples: int = Field(
+        0, ge=0, description="Trajectories per question of published benchmarks (k); 0: the preset's, 1 or 32."
+    )
+    max_response_tokens: int = Field(
+        0, ge=0, description="Tokens of one response on published benchmarks; 0: the preset's."
+    )
+    logs: bool = Field(True, description="Write a log of all samples that `inspect view` opens; needs agent0[eval].")
+    questions_per_level: Positive = Field(40, description="Questions per difficulty level of the embedded benchmark.")
+    samples: Positive = Field(
+        4, description="Trajectories per question of the embedded benchmark; accuracy is the mean over them (mean@k)."
+    )
+    sampling: SamplingSettings = Field(SamplingSettings(), description="Of the embedded benchmark.")
 
 
 class TrackingSettings(Section):

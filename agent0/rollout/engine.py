@@ -78,12 +78,13 @@ class ProgramRunner(Protocol):
 
 @dataclass(frozen=True)
 class TokenBudget:
-    """All limits of one trajectory, in tokens and tool calls."""
+    """All limits of one trajectory, in tokens and tool calls; `stop` is a text that ends one without the tool."""
 
     prompt: int
     response: int
     observation: int
     turns: int
+    stop: str | None = None
 
     @classmethod
     def from_settings(cls, settings: RolloutSettings) -> TokenBudget:
@@ -110,11 +111,19 @@ class Throughput:
 
 @dataclass(frozen=True)
 class Batch:
-    """Prompts (token ids) that are delivered together; `seed` determines every trajectory's own."""
+    """Prompts (token ids) that are delivered together; `seed` determines every trajectory's own.
+
+    `seeds` names those seeds one by one, for who may run any part of a larger batch.
+    """
 
     key: int
     prompts: Sequence[Sequence[int]]
-    seed: int
+    seed: int = 0
+    seeds: Sequence[int] | None = None
+
+    def seed_of(self, number: int) -> int:
+        """Return the seed of the trajectory of prompt `number`."""
+        return derive_seed(self.seed, number) if self.seeds is None else self.seeds[number]
 
 
 class RolloutEngine:
@@ -215,7 +224,7 @@ class RolloutEngine:
         async with asyncio.TaskGroup() as group:
             for number, prompt in enumerate(batch.prompts):
                 await places.acquire()
-                tasks.append(group.create_task(one(prompt, derive_seed(batch.seed, number))))
+                tasks.append(group.create_task(one(prompt, batch.seed_of(number))))
             if begun:
                 begun.set()
         return [task.result() for task in tasks]
@@ -223,13 +232,13 @@ class RolloutEngine:
     async def _roll(self, session: Session, prompt: Sequence[int], seed: int) -> Trajectory:
         """Roll out one trajectory: draw a turn, run its program, append what it printed, until something ends it."""
         built = TrajectoryBuilder(list(prompt), self._budget.response)
-        stop = STOP if self._budget.turns else None
+        stop = STOP if self._budget.turns else self._budget.stop
         while built.finish is None:
             turn_seed = (seed + len(built.calls) * _TURN_STRIDE) % 2**31
             drawn = await session.generate(Request(built.prompt + built.completion, built.room, stop, turn_seed))
             built.append_drawn(drawn.token_ids, drawn.logprobs)
             self.throughput.tokens += len(drawn.token_ids)
-            if drawn.finish == "eos":
+            if drawn.finish == "eos" or (drawn.finish == "stop" and not self._budget.turns):
                 built.finish = "eos"
             elif drawn.finish == "length" or not built.room:
                 built.finish = "length"

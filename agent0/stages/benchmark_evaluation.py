@@ -2,16 +2,32 @@
 
 from __future__ import annotations
 
+import shutil
+import time
+from contextlib import AbstractContextManager
 from pathlib import Path
 
-from agent0.config import EvaluationSettings, RolloutSettings, SandboxSettings
-from agent0.evaluation.arithmetic import evaluate_arithmetic
-from agent0.sandbox import SandboxPool
-from agent0.stages.agents import open_executor, seed_everything
+import torch
+
+from agent0.config import EvaluationSettings, RolloutSettings, SamplingSettings, SandboxSettings
+from agent0.evaluation.conclusion import Subject, conclude, judge
+from agent0.evaluation.executor_scores import executor_scores
+from agent0.evaluation.inspect_log import require_inspect
+from agent0.evaluation.preparation import Assignment, prepare
+from agent0.evaluation.runner import open_stores, run_assignments, sample_folder, tool_of
+from agent0.evaluation.sample_store import SAMPLES_FILE
+from agent0.report.history import ExecutorScores
+from agent0.rollout.backends import open_backend
+from agent0.rollout.engine import Backend
+from agent0.rollout.models import load_tokenizer
+from agent0.stages.agents import seed_everything
 from agent0.stages.files import SCORES_FILE
 from agent0.stages.session import Stage, StageResult
 from agent0.storage.atomic import write_json
-from agent0.tiny.grammar import LEVELS
+from agent0.storage.digest import folder_digest
+from agent0.storage.workspace import Workspace
+
+SAVE_SECONDS = 120.0  # between copies of unfinished samples to a workspace elsewhere
 
 
 def run_benchmark_evaluation(
@@ -23,18 +39,61 @@ def run_benchmark_evaluation(
     sandbox: SandboxSettings,
     evaluation: EvaluationSettings,
 ) -> StageResult:
-    """Write the executor's scores by difficulty level to `output`."""
+    """Write the executor's scores, the record of the evaluation, its samples and its logs to `output`.
+
+    An attempt that was cut short is gone on with, sample by sample.
+    """
     seed_everything(stage.seed)
-    total = len(LEVELS) * evaluation.questions_per_level * evaluation.samples
-    with (
-        SandboxPool(sandbox) as pool,
-        open_executor(executor_model, pool, rollout, evaluation.sampling, log=output) as executor,
-    ):
-        scores = evaluate_arithmetic(
-            executor, evaluation, stage.seed, lambda done: stage.progress.step(done, total, "trajectories")
-        )
+    began = time.time()
+    if evaluation.logs:
+        require_inspect()
+    tokenizer = load_tokenizer(executor_model)
+    assignments = prepare(evaluation, rollout, tokenizer, stage.seed)
+    digest = folder_digest(executor_model)
+    workspace = stage.workspace(output)
+    stores = open_stores(assignments, workspace.folder, digest)
+    shown = _Shown(stage, workspace, assignments)
+
+    def opened(budget: RolloutSettings, sampling: SamplingSettings) -> AbstractContextManager[Backend]:
+        return open_backend(executor_model, tokenizer, budget, sampling, log=output)
+
+    with tool_of(assignments, sandbox) as tool:
+        throughput = run_assignments(assignments, stores, opened, tokenizer, tool, rollout, shown.show)
+    gpus = torch.cuda.device_count()
+    judged = judge(assignments, stores, gpus)
+    subject = Subject(f"{stage.name} {stage.iteration}", str(executor_model), digest, gpus)
+    conclude(judged, subject, evaluation, rollout, stage.seed, began, output)
+    for assignment in assignments:
+        target = sample_folder(output, assignment)
+        target.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(sample_folder(workspace.folder, assignment) / SAMPLES_FILE, target / SAMPLES_FILE)
+    scores = executor_scores(judged)
     write_json(output / SCORES_FILE, scores.model_dump())
-    metrics = {
+    return StageResult(_metrics(scores)).with_metrics(throughput.metrics())
+
+
+class _Shown:
+    """Reports progress over all benchmarks, and now and then copies what is finished to a workspace elsewhere."""
+
+    def __init__(self, stage: Stage, workspace: Workspace, assignments: tuple[Assignment, ...]) -> None:
+        self._stage = stage
+        self._workspace = workspace
+        self._total = sum(assignment.total for assignment in assignments)
+        self._done: dict[str, int] = {}
+        self._saved = time.monotonic()
+
+    def show(self, assignment: Assignment, done: int) -> None:
+        """Take note of how many samples of a benchmark are finished."""
+        name = assignment.benchmark.name
+        self._done[name] = done
+        self._stage.progress.step(sum(self._done.values()), self._total, "trajectories")
+        if done == assignment.total or time.monotonic() - self._saved > SAVE_SECONDS:
+            self._workspace.save(name)
+            self._saved = time.monotonic()
+
+
+def _metrics(scores: ExecutorScores) -> dict[str, float]:
+    return {
         "executor/accuracy": scores.accuracy,
         "executor/accuracy_low": scores.ci_low,
         "executor/accuracy_high": scores.ci_high,
@@ -42,4 +101,3 @@ def run_benchmark_evaluation(
         "executor/self_consistency": scores.self_consistency,
         **{f"executor/accuracy_{name}": level.accuracy for name, level in scores.levels.items()},
     }
-    return StageResult(metrics).with_metrics(executor.throughput.metrics())

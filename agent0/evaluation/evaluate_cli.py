@@ -1,0 +1,228 @@
+"""`agent0 evaluate`: score a model on benchmarks from a terminal, with progress, tables, and resumption."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich import box
+from rich.console import Console
+from rich.table import Table
+
+from agent0.config import Config, RolloutSettings, SamplingSettings, load_config, recipe_names
+from agent0.errors import UsageError
+
+if TYPE_CHECKING:
+    from agent0.evaluation.preparation import Assignment
+    from agent0.evaluation.results import BenchmarkScore, Estimate
+    from agent0.evaluation.runner import Progress
+    from agent0.evaluation.sample_store import SampleStore
+    from agent0.rollout.engine import Backend
+
+PLAIN_SECONDS = 10.0
+
+
+def evaluate(
+    model: Annotated[Path, typer.Option("--model", "-m", help="Folder of a saved model.")],
+    benchmarks: Annotated[
+        str, typer.Option("--benchmarks", "-b", help="Names, with commas between; `agent0 benchmarks list`.")
+    ] = "",
+    preset: Annotated[str, typer.Option(help="paper or official; the recipe's if not given.")] = "",
+    data: Annotated[str, typer.Option(help="Where the rows are: hub, a folder or s3://.")] = "",
+    partial: Annotated[bool, typer.Option("--partial", help="The files hold only some of the rows.")] = False,
+    limit: Annotated[int, typer.Option(min=0, help="Questions of each benchmark, in proportion; 0: all.")] = 0,
+    samples: Annotated[int, typer.Option(min=0, help="Samples of each question; 0: the preset's.")] = 0,
+    tool: Annotated[bool | None, typer.Option("--tool/--no-tool", help="Whether the model has Python.")] = None,
+    output: Annotated[Path, typer.Option("--output", "-o", help="Folder of the evaluation.")] = Path("runs/evaluation"),
+    resume: Annotated[bool, typer.Option("--resume", help="Go on with the evaluation in --output.")] = False,
+    name: Annotated[str, typer.Option(help="Name of the model in tables; its folder's if not given.")] = "",
+    recipe: Annotated[
+        str,
+        typer.Option("--recipe", "-r", help=f"Recipe of backend and limits: {', '.join(recipe_names())}, or .toml."),
+    ] = "tiny",
+    overrides: Annotated[
+        list[str] | None, typer.Option("--set", "-s", help="Override a setting, e.g. --set evaluation.samples=8.")
+    ] = None,
+    ablations: Annotated[list[str] | None, typer.Option("--ablation", "-a", help="Leave out a part.")] = None,
+    seed: Annotated[int, typer.Option(help="Seed of the sampling.")] = 0,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the record as JSON in place of the table.")] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Show no progress.")] = False,
+) -> None:
+    """Score a model on benchmarks. Interrupted? The same command with --resume draws only what is missing.
+
+    Example: [bold]agent0 evaluate --model runs/evolution/executor --benchmarks gsm8k,math_500 --limit 200[/bold]
+
+    The folder gets evaluation.json, the verdicts on every question, every sample, and logs for `inspect view`.
+    """
+    given = {
+        "benchmarks": [part.strip() for part in benchmarks.split(",") if part.strip()],
+        "preset": preset,
+        "data": data,
+        "sampled_rows": str(partial).lower() if partial else "",
+        "limit": limit,
+        "published_samples": samples,
+        "tool": "" if tool is None else str(tool).lower(),
+        "logs": "true",
+    }
+    fixed = [f"evaluation.{key}={value}" for key, value in given.items() if value]
+    config = load_config(recipe, [*fixed, *(overrides or [])], ablations or [])
+    _run(config, model, name or model.resolve().name, output, seed, resume=resume, as_json=as_json, quiet=quiet)
+
+
+def _run(
+    config: Config, model: Path, name: str, output: Path, seed: int, *, resume: bool, as_json: bool, quiet: bool
+) -> None:
+    import agent0.lean_transformers  # noqa: F401  # before anything that imports transformers
+    from agent0.evaluation.conclusion import Subject, conclude, judge
+    from agent0.evaluation.inspect_log import require_inspect
+    from agent0.evaluation.preparation import prepare
+    from agent0.evaluation.results import REPORT_FILE
+    from agent0.evaluation.runner import open_stores, run_assignments, tool_of
+    from agent0.rollout.backends import open_backend
+    from agent0.rollout.models import load_tokenizer
+    from agent0.storage.digest import folder_digest
+
+    console = Console(stderr=as_json)
+    began = time.time()
+    if config.evaluation.logs:
+        require_inspect()
+    _check_folder(output, config.evaluation.benchmarks, resume=resume)
+    tokenizer = load_tokenizer(model)
+    assignments = prepare(config.evaluation, config.rollout, tokenizer, seed)
+    digest = folder_digest(model)
+    stores = open_stores(assignments, output, digest)
+    if not quiet:
+        console.print(plan_table(assignments, stores))
+
+    def opened(budget: RolloutSettings, sampling: SamplingSettings) -> AbstractContextManager[Backend]:
+        return open_backend(model, tokenizer, budget, sampling, log=output)
+
+    with _progress(assignments, stores, console, quiet=quiet) as progress, tool_of(assignments, config.sandbox) as tool:
+        run_assignments(assignments, stores, opened, tokenizer, tool, config.rollout, progress)
+    gpus = _gpus()
+    judged = judge(assignments, stores, gpus)
+    subject = Subject(name, str(model), digest, gpus)
+    report = conclude(judged, subject, config.evaluation, config.rollout, seed, began, output)
+    if as_json:
+        print((output / REPORT_FILE).read_text(encoding="utf-8"), end="")
+        return
+    console.print(score_table(report.benchmarks))
+    console.print(cost_table(report.benchmarks))
+    console.print(f"record  {output / REPORT_FILE}", highlight=False, soft_wrap=True)
+    if config.evaluation.logs:
+        console.print(f"logs    inspect view --log-dir {output / 'logs'}", highlight=False, soft_wrap=True)
+
+
+def plan_table(assignments: Sequence[Assignment], stores: dict[str, SampleStore]) -> Table:
+    """Return what is about to be asked, and the smallest difference to another model that it can show."""
+    table = Table(box=box.SIMPLE_HEAD)
+    for column in ("benchmark", "questions", "k", "decoding", "done", "can show"):
+        table.add_column(column, no_wrap=True, justify="left" if column in ("benchmark", "decoding") else "right")
+    for assignment in assignments:
+        decoding = assignment.protocol.decoding
+        drawn = f"T {decoding.temperature:g} p {decoding.top_p:g}" if decoding.temperature else "greedy"
+        table.add_row(
+            assignment.benchmark.name,
+            f"{len(assignment.questions):,}/{assignment.published:,}",
+            str(assignment.samples),
+            f"{drawn}, {decoding.max_tokens}{', tool' if assignment.tool else ''}",
+            f"{len(stores[assignment.benchmark.name].records):,}",
+            f"{100 * assignment.detectable_difference():.1f} points",
+        )
+    return table
+
+
+def score_table(scores: Sequence[BenchmarkScore]) -> Table:
+    """Return the scores of an evaluation, in percent."""
+    table = Table(box=box.SIMPLE_HEAD)
+    for column in ("benchmark", "n", "k", "score", "95 %", "pass@k", "maj@k"):
+        table.add_column(column, no_wrap=True, justify="left" if column == "benchmark" else "right")
+    for score in scores:
+        table.add_row(
+            score.benchmark,
+            f"{score.questions:,}",
+            str(score.samples),
+            _percent(score.score),
+            f"{100 * score.score.low:.1f}–{100 * score.score.high:.1f}",
+            _percent(score.pass_at_k.get(score.samples)),
+            _percent(score.maj_at_k),
+        )
+    return table
+
+
+def cost_table(scores: Sequence[BenchmarkScore]) -> Table:
+    """Return what went wrong, in percent of the samples, and what it took."""
+    table = Table(box=box.SIMPLE_HEAD)
+    for column in ("benchmark", "invalid", "cut off", "timeout", "tokens", "calls", "seconds"):
+        table.add_column(column, no_wrap=True, justify="left" if column == "benchmark" else "right")
+    for score in scores:
+        table.add_row(
+            score.benchmark,
+            *(_percent(score.rates[rate]) for rate in ("invalid", "truncated", "timeout")),
+            f"{score.cost.completion_tokens:,}",
+            f"{score.cost.tool_calls:,}",
+            f"{score.cost.seconds:,.1f}",
+        )
+    return table
+
+
+def _percent(estimate: Estimate | None) -> str:
+    return "–" if estimate is None else f"{100 * estimate.mean:.1f}"
+
+
+def _check_folder(output: Path, benchmarks: Sequence[str], *, resume: bool) -> None:
+    from agent0.evaluation.results import REPORT_FILE
+    from agent0.evaluation.sample_store import FINGERPRINT_FILE
+
+    begun = [name for name in benchmarks if (output / name / FINGERPRINT_FILE).is_file()]
+    if not resume and (begun or (output / REPORT_FILE).is_file()):
+        raise UsageError(
+            f"{output} already holds an evaluation{f' of {begun[0]}' if begun else ''}; add --resume to go on with it, "
+            "or name another --output."
+        )
+
+
+def _gpus() -> int:
+    import torch
+
+    return torch.cuda.device_count()
+
+
+@contextmanager
+def _progress(
+    assignments: Sequence[Assignment], stores: dict[str, SampleStore], console: Console, *, quiet: bool
+) -> Iterator[Progress]:
+    """Yield what shows progress: a bar for each benchmark, or a line now and then where there is no terminal."""
+    if quiet or not console.is_terminal:
+        yield _Lines(console, quiet=quiet).show
+        return
+    from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+    from rich.progress import Progress as Bars
+
+    described = TextColumn("{task.description}")
+    with Bars(described, BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TimeRemainingColumn()) as bars:
+        tasks = {
+            a.benchmark.name: bars.add_task(
+                a.benchmark.name, total=a.total, completed=len(stores[a.benchmark.name].records)
+            )
+            for a in assignments
+        }
+        yield lambda assignment, done: bars.update(tasks[assignment.benchmark.name], completed=done)
+
+
+class _Lines:
+    def __init__(self, console: Console, *, quiet: bool) -> None:
+        self._console = console
+        self._quiet = quiet
+        self._last = 0.0
+
+    def show(self, assignment: Assignment, done: int) -> None:
+        now = time.monotonic()
+        if self._quiet or (done < assignment.total and now - self._last < PLAIN_SECONDS):
+            return
+        self._last = now
+        self._console.print(f"{assignment.benchmark.name}: {done}/{assignment.total} samples", highlight=False)

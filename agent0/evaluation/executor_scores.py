@@ -1,0 +1,65 @@
+"""The executor's score in the evolution's history: by level on the embedded benchmark, else by benchmark."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from statistics import fmean
+
+from agent0.evaluation.preparation import Assignment
+from agent0.evaluation.results import BenchmarkScore, Estimate
+from agent0.evaluation.scorecard import Outcome
+from agent0.evaluation.statistics import Z95, bounded, clustered_mean
+from agent0.report.history import ExecutorScores, Score
+
+Judged = tuple[Assignment, BenchmarkScore, Sequence[Outcome]]
+
+
+def executor_scores(judged: Sequence[Judged]) -> ExecutorScores:
+    """Return the score over all benchmarks: their plain mean (the paper's AVG), with the errors of each.
+
+    The embedded benchmark on its own is broken down by difficulty level, anything else by benchmark.
+    """
+    if [assignment.benchmark.name for assignment, _, _ in judged] == ["tiny"]:
+        return _by_level(*judged[0])
+    levels = {score.benchmark: _score(score.score, outcomes) for _, score, outcomes in judged}
+    errors = [(score.score.high - score.score.low) / 2 / Z95 for _, score, _ in judged]
+    mean = fmean(level.accuracy for level in levels.values())
+    interval = bounded(mean, math.sqrt(math.fsum(error**2 for error in errors)) / len(errors))
+    return ExecutorScores(
+        accuracy=mean,
+        ci_low=interval.low,
+        ci_high=interval.high,
+        n=sum(level.n for level in levels.values()),
+        tool_calls=fmean(level.tool_calls for level in levels.values()),
+        self_consistency=fmean(level.self_consistency for level in levels.values()),
+        samples=max(score.samples for _, score, _ in judged),
+        levels=levels,
+    )
+
+
+def _by_level(assignment: Assignment, score: BenchmarkScore, outcomes: Sequence[Outcome]) -> ExecutorScores:
+    levels: dict[str, list[Outcome]] = {}
+    for outcome in outcomes:
+        levels.setdefault(outcome.item.groups["level"], []).append(outcome)
+    return ExecutorScores(
+        **_score(score.score, outcomes).model_dump(), samples=assignment.samples, levels=_level_scores(levels)
+    )
+
+
+def _level_scores(levels: Mapping[str, Sequence[Outcome]]) -> dict[str, Score]:
+    return {
+        name: _score(Estimate.of(clustered_mean([outcome.accuracy for outcome in chosen])), chosen)
+        for name, chosen in levels.items()
+    }
+
+
+def _score(estimate: Estimate, outcomes: Sequence[Outcome]) -> Score:
+    return Score(
+        accuracy=estimate.mean,
+        ci_low=estimate.low,
+        ci_high=estimate.high,
+        n=len(outcomes),
+        tool_calls=fmean(len(record.tool_calls) for outcome in outcomes for record in outcome.records),
+        self_consistency=fmean(outcome.agreement for outcome in outcomes),
+    )

@@ -1,0 +1,201 @@
+"""The runner: every sample of a benchmark through the rollout engine, kept as it finishes, resumed sample by sample.
+
+It adds no protocol of its own: prompts, tool loop and sandbox are those of training. Where the backend serves any
+mixture, each sample is delivered and kept by itself. Where a batch must be whole (`transformers`), samples run in fixed
+windows of `rollout.batch_size`: what is drawn together, and so every token, is then the same in every attempt. A window
+that was interrupted is drawn again as a whole.
+Leaves out scoring and what is written about it (`scorecard`, `inspect_log`).
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
+from itertools import groupby
+from pathlib import Path
+from typing import Any
+
+from agent0.config import RolloutSettings, SamplingSettings, SandboxSettings
+from agent0.errors import Agent0Error
+from agent0.evaluation.preparation import Assignment, Question
+from agent0.evaluation.sample_store import SampleRecord, SampleStore
+from agent0.rollout.engine import Backend, Batch, ProgramRunner, RolloutEngine, Throughput
+from agent0.sandbox import RunResult, SandboxPool
+from agent0.types import Trajectory
+
+OpenBackend = Callable[[RolloutSettings, SamplingSettings], AbstractContextManager[Backend]]
+"""Opens the model for trajectories within a budget, drawn by a sampling."""
+Progress = Callable[[Assignment, int], None]
+"""Told how many samples of an assignment are finished."""
+Place = tuple[Question, int]
+
+
+class WithoutTool:
+    """Stands where the sandbox would, for an evaluation in which nobody has the tool."""
+
+    async def arun(self, source: str) -> RunResult:
+        """Refuse.
+
+        Raises:
+            Agent0Error: always.
+        """
+        raise Agent0Error("This evaluation has no tool, and yet a program was to be run; report this as a fault.")
+
+
+@contextmanager
+def tool_of(assignments: Sequence[Assignment], settings: SandboxSettings) -> Iterator[ProgramRunner]:
+    """Open the sandbox if anybody has the tool.
+
+    Raises:
+        SandboxError: it cannot be opened.
+    """
+    if not any(assignment.tool for assignment in assignments):
+        yield WithoutTool()
+        return
+    with SandboxPool(settings) as pool:
+        yield pool
+
+
+def sample_folder(folder: Path, assignment: Assignment) -> Path:
+    """Return where the samples of a benchmark lie."""
+    return folder / assignment.benchmark.name
+
+
+def open_stores(assignments: Sequence[Assignment], folder: Path, model_digest: str) -> dict[str, SampleStore]:
+    """Open the store of every benchmark by name.
+
+    Raises:
+        UsageError: a store belongs to another evaluation.
+    """
+    return {
+        assignment.benchmark.name: SampleStore(
+            sample_folder(folder, assignment), {"model": model_digest, **assignment.fingerprint()}
+        )
+        for assignment in assignments
+    }
+
+
+def run_assignments(
+    assignments: Sequence[Assignment],
+    stores: dict[str, SampleStore],
+    open_backend: OpenBackend,
+    tokenizer: Any,
+    sandbox: ProgramRunner,
+    rollout: RolloutSettings,
+    progress: Progress,
+) -> Throughput:
+    """Draw every sample that its store lacks; the model is opened once for neighbours with the same sampling.
+
+    Raises:
+        Agent0Error: the model or the sandbox failed; what was finished is in the stores.
+    """
+    throughput = Throughput()
+    pending = [a for a in assignments if len(stores[a.benchmark.name].records) < a.total]
+    for sampling, grouped in groupby(pending, key=lambda assignment: assignment.sampling):
+        group = list(grouped)
+        with open_backend(_widest(rollout, group), sampling) as backend:
+            for assignment in group:
+                engine = RolloutEngine(tokenizer, backend, sandbox, assignment.budget)
+                run_assignment(
+                    assignment,
+                    stores[assignment.benchmark.name],
+                    engine,
+                    tokenizer,
+                    window=rollout.batch_size if backend.concurrency is None else None,
+                    progress=progress,
+                )
+                throughput.tokens += engine.throughput.tokens
+                throughput.seconds += engine.throughput.seconds
+    return throughput
+
+
+def run_assignment(
+    assignment: Assignment,
+    store: SampleStore,
+    engine: RolloutEngine,
+    tokenizer: Any,
+    *,
+    window: int | None,
+    progress: Progress,
+) -> None:
+    """Draw the samples of one benchmark that the store lacks.
+
+    Args:
+        assignment: what to ask.
+        store: what is finished; grows.
+        engine: over a backend of the assignment's sampling and budget.
+        tokenizer: the engine's.
+        window: samples that are drawn together; None where each stands for itself.
+        progress: told after every delivery.
+    """
+    began = time.monotonic()
+    places = {batch_key: batch for batch_key, batch in enumerate(_batches(assignment, store, window))}
+
+    def deliver(batch: Batch, trajectories: list[Trajectory]) -> None:
+        seconds = time.monotonic() - began
+        store.add(
+            [
+                _record(assignment, place, trajectory, tokenizer, store.attempt, seconds)
+                for place, trajectory in zip(places[batch.key], trajectories, strict=True)
+                if (place[0].item.id, place[1]) not in store.records
+            ]
+        )
+        progress(assignment, len(store.records))
+
+    with store:
+        engine.run_batches(
+            (
+                Batch(key, [q.prompt for q, _ in batch], seeds=[assignment.seed_of(q, sample) for q, sample in batch])
+                for key, batch in places.items()
+            ),
+            deliver,
+        )
+
+
+def _batches(assignment: Assignment, store: SampleStore, window: int | None) -> Iterator[Sequence[Place]]:
+    """Yield the places that are to be drawn together; a window with a finished sample in it keeps its company."""
+    places = [(question, sample) for question in assignment.questions for sample in range(assignment.samples)]
+    size = window or 1
+    for start in range(0, len(places), size):
+        batch = places[start : start + size]
+        if any((question.item.id, sample) not in store.records for question, sample in batch):
+            yield batch
+
+
+def _record(
+    assignment: Assignment, place: Place, trajectory: Trajectory, tokenizer: Any, attempt: int, seconds: float
+) -> SampleRecord:
+    question, sample = place
+    drawn = sum(trajectory.mask)
+    return SampleRecord(
+        item=question.item.id,
+        sample=sample,
+        seed=assignment.seed_of(question, sample),
+        text=trajectory.text,
+        turns=_turns(trajectory, tokenizer) if trajectory.tool_calls else (),
+        tool_calls=trajectory.tool_calls,
+        finish=trajectory.finish,
+        prompt_tokens=len(trajectory.prompt_ids),
+        drawn_tokens=drawn,
+        observed_tokens=len(trajectory.mask) - drawn,
+        attempt=attempt,
+        seconds=seconds,
+    )
+
+
+def _turns(trajectory: Trajectory, tokenizer: Any) -> tuple[str, ...]:
+    """Return the text of each run of drawn or observed tokens."""
+    runs = groupby(zip(trajectory.mask, trajectory.completion_ids, strict=True), key=lambda pair: pair[0])
+    return tuple(str(tokenizer.decode([token for _, token in run], skip_special_tokens=True)) for _, run in runs)
+
+
+def _widest(rollout: RolloutSettings, group: Sequence[Assignment]) -> RolloutSettings:
+    """Return settings whose token budget holds every trajectory of the group."""
+    budgets = [assignment.budget for assignment in group]
+    return rollout.model_copy(
+        update={
+            "max_prompt_tokens": max(budget.prompt for budget in budgets),
+            "max_response_tokens": max(budget.response for budget in budgets),
+        }
+    )

@@ -1,0 +1,147 @@
+"""The finished samples of one benchmark, a line each, written as they finish: what an interrupted run goes on from.
+
+The file belongs to one fingerprint (questions, prompts, decoding, seed, model). A line that was cut off by a crash is
+dropped and its sample drawn again; whole lines are never rewritten.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Any, TextIO
+
+from pydantic import ValidationError
+
+from agent0.errors import UsageError
+from agent0.storage.atomic import write_json
+from agent0.types import Finish, Record, ToolCall
+
+SAMPLES_FILE = "samples.jsonl"
+FINGERPRINT_FILE = "fingerprint.json"
+
+
+class SampleRecord(Record):
+    """One finished trajectory.
+
+    `turns` alternates what the model wrote and what it was shown, and is empty where there was only one turn;
+    `seconds` counts from when attempt number `attempt` began, so attempts add up.
+    """
+
+    item: str
+    sample: int
+    seed: int
+    text: str
+    turns: tuple[str, ...] = ()
+    tool_calls: tuple[ToolCall, ...] = ()
+    finish: Finish
+    prompt_tokens: int
+    drawn_tokens: int
+    observed_tokens: int = 0
+    attempt: int = 0
+    seconds: float = 0.0
+
+    @property
+    def truncated(self) -> bool:
+        """Whether the trajectory ran out of its token or turn budget."""
+        return self.finish != "eos"
+
+
+class SampleStore:
+    """Opens the file in `folder`, with what earlier attempts finished.
+
+    Args:
+        folder: of one benchmark of one evaluation.
+        fingerprint: JSON values that an earlier attempt must share.
+
+    Raises:
+        UsageError: the folder holds samples of another evaluation, or a damaged line that is not the last.
+    """
+
+    def __init__(self, folder: Path, fingerprint: Mapping[str, Any]) -> None:
+        self._path = folder / SAMPLES_FILE
+        folder.mkdir(parents=True, exist_ok=True)
+        _agree(folder / FINGERPRINT_FILE, json.loads(json.dumps(fingerprint)))
+        self.records: dict[tuple[str, int], SampleRecord] = {}
+        for record in read_samples(folder):
+            self.records[record.item, record.sample] = record
+        self.attempt = 1 + max((record.attempt for record in self.records.values()), default=-1)
+        self._file: TextIO | None = None
+
+    def __enter__(self) -> SampleStore:
+        _drop_torn_line(self._path)
+        self._file = self._path.open("a", encoding="utf-8")
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._file is not None:
+            self._file.flush()
+            os.fsync(self._file.fileno())
+            self._file.close()
+            self._file = None
+
+    def add(self, records: Sequence[SampleRecord]) -> None:
+        """Keep finished samples: once this returns, the end of this process does not lose them."""
+        assert self._file is not None, "the store is written inside its context"
+        self._file.writelines(record.model_dump_json() + "\n" for record in records)
+        self._file.flush()
+        for record in records:
+            self.records[record.item, record.sample] = record
+
+    @property
+    def seconds(self) -> float:
+        """Wall time of all attempts, each up to its last finished sample."""
+        last: dict[int, float] = {}
+        for record in self.records.values():
+            last[record.attempt] = max(last.get(record.attempt, 0.0), record.seconds)
+        return sum(last.values())
+
+
+def read_samples(folder: Path) -> list[SampleRecord]:
+    """Read the finished samples in `folder`; a cut-off last line is none.
+
+    Raises:
+        UsageError: a whole line is no sample.
+    """
+    path = folder / SAMPLES_FILE
+    if not path.is_file():
+        return []
+    content = path.read_text(encoding="utf-8", errors="replace")
+    whole = content[: content.rfind("\n") + 1]
+    records = []
+    for number, line in enumerate(whole.split("\n")[:-1], start=1):
+        try:
+            records.append(SampleRecord.model_validate_json(line))
+        except ValidationError as error:
+            raise UsageError(
+                f"Line {number} of {path} is no finished sample ({error.errors()[0]['msg']}); remove that line, and "
+                "its sample is drawn again."
+            ) from error
+    return records
+
+
+def _agree(path: Path, fingerprint: dict[str, Any]) -> None:
+    if not path.is_file():
+        write_json(path, fingerprint)
+        return
+    earlier = json.loads(path.read_text(encoding="utf-8"))
+    differing = sorted(key for key in {*earlier, *fingerprint} if earlier.get(key) != fingerprint.get(key))
+    if differing:
+        shown = "; ".join(f"{key} was {earlier.get(key)!r}, now {fingerprint.get(key)!r}" for key in differing[:3])
+        raise UsageError(
+            f"{path.parent} holds samples of another evaluation ({shown}); restore those settings to go on with it, or "
+            "name another output folder."
+        )
+
+
+def _drop_torn_line(path: Path) -> None:
+    """Cut the file behind its last line break."""
+    if not path.is_file():
+        return
+    with path.open("rb+") as file:
+        content = file.read()
+        file.truncate(content.rfind(b"\n") + 1)
