@@ -158,7 +158,8 @@ def pair_finding(against: Against) -> str:
         for word in ("above", "below")
         if counts[word]
     ]
-    rest = f"; no difference is shown on the other {counts['overlap']}" if counts["overlap"] else ""
+    same = [title(name) for name, kind in shown.items() if kind == "overlap"]
+    rest = f"; no difference is shown on {', '.join(same)}" if same else ""
     return f"{second} is {' and '.join(parts)}, question by question against {first}{rest}."
 
 

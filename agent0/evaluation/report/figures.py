@@ -40,7 +40,7 @@ def scores_figure(runs: Sequence[Run], rows: Sequence[ReferenceRow]) -> str:
             intervals = {name: row.interval(name) for name in names}
             found = {n: Estimate.of(i) if i else None for n, i in intervals.items()}
             label = f"paper: {row.method}, {row.base}"
-            colour = style.CURRICULUM if row.method.startswith("Agent0") else style.SOFT
+            colour = style.CURRICULUM if row.method.startswith("Agent0") else style.MUTED
             _lane(axes, names, found, number, lanes, colour, label, filled=False)
         axes.set_ylim(len(names) - 0.5, -0.5)
         axes.set_yticks(range(len(names)), [title(name) for name in names])

@@ -19,12 +19,12 @@ from agent0.evaluation import paper
 from agent0.evaluation.report import claims
 from agent0.evaluation.report.claims import Against, Relation, Run
 from agent0.evaluation.report.figures import history_figure, scores_figure
-from agent0.evaluation.results import BenchmarkScore, Cost, DecodingRecord, Estimate
-from agent0.evaluation.statistics import Interval
+from agent0.evaluation.results import BenchmarkScore, Cost, DecodingRecord
 from agent0.report import wording
 
 _MARKS: dict[Relation, str] = {"above": "▲", "below": "▼", "overlap": "≈", "none": ""}
 _DRAWN = ("base", "Agent0 iteration 3")  # rows of the figure; the table has all of them
+_MANY = 4
 _RATES = ("invalid", "truncated", "timeout", "error")
 
 
@@ -53,14 +53,16 @@ def render(runs: Sequence[Run], pairs: Sequence[Against], base: str | None = Non
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
-    environment.filters |= {"estimate": estimate_text, "duration": wording.duration, "percent": wording.percent}
+    environment.filters |= {"duration": wording.duration, "percent": wording.percent}
     rows = claims.references(runs, base)
+    shown = runs if len(runs) <= _MANY else [runs[0], *runs[1 - _MANY :]]
     newest = runs[-1]
     names = claims.benchmarks_of(runs)
     drawn = [row for row in rows if row.method in _DRAWN] if newest.report.preset == "paper" else []
     history = history_figure(runs)
     return environment.get_template("comparison.html.j2").render(
-        runs=runs,
+        runs=shown,
+        hidden=len(runs) - len(shown),
         newest=newest,
         names=names,
         title=claims.title,
@@ -70,23 +72,18 @@ def render(runs: Sequence[Run], pairs: Sequence[Against], base: str | None = Non
         bases={base: [row for row in rows if row.base == base] for base in dict.fromkeys(row.base for row in rows)},
         cell=lambda name, row: _cell(newest, name, row),
         findings=[claims.paper_finding(newest, row) for row in rows if row.method in _DRAWN],
-        pairs=pairs,
+        pairs=[pair for pair in pairs if pair.second in shown],
         pair_finding=claims.pair_finding,
         result_relation=claims.result_relation,
         signed=_signed,
-        scores=Markup(scores_figure(runs, drawn)),
+        scores=Markup(scores_figure(shown, drawn)),
         history=Markup(history) if history else None,
         decoding=_decoding,
         passes=_passes,
         rates=_RATES,
-        totals=[(run, _total([score.cost for score in run.report.benchmarks])) for run in runs],
+        totals=[(run, _total([score.cost for score in run.report.benchmarks])) for run in shown],
         utc=_utc,
     )
-
-
-def estimate_text(estimate: Estimate | Interval | None) -> str:
-    """Return a share with its interval in percent, or a dash."""
-    return "–" if estimate is None else wording.interval_text(estimate.mean, estimate.low, estimate.high)
 
 
 def _cell(run: Run, name: str, row: paper.ReferenceRow) -> Cell:
