@@ -148,7 +148,7 @@ def _assignment(
         items = load_items(entry, settings.data or None, partial=settings.sampled_rows)
         protocol = _protocol(entry, settings, rollout)
         sampling = _sampling(protocol)
-        stratum = entry.breakdowns[0] if settings.limit and entry.breakdowns else ""
+        stratum = _stratum(entry, protocol, items, settings.limit)
         chosen = _subset(items, settings.limit, stratum)
         shots = load_shots(entry, settings.data or None) if protocol.prompt.shots else []
         asked = [(item, _messages(protocol, item, shots)) for item in chosen]
@@ -205,6 +205,23 @@ def _embedded_protocol(entry: Benchmark, settings: EvaluationSettings, rollout: 
 def _sampling(protocol: Protocol) -> SamplingSettings:
     decoding = protocol.decoding
     return SamplingSettings(temperature=decoding.temperature, top_p=decoding.top_p, top_k=max(0, decoding.top_k))
+
+
+def _stratum(entry: Benchmark, protocol: Protocol, items: Sequence[Item], limit: int) -> str:
+    """Return the kind of group that a subset is drawn by: one that all items have, with no more groups than questions.
+
+    Raises:
+        UsageError: the headline is a mean over tasks, and the subset cannot have a question of each.
+    """
+    if not limit or limit >= len(items):
+        return ""
+    for kind in entry.breakdowns:
+        groups = {item.groups.get(kind) for item in items}
+        if None not in groups and len(groups) <= limit:
+            return kind
+    if protocol.aggregation == "harmonic":
+        raise UsageError(f"A subset of {entry.title} needs a question of every task; raise evaluation.limit ({limit}).")
+    return ""
 
 
 def _subset(items: list[Item], limit: int, stratum: str) -> list[Item]:

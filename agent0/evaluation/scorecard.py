@@ -111,7 +111,7 @@ def score_assignment(assignment: Assignment, outcomes: Sequence[Outcome], second
         published=assignment.published,
         samples=k,
         decoding=_decoding(assignment),
-        score=mean_at_k if protocol.aggregation == "micro" else Estimate.of(summary.score),
+        score=mean_at_k if protocol.aggregation == "micro" else _harmonic(summary.score),
         mean_at_k=mean_at_k,
         pass_at_k={
             size: estimate(lambda outcome, size=size: pass_probability(k, sum(outcome.correct), size))  # type: ignore[misc]
@@ -158,7 +158,18 @@ def _interval(assignment: Assignment, outcomes: Sequence[Outcome], value: Callab
     strata: dict[str, list[float]] = {}
     for outcome in outcomes:
         strata.setdefault(assignment.stratum_of(outcome.item), []).append(value(outcome))
-    return stratified_mean(strata, assignment.sizes)
+    estimate = stratified_mean(strata, assignment.sizes)
+    if estimate.low < estimate.high:
+        return estimate
+    # No stratum varies, which says nothing about what was not asked: the error of a plain mean stands in.
+    plain = clustered_mean([value(outcome) for outcome in outcomes])
+    below, above = plain.mean - plain.low, plain.high - plain.mean
+    return Interval(estimate.mean, max(0.0, estimate.mean - below), min(1.0, estimate.mean + above))
+
+
+def _harmonic(interval: Interval) -> Estimate:
+    """Return BBEH's mean as a share of 1, which the one that it adds to each task may exceed."""
+    return Estimate(mean=min(1.0, interval.mean), low=min(1.0, interval.low), high=min(1.0, interval.high))
 
 
 def _others(assignment: Assignment, outcomes: Sequence[Outcome]) -> dict[str, Estimate]:
