@@ -19,6 +19,7 @@ from agent0.config import load_config, recipe_names
 from agent0.errors import Agent0Error, UsageError
 from agent0.evaluation.cli import app as benchmarks_app
 from agent0.evaluation.evaluate_cli import evaluate
+from agent0.evaluation.judge_cli import judge
 from agent0.evaluation.report.cli import compare
 from agent0.sandbox.cli import app as sandbox_app
 
@@ -40,6 +41,7 @@ app.add_typer(pipeline_app, name="pipeline")
 app.add_typer(sandbox_app, name="sandbox")
 app.add_typer(benchmarks_app, name="benchmarks")
 app.command()(compare)
+app.command()(judge)
 app.command()(evaluate)
 
 Recipe = Annotated[str, typer.Option("--recipe", "-r", help=RECIPE_HELP)]

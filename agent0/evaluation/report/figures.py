@@ -55,7 +55,7 @@ def scores_figure(runs: Sequence[Run], rows: Sequence[ReferenceRow]) -> str:
 
 
 def history_figure(runs: Sequence[Run]) -> str | None:
-    """Each benchmark's score over time with its intervals, of runs in the setting of the newest; None for fewer than two."""
+    """Each benchmark's score over time with intervals, of runs in the newest one's setting; None for fewer than two."""
     runs = [run for run in runs if run.setting == runs[-1].setting]
     times = {run.report.finished_at for run in runs}
     names = [name for name in benchmarks_of(runs) if sum(_estimate(run, name) is not None for run in runs) > 1]

@@ -1,0 +1,36 @@
+"""`agent0 judge …`: a language model's verdicts beside those of the rule."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+
+def judge(
+    run: Annotated[Path, typer.Argument(help="Output folder of `agent0 evaluate`.")],
+    url: Annotated[str, typer.Option(help="Address of an OpenAI-compatible endpoint, such as http://judge:8000/v1.")],
+    model: Annotated[str, typer.Option(help="Model that judges, as the endpoint names it.")],
+    benchmarks: Annotated[str, typer.Option("--benchmarks", "-b", help="Names, with commas between; else all.")] = "",
+    data: Annotated[str, typer.Option(help="Where the rows are: hub, a folder or s3://.")] = "",
+    concurrency: Annotated[int, typer.Option(min=1, help="Requests at a time.")] = 16,
+) -> None:
+    """Have a model judge a finished evaluation as well; the rule's scores stay.
+
+    Example: [bold]agent0 judge runs/evaluation --url http://judge:8000/v1 --model judge -b minerva[/bold]
+
+    The endpoint's key is read from AGENT0_JUDGE_KEY. Interrupted? The same command asks only what is missing.
+    """
+    from agent0.evaluation.judge import JudgeSettings
+    from agent0.evaluation.judging import judge_run
+
+    names = [part.strip() for part in benchmarks.split(",") if part.strip()]
+    settings = JudgeSettings(url=url, model=model, concurrency=concurrency)
+    report = judge_run(run, settings, names, data or None)
+    console = Console()
+    for score in report.benchmarks:
+        if score.judged is not None:
+            rule, judged = 100 * score.mean_at_k.mean, 100 * score.judged.mean
+            console.print(f"{score.benchmark}: {rule:.1f} by rule, {judged:.1f} by {score.judge}", highlight=False)
