@@ -32,6 +32,7 @@ class Recorder(ScriptedBackend):
 @pytest.fixture
 def folder(tokenizer: Any, tmp_path: Path) -> Path:
     tokenizer.save_pretrained(tmp_path)
+    (tmp_path / "config.json").write_text("{}")  # what says that a folder holds a model
     return tmp_path
 
 

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from types import SimpleNamespace
 
-from agent0.stages.training_log import last_steps
+from agent0.stages.training_log import last_steps, training_rates
 from agent0.training.grpo import StepLogger
 
 
@@ -17,9 +17,30 @@ def test_every_update_is_logged_and_the_closing_summary_is_not() -> None:
         ],
         start=1,
     ):
-        logger.on_log(None, SimpleNamespace(global_step=min(step, 2)), None, logs=logs)
+        state = SimpleNamespace(global_step=min(step, 2), is_world_process_zero=True)
+        logger.on_log(None, state, None, logs=logs)
     assert [step for _, step in seen] == [1, 2]
-    assert [row["clip_ratio/high_mean"] for row in logger.history] == [0.0, 0.25]
+    assert [numbers["clip_ratio/high_mean"] for numbers, _ in seen] == [0.0, 0.25]
+
+
+def test_rates_count_what_was_drawn_and_leave_rollouts_and_rewards_out_of_training() -> None:
+    log = [
+        {
+            "completions/mean_length": 10.0,
+            "num_tokens": 500.0,
+            "step_time": 9.0,
+            "rollout/seconds": 5.0,
+            "reward/seconds": 1.0,
+        },
+        {"step_time": 2.0},
+        {"completions/mean_length": 20.0, "num_tokens": 1300.0, "step_time": 8.0, "rollout/seconds": 4.0},
+    ]
+    assert training_rates(log, sequences=16) == {
+        "system/generated_tokens": 480.0,
+        "system/generation_seconds": 9.0,
+        "system/trained_tokens": 1300.0,
+        "system/training_seconds": 9.0,
+    }
 
 
 def test_the_summary_averages_the_last_steps_that_have_a_number() -> None:

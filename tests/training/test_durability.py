@@ -30,8 +30,9 @@ def weights(job: TrainingJob) -> str:
 
 
 def numbers(history: list[dict[str, float]]) -> list[dict[str, float]]:
-    """What two runs share: everything but how long a step took."""
-    return [{name: value for name, value in row.items() if name != "step_time"} for row in history]
+    """What two runs share: everything but how long things took."""
+    timed = ("step_time", "seconds")
+    return [{name: value for name, value in row.items() if not name.endswith(timed)} for row in history]
 
 
 def nothing(*_: object) -> None:
