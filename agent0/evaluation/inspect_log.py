@@ -73,6 +73,8 @@ def _log(name: str, model: str, assignment: Assignment, score: BenchmarkScore, s
         status="success",
         eval=EvalSpec(
             created=now,
+            run_id=score.dataset_sha256 or name,
+            task_id=name,
             task=name,
             model=f"agent0/{model}",
             dataset=EvalDataset(

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from agent0.config import Config
+from agent0.config import Config, EvaluationSettings
+from agent0.evaluation.catalogue import benchmark
 from agent0.planning.placement import StageName, algorithm, sequences_per_step
 from agent0.tiny.grammar import LEVELS
 
@@ -75,4 +76,13 @@ def _trajectories(stage: StageName, config: Config) -> int:
     if stage == "sandboxed_execution":
         execution = config.execution
         return proposals * execution.samples + min(proposals, execution.probe_tasks) * execution.probe_samples
-    return len(LEVELS) * config.evaluation.questions_per_level * config.evaluation.samples
+    return sum(_evaluated(name, config.evaluation) for name in config.evaluation.benchmarks)
+
+
+def _evaluated(name: str, settings: EvaluationSettings) -> int:
+    """Trajectories of one benchmark."""
+    entry = benchmark(name)
+    if entry.generate is not None:
+        return len(LEVELS) * settings.questions_per_level * settings.samples
+    questions = min(settings.limit or entry.dataset.rows, entry.dataset.rows)
+    return questions * (settings.published_samples or entry.protocols[settings.preset].decoding.samples)
