@@ -66,6 +66,7 @@ bench: install  ## Run every benchmark against its bar.
 	@$(BIN)/python benchmarks/sandbox.py --check
 	@$(BIN)/python benchmarks/answers.py --check
 	@$(BIN)/python benchmarks/repetition.py --check
+	@$(BIN)/python benchmarks/evaluation.py --check
 	@$(BIN)/python benchmarks/adpo.py --check
 	@$(BIN)/python benchmarks/evaluation.py --check
 	@$(BIN)/python benchmarks/streaming.py --check
