@@ -116,7 +116,7 @@ def make_evolution(config: Config, image: str = DEFAULT_IMAGE) -> Callable[..., 
             filtering: Self-consistency band and the least number of tasks.
             executor: ADPO of the executor agent: steps, groups, rates, scale and clip constants.
             training: Devices, precision, sharding, vLLM placement, LoRA, checkpoints, guards.
-            evaluation: Held-out questions per level and samples per question.
+            evaluation: Which benchmarks, how they are asked, and of how many questions.
             tracking: MLflow experiment and registered model.
 
         Returns:

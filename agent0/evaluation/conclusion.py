@@ -66,14 +66,14 @@ def conclude(
         finished_at=time.time(),
         benchmarks=tuple(score for _, score, _ in judged),
     )
-    if settings.logs:
-        for assignment, score, outcomes in judged:
-            write_logs(folder / LOGS_FOLDER, subject.name, assignment, score, outcomes)
     write_results(
         folder,
         report,
         {score.benchmark: question_scores(assignment, outcomes) for assignment, score, outcomes in judged},
     )
+    if settings.logs:
+        for assignment, score, outcomes in judged:
+            write_logs(folder / LOGS_FOLDER, subject.name, assignment, score, outcomes)
     return report
 
 

@@ -159,12 +159,13 @@ def _interval(assignment: Assignment, outcomes: Sequence[Outcome], value: Callab
     for outcome in outcomes:
         strata.setdefault(assignment.stratum_of(outcome.item), []).append(value(outcome))
     estimate = stratified_mean(strata, assignment.sizes)
-    if estimate.low < estimate.high:
-        return estimate
+    mean = min(1.0, max(0.0, estimate.mean))  # weights sum to one but for rounding
+    if estimate.low < mean < estimate.high:
+        return Interval(mean, estimate.low, estimate.high)
     # No stratum varies, which says nothing about what was not asked: the error of a plain mean stands in.
     plain = clustered_mean([value(outcome) for outcome in outcomes])
     below, above = plain.mean - plain.low, plain.high - plain.mean
-    return Interval(estimate.mean, max(0.0, estimate.mean - below), min(1.0, estimate.mean + above))
+    return Interval(mean, max(0.0, mean - below), min(1.0, mean + above))
 
 
 def _harmonic(interval: Interval) -> Estimate:

@@ -71,7 +71,8 @@ def run_iteration_report(
         stage.evolution.log_file(output / name)
     if stage.iteration == past.planned_iterations:
         stage.evolution.set_status("FINISHED")
-    clear_workspace(f"{stage.evolution_id}/{stage.iteration}")  # every stage of the iteration has its result
+    for finished in (0, stage.iteration) if not past.iterations else (stage.iteration,):
+        clear_workspace(f"{stage.evolution_id}/{finished}")  # every stage of the iteration has its result
     return StageResult(
         {
             "executor/accuracy": record.executor.accuracy,

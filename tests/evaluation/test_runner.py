@@ -289,3 +289,23 @@ def test_samples_are_lines_that_a_script_can_read(made_up_rows: Path, tokenizer:
     rows = [json.loads(line) for line in (tmp_path / "gsm8k" / SAMPLES_FILE).read_text().splitlines()]
     assert {row["item"] for row in rows} == {question.item.id for question in assignments[0].questions}
     assert all(row["drawn_tokens"] > 0 and row["finish"] == "eos" for row in rows)
+
+
+@pytest.mark.parametrize(
+    ("name", "file", "rows"),
+    [
+        ("gsm8k", "gsm8k_test_100.jsonl", 100),
+        ("super_gpqa", "super_gpqa_120.jsonl", 120),
+        ("bbeh_mini", "bbeh_mini_92.jsonl", 92),
+    ],
+)
+def test_real_rows_run_through_with_a_limit(
+    name: str, file: str, rows: int, real_rows: Path, tokenizer: Any, tmp_path: Path
+) -> None:
+    settings = settings_for(real_rows / file, name, limit=30)
+    assignments = prepare(settings, ROLLOUT, tokenizer, 0)
+    stores = run(assignments, tmp_path, tokenizer, opener(tokenizer, echoing(assignments, "paper")))
+    [(assignment, score, _)] = judge(assignments, stores)
+    assert (score.questions, score.published) == (30, rows)
+    assert sum(assignment.sizes.values()) == rows
+    assert score.score.mean == pytest.approx(1.0)
