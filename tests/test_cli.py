@@ -17,7 +17,8 @@ def agent0(*arguments: str, cwd: Path | None = None, **environment: str) -> subp
 
 
 @pytest.mark.parametrize(
-    "command", [[], ["evolve"], ["evaluate"], ["plan"], ["compare"], ["report"], ["ui"], ["doctor"], ["pipeline", "compile"]]
+    "command",
+    [[], ["evolve"], ["evaluate"], ["plan"], ["compare"], ["report"], ["ui"], ["doctor"], ["pipeline", "compile"]],
 )
 def test_every_command_has_help_with_an_example(command: list[str]) -> None:
     done = agent0(*command, "--help")
