@@ -18,7 +18,7 @@ from agent0.answers import extract_boxed
 from agent0.config import RolloutSettings
 from agent0.errors import Agent0Error
 from agent0.protocol import STOP, Message, last_program
-from agent0.rollout.trajectory import Observations, TrajectoryBuilder
+from agent0.rollout.trajectory import Observations, TrajectoryBuilder, shown
 from agent0.sandbox import RunResult
 from agent0.seeds import derive_seed
 from agent0.types import ToolCall, Trajectory
@@ -256,7 +256,7 @@ class RolloutEngine:
         if program is None:
             return ToolCall(code="", observation=NO_CODE, status="no_code")
         result = await self._sandbox.arun(program)
-        return ToolCall(code=program, observation=_shown(result), status=result.status)
+        return ToolCall(code=program, observation=shown(result), status=result.status)
 
     def _check(self, prompts: Sequence[Sequence[int]]) -> None:
         longest = max(map(len, prompts), default=0)
@@ -302,16 +302,3 @@ def _first_error(group: BaseExceptionGroup[BaseException]) -> BaseException:
     """Return the error that the other coroutines were cancelled for."""
     error = group.exceptions[0]
     return _first_error(error) if isinstance(error, BaseExceptionGroup) else error
-
-
-def _shown(result: RunResult) -> str:
-    """Return what a model sees of a run: its output, and the last line of the error if it failed."""
-    if result.status == "ok":
-        return result.stdout
-    reason = {"error": _last_line(result.stderr)}.get(result.status, f"Error: {result.status.replace('_', ' ')}")
-    return f"{result.stdout}{reason}"
-
-
-def _last_line(text: str) -> str:
-    lines = text.strip().splitlines()
-    return lines[-1] if lines else "Error: the program failed without a message."

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from agent0.protocol import observation_text
+from agent0.sandbox import RunResult
 from agent0.types import ToolCall, Trajectory
 
 
@@ -81,3 +82,16 @@ class Observations:
     def _encode(self, text: str) -> list[int]:
         token_ids: list[int] = self._tokenizer(text, add_special_tokens=False).input_ids
         return token_ids
+
+
+def shown(result: RunResult) -> str:
+    """Return what a model sees of a run: its output, and the last line of the error if it failed."""
+    if result.status == "ok":
+        return result.stdout
+    reason = {"error": _last_line(result.stderr)}.get(result.status, f"Error: {result.status.replace('_', ' ')}")
+    return f"{result.stdout}{reason}"
+
+
+def _last_line(text: str) -> str:
+    lines = text.strip().splitlines()
+    return lines[-1] if lines else "Error: the program failed without a message."

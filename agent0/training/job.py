@@ -25,8 +25,9 @@ from agent0.types import Record
 
 JOB_FILE = "job.json"
 STEPS_FILE = "steps.jsonl"
-RESULT_FILE = "result.json"
 STOP_FILE = "stop"
+LOG_FILE = "training.log"
+ERROR_FILE = "error.txt"
 PREEMPTED_STATUS = 143
 
 

@@ -19,12 +19,19 @@ from pathlib import Path
 from agent0.errors import Agent0Error
 from agent0.processes import die_with_parent
 from agent0.training.grpo import LogMetrics
-from agent0.training.job import PREEMPTED_STATUS, STEPS_FILE, STOP_FILE, PreemptedError, StepsReader, TrainingJob
+from agent0.training.job import (
+    ERROR_FILE,
+    LOG_FILE,
+    PREEMPTED_STATUS,
+    STEPS_FILE,
+    STOP_FILE,
+    PreemptedError,
+    StepsReader,
+    TrainingJob,
+)
 from agent0.training.processes import Placement, visible_devices
 
 POLL_SECONDS = 0.5
-LOG_FILE = "training.log"
-ERROR_FILE = "error.txt"
 TAIL_CHARACTERS = 2000
 
 

@@ -34,8 +34,7 @@ from agent0.training.curriculum import ExecutorInTheLoopReward, curriculum_train
 from agent0.training.executor import executor_trainer
 from agent0.training.grpo import BatchPlan, LogMetrics, StepLogger, grpo_arguments
 from agent0.training.guards import GuardCallback, Guards
-from agent0.training.job import PreemptedError, StepsFile, TrainingJob
-from agent0.training.launch import ERROR_FILE, LOG_FILE
+from agent0.training.job import ERROR_FILE, LOG_FILE, PreemptedError, StepsFile, TrainingJob
 from agent0.types import LabelledTask
 from agent0.worlds import get_world
 
