@@ -19,6 +19,7 @@ from agent0.config import load_config, recipe_names
 from agent0.errors import Agent0Error, UsageError
 from agent0.evaluation.cli import app as benchmarks_app
 from agent0.evaluation.evaluate_cli import evaluate
+from agent0.evaluation.gate_cli import gate
 from agent0.evaluation.judge_cli import judge
 from agent0.evaluation.report.cli import compare
 from agent0.sandbox.cli import app as sandbox_app
@@ -41,6 +42,7 @@ app.add_typer(pipeline_app, name="pipeline")
 app.add_typer(sandbox_app, name="sandbox")
 app.add_typer(benchmarks_app, name="benchmarks")
 app.command()(compare)
+app.command()(gate)
 app.command()(judge)
 app.command()(evaluate)
 
@@ -187,9 +189,9 @@ def doctor() -> None:
 
 @pipeline_app.command("compile")
 def compile_pipeline(
-    name: Annotated[str, typer.Argument(help="Pipeline: evolution.")],
+    name: Annotated[str, typer.Argument(help="Pipeline: evolution or evaluation.")],
     output: Annotated[Path, typer.Option("--output", "-o", help="YAML file to write.")],
-    iterations: Annotated[int | None, typer.Option(help="Rounds, unrolled; the recipe's if not given.")] = None,
+    iterations: Annotated[int | None, typer.Option(help="Rounds of an evolution; the recipe's if not given.")] = None,
     recipe: Recipe = "tiny",
     overrides: Overrides = None,
     ablations: Ablations = None,
@@ -200,12 +202,19 @@ def compile_pipeline(
     Example: [bold]agent0 pipeline compile evolution --iterations 3 --recipe qwen3-8b -o evolution.yaml[/bold]
     """
     from agent0_kfp.components import DEFAULT_IMAGE
+    from agent0_kfp.pipelines.evaluation import compile_evaluation
     from agent0_kfp.pipelines.evolution import compile_evolution
 
-    if name != "evolution":
-        raise UsageError(f"There is no pipeline {name!r}; there is: evolution.")
+    if name not in ("evolution", "evaluation"):
+        raise UsageError(f"There is no pipeline {name!r}; there are: evolution, evaluation.")
+    if name == "evaluation" and iterations is not None:
+        raise UsageError("An evaluation has no iterations; leave out --iterations.")
     fixed = [] if iterations is None else [f"iterations={iterations}"]
     config = load_config(recipe, [*(overrides or []), *fixed], ablations or [])
+    if name == "evaluation":
+        compile_evaluation(config, output, image or DEFAULT_IMAGE)
+        print(f"{output}: evaluation of {', '.join(config.evaluation.benchmarks)}, recipe {config.recipe}")
+        return
     compile_evolution(config, output, image or DEFAULT_IMAGE)
     print(f"{output}: evolution, {config.iterations} iterations, recipe {config.recipe}")
 

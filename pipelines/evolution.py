@@ -9,19 +9,14 @@ component that collects what they made. For one pod there is no loop: a list of 
 the two stages then need no second task to bring their own output together.
 """
 
-import itertools
-import tempfile
-import warnings
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, NamedTuple
 
-from kfp import compiler, dsl
+from kfp import dsl
 
-from agent0 import __version__
 from agent0.config import Config
-from agent0.storage.atomic import atomic_write
 from agent0_kfp.components import DEFAULT_IMAGE, containerized
 from agent0_kfp.components.base_model.component import base_model
 from agent0_kfp.components.benchmark_evaluation.component import benchmark_evaluation
@@ -34,6 +29,7 @@ from agent0_kfp.components.sandboxed_execution.component import sandboxed_execut
 from agent0_kfp.components.task_collection.component import task_collection
 from agent0_kfp.components.task_filtering.component import task_filtering
 from agent0_kfp.components.task_generation.component import task_generation
+from agent0_kfp.pipelines.compiling import write_pipeline
 
 FUNCTIONS = (
     prepare,
@@ -68,16 +64,8 @@ class EvolutionOutputs(NamedTuple):
 
 def compile_evolution(config: Config, path: Path, image: str = DEFAULT_IMAGE) -> None:
     """Write the evolution pipeline of `config` as YAML; the same arguments give the same bytes."""
-    with warnings.catch_warnings(), tempfile.TemporaryDirectory() as folder:
-        warnings.filterwarnings("ignore", category=FutureWarning)
-        compiled = Path(folder) / "pipeline.yaml"
-        compiler.Compiler().compile(make_evolution(config, image), str(compiled))
-        lines = compiled.read_text(encoding="utf-8").splitlines(keepends=True)
-    # Kubeflow's own header prints the defaults in an order that changes from process to process.
-    body = itertools.dropwhile(lambda line: line.startswith("#"), lines)
-    header = f"# {PIPELINE_NAME}: {config.iterations} iterations, recipe {config.recipe}, agent0 {__version__}\n"
-    with atomic_write(path) as file:
-        file.writelines([header, *body])
+    title = f"{PIPELINE_NAME}: {config.iterations} iterations, recipe {config.recipe}"
+    write_pipeline(make_evolution(config, image), path, title)
 
 
 def make_evolution(config: Config, image: str = DEFAULT_IMAGE) -> Callable[..., Any]:

@@ -8,17 +8,20 @@ from pathlib import Path
 from agent0.config import ModelSettings
 from agent0.errors import Agent0Error, UsageError
 from agent0.stages.session import Stage, StageResult
+from agent0.storage import transfer
 
 
 def provide_base_model(stage: Stage, output: Path, settings: ModelSettings) -> StageResult:
-    """Put the base model into `output`: the embedded one (trained once and cached), a local folder, or a hub model.
+    """Put the model into `output`: the embedded one (trained once and cached), a folder here or in a store, or a hub's.
 
     Raises:
         UsageError: the folder holds no model, or its tokenizer has no chat template.
-        Agent0Error: the hub does not give the model.
+        Agent0Error: the hub or the store does not give the model.
     """
     if settings.source == "tiny":
         _embedded(stage, output, settings)
+    elif settings.source.startswith("s3://"):
+        transfer.get(settings.source, output)
     elif Path(settings.source).expanduser().exists() or settings.source.startswith(("/", ".", "~")):
         _from_folder(Path(settings.source).expanduser(), output)
     else:

@@ -50,7 +50,8 @@ def run_benchmark_evaluation(
     tokenizer = load_tokenizer(executor_model)
     assignments = prepare(evaluation, rollout, tokenizer, stage.seed)
     digest = folder_digest(executor_model)
-    workspace = stage.workspace(output)
+    # Tasks of one evaluation pipeline run side by side, each with benchmarks of its own.
+    workspace = stage.workspace(output, "-".join(evaluation.benchmarks))
     stores = open_stores(assignments, workspace.folder, digest)
     shown = _Shown(stage, workspace, assignments)
 

@@ -23,11 +23,11 @@ def prepare_evolution(config: Config, output: Path) -> str:
         UsageError: the settings do not fit together.
         Agent0Error: MLflow does not answer.
     """
-    from agent0.tracking.mlflow_tracker import start_evolution  # mlflow takes seconds to import
+    from agent0.tracking.mlflow_tracker import start_run  # mlflow takes seconds to import
 
     check_consistency(config)
     uri, settings = tracking_uri(), config.model_dump(mode="json")
-    run_id = start_evolution(
+    run_id = start_run(
         uri,
         config.tracking.experiment,
         f"evolution {config.recipe} seed {config.seed}",

@@ -1,4 +1,4 @@
-"""MLflow: one run per evolution and one nested run per stage and iteration, written through the client API.
+"""MLflow: one run per evolution or evaluation and one nested run per stage, written through the client API.
 
 Metrics go out in batches, one request per step, because each request costs a password hash on a server with basic
 authentication. Where Kubeflow's own MLflow plugin has opened a run for the task (`MLFLOW_RUN_ID`), that run is used and
@@ -98,8 +98,8 @@ def open_client(uri: str) -> MlflowClient:
     return MlflowClient(tracking_uri=uri)
 
 
-def start_evolution(uri: str, experiment: str, name: str, params: Mapping[str, Any], tags: Mapping[str, str]) -> str:
-    """Open the parent run of an evolution, or take the one that Kubeflow's plugin opened; return its id."""
+def start_run(uri: str, experiment: str, name: str, params: Mapping[str, Any], tags: Mapping[str, str]) -> str:
+    """Open the parent run of an evolution or evaluation, or take the one of Kubeflow's plugin; return its id."""
     client = open_client(uri)
     run_id = os.environ.get("MLFLOW_RUN_ID") or client.create_run(_experiment(client, uri, experiment)).info.run_id
     tracker = MlflowTracker(client, run_id)

@@ -1,0 +1,96 @@
+"""`agent0 gate CANDIDATE CHAMPION`: does a candidate replace the champion?"""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich import box
+from rich.console import Console
+from rich.table import Table
+
+from agent0.config import parse_section
+from agent0.errors import UsageError
+
+if TYPE_CHECKING:
+    from agent0.evaluation.gate import GateDecision
+    from agent0.evaluation.report.claims import Run
+
+KEEP_EXIT_CODE = 3  # told apart from 1 (failed) and 2 (wrong use)
+
+
+def gate(
+    candidate: Annotated[str, typer.Argument(help="Output folder of `agent0 evaluate`, local or s3://.")],
+    champion: Annotated[str, typer.Argument(help="The same of the model that it would replace.")],
+    significance: Annotated[
+        float | None, typer.Option(help="Of the tests, after the correction for the benchmarks. Default: 0.05.")
+    ] = None,
+    minimum_gain: Annotated[
+        float | None, typer.Option(help="Least gain on average, as a share of 1. Default: 0.")
+    ] = None,
+    allowed_loss: Annotated[
+        list[str] | None,
+        typer.Option(help="Loss that does not block: SHARE, or BENCHMARK=SHARE, several times. Default: 0.01."),
+    ] = None,
+    draws: Annotated[int | None, typer.Option(help="Draws of the bootstrap. Default: 10000.")] = None,
+    seed: Annotated[int, typer.Option(help="Seed of the bootstrap.")] = 0,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the decision as JSON.")] = False,
+) -> None:
+    """Decide whether a candidate replaces the champion. Exits with 0 to promote it and with 3 to keep the champion.
+
+    Example: [bold]agent0 gate runs/iteration-3 runs/champion --allowed-loss gsm8k=0.02[/bold]
+    """
+    from agent0.evaluation.gate import GateSettings
+    from agent0.evaluation.promotion import decide_between, decision_record
+    from agent0.evaluation.report.claims import Run
+    from agent0.evaluation.results import read_report
+
+    given = {"significance": significance, "minimum_gain": minimum_gain, "draws": draws}
+    values = {name: value for name, value in given.items() if value is not None}
+    settings = parse_section(GateSettings, {**values, **_losses(allowed_loss or [])})
+    new, old = (Run(place, read_report(place)) for place in (candidate, champion))
+    decision = decide_between(old, new, settings, seed=seed)
+    if as_json:
+        print(json.dumps(decision_record(decision, old, new, settings), indent=2))
+    else:
+        console = Console()
+        console.print(decision_table(decision, old, new))
+        console.print(f"{decision.decision}: {decision.reason}", highlight=False)
+    raise typer.Exit(0 if decision.promoted else KEEP_EXIT_CODE)
+
+
+def decision_table(decision: GateDecision, champion: Run, candidate: Run) -> Table:
+    """Return the test of each benchmark, in percent; shares are the plain means over the questions."""
+    table = Table(box=box.SIMPLE_HEAD)
+    for column in ("benchmark", "n", "champion", "candidate", "difference", "95 %", "adjusted p", "test"):
+        table.add_column(column, no_wrap=True, justify="left" if column in ("benchmark", "test") else "right")
+    for result in decision.results:
+        old, new = (run.report.score_of(result.benchmark) for run in (champion, candidate))
+        table.add_row(
+            result.benchmark,
+            f"{result.questions:,}",
+            *("–" if score is None else f"{100 * score.mean_at_k.mean:.1f}" for score in (old, new)),
+            f"{100 * result.difference.mean:+.1f}",
+            f"{100 * result.difference.low:+.1f} to {100 * result.difference.high:+.1f}",
+            f"{result.adjusted:.2g}",
+            result.test,
+        )
+    return table
+
+
+def _losses(options: list[str]) -> dict[str, object]:
+    """Read `--allowed-loss`: one share for all, and shares of single benchmarks."""
+    found: dict[str, object] = {}
+    single: dict[str, float] = {}
+    for option in options:
+        name, _, text = option.rpartition("=")
+        try:
+            share = float(text)
+        except ValueError:
+            raise UsageError(f"--allowed-loss {option!r} is neither SHARE nor BENCHMARK=SHARE, such as 0.01.") from None
+        if name:
+            single[name] = share
+        else:
+            found["allowed_loss"] = share
+    return {**found, "allowed_losses": single}

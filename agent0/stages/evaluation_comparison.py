@@ -1,0 +1,88 @@
+"""Stage: put the benchmarks of an evaluation together, draw the comparison, and ask the promotion gate."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from statistics import fmean
+
+from agent0.config import ModelSettings
+from agent0.evaluation.gate import GateDecision, GateSettings
+from agent0.evaluation.merging import merge_evaluations
+from agent0.evaluation.promotion import DECISION_FILE, decide_between, decision_record, undecided
+from agent0.evaluation.report.claims import Run, pair_runs, read_runs
+from agent0.evaluation.report.page import render
+from agent0.evaluation.results import REPORT_FILE, EvaluationReport, read_report
+from agent0.stages.evaluation_preparation import evaluation_name
+from agent0.stages.session import Stage, StageResult
+from agent0.storage.atomic import atomic_write, write_json
+from agent0.storage.workspace import clear_workspace
+
+PAGE_FILE = "comparison.html"
+
+
+def run_evaluation_comparison(
+    stage: Stage,
+    *,
+    evaluations: Sequence[Path],
+    champion: str,
+    name: str,
+    model: ModelSettings,
+    gate: GateSettings,
+    output: Path,
+    page: Path,
+) -> StageResult:
+    """Write the whole evaluation, the comparison page and, with a champion, the gate's decision to `output`.
+
+    The page is written to `page` as well, which Kubeflow shows.
+
+    A champion that cannot be compared with is kept, with a warning: the evaluation is finished and not to be lost.
+
+    Raises:
+        UsageError: the evaluations are not of one model in one setting.
+        ResultsError: an evaluation or the champion's is missing or broken.
+        StorageError: the champion's store refuses or does not answer.
+    """
+    report = merge_evaluations(
+        [str(folder) for folder in evaluations], evaluation_name(name, model), model.source, output
+    )
+    metrics, files = _score_metrics(report), [REPORT_FILE, PAGE_FILE]
+    warnings: tuple[str, ...] = ()
+    if champion:
+        old, new = Run(champion, read_report(champion)), Run(str(output), report)
+        kept = undecided(old.report, new.report)
+        decision = kept or decide_between(old, new, gate, seed=stage.seed)
+        warnings = (kept.reason,) if kept else ()
+        write_json(output / DECISION_FILE, decision_record(decision, old, new, gate))
+        files.append(DECISION_FILE)
+        metrics |= _gate_metrics(decision)
+        stage.evolution.set_tags({"agent0.decision": decision.decision, "agent0.reason": decision.reason})
+    runs = read_runs([*([champion] if champion else []), str(output)])
+    text = render(runs, pair_runs(runs))
+    for path in (output / PAGE_FILE, page):
+        with atomic_write(path) as file:
+            file.write(text)
+    stage.evolution.log_metrics(metrics, stage.iteration)
+    for file_name in files:
+        stage.evolution.log_file(output / file_name)
+    stage.evolution.set_status("FINISHED")
+    clear_workspace(f"{stage.evolution_id}/{stage.iteration}")
+    return StageResult(metrics, warnings=warnings)
+
+
+def _score_metrics(report: EvaluationReport) -> dict[str, float]:
+    metrics = {"evaluation/mean": fmean(score.score.mean for score in report.benchmarks)}
+    for score in report.benchmarks:
+        metrics[f"evaluation/{score.benchmark}"] = score.score.mean
+        metrics[f"evaluation/{score.benchmark}_low"] = score.score.low
+        metrics[f"evaluation/{score.benchmark}_high"] = score.score.high
+    return metrics
+
+
+def _gate_metrics(decision: GateDecision) -> dict[str, float]:
+    return {
+        "gate/promoted": float(decision.promoted),
+        "gate/mean_gain": decision.mean_gain,
+        "gate/gains": float(len(decision.gains)),
+        "gate/losses": float(len(decision.losses)),
+    }

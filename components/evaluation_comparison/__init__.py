@@ -1,0 +1,1 @@
+"""The component that puts an evaluation together and asks the promotion gate."""

@@ -1,0 +1,1 @@
+"""The component that checks an evaluation and opens its run."""

@@ -1,0 +1,47 @@
+"""The component `evaluation_preparation`: check an evaluation, open its run, and divide it by benchmark."""
+
+from kfp.dsl import OutputPath
+
+
+def evaluation_preparation(
+    name: str,
+    seed: int,
+    champion: str,
+    model: dict,
+    rollout: dict,
+    sandbox: dict,
+    evaluation: dict,
+    gate: dict,
+    tracking: dict,
+    mlflow_run_id: OutputPath(str),
+) -> list[dict]:
+    """Fail before any GPU is asked for if a setting is wrong; return section `evaluation` by benchmark."""
+    from pathlib import Path
+
+    from agent0.config import (
+        EvaluationSettings,
+        ModelSettings,
+        RolloutSettings,
+        SandboxSettings,
+        TrackingSettings,
+        parse_section,
+    )
+    from agent0.evaluation.gate import GateSettings
+    from agent0.progress import reported
+    from agent0.stages.evaluation_preparation import prepare_evaluation
+
+    with reported("evaluation_preparation", 0) as progress:
+        parse_section(RolloutSettings, rollout)
+        parse_section(SandboxSettings, sandbox)
+        run_id, by_benchmark = prepare_evaluation(
+            name,
+            seed,
+            champion,
+            parse_section(ModelSettings, model),
+            parse_section(EvaluationSettings, evaluation),
+            parse_section(GateSettings, gate),
+            parse_section(TrackingSettings, tracking),
+        )
+        Path(mlflow_run_id).write_text(run_id, encoding="utf-8")
+        progress.end(f"MLflow run {run_id}, {len(by_benchmark)} benchmarks")
+    return by_benchmark
