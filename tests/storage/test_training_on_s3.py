@@ -47,12 +47,12 @@ def test_a_lost_disk_costs_nothing(make_job: Any, bucket: str, monkeypatch: pyte
     whole = make_job("whole")
     train(whole, lambda *_: None)
 
-    monkeypatch.setenv("AGENT0_WORKSPACE", f"s3://{bucket}/work")
+    monkeypatch.setenv("AGENT0_WORKSPACE", f"s3://{bucket}/attempts")
     first = on_s3(make_job("broken"))
-    with pytest.raises(PreemptedError, match=f"s3://{bucket}/work"):
+    with pytest.raises(PreemptedError, match=f"s3://{bucket}/attempts"):
         train(first, stop_at_once)
     shutil.rmtree(first.workspace)
-    assert transfer.entries(f"s3://{bucket}/work/run/1/executor_training") == ["checkpoint-2", "settings.json"]
+    assert transfer.entries(f"s3://{bucket}/attempts/run/1/executor_training") == ["checkpoint-2", "settings.json"]
 
     second = on_s3(make_job("broken"))
     steps: list[int] = []
