@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -47,3 +48,52 @@ def sandbox() -> Iterator[Any]:
 
     with SandboxPool(SandboxSettings(preload=(), memory_mb=256, timeout_seconds=5.0)) as pool:
         yield pool
+
+
+@pytest.fixture
+def write_evaluation(tmp_path: Path) -> Callable[..., Path]:
+    """Write the record of an evaluation of 100 questions a benchmark, the first so many of which are right."""
+    from agent0.evaluation.results import (
+        BenchmarkScore,
+        DecodingRecord,
+        Estimate,
+        EvaluationReport,
+        QuestionScore,
+        questions_file,
+        write_results,
+    )
+    from agent0.evaluation.statistics import mean_at_k
+
+    def write(name: str, right: dict[str, int], **changes: Any) -> Path:
+        verdicts = {
+            bench: [QuestionScore(id=f"q{i}", correct=(i < count,)) for i in range(100)]
+            for bench, count in right.items()
+        }
+        scores = []
+        for bench, questions in verdicts.items():
+            mean = Estimate.of(mean_at_k([question.correct for question in questions]))
+            decoding = DecodingRecord(max_tokens=64, temperature=0.0, top_p=1.0, top_k=-1)
+            counted = {"questions": 100, "published": 100, "samples": 1, "score": mean, "mean_at_k": mean}
+            rates = {rate: Estimate(mean=0, low=0, high=0) for rate in ("invalid", "truncated", "timeout", "error")}
+            file = questions_file(bench)
+            scores.append(
+                BenchmarkScore(
+                    benchmark=bench, rule="box", decoding=decoding, questions_file=file, rates=rates, **counted
+                )
+            )
+        given = {
+            "name": name,
+            "model": f"models/{name}",
+            "revision": "sha",
+            "preset": "paper",
+            "tool": True,
+            "seed": 0,
+            "code_version": "0123abc",
+            "started_at": 100.0,
+            "finished_at": 200.0,
+            "benchmarks": tuple(scores),
+        }
+        write_results(tmp_path / name, EvaluationReport(**{**given, **changes}), verdicts)
+        return tmp_path / name
+
+    return write

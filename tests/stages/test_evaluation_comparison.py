@@ -1,0 +1,101 @@
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from agent0.config import EvaluationSettings, ModelSettings, TrackingSettings
+from agent0.errors import UsageError
+from agent0.evaluation.gate import GateSettings
+from agent0.evaluation.results import ResultsError, read_questions, read_report
+from agent0.stages import Stage, StageResult
+from agent0.stages.evaluation_comparison import run_evaluation_comparison
+from agent0.stages.evaluation_preparation import prepare_evaluation
+
+Write = Callable[..., Path]
+MODEL = ModelSettings(source="s3://models/candidate/")
+
+
+def compare(output: Path, *parts: Path, champion: str = "") -> StageResult:
+    return run_evaluation_comparison(
+        Stage.untracked("evaluation_comparison", 0),
+        evaluations=parts,
+        champion=champion,
+        name="",
+        model=MODEL,
+        gate=GateSettings(draws=500),
+        output=output,
+        page=output.with_suffix(".page"),
+    )
+
+
+def test_the_benchmarks_become_one_record_with_a_page_and_no_decision(write_evaluation: Write, tmp_path: Path) -> None:
+    parts = write_evaluation("a", {"gsm8k": 70}, started_at=50.0), write_evaluation("b", {"math": 30}, finished_at=900)
+    result = compare(tmp_path / "out", *parts)
+    report = read_report(str(tmp_path / "out"))
+    assert (report.name, report.model) == ("candidate", "s3://models/candidate/")
+    assert (report.started_at, report.finished_at) == (50.0, 900.0)
+    for score, right in zip(report.benchmarks, (70, 30), strict=True):
+        verdicts = read_questions(str(tmp_path / "out"), score).values()
+        assert sum(verdict.accuracy for verdict in verdicts) == right
+    assert result.metrics["evaluation/mean"] == pytest.approx(0.5)
+    assert "candidate" in (tmp_path / "out" / "comparison.html").read_text()
+    assert not (tmp_path / "out" / "decision.json").exists()
+
+
+@pytest.mark.parametrize(("right", "decided"), [(80, "promote"), (51, "keep")])
+def test_a_champion_is_decided_against(right: int, decided: str, write_evaluation: Write, tmp_path: Path) -> None:
+    champion = write_evaluation("champion", {"gsm8k": 50})
+    result = compare(tmp_path / "out", write_evaluation("new", {"gsm8k": right}), champion=str(champion))
+    record = json.loads((tmp_path / "out" / "decision.json").read_text())
+    assert record["decision"] == decided
+    assert record["results"][0]["difference"]["mean"] == pytest.approx(right / 100 - 0.5)
+    assert record["settings"]["draws"] == 500
+    assert result.metrics["gate/promoted"] == (decided == "promote")
+    assert "champion" in (tmp_path / "out" / "comparison.html").read_text()
+
+
+def test_a_champion_that_cannot_be_compared_with_is_kept_with_a_warning(
+    write_evaluation: Write, tmp_path: Path
+) -> None:
+    champion = write_evaluation("champion", {"gsm8k": 10}, tool=False)
+    result = compare(tmp_path / "out", write_evaluation("new", {"gsm8k": 90}), champion=str(champion))
+    assert json.loads((tmp_path / "out" / "decision.json").read_text())["decision"] == "keep"
+    assert "cannot be compared with it. champion ran preset paper without the tool" in result.warnings[0]
+
+
+def test_evaluations_of_two_models_are_not_put_together(write_evaluation: Write, tmp_path: Path) -> None:
+    parts = write_evaluation("a", {"gsm8k": 70}), write_evaluation("b", {"math": 30}, revision="other")
+    with pytest.raises(UsageError, match="differ in revision"):
+        compare(tmp_path / "out", *parts)
+    with pytest.raises(UsageError, match="evaluated twice"):
+        compare(tmp_path / "out", parts[0], parts[0])
+
+
+def prepare(benchmarks: tuple[str, ...], champion: str = "") -> tuple[str, list[dict[str, object]]]:
+    settings = EvaluationSettings(benchmarks=benchmarks, limit=7)
+    return prepare_evaluation("", 0, champion, MODEL, settings, GateSettings(), TrackingSettings())
+
+
+def test_an_evaluation_is_divided_by_benchmark(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("agent0.tracking.mlflow_tracker.start_run", lambda *given: given[2])
+    run_id, parts = prepare(("gsm8k", "tiny"))
+    assert run_id == "evaluation candidate seed 0"
+    assert [(part["benchmarks"], part["limit"]) for part in parts] == [(["gsm8k"], 7), (["tiny"], 7)]
+
+
+def test_what_is_wrong_is_found_before_anything_runs(write_evaluation: Write, tmp_path: Path) -> None:
+    champion = write_evaluation("champion", {"gsm8k": 10})
+    official = write_evaluation("official", {"gsm8k": 10}, preset="official")
+    with pytest.raises(UsageError, match="There is no benchmark 'gsm9k'"):
+        prepare(("gsm9k",))
+    with pytest.raises(UsageError, match="named twice"):
+        prepare(("tiny", "tiny"))
+    with pytest.raises(UsageError, match="is of gsm8k, and this one of math"):
+        prepare(("math",), str(champion))
+    with pytest.raises(UsageError, match="ran the preset official"):
+        prepare(("gsm8k",), str(official))
+    with pytest.raises(ResultsError, match="cannot be read"):
+        prepare(("gsm8k",), str(tmp_path / "nothing"))
