@@ -252,6 +252,14 @@ def test_no_worker_outlives_a_killed_caller():
     assert not [process for process in alive if process.status() != psutil.STATUS_ZOMBIE]
 
 
+def test_a_worker_whose_caller_is_gone_before_it_is_ready_ends():
+    command = [sys.executable, "-P", "-m", "agent0.answers.worker", "1024"]
+    worker = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
+    worker.stdin.close()
+    worker.stdout.close()
+    assert worker.wait(60) == 0
+
+
 def test_math_verify_is_called_in_one_place_only():
     root = Path(__file__).parents[2]
     call = re.compile(r"^\s*(from|import) math_verify|math_verify\.(parse|verify)\(", re.MULTILINE)
