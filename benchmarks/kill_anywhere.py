@@ -4,8 +4,8 @@
 
 One short evolution of the embedded world runs undisturbed. Then, for each kill, a new one starts with the same seed; at
 a random moment either the whole run or the process of the stage at work gets SIGKILL; `agent0 evolve --resume` goes on
-until it ends. Its summary must be the undisturbed one's but for times and the run's id in MLflow. With --check it exits
-with 1 unless every run ended so.
+until it ends. Its summary must be the undisturbed one's but for times and the run's id in MLflow, and no process of the
+killed run may be left. With --check it exits with 1 unless every run ended so.
 """
 
 from __future__ import annotations
@@ -44,6 +44,8 @@ SHORT = (
     "evaluation.questions_per_level=6",
 )
 FEWEST_SECONDS = 1.0
+SECONDS_TO_END = 20.0
+MARK = "AGENT0_KILLED_RUN"
 TEMPLATE_MODULE = "agent0_kfp.pipelines.warm"
 
 
@@ -56,7 +58,7 @@ def main() -> int:
     arguments = parser.parse_args()
     moments = random.Random(arguments.seed)
     table = Table(title="Evolutions killed once and resumed", title_justify="left")
-    for column in ("kill", "after s", "victim", "stage at work", "same result"):
+    for column in ("kill", "after s", "victim", "stage at work", "left over", "same result"):
         table.add_column(column, justify="right")
     console, same = Console(), 0
     with tempfile.TemporaryDirectory() as temporary:
@@ -72,13 +74,15 @@ def main() -> int:
             moment = moments.uniform(FEWEST_SECONDS, seconds)
             victim = moments.choice(("run", "stage"))
             stage = kill_once(folder, output, moment, victim)
+            left = survivors(output)
             evolve(folder, output, "--resume" if (output / "run.json").is_file() else "")
             equal = comparable(output) == whole
-            same += equal
-            table.add_row(str(number), f"{moment:.1f}", victim, stage, "yes" if equal else "NO")
-            console.print(f"{number}: after {moment:.1f} s, {victim} killed in {stage}: {'same' if equal else 'OTHER'}")
+            same += equal and not left
+            table.add_row(str(number), f"{moment:.1f}", victim, stage, str(left), "yes" if equal else "NO")
+            result = f"{'same' if equal else 'OTHER'} result, {left} processes left over"
+            console.print(f"{number}: after {moment:.1f} s, {victim} killed in {stage}: {result}")
     console.print(table)
-    console.print(f"{same} of {arguments.kills} ended in the same result")
+    console.print(f"{same} of {arguments.kills} left no process and ended in the same result")
     return int(arguments.check and same < arguments.kills)
 
 
@@ -114,7 +118,10 @@ def evolve(folder: Path, output: Path, resume: str = "") -> None:
 def kill_once(folder: Path, output: Path, moment: float, victim: str) -> str:
     """Start an evolution, kill the whole of it or its stage after `moment` seconds, and return the stage at work."""
     process = subprocess.Popen(
-        command(output, ""), env=environment(folder), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        command(output, ""),
+        env={**environment(folder), MARK: str(output)},
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
     )
     try:
         process.wait(moment)
@@ -125,6 +132,23 @@ def kill_once(folder: Path, output: Path, moment: float, victim: str) -> str:
         process.wait()
         return stage
     return "none: it had ended"
+
+
+def survivors(output: Path) -> int:
+    """Return how many processes of the killed run are still there after a while; the kernel ends them one by one."""
+    mark, left = f"{MARK}={output}\0".encode(), -1
+    until = time.monotonic() + SECONDS_TO_END
+    while left and time.monotonic() < until:
+        time.sleep(0.2)
+        left = sum(mark in _environment_of(folder) for folder in Path("/proc").glob("[0-9]*"))
+    return left
+
+
+def _environment_of(process: Path) -> bytes:
+    try:
+        return (process / "environ").read_bytes() + b"\0"
+    except OSError:  # it has ended, or is somebody else's
+        return b""
 
 
 def stage_at_work(output: Path) -> str:
