@@ -1,0 +1,142 @@
+from __future__ import annotations
+
+import inspect
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from google.protobuf import json_format
+from kfp import components, local
+from kfp.pipeline_spec import pipeline_spec_pb2
+from mlflow.tracking import MlflowClient
+
+from agent0.config import Config, load_config
+from agent0.evaluation.results import read_report
+from agent0.stages import Stage
+from agent0.stages.benchmark_evaluation import run_benchmark_evaluation
+from agent0_kfp.pipelines.evaluation import FUNCTIONS, compile_evaluation
+from agent0_kfp.pipelines.warm import warm_tasks
+
+IMAGE = "registry.example/agent0-python@sha256:0"
+SHORT = [
+    "evaluation.questions_per_level=2",
+    "evaluation.tool=false",
+    "evaluation.sampled_rows=true",
+    "evaluation.max_response_tokens=8",
+    "rollout.max_response_tokens=8",
+    "rollout.max_observation_tokens=4",
+    'evaluation.benchmarks=["tiny", "gsm8k"]',
+]
+
+
+def short(rows: Path) -> Config:
+    return load_config("tiny", [*SHORT, f"evaluation.data={rows}"])
+
+
+@pytest.fixture(scope="module")
+def compiled(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("compiled") / "evaluation.yaml"
+    compile_evaluation(load_config("qwen3-8b"), path, IMAGE)
+    return path
+
+
+@pytest.fixture(scope="module")
+def model(random_model: Any, tokenizer: Any, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("model") / "small"
+    random_model.save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    return folder
+
+
+@pytest.fixture
+def rows(tmp_path: Path) -> Path:
+    """Folder of a benchmark file of four made-up rows."""
+    lines = [json.dumps({"question": f"Which is {n}?", "answer": f"so\n#### {n}"}) + "\n" for n in range(4)]
+    (tmp_path / "rows").mkdir()
+    (tmp_path / "rows" / "gsm8k.jsonl").write_text("".join(lines))
+    return tmp_path / "rows"
+
+
+def test_the_same_arguments_give_the_same_bytes(compiled: Path, tmp_path: Path) -> None:
+    compile_evaluation(load_config("qwen3-8b"), tmp_path / "again.yaml", IMAGE)
+    assert (tmp_path / "again.yaml").read_bytes() == compiled.read_bytes()
+
+
+def test_the_yaml_is_a_pipeline_spec_that_loads_again(compiled: Path) -> None:
+    spec = yaml.safe_load(compiled.read_text())
+    json_format.ParseDict(spec, pipeline_spec_pb2.PipelineSpec())
+    parameters = spec["root"]["inputDefinitions"]["parameters"]
+    assert set(components.load_component_from_file(str(compiled)).component_spec.inputs) == set(parameters)
+    assert len(parameters["evaluation"]["defaultValue"]["benchmarks"]) == 10
+    assert parameters["gate"]["defaultValue"]["significance"] == 0.05
+    assert [name for name, value in parameters.items() if not value.get("description")] == []
+    images = {executor["container"]["image"] for executor in spec["deploymentSpec"]["executors"].values()}
+    assert images == {IMAGE}
+
+
+@pytest.mark.parametrize("function", FUNCTIONS, ids=lambda function: function.__name__)
+def test_a_component_documents_every_port(function: Any) -> None:
+    text = (Path(inspect.getfile(function)).parent / "README.md").read_text(encoding="utf-8")
+    assert all(f"`{port}`" in text for port in inspect.signature(function).parameters)
+
+
+@pytest.fixture
+def champion(model: Path, rows: Path, tmp_path: Path) -> Path:
+    """An earlier evaluation of the same model, with another seed."""
+    config = short(rows)
+    run_benchmark_evaluation(
+        Stage.untracked("benchmark_evaluation"),
+        executor_model=model,
+        output=tmp_path / "champion",
+        rollout=config.rollout,
+        sandbox=config.sandbox,
+        evaluation=config.evaluation,
+    )
+    return tmp_path / "champion"
+
+
+@pytest.fixture
+def environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in {
+        "MLFLOW_TRACKING_URI": f"sqlite:///{tmp_path / 'mlflow.db'}",
+        "AGENT0_WORKSPACE": str(tmp_path / "workspace"),
+        "OMP_NUM_THREADS": "1",
+        "TOKENIZERS_PARALLELISM": "false",
+    }.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.chdir(tmp_path)
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("environment")
+def test_every_benchmark_is_evaluated_and_the_model_put_to_the_gate(
+    model: Path, rows: Path, champion: Path, tmp_path: Path
+) -> None:
+    pipeline, runner = tmp_path / "evaluation.yaml", local.SubprocessRunner(use_venv=False)
+    compile_evaluation(short(rows), pipeline)
+    local.init(runner=runner, pipeline_root=str(tmp_path / "artifacts"), raise_on_error=True)
+    with warm_tasks():
+        components.load_component_from_file(str(pipeline))(
+            name="candidate", champion=str(champion), model={"source": str(model)}, seed=1
+        )
+
+    (page,) = tmp_path.glob("artifacts/**/comparison.html")
+    compared = page.parent
+    report = read_report(str(compared))
+    assert [score.benchmark for score in report.benchmarks] == ["tiny", "gsm8k"]
+    assert (report.name, report.model) == ("candidate", str(model))
+    assert page.read_text() == (compared.parent / "page").read_text()
+    decision = json.loads((compared / "decision.json").read_text())
+    assert decision["decision"] == "keep"
+    assert [result["benchmark"] for result in decision["results"]] == ["tiny", "gsm8k"]
+
+    client = MlflowClient(f"sqlite:///{tmp_path / 'mlflow.db'}")
+    runs = client.search_runs([client.get_experiment_by_name("agent0").experiment_id])
+    (parent,) = [run for run in runs if "mlflow.parentRunId" not in run.data.tags]
+    assert (parent.info.run_name, parent.info.status) == ("evaluation candidate seed 1", "FINISHED")
+    assert parent.data.tags["agent0.decision"] == "keep"
+    assert {"evaluation/gsm8k", "gate/promoted"} <= set(parent.data.metrics)
+    assert len(runs) == 5  # the evaluation, its model, two benchmarks, the comparison
+    assert not list((tmp_path / "workspace" / parent.info.run_id).iterdir()), "the workspace of finished stages is left"
