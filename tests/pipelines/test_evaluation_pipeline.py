@@ -11,7 +11,9 @@ from google.protobuf import json_format
 from kfp import components, local
 from kfp.pipeline_spec import pipeline_spec_pb2
 from mlflow.tracking import MlflowClient
+from typer.testing import CliRunner
 
+from agent0.cli import app
 from agent0.config import Config, load_config
 from agent0.evaluation.results import read_report
 from agent0.stages import Stage
@@ -74,6 +76,15 @@ def test_the_yaml_is_a_pipeline_spec_that_loads_again(compiled: Path) -> None:
     assert [name for name, value in parameters.items() if not value.get("description")] == []
     images = {executor["container"]["image"] for executor in spec["deploymentSpec"]["executors"].values()}
     assert images == {IMAGE}
+
+
+def test_the_command_compiles_the_settings_that_it_is_given(tmp_path: Path) -> None:
+    command = ["pipeline", "compile", "evaluation", "-o", str(tmp_path / "e.yaml"), "--set", "evaluation.limit=9"]
+    assert "evaluation of tiny" in CliRunner().invoke(app, command).stdout
+    spec = yaml.safe_load((tmp_path / "e.yaml").read_text())
+    assert spec["root"]["inputDefinitions"]["parameters"]["evaluation"]["defaultValue"]["limit"] == 9
+    refused = CliRunner().invoke(app, [*command, "--iterations", "2"])
+    assert "has no iterations" in str(refused.exception)
 
 
 @pytest.mark.parametrize("function", FUNCTIONS, ids=lambda function: function.__name__)
