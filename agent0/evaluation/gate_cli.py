@@ -61,18 +61,18 @@ def gate(
 
 
 def decision_table(decision: GateDecision, champion: Run, candidate: Run) -> Table:
-    """Return the test of each benchmark, in percent; shares are the plain means over the questions."""
-    table = Table(box=box.SIMPLE_HEAD)
-    for column in ("benchmark", "n", "champion", "candidate", "difference", "95 %", "adjusted p", "test"):
+    """Return the test of each benchmark: plain means over the questions in percent, and p after the correction."""
+    table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
+    for column in ("benchmark", "n", "champion", "candidate", "difference, 95 %", "p", "test"):
         table.add_column(column, no_wrap=True, justify="left" if column in ("benchmark", "test") else "right")
     for result in decision.results:
         old, new = (run.report.score_of(result.benchmark) for run in (champion, candidate))
+        low, high = 100 * result.difference.low, 100 * result.difference.high
         table.add_row(
             result.benchmark,
             f"{result.questions:,}",
             *("–" if score is None else f"{100 * score.mean_at_k.mean:.1f}" for score in (old, new)),
-            f"{100 * result.difference.mean:+.1f}",
-            f"{100 * result.difference.low:+.1f} to {100 * result.difference.high:+.1f}",
+            f"{100 * result.difference.mean:+.1f} ({low:+.1f} to {high:+.1f})",
             f"{result.adjusted:.2g}",
             result.test,
         )

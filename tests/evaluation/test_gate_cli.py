@@ -14,14 +14,16 @@ Write = Callable[..., Path]
 
 
 def gate(*arguments: object) -> Result:
-    return CliRunner(env={"COLUMNS": "140"}).invoke(app, ["gate", *map(str, arguments)])
+    return CliRunner(env={"COLUMNS": "80"}).invoke(app, ["gate", *map(str, arguments)])
 
 
 def test_a_shown_gain_exits_with_0_and_is_in_the_table(write_evaluation: Write) -> None:
     done = gate(write_evaluation("new", {"gsm8k": 70}), write_evaluation("old", {"gsm8k": 50}))
     assert done.exit_code == 0
     assert "promote: Promote the candidate: it gains on gsm8k" in done.stdout
-    assert all(part in done.stdout for part in ("50.0", "70.0", "+20.0", "McNemar"))
+    (row,) = [line.split() for line in done.stdout.splitlines() if line.strip().startswith("gsm8k")]
+    assert row[:5] == ["gsm8k", "100", "50.0", "70.0", "+20.0"]
+    assert row[-1] == "McNemar"
 
 
 def test_no_shown_gain_exits_with_3_and_says_why_as_json(write_evaluation: Write) -> None:
