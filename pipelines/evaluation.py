@@ -80,6 +80,8 @@ def make_evaluation(config: Config, image: str = DEFAULT_IMAGE) -> Callable[...,
             gate=gate,
             tracking=tracking,
         )
+        # A run of its own each time, and with it no cached result: what lies behind a place may have changed.
+        prepared.set_caching_options(False)
         run_id = prepared.outputs["mlflow_run_id"]
         provided = components.base_model(seed=seed, mlflow_run_id=run_id, model=model)
         scored = benchmarks(

@@ -78,6 +78,14 @@ def test_the_yaml_is_a_pipeline_spec_that_loads_again(compiled: Path) -> None:
     assert images == {IMAGE}
 
 
+def test_a_scheduled_run_is_not_answered_from_the_cache(compiled: Path) -> None:
+    tasks = yaml.safe_load(compiled.read_text())["root"]["dag"]["tasks"]
+    assert not tasks["evaluation-preparation"]["cachingOptions"].get("enableCache")
+    for name in ("base-model", "benchmarks"):
+        run_id = tasks[name]["inputs"]["parameters"]["mlflow_run_id"]["taskOutputParameter"]
+        assert run_id["producerTask"] == "evaluation-preparation"
+
+
 def test_the_command_compiles_the_settings_that_it_is_given(tmp_path: Path) -> None:
     command = ["pipeline", "compile", "evaluation", "-o", str(tmp_path / "e.yaml"), "--set", "evaluation.limit=9"]
     assert "evaluation of tiny" in CliRunner().invoke(app, command).stdout
