@@ -131,7 +131,7 @@ def plan_table(assignments: Sequence[Assignment], stores: dict[str, SampleStore]
             str(assignment.samples),
             f"{drawn}, {decoding.max_tokens}{', tool' if assignment.tool else ''}",
             f"{len(stores[assignment.benchmark.name].records):,}",
-            f"{100 * assignment.detectable_difference():.1f} points",
+            _detectable(assignment.detectable_difference()),
         )
     return table
 
@@ -226,3 +226,8 @@ class _Lines:
             return
         self._last = now
         self._console.print(f"{assignment.benchmark.name}: {done}/{assignment.total} samples", highlight=False)
+
+
+def _detectable(difference: float) -> str:
+    """Return the least difference that a run can show; a handful of questions can show none."""
+    return f"{100 * difference:.1f} points" if difference <= 1 else "nothing"
