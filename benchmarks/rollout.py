@@ -249,7 +249,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--check", action="store_true", help="exit with 1 when a bar is missed")
     parser.add_argument("--concurrency", type=int, default=256, help="trajectories at once (default: 256)")
-    parser.add_argument("--turn", type=int, default=48, help="tokens of one turn (default: 48)")
+    parser.add_argument("--turn", type=int, default=40, help="tokens of one turn (default: 40)")
     parser.add_argument("--rounds", type=int, default=3, help="repetitions; the median counts (default: 3)")
     parser.add_argument("--questions", type=int, default=4, help="questions of the official pattern (default: 4)")
     parser.add_argument("--batches", type=int, default=200, help="generation batches of the memory part (default: 200)")

@@ -111,13 +111,13 @@ class Requests:
                     raise self._explained(doing, error) from error
                 begin = begin or time.monotonic()
                 waited = time.monotonic() - begin
-                if waited + pause > self._deadline:
+                if waited >= self._deadline:
                     raise StorageError(
                         f"{self._endpoint} did not answer for {waited:.0f} s while {doing} (last: {error}); what was "
                         "copied is kept: start again when the server is back, or allow it more time with "
                         "AGENT0_STORAGE_DEADLINE (seconds)."
                     ) from error
-            self._crew.pause(pause * random.uniform(0.5, 1.0))
+            self._crew.pause(min(pause * random.uniform(0.5, 1.0), max(0.05, self._deadline - waited)))
             pause = min(2 * pause, LONGEST_PAUSE_SECONDS)
 
     def _explained(self, doing: str, error: Exception) -> StorageError:
