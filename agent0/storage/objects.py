@@ -22,6 +22,7 @@ from botocore.exceptions import (
     ClientError,
     ConnectionError,
     HTTPClientError,
+    IncompleteReadError,
     NoCredentialsError,
     PartialCredentialsError,
     SSLError,
@@ -148,7 +149,7 @@ def is_transient(error: Exception) -> bool:
         return error_code(error) in TRANSIENT_CODES or code == 429 or (code >= 500 and code != 501)
     if isinstance(error, SSLError):
         return "CERTIFICATE_VERIFY_FAILED" not in str(error) and "WRONG_VERSION" not in str(error)
-    return isinstance(error, ConnectionError | HTTPClientError | HTTPError)
+    return isinstance(error, ConnectionError | HTTPClientError | HTTPError | IncompleteReadError)
 
 
 def _server_reason(error: ClientError, code: str) -> str:
