@@ -69,18 +69,21 @@ class SwiftServer:
                         start_new_session=True,
                     )
                 )
+            self._await(server)
+
+    def _await(self, server: str) -> None:
+        """Wait until a server answers: a proxy that is up before the others denies buckets that are there."""
         deadline = time.monotonic() + 30
-        for port in self._ports.values():
-            while not _answers(port):
-                if time.monotonic() > deadline or any(process.poll() is not None for process in self._processes):
-                    logs = "\n".join(path.read_text()[-1500:] for path in self.folder.glob("*.log"))
-                    self.stop()
-                    raise RuntimeError(f"Swift did not start:\n{logs}")
-                time.sleep(0.05)
+        while not _answers(self._ports[server]):
+            if time.monotonic() > deadline or any(process.poll() is not None for process in self._processes):
+                logs = "\n".join(path.read_text()[-1500:] for path in self.folder.glob("*.log"))
+                self.stop()
+                raise RuntimeError(f"Swift did not start:\n{logs}")
+            time.sleep(0.05)
 
     def stop(self) -> None:
         """Kill all processes, as a power cut would."""
-        for process in self._processes:
+        for process in reversed(self._processes):  # the proxy first
             os.killpg(process.pid, signal.SIGKILL)
             process.wait()
         self._processes.clear()
