@@ -15,18 +15,16 @@ from rich.table import Table
 
 from agent0 import __version__
 from agent0.ablations import ABLATIONS
-from agent0.config import load_config, recipe_names
+from agent0.config import load_config
 from agent0.errors import Agent0Error, UsageError
 from agent0.evaluation.cli import app as benchmarks_app
 from agent0.evaluation.evaluate_cli import evaluate
 from agent0.evaluation.gate_cli import gate
 from agent0.evaluation.judge_cli import judge
 from agent0.evaluation.report.cli import compare
+from agent0.kubeflow.cli import app as pipeline_app
+from agent0.options import RECIPE_HELP, Ablations, Overrides, Recipe
 from agent0.sandbox.cli import app as sandbox_app
-
-RECIPE_HELP = f"Recipe: {', '.join(recipe_names())}, or a .toml file."
-ABLATION_HELP = "Leave out a part of the method; `agent0 ablations` lists them. May be given several times."
-SET_HELP = "Override a setting, e.g. --set executor.steps=20. May be given several times."
 
 app = typer.Typer(
     name="agent0",
@@ -37,7 +35,6 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     add_completion=False,
 )
-pipeline_app = typer.Typer(help="Pipelines for Kubeflow.", no_args_is_help=True)
 app.add_typer(pipeline_app, name="pipeline")
 app.add_typer(sandbox_app, name="sandbox")
 app.add_typer(benchmarks_app, name="benchmarks")
@@ -46,9 +43,6 @@ app.command()(gate)
 app.command()(judge)
 app.command()(evaluate)
 
-Recipe = Annotated[str, typer.Option("--recipe", "-r", help=RECIPE_HELP)]
-Overrides = Annotated[list[str] | None, typer.Option("--set", "-s", help=SET_HELP)]
-Ablations = Annotated[list[str] | None, typer.Option("--ablation", "-a", help=ABLATION_HELP)]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Show no progress, only the result.")]
 
 
@@ -185,38 +179,6 @@ def doctor() -> None:
     from agent0.doctor import examine
 
     raise typer.Exit(0 if examine(Console()) else 1)
-
-
-@pipeline_app.command("compile")
-def compile_pipeline(
-    name: Annotated[str, typer.Argument(help="Pipeline: evolution or evaluation.")],
-    output: Annotated[Path, typer.Option("--output", "-o", help="YAML file to write.")],
-    iterations: Annotated[int | None, typer.Option(help="Rounds of an evolution; the recipe's if not given.")] = None,
-    recipe: Recipe = "tiny",
-    overrides: Overrides = None,
-    ablations: Ablations = None,
-    image: Annotated[str | None, typer.Option(help="Image of all components; pin it by digest.")] = None,
-) -> None:
-    """Compile a pipeline to YAML that Kubeflow runs. The same arguments give the same bytes.
-
-    Example: [bold]agent0 pipeline compile evolution --iterations 3 --recipe qwen3-8b -o evolution.yaml[/bold]
-    """
-    from agent0_kfp.components import DEFAULT_IMAGE
-    from agent0_kfp.pipelines.evaluation import compile_evaluation
-    from agent0_kfp.pipelines.evolution import compile_evolution
-
-    if name not in ("evolution", "evaluation"):
-        raise UsageError(f"There is no pipeline {name!r}; there are: evolution, evaluation.")
-    if name == "evaluation" and iterations is not None:
-        raise UsageError("An evaluation has no iterations; leave out --iterations.")
-    fixed = [] if iterations is None else [f"iterations={iterations}"]
-    config = load_config(recipe, [*(overrides or []), *fixed], ablations or [])
-    if name == "evaluation":
-        compile_evaluation(config, output, image or DEFAULT_IMAGE)
-        print(f"{output}: evaluation of {', '.join(config.evaluation.benchmarks)}, recipe {config.recipe}")
-        return
-    compile_evolution(config, output, image or DEFAULT_IMAGE)
-    print(f"{output}: evolution, {config.iterations} iterations, recipe {config.recipe}")
 
 
 @app.command()

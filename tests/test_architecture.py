@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import itertools
 import subprocess
 import sys
 import tomllib
@@ -12,7 +13,7 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 LIGHT = ("agent0", "agent0.config", "agent0.types", "agent0.cli", "agent0.stages", "agent0.answers", "agent0.sandbox")
-HEAVY = ("torch", "kfp", "mlflow", "transformers", "trl", "sympy", "matplotlib")
+HEAVY = ("torch", "kfp", "kfp_server_api", "mlflow", "transformers", "trl", "sympy", "matplotlib")
 
 FORBIDDEN = {
     "agent0/protocol.py": ("agent0.rollout", "agent0.stages", "agent0.training"),
@@ -24,6 +25,7 @@ FORBIDDEN = {
     "agent0/evaluation": ("agent0.stages", "agent0.training", "kfp", "mlflow"),
     "agent0/report": ("agent0.stages", "agent0.training", "agent0.rollout", "torch", "kfp", "mlflow"),
     "agent0/stages": ("kfp", "agent0_kfp"),
+    "agent0/kubeflow": ("agent0.stages", "agent0.training", "agent0.rollout", "torch", "mlflow"),
     "components": ("torch", "agent0.training", "agent0.rollout"),
 }
 
@@ -57,6 +59,20 @@ def test_a_light_module_loads_nothing_heavy(module: str) -> None:
     code = f"import sys, {module}; print([m for m in {HEAVY!r} if m in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd="/")
     assert done.stdout.strip() == "[]"
+
+
+def test_only_the_room_of_kubeflow_knows_kfp_and_only_inside_functions() -> None:
+    for path in (ROOT / "agent0").rglob("*.py"):
+        tree = ast.parse(path.read_text(encoding="utf-8"))
+        places = (tree.body,) if "kubeflow" in path.parts else (ast.walk(tree),)
+        found = [
+            name
+            for node in itertools.chain(*places)
+            if isinstance(node, ast.Import | ast.ImportFrom)
+            for name in ([node.module or ""] if isinstance(node, ast.ImportFrom) else [a.name for a in node.names])
+            if name.split(".")[0] in ("kfp", "kfp_server_api")
+        ]
+        assert found == [], path
 
 
 def test_the_folder_mlflow_does_not_shadow_the_package() -> None:
