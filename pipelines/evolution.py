@@ -191,6 +191,7 @@ def _make_iteration(components: SimpleNamespace, pods: int) -> Callable[..., Any
             model=model,
             curriculum=curriculum,
             training=training,
+            tracking=tracking,
             curriculum_model=curriculum_model,
             executor_model=executor_model,
         ).outputs["trained"]

@@ -8,6 +8,9 @@ from pydantic import BaseModel, ConfigDict, Field
 
 Probability = Annotated[float, Field(ge=0.0, le=1.0)]
 Positive = Annotated[int, Field(ge=1)]
+MODEL_NAME = r"[A-Za-z0-9][A-Za-z0-9_-]{0,99}"
+"""What a registered model may be called: its URI has no room for a slash, a colon or an '@' in it."""
+RegisteredName = Annotated[str, Field(pattern=f"^{MODEL_NAME}$")]
 
 
 class Section(BaseModel):

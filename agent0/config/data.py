@@ -6,7 +6,7 @@ from typing import Literal
 
 from pydantic import Field, model_validator
 
-from agent0.config.base import Positive, Probability, Section
+from agent0.config.base import Positive, Probability, RegisteredName, Section
 from agent0.config.rollout import SamplingSettings
 
 
@@ -114,7 +114,10 @@ class TrackingSettings(Section):
     """What is written to MLflow."""
 
     experiment: str = Field("agent0", min_length=1, description="MLflow experiment.")
-    registered_executor: str = Field(
-        "agent0-executor", min_length=1, description="Registered model; a version per iteration."
+    registered_executor: RegisteredName = Field(
+        "agent0-executor", description="Registered model of the executor agent; a version per iteration."
+    )
+    registered_curriculum: RegisteredName = Field(
+        "agent0-curriculum", description="Registered model of the curriculum agent; a version per iteration."
     )
     trajectories: int = Field(64, ge=0, description="Trajectories logged as a table per sandboxed execution.")

@@ -84,7 +84,7 @@ def _run(
     from agent0.evaluation.runner import open_stores, run_assignments, tool_of
     from agent0.rollout.backends import open_backend
     from agent0.rollout.models import load_tokenizer
-    from agent0.storage.digest import folder_digest
+    from agent0.storage.digest import model_digest
 
     console = Console(stderr=as_json)
     began = time.time()
@@ -93,7 +93,7 @@ def _run(
     _check_folder(output, config.evaluation.benchmarks, resume=resume)
     tokenizer = load_tokenizer(model)
     assignments = prepare(config.evaluation, config.rollout, tokenizer, seed)
-    digest = folder_digest(model)
+    digest = model_digest(model)
     stores = open_stores(assignments, output, digest)
     if not quiet:
         console.print(plan_table(assignments, stores))

@@ -19,8 +19,9 @@ from agent0.planning.placement import GENERATION_STAGES, TRAINING_STAGES, StageN
 from agent0.planning.stages import PlanRecord
 from agent0.report.history import History
 from agent0.stages.files import HISTORY_FILE
-from agent0.stages.session import STAGE_FILE, StageReport
+from agent0.stages.session import StageReport
 from agent0.storage.atomic import write_json
+from agent0.storage.digest import STAGE_FILE
 
 GENERATED_TOKENS = "system/generated_tokens"
 GENERATION_SECONDS = "system/generation_seconds"

@@ -24,7 +24,7 @@ from agent0.stages.agents import seed_everything
 from agent0.stages.files import SCORES_FILE
 from agent0.stages.session import Stage, StageResult
 from agent0.storage.atomic import write_json
-from agent0.storage.digest import folder_digest
+from agent0.storage.digest import model_digest
 from agent0.storage.workspace import Workspace
 
 SAVE_SECONDS = 120.0  # between copies of unfinished samples to a workspace elsewhere
@@ -49,7 +49,7 @@ def run_benchmark_evaluation(
         require_inspect()
     tokenizer = load_tokenizer(executor_model)
     assignments = prepare(evaluation, rollout, tokenizer, stage.seed)
-    digest = folder_digest(executor_model)
+    digest = model_digest(executor_model)
     # Tasks of one evaluation pipeline run side by side, each with benchmarks of its own.
     workspace = stage.workspace(output, "-".join(evaluation.benchmarks))
     stores = open_stores(assignments, workspace.folder, digest)

@@ -5,7 +5,15 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
-from agent0.config import CurriculumSettings, ModelSettings, RolloutSettings, SandboxSettings, TrainingSettings
+from agent0.config import (
+    CurriculumSettings,
+    ModelSettings,
+    RolloutSettings,
+    SandboxSettings,
+    TrackingSettings,
+    TrainingSettings,
+)
+from agent0.stages.origin import origin_of
 from agent0.stages.session import Stage, StageResult
 from agent0.stages.training import run_training
 
@@ -18,30 +26,39 @@ def run_curriculum_training(
     curriculum_model: Path,
     executor_model: Path,
     output: Path,
+    output_uri: str,
     model: ModelSettings,
     rollout: RolloutSettings,
     sandbox: SandboxSettings,
     curriculum: CurriculumSettings,
     training: TrainingSettings,
+    tracking: TrackingSettings,
 ) -> StageResult:
-    """Write the trained curriculum agent to `output`; its reward is the frozen executor's uncertainty and tool use.
+    """Write the trained curriculum agent to `output`, which is stored at `output_uri`, and register it.
+
+    Its reward is the frozen executor's uncertainty and tool use.
 
     Raises:
         PreemptedError: the stage was asked to stop; run again, it goes on.
         GuardTripped: the training went wrong.
     """
-    if not curriculum.steps:
+    if curriculum.steps:
+        result = run_training(
+            stage,
+            base=curriculum_model,
+            output=output,
+            model=model,
+            rollout=rollout,
+            sandbox=sandbox,
+            algorithm=curriculum,
+            training=training,
+            headline=HEADLINE,
+            frozen_executor=executor_model,
+        )
+    else:
         shutil.copytree(curriculum_model, output, dirs_exist_ok=True)
-        return StageResult({})
-    return run_training(
-        stage,
-        base=curriculum_model,
-        output=output,
-        model=model,
-        rollout=rollout,
-        sandbox=sandbox,
-        algorithm=curriculum,
-        training=training,
-        headline=HEADLINE,
-        frozen_executor=executor_model,
+        result = StageResult({})
+    stage.tracker.register_model(
+        tracking.registered_curriculum, output, output_uri, origin_of(stage, output, curriculum_model)
     )
+    return result

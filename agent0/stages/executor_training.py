@@ -15,9 +15,9 @@ from agent0.config import (
 )
 from agent0.errors import Agent0Error
 from agent0.stages.files import TASKS_FOLDER
+from agent0.stages.origin import origin_of
 from agent0.stages.session import Stage, StageResult
 from agent0.stages.training import run_training
-from agent0.storage.digest import code_version, folder_digest
 from agent0.storage.shards import count_records
 from agent0.types import LabelledTask
 
@@ -30,6 +30,7 @@ def run_executor_training(
     executor_model: Path,
     tasks: Path,
     output: Path,
+    output_uri: str,
     model: ModelSettings,
     rollout: RolloutSettings,
     sandbox: SandboxSettings,
@@ -37,7 +38,7 @@ def run_executor_training(
     training: TrainingSettings,
     tracking: TrackingSettings,
 ) -> StageResult:
-    """Write the trained executor to `output` and register it with its lineage.
+    """Write the trained executor to `output`, which is stored at `output_uri`, and register it with its lineage.
 
     Raises:
         Agent0Error: there are fewer tasks than one batch needs.
@@ -69,12 +70,7 @@ def run_executor_training(
     stage.tracker.register_model(
         tracking.registered_executor,
         output,
-        {
-            "iteration": str(stage.iteration),
-            "code_version": code_version(),
-            "model_sha256": folder_digest(output),
-            "parent_sha256": folder_digest(executor_model),
-            "tasks_sha256": folder_digest(tasks),
-        },
+        output_uri,
+        origin_of(stage, output, executor_model, tasks),
     )
     return result

@@ -22,13 +22,11 @@ from agent0.processes import DIE_WITH_PARENT_VARIABLE, die_with_parent
 from agent0.progress import Progress, reported
 from agent0.seeds import derive_seed
 from agent0.storage.atomic import write_json
-from agent0.storage.digest import code_version, folder_digest
+from agent0.storage.digest import STAGE_FILE, code_version, folder_digest
 from agent0.storage.workspace import Workspace, open_workspace
 from agent0.tracking import NullTracker, Tracker
 from agent0.tracking.location import tracking_uri
 from agent0.types import Record
-
-STAGE_FILE = "stage.json"
 
 
 class StageReport(Record):

@@ -8,8 +8,12 @@ from functools import cache
 from pathlib import Path
 
 from agent0 import __version__
+from agent0.storage.manifest import MANIFEST
 
 CHUNK_BYTES = 1 << 20
+STAGE_FILE = "stage.json"
+NOT_OF_A_MODEL = (STAGE_FILE, MANIFEST)
+"""Files beside a model that say how it was made or stored; they are no part of it and of its digest."""
 
 
 def folder_digest(folder: Path, ignore: Collection[str] = ()) -> str:
@@ -29,6 +33,11 @@ def folder_digest(folder: Path, ignore: Collection[str] = ()) -> str:
             while chunk := file.read(CHUNK_BYTES):
                 digest.update(chunk)
     return digest.hexdigest()
+
+
+def model_digest(folder: Path) -> str:
+    """Return the sha256 of a saved model: the same wherever it lies and whichever stage copied it there."""
+    return folder_digest(folder, NOT_OF_A_MODEL)
 
 
 @cache

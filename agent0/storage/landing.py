@@ -81,7 +81,7 @@ def landing(target: Path, manifest: Manifest) -> Iterator[Landing]:
     """
     target.parent.mkdir(parents=True, exist_ok=True)
     partial = target.with_name(f".{target.name}.partial")
-    descriptor = _locked(partial)
+    descriptor = locked(partial)
     try:
         _refuse_strangers(target, manifest)
         shutil.rmtree(partial / "replaced", ignore_errors=True)
@@ -110,7 +110,7 @@ def _is(path: Path, record: FileRecord) -> bool:
     return path.is_file() and path.stat().st_size == record.size and file_sha256(path) == record.sha256
 
 
-def _locked(folder: Path) -> int:
+def locked(folder: Path) -> int:
     """Lock a folder that the process holding the lock before may have removed meanwhile."""
     while True:
         folder.mkdir(exist_ok=True)

@@ -74,6 +74,12 @@ def is_manifest(path: Path) -> bool:
     return True
 
 
+def is_inside(path: str) -> bool:
+    """Say whether `path` is the plain relative path of a file that lies inside its folder."""
+    parts = PurePosixPath(path).parts
+    return bool(parts) and "/".join(parts) == path and ".." not in parts and parts[0] != "/" and "\0" not in path
+
+
 def file_sha256(path: Path) -> str:
     """Return the sha256 of a file in hex."""
     with path.open("rb") as file:
@@ -82,8 +88,7 @@ def file_sha256(path: Path) -> str:
 
 def _check(files: list[FileRecord], where: str) -> None:
     for record in files:
-        plain = str(PurePosixPath(record.path)) == record.path and ".." not in PurePosixPath(record.path).parts
-        if not plain or record.path in (".", MANIFEST) or record.path.startswith("/") or "\0" in record.path:
+        if not is_inside(record.path) or record.path == MANIFEST:
             raise StorageError(f"{where} names the file {record.path!r}, which lies outside its folder; do not use it.")
         if record.size < 0 or not SHA256.fullmatch(record.sha256):
             raise StorageError(f"{where} is damaged at {record.path!r}; copy the folder there again.")

@@ -7,22 +7,19 @@ again. Nothing is unpickled, ever. Copies from one store to another are not made
 
 from __future__ import annotations
 
-import errno
 import os
 import threading
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
-from importlib.util import find_spec
 from pathlib import Path
 
 from agent0.storage.crew import Crew, Meter, ProgressCallback
 from agent0.storage.landing import check, landing
 from agent0.storage.manifest import MANIFEST, FileRecord, Manifest, file_sha256, is_manifest
-from agent0.storage.settings import TransferSettings
-from agent0.storage.store import Item, LocalStore, Store
-from agent0.storage.uri import Location, NotThereError, StorageError, join, parse
+from agent0.storage.opening import opened
+from agent0.storage.store import Item, Store
+from agent0.storage.uri import NotThereError, StorageError, join
 
 
 def put(source: Path, uri: str, progress: ProgressCallback | None = None) -> None:
@@ -36,7 +33,7 @@ def put(source: Path, uri: str, progress: ProgressCallback | None = None) -> Non
     Raises:
         StorageError: the source is not there or changes, or the store refuses or does not answer.
     """
-    with _open(uri) as (store, key, crew):
+    with opened(uri) as (store, key, crew):
         if source.is_dir():
             _put_folder(source, store, key, crew, progress)
         elif source.is_file():
@@ -56,7 +53,7 @@ def get(uri: str, target: Path, progress: ProgressCallback | None = None) -> Non
     Raises:
         StorageError: there is none, it is not whole, or it was changed.
     """
-    with _open(uri) as (store, key, crew):
+    with opened(uri) as (store, key, crew):
         manifest = _manifest(store, key)
         if manifest is not None:
             _get_folder(store, key, manifest, target.absolute(), crew, progress)
@@ -79,7 +76,7 @@ def entries(uri: str) -> list[str]:
     Raises:
         StorageError: the bucket is not there, or the store refuses or does not answer.
     """
-    with _open(uri) as (store, key, crew):
+    with opened(uri) as (store, key, crew):
         manifest = _manifest(store, key)
         if manifest is not None:
             return sorted({record.path.split("/")[0] for record in manifest.files})
@@ -94,7 +91,7 @@ def remove(uri: str) -> None:
     Raises:
         StorageError: `uri` is a whole bucket or disk, or the store refuses or does not answer.
     """
-    with _open(uri) as (store, key, _):
+    with opened(uri) as (store, key, _):
         if not key or Path(key) == Path("/"):
             raise StorageError(f"{uri} is a whole store; name what to remove in it.")
         store.delete([join(key, MANIFEST)])
@@ -255,30 +252,3 @@ def _files_of(folder: Path) -> list[str]:
 def _size(there: Mapping[str, Item], key: str) -> int | None:
     item = there.get(key)
     return None if item is None else item.size
-
-
-@contextmanager
-def _open(uri: str) -> Iterator[tuple[Store, str, Crew]]:
-    """Open the store of `uri` for one transfer, and turn the disk's errors into sentences."""
-    settings = TransferSettings.from_environment()
-    location: Location = parse(uri)
-    crew = Crew(settings.workers)
-    try:
-        yield _store(location, settings, crew), location.key, crew
-    except OSError as error:
-        name = error.filename or "the disk"
-        if error.errno in (errno.ENOSPC, errno.EDQUOT):
-            raise StorageError(f"{name} is full, so {uri} was not copied; free space and start again.") from error
-        raise StorageError(
-            f"{name}: {error.strerror or error} (copying {uri}); correct that and start again."
-        ) from error
-
-
-def _store(location: Location, settings: TransferSettings, crew: Crew) -> Store:
-    if location.bucket is None:
-        return LocalStore()
-    if find_spec("boto3") is None:
-        raise StorageError(f"{location} needs boto3, which is not installed; install agent0[s3].")
-    from agent0.storage.s3_store import S3Store
-
-    return S3Store(location.bucket, settings, crew)

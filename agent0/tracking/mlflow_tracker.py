@@ -21,6 +21,8 @@ from mlflow.tracking import MlflowClient
 from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID, MLFLOW_RUN_NAME
 
 from agent0.errors import Agent0Error
+from agent0.tracking.origin import Origin
+from agent0.tracking.registry import register
 
 MAX_PARAM_LENGTH = 6000
 MAX_BATCH = 100  # params or tags per request
@@ -68,16 +70,9 @@ class MlflowTracker:
         else:
             self._client.set_terminated(self.run_id, status)
 
-    def register_model(self, name: str, folder: Path, tags: Mapping[str, str]) -> str:
-        """See `agent0.tracking.Tracker`; the files become the run's artifact `model`, and the version points there."""
-        self._client.log_artifacts(self.run_id, str(folder), "model")
-        if not self._client.search_registered_models(f"name='{name}'"):
-            self._client.create_registered_model(
-                name, description="Executor agents grown by Agent0, one per iteration."
-            )
-        source = f"{self._client.get_run(self.run_id).info.artifact_uri}/model"
-        version = self._client.create_model_version(name, source, run_id=self.run_id, tags=dict(tags))
-        return str(version.version)
+    def register_model(self, name: str, folder: Path, uri: str, origin: Origin) -> str:
+        """See `agent0.tracking.Tracker`."""
+        return register(self._client, self.run_id, name, folder, uri, origin)
 
 
 def open_client(uri: str) -> MlflowClient:

@@ -6,6 +6,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
+from agent0.tracking.origin import Origin
+
 
 class Tracker(Protocol):
     """Writes to one tracking run."""
@@ -28,8 +30,8 @@ class Tracker(Protocol):
     def set_status(self, status: str) -> None:
         """Mark the run as RUNNING, FINISHED, FAILED or KILLED."""
 
-    def register_model(self, name: str, folder: Path, tags: Mapping[str, str]) -> str:
-        """Register the model in `folder` as a new version of `name`; return the version."""
+    def register_model(self, name: str, folder: Path, uri: str, origin: Origin) -> str:
+        """Register the model in `folder`, stored at `uri`, as a version of `name`; see `registry.register`."""
 
 
 class NullTracker:
@@ -53,6 +55,6 @@ class NullTracker:
     def set_status(self, status: str) -> None:
         """See `Tracker`."""
 
-    def register_model(self, name: str, folder: Path, tags: Mapping[str, str]) -> str:
+    def register_model(self, name: str, folder: Path, uri: str, origin: Origin) -> str:
         """See `Tracker`."""
         return ""

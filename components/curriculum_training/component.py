@@ -12,12 +12,13 @@ def curriculum_training(
     sandbox: dict,
     curriculum: dict,
     training: dict,
+    tracking: dict,
     curriculum_model: Input[Model],
     executor_model: Input[Model],
     trained: Output[Model],
     metrics: Output[Metrics],
 ):
-    """Reward proposals by the executor's uncertainty and tool use, less repetition."""
+    """Reward proposals by the executor's uncertainty and tool use, less repetition, and register the result."""
     from pathlib import Path
 
     from agent0.config import (
@@ -25,6 +26,7 @@ def curriculum_training(
         ModelSettings,
         RolloutSettings,
         SandboxSettings,
+        TrackingSettings,
         TrainingSettings,
         parse_section,
     )
@@ -37,6 +39,7 @@ def curriculum_training(
         "sandbox": parse_section(SandboxSettings, sandbox),
         "curriculum": parse_section(CurriculumSettings, curriculum),
         "training": parse_section(TrainingSettings, training),
+        "tracking": parse_section(TrackingSettings, tracking),
     }
     inputs = {"curriculum_model": Path(curriculum_model.path), "executor_model": Path(executor_model.path)}
     with open_stage(
@@ -47,5 +50,5 @@ def curriculum_training(
         settings=settings,
         inputs=inputs,
     ) as stage:
-        result = run_curriculum_training(stage, output=Path(trained.path), **inputs, **settings)
+        result = run_curriculum_training(stage, output=Path(trained.path), output_uri=trained.uri, **inputs, **settings)
         stage.finish(result, Path(trained.path), metrics)

@@ -53,5 +53,5 @@ def executor_training(
         settings=settings,
         inputs=inputs,
     ) as stage:
-        result = run_executor_training(stage, output=Path(trained.path), **inputs, **settings)
+        result = run_executor_training(stage, output=Path(trained.path), output_uri=trained.uri, **inputs, **settings)
         stage.finish(result, Path(trained.path), metrics)

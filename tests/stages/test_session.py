@@ -3,7 +3,6 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-import mlflow
 import pytest
 from kfp.dsl import Metrics
 from mlflow.tracking import MlflowClient
@@ -15,7 +14,8 @@ from agent0.stages import StageResult, open_stage
 from agent0.stages.base_model import provide_base_model
 from agent0.stages.files import HISTORY_FILE
 from agent0.stages.prepare import check_consistency, prepare_evolution
-from agent0.stages.session import STAGE_FILE, Stage, read_report
+from agent0.stages.session import Stage, read_report
+from agent0.storage.digest import STAGE_FILE
 
 
 @pytest.fixture
@@ -132,19 +132,3 @@ def test_a_model_folder_is_copied_whole(random_model: object, tokenizer: object,
 def test_an_unfinished_stage_is_not_read(tmp_path: Path) -> None:
     with pytest.raises(Agent0Error, match=STAGE_FILE):
         read_report(tmp_path)
-
-
-def test_registering_a_model_gives_versions_that_can_be_fetched(store: str, tmp_path: Path) -> None:
-    run_id = prepare_evolution(load_config(), tmp_path / "history")
-    folder = tmp_path / "model"
-    folder.mkdir()
-    (folder / "config.json").write_text("{}")
-    for expected in ("1", "2"):
-        with open_stage("executor_training", iteration=1, seed=0, mlflow_run_id=run_id) as stage:
-            assert stage.tracker.register_model("agent0-executor", folder, {"iteration": "1"}) == expected
-    mlflow.set_tracking_uri(store)
-    client = MlflowClient(store)
-    version = client.get_model_version("agent0-executor", "2")
-    assert version.tags["iteration"] == "1"
-    fetched = mlflow.artifacts.download_artifacts(client.get_model_version_download_uri("agent0-executor", "2"))
-    assert (Path(fetched) / "config.json").read_text() == "{}"

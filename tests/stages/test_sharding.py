@@ -17,10 +17,10 @@ from agent0.stages import Stage, StageResult, agents, sandboxed_execution, task_
 from agent0.stages.execution_collection import run_execution_collection
 from agent0.stages.files import SAMPLE_FOLDER, TASKS_FOLDER
 from agent0.stages.sandboxed_execution import run_sandboxed_execution
-from agent0.stages.session import STAGE_FILE
 from agent0.stages.sharding import ALONE, Share
 from agent0.stages.task_collection import run_task_collection
 from agent0.stages.task_generation import run_task_generation
+from agent0.storage.digest import STAGE_FILE
 from agent0.storage.shards import iterate_records, iterate_shard, shard_name, write_shard, write_shards
 from agent0.types import LabelledTask, SolvedTask, Task
 

@@ -1,0 +1,51 @@
+"""Opening the store of a place for one transfer, and what an error of this machine's disk means."""
+
+from __future__ import annotations
+
+import errno
+from collections.abc import Iterator
+from contextlib import contextmanager
+from importlib.util import find_spec
+
+from agent0.storage.crew import Crew
+from agent0.storage.settings import TransferSettings
+from agent0.storage.store import LocalStore, Store
+from agent0.storage.uri import Location, StorageError, parse
+
+
+@contextmanager
+def opened(uri: str) -> Iterator[tuple[Store, str, Crew]]:
+    """Yield the store of `uri`, the key in it, and threads for one transfer.
+
+    Raises:
+        StorageError: no such store, or this machine's disk is full or refuses.
+    """
+    settings = TransferSettings.from_environment()
+    location = parse(uri)
+    crew = Crew(settings.workers)
+    with disk_errors(uri):
+        yield _store(location, settings, crew), location.key, crew
+
+
+@contextmanager
+def disk_errors(uri: str) -> Iterator[None]:
+    """Turn errors of the disk in the block, which copies `uri`, into sentences."""
+    try:
+        yield
+    except OSError as error:
+        name = error.filename or "the disk"
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise StorageError(f"{name} is full, so {uri} was not copied; free space and start again.") from error
+        raise StorageError(
+            f"{name}: {error.strerror or error} (copying {uri}); correct that and start again."
+        ) from error
+
+
+def _store(location: Location, settings: TransferSettings, crew: Crew) -> Store:
+    if location.bucket is None:
+        return LocalStore()
+    if find_spec("boto3") is None:
+        raise StorageError(f"{location} needs boto3, which is not installed; install agent0[s3].")
+    from agent0.storage.s3_store import S3Store
+
+    return S3Store(location.bucket, settings, crew)

@@ -1,0 +1,214 @@
+"""Registered models: a version for each iteration, where its files lie, where it comes from, and what points to it.
+
+Plain functions over MLflow's client. A version is a pointer: its files stay where the stage wrote them. Two aliases
+move: `candidate` to every new version, `champion` when the promotion gate says so. MLflow has no compare-and-set for
+aliases; a move looks before and after, which finds anybody else's move but one in the same few milliseconds.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from mlflow.entities.model_registry import ModelVersion, RegisteredModel
+from mlflow.exceptions import MlflowException
+from mlflow.protos.databricks_pb2 import RESOURCE_ALREADY_EXISTS, ErrorCode
+from mlflow.tracking import MlflowClient
+
+from agent0.errors import Agent0Error
+from agent0.tracking.model_uri import ModelUri, check_model_name
+from agent0.tracking.origin import Origin
+from agent0.tracking.places import holds_model, lies_at, upload
+
+CANDIDATE, CHAMPION = "candidate", "champion"
+REPLACED_TAG = "replaced_by"
+DESCRIPTION = "Grown by Agent0, a version for each iteration; `agent0 models show` tells where each comes from."
+
+
+class RegistryError(Agent0Error):
+    """The model registry does not hold, or did not take, what it should."""
+
+
+class AliasMovedError(RegistryError):
+    """An alias points elsewhere than it did when the decision to move it was begun."""
+
+
+def register(client: MlflowClient, run_id: str, name: str, folder: Path, uri: str, origin: Origin) -> str:
+    """Register the model in `folder` unless it is; return its version, which `candidate` then points to.
+
+    Args:
+        client: of the store of `run_id`.
+        run_id: run of the stage that trained it.
+        name: registered model; it is made if there is none.
+        folder: its files on this machine.
+        uri: where they are stored for others, as `s3://bucket/key`; a local path where they are not.
+        origin: digests and numbers; the same ones are never registered twice.
+
+    Raises:
+        RegistryError: MLflow refuses or does not answer.
+    """
+    check_model_name(name)
+    with explained(f"registering a version of {name}"):
+        _ensure(client, name)
+        place = lies_at(client, folder, uri)
+        earlier = _same(client, name, origin)
+        for version in earlier:
+            if version.source == place or holds_model(version.source, origin.model_sha256):
+                _point_forward(client, name, version.version)
+                return str(version.version)
+        source = place or upload(client, run_id, folder, f"models/{name}")
+        tags = origin.tags()
+        parent = _parent(client, name, origin)
+        if parent is not None:
+            tags["parent_version"] = str(parent.version)
+        made = client.create_model_version(name, source, run_id=run_id, tags=tags)
+        for version in earlier:  # their files never arrived: the stage failed between registering and storing them
+            client.set_model_version_tag(name, version.version, REPLACED_TAG, str(made.version))
+        _point_forward(client, name, made.version)
+    return str(made.version)
+
+
+def resolve(client: MlflowClient, uri: ModelUri) -> ModelVersion:
+    """Return the version that a URI names now.
+
+    Raises:
+        RegistryError: no such model, alias or version, or its files never arrived.
+    """
+    with explained(f"looking for {uri}"):
+        model = find_model(client, uri.name)
+        if uri.alias and uri.alias not in model.aliases:
+            known = ", ".join(sorted(model.aliases)) or "none"
+            raise RegistryError(
+                f"{uri.name} has no alias {uri.alias!r} (it has: {known}); set it with `agent0 models promote`, or "
+                f"name a version, such as models:/{uri.name}/1."
+            )
+        number = uri.version or str(model.aliases[uri.alias])
+        version = next((v for v in versions(client, uri.name) if str(v.version) == number), None)
+        if version is None:
+            raise RegistryError(f"{uri.name} has no version {number}; `agent0 models list {uri.name}` shows them.")
+    if REPLACED_TAG in version.tags:
+        raise RegistryError(
+            f"The files of {uri.name} version {number} never arrived; use version {version.tags[REPLACED_TAG]}, which "
+            "is the same model."
+        )
+    return version
+
+
+def find_model(client: MlflowClient, name: str) -> RegisteredModel:
+    """Return a registered model with its aliases.
+
+    Raises:
+        RegistryError: there is none of that name.
+    """
+    found = client.search_registered_models(f"name='{name}'")
+    if not found:
+        known = ", ".join(model.name for model in client.search_registered_models()) or "none"
+        raise RegistryError(f"There is no registered model {name!r} in {client.tracking_uri} (there are: {known}).")
+    return found[0]
+
+
+def versions(client: MlflowClient, name: str, condition: str = "") -> list[ModelVersion]:
+    """Return the versions of a registered model, newest first, or those of which `condition` is true."""
+    query = f"name='{name}'{f' and {condition}' if condition else ''}"
+    found: list[ModelVersion] = []
+    token = None
+    while True:
+        page = client.search_model_versions(query, order_by=["version_number DESC"], page_token=token)
+        found += page
+        token = page.token
+        if not token:
+            return found
+
+
+def ancestry(client: MlflowClient, version: ModelVersion) -> list[ModelVersion]:
+    """Return a version, its parent, and so on back to the one that was trained from a base model."""
+    by_number = {str(item.version): item for item in versions(client, version.name)}
+    line = [version]
+    while (parent := by_number.get(line[-1].tags.get("parent_version", ""))) is not None and parent not in line:
+        line.append(parent)
+    return line
+
+
+def aliases(client: MlflowClient, name: str) -> dict[str, str]:
+    """Return the version that each alias of a registered model points to."""
+    return {alias: str(version) for alias, version in find_model(client, name).aliases.items()}
+
+
+def move_alias(client: MlflowClient, name: str, alias: str, version: str, expected: str | None) -> None:
+    """Point an alias to a version, unless somebody else has moved it meanwhile.
+
+    Args:
+        client: of the store.
+        name: registered model.
+        alias: what moves; one that points to `version` already is no error.
+        version: its new target.
+        expected: what it pointed to when the decision was begun; None for nowhere.
+
+    Raises:
+        AliasMovedError: it points elsewhere now.
+    """
+    with explained(f"moving the alias {alias} of {name}"):
+        now = aliases(client, name).get(alias)
+        if now == version:
+            return
+        if now == expected:
+            client.set_registered_model_alias(name, alias, version)
+            now = aliases(client, name).get(alias)
+    if now != version:
+        raise AliasMovedError(
+            f"The alias {alias} of {name} was moved by someone else meanwhile: it pointed to {_told(expected)} when "
+            f"this was begun, and points to {_told(now)} now. It was left there; evaluate version {version} against "
+            "that one."
+        )
+
+
+@contextmanager
+def explained(doing: str) -> Iterator[None]:
+    """Turn MLflow's errors in the block into sentences."""
+    try:
+        yield
+    except MlflowException as error:
+        reason = str(error).strip().splitlines()[0].rstrip(".")
+        raise RegistryError(
+            f"MLflow's registry failed while {doing}: {reason}. See that MLFLOW_TRACKING_URI names a server that runs "
+            "and lets you write, and start again; nothing is registered twice."
+        ) from error
+
+
+def _told(version: str | None) -> str:
+    return "no version" if version is None else f"version {version}"
+
+
+def _ensure(client: MlflowClient, name: str) -> None:
+    if client.search_registered_models(f"name='{name}'"):
+        return
+    try:
+        client.create_registered_model(name, description=DESCRIPTION)
+    except MlflowException as error:  # another stage made it meanwhile
+        if error.error_code != ErrorCode.Name(RESOURCE_ALREADY_EXISTS):
+            raise
+
+
+def _same(client: MlflowClient, name: str, origin: Origin) -> list[ModelVersion]:
+    """Return the versions of the same bytes from the same round that have not been replaced, newest first."""
+    condition = (
+        f"tags.model_sha256='{origin.model_sha256}' and tags.iteration='{origin.iteration}' "
+        f"and tags.evolution_run_id='{origin.evolution_run_id}'"
+    )
+    return [version for version in versions(client, name, condition) if REPLACED_TAG not in version.tags]
+
+
+def _parent(client: MlflowClient, name: str, origin: Origin) -> ModelVersion | None:
+    """Return the version that this one was trained from: that of its evolution if it has one, else the newest."""
+    found = versions(client, name, f"tags.model_sha256='{origin.parent_sha256}'")
+    whole = [version for version in found if REPLACED_TAG not in version.tags]
+    own = [version for version in whole if version.tags.get("evolution_run_id") == origin.evolution_run_id]
+    return next(iter([*own, *whole]), None)
+
+
+def _point_forward(client: MlflowClient, name: str, version: str) -> None:
+    """Point `candidate` to the version unless it points to a newer one."""
+    now = aliases(client, name).get(CANDIDATE)
+    if now is None or int(now) < int(version):
+        client.set_registered_model_alias(name, CANDIDATE, str(version))
