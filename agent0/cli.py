@@ -66,7 +66,7 @@ def evolve(
     """
     from agent0.display import show_progress
     from agent0.report.terminal import terminal_table
-    from agent0.stages.iteration_report import read_history
+    from agent0.stages.runs import read_history
     from agent0.tracking.location import tracking_uri
     from agent0_kfp.pipelines.local import LocalEvolution
 
@@ -92,20 +92,43 @@ def evolve(
 
 @app.command()
 def report(
-    run: Annotated[Path, typer.Argument(help="Folder of a run of `agent0 evolve`.")],
+    runs: Annotated[
+        list[str],
+        typer.Argument(help="Folders of `agent0 evolve`, their copies at s3://…, or evolutions in MLflow, runs:/ID."),
+    ],
+    output: Annotated[
+        Path | None,
+        typer.Option("--output", "-o", help="File to write; the run's own report.html, or comparison.html of several."),
+    ] = None,
 ) -> None:
-    """Draw the report of a run anew from its history, and print its table.
+    """Draw the report of a run anew from its history, or put up to five runs side by side.
 
     Example: [bold]agent0 report runs/evolution[/bold]
-    """
-    from agent0.report.terminal import terminal_table
-    from agent0.stages.iteration_report import read_history, write_history
 
-    history = read_history(run)
-    write_history(history, run)
+    Example: [bold]agent0 report runs/seed0 runs/seed1 runs/grpo -o comparison.html[/bold] compares each with the first
+    """
+    from agent0.report.comparison_page import render_comparison
+    from agent0.report.render import render
+    from agent0.report.terminal import comparison_table, terminal_table
+    from agent0.stages.iteration_report import write_history
+    from agent0.stages.runs import is_local, open_history, open_runs
+    from agent0.storage.atomic import atomic_write
+
     console = Console()
-    console.print(terminal_table(history))
-    console.print(f"report   {run / 'report.html'}")
+    if len(runs) > 1:
+        found, page = open_runs(runs), output or Path("comparison.html")
+        text, table = render_comparison(found), comparison_table(found)
+    else:
+        history = open_history(runs[0])
+        if output is None:
+            if not is_local(runs[0]):
+                raise UsageError(f"{runs[0]} is no folder to write to; say where the report shall go with --output.")
+            write_history(history, Path(runs[0]))
+        text, table, page = render(history), terminal_table(history), output or Path(runs[0]) / "report.html"
+    with atomic_write(page) as file:
+        file.write(text)
+    console.print(table)
+    console.print(f"report   {page}")
 
 
 @app.command()

@@ -39,6 +39,7 @@ def test_every_command_has_help_with_an_example(command: list[str]) -> None:
         (["evolve", "--resume", "--seed", "1"], 2, "the run's own settings"),
         (["evaluate", "--model", "no/such/model"], 1, "There is no model at no/such/model"),
         (["report", "."], 1, "holds no history"),
+        (["report", "a", "b", "c", "d", "e", "f"], 2, "at most 5 runs, and 6 are named"),
         (["pipeline", "compile", "evaluatoin", "-o", "x.yaml"], 2, "There is no pipeline"),
         (["config", "--recipe", "missing.toml"], 2, "There is no recipe file"),
     ],

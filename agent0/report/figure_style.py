@@ -28,6 +28,8 @@ EXECUTOR = "#2c5c9c"
 CURRICULUM = "#b5622b"
 BETTER = "#2c7a56"
 WORSE = "#b03a4a"
+RUNS = ("#2c5d9d", "#b5632c", "#7a4fa3", "#1d7f86", "#857016")
+RUN_MARKERS = ("o", "s", "D", "^", "v")  # so that runs are told apart without colours too
 ROLES = {
     INK: "--ink",
     MUTED: "--muted",
@@ -39,6 +41,7 @@ ROLES = {
     CURRICULUM: "--curriculum",
     BETTER: "--better",
     WORSE: "--worse",
+    **{colour: f"--run{number}" for number, colour in enumerate(RUNS, start=1)},
 }
 
 FULL_WIDTH = 920
@@ -121,6 +124,12 @@ def iteration_axis(axes: Axes, first: int, last: int) -> None:
     step = 1 if len(numbers) <= 7 else 2 if len(numbers) <= 14 else 5
     shown = [number for number in numbers if (number - first) % step == 0]
     axes.set_xticks(shown, ["base" if number == 0 else str(number) for number in shown])
+
+
+def spread(axes: Axes, number: int, count: int) -> float:
+    """How far the points of run `number` of `count` stand beside their iteration, so that intervals do not cover."""
+    low, high = axes.get_xlim()
+    return (number - (count - 1) / 2) * min(0.14, 0.5 / count) * min(1.0, (high - low) / 4 + 0.4)
 
 
 def to_svg(figure: Figure, name: str, description: str) -> str:

@@ -6,18 +6,16 @@ MLflow's artifact viewer, from a disk and on paper. The same history gives the s
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
-import jinja2
 from markupsafe import Markup
 
 from agent0.report import figures, trajectories, wording
+from agent0.report.captions import figure_notes
 from agent0.report.history import Example, History
+from agent0.report.page import flatten, template
 from agent0.report.training_figure import clipping_note, training_figure
 
 TRAJECTORIES = 12
@@ -53,17 +51,8 @@ def render(history: History) -> str:
     Raises:
         Agent0Error: the history lacks the base model's record or repeats an iteration.
     """
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(Path(__file__).parent),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        keep_trailing_newline=True,
-    )
-    environment.filters |= {"percent": wording.percent, "duration": wording.duration}
     records = wording.ordered_iterations(history)
-    return environment.get_template("report.html.j2").render(
+    return template("report.html.j2").render(
         history=history,
         records=records,
         rounds=wording.rounds(history),
@@ -72,14 +61,13 @@ def render(history: History) -> str:
         tiles=_tiles(history),
         wording=wording,
         clipping_note=clipping_note(history),
+        notes=figure_notes(history),
         figures={name: Markup(svg) for name, svg in _figures(history).items() if svg is not None},
         rejections=_reasons({number: p.rejections for number, p in wording.rounds(history)}),
         filtered=_reasons({number: p.filtered for number, p in wording.rounds(history)}),
         readings=[_reading(e) for e in trajectories.choose((e for r in records for e in r.examples), TRAJECTORIES)],
         settings=_settings(history.config),
         stages=list(dict.fromkeys(stage for record in records for stage in record.stage_seconds)),
-        started=_utc(history.started_at),
-        finished=_utc(history.finished_at),
         seconds=history.finished_at - history.started_at,
     )
 
@@ -153,22 +141,6 @@ def _line(text: str, limit: int) -> str:
 
 def _settings(config: Mapping[str, Any]) -> list[tuple[str, list[tuple[str, str]]]]:
     """Sections of the configuration with dotted names and JSON values; bare settings come first."""
-    general = [(name, _value(value)) for name, value in config.items() if not isinstance(value, Mapping)]
-    sections = [(name, _flat(value)) for name, value in config.items() if isinstance(value, Mapping)]
-    return [("evolution", general), *sections] if general else sections
-
-
-def _flat(section: Mapping[str, Any], prefix: str = "") -> list[tuple[str, str]]:
-    rows: list[tuple[str, str]] = []
-    for name, value in section.items():
-        nested = isinstance(value, Mapping)
-        rows += _flat(value, f"{prefix}{name}.") if nested else [(prefix + name, _value(value))]
-    return rows
-
-
-def _value(value: Any) -> str:
-    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str)
-
-
-def _utc(seconds: float) -> str:
-    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
+    general = flatten({name: value for name, value in config.items() if not isinstance(value, Mapping)})
+    sections = {name: flatten(value) for name, value in config.items() if isinstance(value, Mapping)}
+    return [(name, list(rows.items())) for name, rows in {"evolution": general, **sections}.items() if rows]

@@ -6,11 +6,14 @@ model's, and plain where it does. Texts and curves are left to the page.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from rich import box
 from rich.table import Table
 from rich.text import Text
 
 from agent0.report import wording
+from agent0.report.comparison import Gap, Run, finding, gap
 from agent0.report.history import History, Score
 
 STYLES: dict[wording.Order, str] = {"above": "bold green", "below": "bold red", "overlap": "", "unknown": ""}
@@ -60,6 +63,38 @@ def terminal_table(history: History) -> Table:
             ]
         table.add_row(*row)
     return table
+
+
+def comparison_table(runs: Sequence[Run]) -> Table:
+    """Several evolutions after their last iterations, each beside the first and beside its own base model; percent."""
+    table = Table(
+        box=box.SIMPLE_HEAD,
+        padding=(0, 1, 0, 0),
+        title=Text("Executor accuracy, % (95 %)", style="bold"),
+        title_justify="left",
+        caption=Text("\n".join(finding(runs[0], run) for run in runs[1:])),
+        caption_justify="left",
+    )
+    table.add_column("run", overflow="fold")
+    for column in ("iter", "n", "base", "last", "beside the first", "beside its base"):
+        table.add_column(column, justify="right")
+    for run in runs:
+        last = run.last.executor
+        table.add_row(
+            Text(run.name),
+            Text(str(run.last.iteration or "base")),
+            Text(str(last.n)),
+            _overall(run.base, run.base),
+            _overall(last, run.base),
+            ABSENT if run is runs[0] else _gap(gap(runs[0].last.executor, last)),
+            ABSENT if run.last.iteration == 0 else _gap(gap(run.base, last)),
+        )
+    return table
+
+
+def _gap(found: Gap) -> Text:
+    text = f"{100 * found.mean:+.1f} ({100 * found.low:+.1f} to {100 * found.high:+.1f})"
+    return Text(text, style=STYLES[found.order])
 
 
 def _overall(score: Score, base: Score) -> Text:

@@ -11,7 +11,6 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from agent0.answers import equivalent
-from agent0.errors import Agent0Error
 from agent0.evaluation.statistics import clustered_mean
 from agent0.report.history import Example, ExecutorScores, History, IterationRecord, ProposalStatistics
 from agent0.report.render import render
@@ -25,6 +24,7 @@ from agent0.stages.files import (
     SUMMARY_FILE,
     TASKS_FOLDER,
 )
+from agent0.stages.runs import read_history
 from agent0.stages.session import Stage, StageReport, StageResult, read_report
 from agent0.storage.atomic import atomic_write, write_json
 from agent0.storage.shards import copy_shard, iterate_records, iterate_shard, shard_files, shard_name, write_shard
@@ -67,7 +67,7 @@ def run_iteration_report(
     if not past.iterations:
         stage.evolution.log_metrics(evolution_metrics(iterations[0]), 0)
     stage.evolution.log_metrics({**evolution_metrics(record), **diversity}, stage.iteration)
-    for name in (REPORT_FILE, SUMMARY_FILE):
+    for name in (REPORT_FILE, SUMMARY_FILE, HISTORY_FILE):
         stage.evolution.log_file(output / name)
     if stage.iteration == past.planned_iterations:
         stage.evolution.set_status("FINISHED")
@@ -79,17 +79,6 @@ def run_iteration_report(
             "executor/gain": record.executor.accuracy - grown.iterations[0].executor.accuracy,
         }
     )
-
-
-def read_history(folder: Path) -> History:
-    """Read the history that a stage wrote to `folder`.
-
-    Raises:
-        Agent0Error: there is none.
-    """
-    if not (folder / HISTORY_FILE).is_file():
-        raise Agent0Error(f"{folder} holds no history ({HISTORY_FILE} is missing); give the folder of a run.")
-    return History.model_validate_json((folder / HISTORY_FILE).read_text(encoding="utf-8"))
 
 
 def write_history(history: History, folder: Path) -> None:

@@ -75,6 +75,19 @@ def test_every_figure_is_there_with_an_alternative_text(page: Page) -> None:
     assert page.tags.count("figcaption") == 8
 
 
+def test_every_figure_says_its_n_and_its_error_bars_or_why_it_has_none(html: str) -> None:
+    notes = re.findall(r'<span class="rests">(.*?)</span>', html)
+    assert len(notes) == 8
+    assert all("n = " in note for note in notes)
+    assert all("Bars: 95 % intervals" in note or "error bars" in note for note in notes)
+    assert "n = 240 held-out questions (40 per level), 4 sampled trajectories each. Bars: 95 %" in html
+    assert "tasks in iterations 1 to 3. Counts of a whole pool" in html
+
+
+def test_a_stranger_is_told_what_the_page_is_about(html: str) -> None:
+    assert "Agent0 grows two agents from one language model" in html
+
+
 def test_nothing_is_loaded_from_elsewhere(html: str, page: Page) -> None:
     loaded = page.values("src", "href", "xlink:href", "data", "action", "poster", "srcset")
     assert loaded

@@ -8,19 +8,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 
-import jinja2
 from markupsafe import Markup
 
-import agent0.report
 from agent0.evaluation import paper
 from agent0.evaluation.report import claims
 from agent0.evaluation.report.claims import Against, Relation, Run
 from agent0.evaluation.report.figures import history_figure, scores_figure
 from agent0.evaluation.results import BenchmarkScore, Cost, DecodingRecord
 from agent0.report import wording
+from agent0.report.page import template
 
 _MARKS: dict[Relation, str] = {"above": "▲", "below": "▼", "overlap": "≈", "none": ""}
 _DRAWN = ("base", "Agent0 iteration 3")  # rows of the figure; the table has all of them
@@ -44,23 +42,13 @@ def render(runs: Sequence[Run], pairs: Sequence[Against], base: str | None = Non
     Raises:
         UsageError: the paper has no such base model.
     """
-    folders = [str(Path(__file__).parent), str(Path(agent0.report.__file__).parent)]
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(folders),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        keep_trailing_newline=True,
-    )
-    environment.filters |= {"duration": wording.duration, "percent": wording.percent}
     rows = claims.references(runs, base)
     shown = runs if len(runs) <= _MANY else [runs[0], *runs[1 - _MANY :]]
     newest = runs[-1]
     names = claims.benchmarks_of(runs)
     drawn = [row for row in rows if row.method in _DRAWN] if newest.report.preset == "paper" else []
     history = history_figure(runs)
-    return environment.get_template("comparison.html.j2").render(
+    return template("comparison.html.j2", Path(__file__).parent).render(
         runs=shown,
         hidden=len(runs) - len(shown),
         newest=newest,
@@ -82,7 +70,6 @@ def render(runs: Sequence[Run], pairs: Sequence[Against], base: str | None = Non
         passes=_passes,
         rates=_RATES,
         totals=[(run, _total([score.cost for score in run.report.benchmarks])) for run in shown],
-        utc=_utc,
     )
 
 
@@ -119,7 +106,3 @@ def _total(costs: Sequence[Cost]) -> Cost:
         seconds=sum(cost.seconds for cost in costs),
         gpu_hours=sum(hours) if hours and len(hours) == len(costs) else None,
     )
-
-
-def _utc(seconds: float) -> str:
-    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%d %H:%M UTC")

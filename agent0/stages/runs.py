@@ -1,0 +1,108 @@
+"""Finding the history of a finished or running evolution: in a folder, in a store, or among its MLflow run's artifacts.
+
+Gives histories and their comparison; draws nothing.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+
+from pydantic import ValidationError
+
+from agent0.errors import Agent0Error, UsageError
+from agent0.report.comparison import MAX_RUNS, Run, name_runs
+from agent0.report.history import History
+from agent0.stages.files import HISTORY_FILE
+from agent0.storage import transfer
+from agent0.tracking.location import tracking_uri
+
+MLFLOW_SCHEME = "runs:/"
+S3_SCHEME = "s3://"
+
+
+def is_local(place: str) -> bool:
+    """Whether a run's place is a folder on this machine."""
+    return not place.startswith((MLFLOW_SCHEME, S3_SCHEME))
+
+
+def open_runs(places: Sequence[str]) -> tuple[Run, ...]:
+    """Read the runs to compare, in the order given.
+
+    Raises:
+        UsageError: fewer than two, more than five, one run twice, or runs of different worlds or benchmarks.
+        Agent0Error: a place holds no run.
+    """
+    if len(places) > MAX_RUNS:
+        raise UsageError(f"A comparison shows at most {MAX_RUNS} runs, and {len(places)} are named; name fewer.")
+    names = [str(Path(place).resolve()) if is_local(place) else place.rstrip("/") for place in places]
+    for name in names:
+        if names.count(name) > 1:
+            raise UsageError(f"{name} is named twice; name each run once.")
+    return name_runs({name: open_history(name) for name in names})
+
+
+def open_history(place: str) -> History:
+    """Read the history of a run: a folder of `agent0 evolve`, `s3://BUCKET/KEY`, or `runs:/ID` of MLflow.
+
+    Raises:
+        Agent0Error: there is none, or it was written by another version; the message says where and what to do.
+    """
+    if is_local(place):
+        return read_history(Path(place))
+    with tempfile.TemporaryDirectory() as folder:
+        if place.startswith(MLFLOW_SCHEME):
+            return _parse(_from_mlflow(place, Path(folder)), place)
+        path = Path(folder) / HISTORY_FILE
+        transfer.get(f"{place.rstrip('/')}/{HISTORY_FILE}", path)
+        return _parse(path, place)
+
+
+def read_history(folder: Path) -> History:
+    """Read the history in a run's folder.
+
+    Raises:
+        Agent0Error: there is none, or it was written by another version.
+    """
+    path = folder / HISTORY_FILE
+    if not path.is_file():
+        raise _absent(str(folder))
+    return _parse(path, str(folder))
+
+
+def _parse(path: Path, place: str) -> History:
+    try:
+        return History.model_validate_json(path.read_bytes())
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(str(part) for part in first["loc"]) or "the file"
+        raise Agent0Error(
+            f"The {HISTORY_FILE} of {place} cannot be read ({where}: {first['msg']}); it is damaged or of another "
+            "version of Agent0."
+        ) from error
+
+
+def _from_mlflow(place: str, folder: Path) -> Path:
+    from mlflow.exceptions import MlflowException
+    from mlflow.tracking import MlflowClient
+
+    uri, run_id = tracking_uri(), place.removeprefix(MLFLOW_SCHEME).strip("/")
+    try:
+        client = MlflowClient(uri)
+        client.get_run(run_id)
+        if all(item.path != HISTORY_FILE for item in client.list_artifacts(run_id)):
+            raise _absent(place)
+        return Path(client.download_artifacts(run_id, HISTORY_FILE, str(folder)))
+    except MlflowException as error:
+        raise Agent0Error(
+            f"MLflow at {uri} does not give {place}: {error.message}. See the run's id with `agent0 ui`, and set "
+            "MLFLOW_TRACKING_URI if the run is tracked elsewhere."
+        ) from error
+
+
+def _absent(place: str) -> Agent0Error:
+    return Agent0Error(
+        f"{place} holds no history ({HISTORY_FILE} is missing); give the folder of a run of `agent0 evolve`, its copy "
+        "in a store (s3://BUCKET/KEY), or an evolution's MLflow run (runs:/ID)."
+    )
