@@ -137,6 +137,7 @@ BBEH = Benchmark(
         },
         optional=("mini",),
         licence="CC BY 4.0; the canary of its README stays with the data",
+        revision="08e07a803851822c04399782ece3c4a07ce419f9",
     ),
     read=read_bbeh,
     protocols={

@@ -120,6 +120,7 @@ MMLU_PRO = Benchmark(
                 shot="Question:\n{question}\nOptions:\n{options}\nAnswer: {solution}\n\n",
                 shots=5,
                 shots_by="category",
+                prompt_limit=2048,
                 chat=False,
             ),
             Decoding(max_tokens=2048, stop=("Question:",)),
@@ -127,7 +128,8 @@ MMLU_PRO = Benchmark(
             others={"first step": _STEP},
             guessing=True,
             notes=(
-                "Shots are dropped from the end until prompt and answer fit the context (4,096 in the original).",
+                "Shots are left out from the end until the prompt has fewer than 2,048 tokens: the original's context of "
+                "4,096 less the answer's 2,048.",
                 "The original draws a random option where no letter is found; here that is invalid and wrong, and the "
                 "expected score of the draw is reported beside.",
             ),
@@ -159,6 +161,7 @@ SUPER_GPQA = Benchmark(
         },
         optional=("text",),
         licence="ODC-BY 1.0; some rows from third parties that its card lists",
+        revision="4430d4458112c7d4497fdcf94d7cc223313d6acf",
     ),
     read=read_super_gpqa,
     protocols={

@@ -25,7 +25,7 @@ def list_benchmarks() -> None:
         table.add_column(column, no_wrap=True, justify="right" if column == "rows" else "left")
     for benchmark in BENCHMARKS:
         data = benchmark.dataset
-        pinned = data.revision[:10] if data.revision else "by the mirror" if data.hub_id else "–"
+        pinned = data.revision[:10] if data.revision else "by fetch" if data.hub_id else "–"
         table.add_row(benchmark.name, f"{data.rows:,}", data.split, data.hub_id or "generated here", pinned)
     Console().print(table)
 

@@ -41,7 +41,9 @@ def _protocol(protocol: Protocol) -> Iterator[str]:
         yield f"  system    {protocol.prompt.system!r}"
     yield f"  {'user' if protocol.prompt.chat else 'text':8}  {protocol.prompt.user!r}"
     if protocol.prompt.shots:
-        yield f"  shots     {protocol.prompt.shots}, each {protocol.prompt.shot!r}"
+        limit = protocol.prompt.prompt_limit
+        fewer = f", fewer where the prompt would have {limit} tokens or more" if limit else ""
+        yield f"  shots     {protocol.prompt.shots}{fewer}, each {protocol.prompt.shot!r}"
     yield f"  decoding  {_decoding(protocol.decoding)}"
     yield f"  rule      {protocol.rule.source}"
     for name, rule in protocol.others.items():

@@ -106,6 +106,7 @@ MATH = _mathematics(
         columns=_MATH_COLUMNS,
         optional=_MATH_OPTIONAL,
         licence="MIT; the problems' source was withdrawn",
+        revision="21a5633873b6a120296cce3e2df9d5550074f4a3",
     ),
     read_problem,
     breakdowns=("level", "subject"),

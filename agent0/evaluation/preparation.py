@@ -142,7 +142,8 @@ def _assignment(
     if entry.generate is not None:
         items = number_items(tiny_items(settings.questions_per_level))
         protocol, sampling = _embedded_protocol(entry, settings, rollout), settings.sampling
-        asked = [(item, get_prompts(rollout).solve(item.question)) for item in items]
+        prompts = [get_prompts(rollout).solve(item.question) for item in items]
+        asked = [(messages, _encoded(tokenizer, protocol, messages)) for messages in prompts]
         chosen, stratum = items, ""
     else:
         items = load_items(entry, settings.data or None, partial=settings.sampled_rows)
@@ -151,15 +152,15 @@ def _assignment(
         stratum = _stratum(entry, protocol, items, settings.limit)
         chosen = _subset(items, settings.limit, stratum)
         shots = load_shots(entry, settings.data or None) if protocol.prompt.shots else []
-        asked = [(item, _messages(protocol, item, shots)) for item in chosen]
+        asked = [_ask(tokenizer, protocol, item, shots) for item in chosen]
     positions = {item.id: position for position, item in enumerate(items)}
     assignment = Assignment(
         benchmark=entry,
         protocol=protocol,
         sampling=sampling,
         questions=tuple(
-            Question(item, positions[item.id], tuple(messages), _encoded(tokenizer, protocol, messages))
-            for item, messages in asked
+            Question(item, positions[item.id], tuple(messages), prompt)
+            for item, (messages, prompt) in zip(chosen, asked, strict=True)
         ),
         published=len(items),
         content_sha256=content_hash(items),
@@ -235,9 +236,17 @@ def _subset(items: list[Item], limit: int, stratum: str) -> list[Item]:
     return [item for item in items if item.id in wanted]
 
 
-def _messages(protocol: Protocol, item: Item, shots: Sequence[Item]) -> list[Message]:
+def _ask(tokenizer: Any, protocol: Protocol, item: Item, shots: Sequence[Item]) -> tuple[list[Message], list[int]]:
+    """Return the messages that ask an item, and their tokens, with as many worked examples as the limit leaves room."""
     prompt = protocol.prompt
-    return prompt.messages(item, shots_for(item, shots, prompt.shots_by, prompt.shots))
+    shown = shots_for(item, shots, prompt.shots_by, prompt.shots)
+    messages = prompt.messages(item, shown)
+    encoded = _encoded(tokenizer, protocol, messages)
+    while shown and prompt.prompt_limit and len(encoded) >= prompt.prompt_limit:
+        shown = shown[:-1]
+        messages = prompt.messages(item, shown, fewer=True)
+        encoded = _encoded(tokenizer, protocol, messages)
+    return messages, encoded
 
 
 def _encoded(tokenizer: Any, protocol: Protocol, messages: list[Message]) -> list[int]:

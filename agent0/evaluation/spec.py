@@ -86,7 +86,8 @@ class Prompt:
     """How an item is put to the model.
 
     `user` and `shot` are templates over {question}, {options}, {category}, {shots}, {gold} and {solution}; `option`
-    formats one option with {letter} and {text}. `chat` is False where the protocol continues plain text.
+    formats one option with {letter} and {text}. `chat` is False where the protocol continues plain text. Worked
+    examples are left out from the end while the prompt has `prompt_limit` tokens or more; 0 for no limit.
     """
 
     user: str
@@ -95,6 +96,7 @@ class Prompt:
     shot: str = ""
     shots: int = 0
     shots_by: str = ""
+    prompt_limit: int = 0
     chat: bool = True
 
     def messages(self, item: Item, shots: Sequence[Item] = (), *, fewer: bool = False) -> list[dict[str, str]]:
@@ -103,7 +105,7 @@ class Prompt:
         Args:
             item: what is asked.
             shots: worked examples, of which the first are shown.
-            fewer: show what there is; for a prompt that would not fit the context with all of them.
+            fewer: show what there is; for a prompt that would not fit its limit with all of them.
 
         Raises:
             BenchmarkError: fewer shots than the protocol asks for.

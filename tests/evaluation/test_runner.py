@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
@@ -215,6 +216,24 @@ def test_a_subset_in_which_nothing_varies_has_an_interval(made_up_rows: Path, to
     [(_, score, _)] = judge(assignments, stores)
     assert score.score.mean == score.score.low == 0.0
     assert score.score.high > 0.2
+
+
+def test_worked_examples_are_left_out_until_the_prompt_is_short_enough(
+    made_up_rows: Path, tokenizer: Any, tmp_path: Path
+) -> None:
+    for path in made_up_rows.glob("mmlu_pro*"):
+        shutil.copy(path, tmp_path)
+    row = json.loads((tmp_path / "mmlu_pro.jsonl").read_text().splitlines()[0])
+    long = {"question_id": 99, "question": "and " * 520 + "which?"}
+    with (tmp_path / "mmlu_pro.jsonl").open("a") as file:
+        file.writelines(json.dumps({**row, **more}) + "\n" for more in (long, {**long, "question": "and " * 3000}))
+    [assignment] = prepare(settings_for(tmp_path, "mmlu_pro", preset="official"), ROLLOUT, tokenizer, 0)
+    shown = [question.messages[0]["content"].count("The answer is (") for question in assignment.questions]
+    lengths = [len(question.prompt) for question in assignment.questions]
+    assert shown[:6] == [5] * 6
+    assert 0 < shown[6] < 5
+    assert shown[7] == 0
+    assert max(lengths[:7]) < 2048 < lengths[7]
 
 
 def test_a_harmonic_mean_needs_every_task(made_up_rows: Path, tokenizer: Any) -> None:
