@@ -128,8 +128,8 @@ MMLU_PRO = Benchmark(
             others={"first step": _STEP},
             guessing=True,
             notes=(
-                "Shots are left out from the end until the prompt has fewer than 2,048 tokens: the original's context of "
-                "4,096 less the answer's 2,048.",
+                "Shots are left out from the end until the prompt has fewer than 2,048 tokens: the context of the "
+                "original, 4,096, less the answer's 2,048.",
                 "The original draws a random option where no letter is found; here that is invalid and wrong, and the "
                 "expected score of the draw is reported beside.",
             ),

@@ -79,11 +79,12 @@ def _run(
     import agent0.lean_transformers  # noqa: F401  # before anything that imports transformers
     from agent0.evaluation.conclusion import Subject, conclude, judge
     from agent0.evaluation.inspect_log import require_inspect
-    from agent0.evaluation.preparation import prepare
+    from agent0.evaluation.preparation import check_room, prepare
     from agent0.evaluation.results import REPORT_FILE
     from agent0.evaluation.runner import open_stores, run_assignments, tool_of
     from agent0.rollout.backends import open_backend
     from agent0.rollout.models import load_tokenizer
+    from agent0.rollout.tokens import model_positions
     from agent0.storage.digest import model_digest
 
     console = Console(stderr=as_json)
@@ -93,6 +94,7 @@ def _run(
     _check_folder(output, config.evaluation.benchmarks, resume=resume)
     tokenizer = load_tokenizer(model)
     assignments = prepare(config.evaluation, config.rollout, tokenizer, seed)
+    check_room(assignments, model_positions(model))
     digest = model_digest(model)
     stores = open_stores(assignments, output, digest)
     if not quiet:

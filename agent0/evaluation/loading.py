@@ -57,15 +57,7 @@ def load_items(benchmark: Benchmark, source: str | None = None, *, partial: bool
         return _checked(benchmark, items, None, "its generator", partial)
     place = source or default_source()
     if place == HUB:
-        from agent0.evaluation.hub import hub_rows
-
-        return _checked(
-            benchmark,
-            parse_rows(benchmark, hub_rows(benchmark.dataset), f"{benchmark.name} on the hub"),
-            None,
-            place,
-            partial,
-        )
+        return _checked(benchmark, _from_hub(benchmark), None, place, partial)
     with tempfile.TemporaryDirectory() as temporary:
         path, manifest = _file(benchmark, place, f"{benchmark.name}", Path(temporary))
         items = parse_rows(benchmark, read_rows(path), place if place.endswith(SUFFIXES) else f"{place}/{path.name}")
@@ -82,9 +74,7 @@ def load_shots(benchmark: Benchmark, source: str | None = None) -> list[Item]:
         return []
     place = source or default_source()
     if place == HUB:
-        from agent0.evaluation.hub import hub_rows
-
-        return parse_rows(benchmark, hub_rows(benchmark.dataset, shots=True), f"shots of {benchmark.name} on the hub")
+        return _from_hub(benchmark, shots=True)
     if place.endswith(SUFFIXES):
         stem, _, ending = place.rpartition(".")
         place = f"{stem}.shots.{ending}"
@@ -135,6 +125,30 @@ def _by_role(dataset: Dataset, row: Row, number: int, place: str) -> dict[str, A
     return keyed
 
 
+def _from_hub(benchmark: Benchmark, *, shots: bool = False) -> list[Item]:
+    from agent0.evaluation.hub import HubError, fetch_rows
+
+    stem = f"{benchmark.name}.shots" if shots else benchmark.name
+    try:
+        rows = fetch_rows(benchmark.dataset, shots=shots).rows
+    except HubError as error:
+        raise BenchmarkError(
+            f"{error} Without a way to the hub, put {_wanted(benchmark, stem)} into a folder, and name it with --data "
+            f"(evaluation.data) or {ROOT_VARIABLE}; `agent0 benchmarks fetch {benchmark.name} --to PLACE` writes them "
+            "where there is one."
+        ) from error
+    return parse_rows(benchmark, rows, f"{stem} on the hub")
+
+
+def _wanted(benchmark: Benchmark, stem: str) -> str:
+    """Say which file is missing, and what must be in it."""
+    dataset = benchmark.dataset
+    columns = [names[0] for role, names in dataset.columns.items() if role not in dataset.optional]
+    if "gold" in dataset.optional:
+        columns.append(" or ".join(dataset.columns[role][0] for role in ("gold", "solution")))
+    return f"{stem}.jsonl (or .parquet, .csv) with the columns {', '.join(columns)}"
+
+
 def _file(benchmark: Benchmark, place: str, stem: str, temporary: Path) -> tuple[Path, Manifest | None]:
     """Return the local file for `stem` at `place`, fetched from a store if need be, and its manifest."""
     stored = place.startswith("s3://")
@@ -143,12 +157,9 @@ def _file(benchmark: Benchmark, place: str, stem: str, temporary: Path) -> tuple
     there = transfer.entries(place) if stored else _names(Path(place))
     name = next((stem + suffix for suffix in SUFFIXES if stem + suffix in there), None)
     if name is None:
-        columns = ", ".join(
-            names[0] for role, names in benchmark.dataset.columns.items() if role not in benchmark.dataset.optional
-        )
         raise BenchmarkError(
-            f"{benchmark.title} is not at {place}: put {stem}.jsonl (or .parquet, .csv) with the columns {columns} "
-            f"there, or run `agent0 benchmarks fetch {benchmark.name} --to {place}` where the hub can be reached."
+            f"{benchmark.title} is not at {place}: put {_wanted(benchmark, stem)} there, or run `agent0 benchmarks "
+            f"fetch {benchmark.name} --to {place}` where the hub can be reached."
         )
     described = f"{stem}.manifest.json" in there
     folder = place.rstrip("/")

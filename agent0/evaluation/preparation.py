@@ -136,6 +136,26 @@ def prepare(
     return tuple(_assignment(entry, settings, allowed, tokenizer, seed) for entry in entries)
 
 
+def check_room(assignments: Sequence[Assignment], positions: int | None) -> None:
+    """Refuse what the model cannot hold, before the first sample is drawn and not where its turn comes.
+
+    Args:
+        assignments: all that will be asked.
+        positions: the longest sequence that the model knows; None where it does not say.
+
+    Raises:
+        UsageError: a benchmark's longest prompt and its answer do not fit.
+    """
+    for assignment in assignments:
+        budget = assignment.budget
+        if positions is not None and budget.prompt + budget.response > positions:
+            field = "rollout.max_response_tokens" if assignment.benchmark.generate else "evaluation.max_response_tokens"
+            raise UsageError(
+                f"{assignment.benchmark.name} has prompts of up to {budget.prompt} tokens and leaves {budget.response} "
+                f"for the answer, but the model knows {positions} positions; lower {field}, or leave the benchmark out."
+            )
+
+
 def _assignment(
     entry: Benchmark, settings: EvaluationSettings, rollout: RolloutSettings, tokenizer: Any, seed: int
 ) -> Assignment:

@@ -47,6 +47,11 @@ def check_model_tokens(model: Path, tokenizer: Any, rollout: RolloutSettings) ->
     return end_token_ids(tokenizer, configured_end(model))
 
 
+def model_positions(model: Path) -> int | None:
+    """Return the longest sequence that a model folder says it knows; None where it does not say."""
+    return _positions(_language_config(model))
+
+
 def configured_end(model: Path) -> int | list[int] | None:
     """Return `eos_token_id` of a model folder as `transformers` reads it: generation_config.json first."""
     own: int | list[int] | None = _read(model / "generation_config.json").get("eos_token_id")

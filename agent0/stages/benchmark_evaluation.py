@@ -13,13 +13,14 @@ from agent0.config import EvaluationSettings, RolloutSettings, SamplingSettings,
 from agent0.evaluation.conclusion import Subject, conclude, judge
 from agent0.evaluation.executor_scores import executor_scores
 from agent0.evaluation.inspect_log import require_inspect
-from agent0.evaluation.preparation import Assignment, prepare
+from agent0.evaluation.preparation import Assignment, check_room, prepare
 from agent0.evaluation.runner import open_stores, run_assignments, sample_folder, tool_of
 from agent0.evaluation.sample_store import SAMPLES_FILE
 from agent0.report.history import ExecutorScores
 from agent0.rollout.backends import open_backend
 from agent0.rollout.engine import Backend
 from agent0.rollout.models import load_tokenizer
+from agent0.rollout.tokens import model_positions
 from agent0.stages.agents import seed_everything
 from agent0.stages.files import SCORES_FILE
 from agent0.stages.session import Stage, StageResult
@@ -49,6 +50,7 @@ def run_benchmark_evaluation(
         require_inspect()
     tokenizer = load_tokenizer(executor_model)
     assignments = prepare(evaluation, rollout, tokenizer, stage.seed)
+    check_room(assignments, model_positions(executor_model))
     digest = model_digest(executor_model)
     # Tasks of one evaluation pipeline run side by side, each with benchmarks of its own.
     workspace = stage.workspace(output, "-".join(evaluation.benchmarks))

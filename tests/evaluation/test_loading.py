@@ -194,8 +194,9 @@ def test_a_hub_out_of_reach_is_an_error_in_words(monkeypatch: pytest.MonkeyPatch
 
     monkeypatch.setattr(huggingface_hub.HfApi, "dataset_info", unreachable)
     monkeypatch.delenv("AGENT0_BENCHMARKS", raising=False)
-    with pytest.raises(BenchmarkError, match=r"did not give m-a-p/SuperGPQA.*no route to host"):
-        load_items(benchmark("super_gpqa"))
+    told = r"did not give zwhe99.*no route to host.*put minerva\.jsonl .* columns problem, answer or solution into"
+    with pytest.raises(BenchmarkError, match=told):
+        load_items(benchmark("minerva"))
 
 
 def test_the_tiny_world_is_generated_and_pinned() -> None:

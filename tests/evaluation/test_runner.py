@@ -14,7 +14,7 @@ from agent0.errors import Agent0Error, UsageError
 from agent0.evaluation.catalogue import BENCHMARKS
 from agent0.evaluation.conclusion import Subject, conclude, judge
 from agent0.evaluation.executor_scores import executor_scores
-from agent0.evaluation.preparation import Assignment, prepare
+from agent0.evaluation.preparation import Assignment, check_room, prepare
 from agent0.evaluation.results import read_questions, read_report
 from agent0.evaluation.runner import OpenBackend, WithoutTool, open_stores, run_assignments
 from agent0.evaluation.sample_store import SAMPLES_FILE, SampleStore
@@ -300,6 +300,14 @@ def test_bad_settings_are_sentences(made_up_rows: Path, tokenizer: Any, tmp_path
         prepare(settings_for(tmp_path, "gsm8k"), ROLLOUT, tokenizer, 0)
     with pytest.raises(Agent0Error, match="has 6 rows where 1319 are published"):
         prepare(settings_for(made_up_rows, "gsm8k", sampled_rows=False), ROLLOUT, tokenizer, 0)
+
+
+def test_what_a_model_cannot_hold_is_found_before_anything_is_drawn(made_up_rows: Path, tokenizer: Any) -> None:
+    assignments = prepare(settings_for(made_up_rows, "gsm8k", "aime_2025", preset="official"), ROLLOUT, tokenizer, 0)
+    with pytest.raises(UsageError, match=r"aime_2025 has prompts .* knows 32768 .*evaluation\.max_response_tokens"):
+        check_room(assignments, 32_768)
+    check_room(assignments, 40_960)
+    check_room(assignments, None)
 
 
 def test_samples_are_lines_that_a_script_can_read(made_up_rows: Path, tokenizer: Any, tmp_path: Path) -> None:
