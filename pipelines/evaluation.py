@@ -46,6 +46,7 @@ def make_evaluation(config: Config, image: str = DEFAULT_IMAGE) -> Callable[...,
         name: str = "",
         seed: int = config.seed,
         champion: str = "",
+        promote: bool = True,
         model: dict = defaults["model"],
         rollout: dict = defaults["rollout"],
         sandbox: dict = defaults["sandbox"],
@@ -58,8 +59,9 @@ def make_evaluation(config: Config, image: str = DEFAULT_IMAGE) -> Callable[...,
         Args:
             name: Name of the model in tables; empty for the last part of its source.
             seed: Seed of the sampling.
-            champion: Folder or s3:// place of the champion's evaluation on the same benchmarks; empty for none.
-            model: The model: source (folder, s3:// place, hub id, or tiny).
+            champion: models:/NAME@champion, or folder or s3:// place of an evaluation to compare with; empty for none.
+            promote: Whether the alias in champion moves to the evaluated version when the gate says so.
+            model: The model: source (folder, s3:// place, models:/NAME@ALIAS or models:/NAME/VERSION, hub id, or tiny).
             rollout: Prompt set, world, and the token budget of a trajectory.
             sandbox: Limits of one model-written program.
             evaluation: Which benchmarks, how they are asked, and of how many questions.
@@ -82,15 +84,17 @@ def make_evaluation(config: Config, image: str = DEFAULT_IMAGE) -> Callable[...,
         )
         # A run of its own each time, and with it no cached result: what lies behind a place may have changed.
         prepared.set_caching_options(False)
-        run_id = prepared.outputs["mlflow_run_id"]
-        provided = components.base_model(seed=seed, mlflow_run_id=run_id, model=model)
+        run_id, resolved = prepared.outputs["mlflow_run_id"], prepared.outputs["resolved_model"]
+        provided = components.base_model(seed=seed, mlflow_run_id=run_id, model=resolved)
         scored = benchmarks(
             by_benchmark=prepared.outputs["Output"],
             seed=seed,
             mlflow_run_id=run_id,
             name=name,
             champion=champion,
-            model=model,
+            resolved_champion=prepared.outputs["resolved_champion"],
+            promote=promote,
+            model=resolved,
             rollout=rollout,
             sandbox=sandbox,
             gate=gate,
@@ -115,6 +119,8 @@ def _make_benchmarks(components: SimpleNamespace) -> Callable[..., Any]:
         mlflow_run_id: str,
         name: str,
         champion: str,
+        resolved_champion: str,
+        promote: bool,
         model: dict,
         rollout: dict,
         sandbox: dict,
@@ -136,6 +142,8 @@ def _make_benchmarks(components: SimpleNamespace) -> Callable[..., Any]:
             mlflow_run_id=mlflow_run_id,
             name=name,
             champion=champion,
+            resolved_champion=resolved_champion,
+            promote=promote,
             model=model,
             gate=gate,
             evaluations=dsl.Collected(scored.outputs["scores"]),

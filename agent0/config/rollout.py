@@ -58,7 +58,10 @@ class ModelSettings(Section):
     source: str = Field(
         "tiny",
         min_length=1,
-        description="'tiny' for the embedded model, else a folder, local or s3://, or a hub id of a causal LM.",
+        description=(
+            "'tiny' for the embedded model, else a folder, local or s3://, a registered model (models:/NAME@ALIAS or "
+            "models:/NAME/VERSION), or a hub id of a causal LM."
+        ),
     )
     dtype: Literal["float32", "bfloat16"] = Field(
         "float32",

@@ -55,17 +55,24 @@ def undecided(champion: EvaluationReport, candidate: EvaluationReport) -> GateDe
     obstacles = gate_obstacles(champion, candidate)
     if not obstacles:
         return None
-    reason = f"Keep the champion: the candidate cannot be compared with it. {' '.join(obstacles)}"
+    return kept(f"the candidate cannot be compared with it. {' '.join(obstacles)}")
+
+
+def kept(why: str) -> GateDecision:
+    """Return the decision to keep a champion without asking the gate."""
+    reason = f"Keep the champion: {why}"
     return GateDecision(decision="keep", reason=reason, mean_gain=0.0, gains=(), losses=(), results=())
 
 
-def decision_record(decision: GateDecision, champion: Run, candidate: Run, settings: GateSettings) -> dict[str, Any]:
+def decision_record(
+    decision: GateDecision, champion: Run | None, candidate: Run, settings: GateSettings
+) -> dict[str, Any]:
     """Return a decision as JSON values, with what it was about and under which thresholds."""
     return {
         "format": 1,
         **asdict(decision),
         "candidate": _named(candidate),
-        "champion": _named(champion),
+        "champion": None if champion is None else _named(champion),
         "settings": settings.model_dump(mode="json"),
     }
 

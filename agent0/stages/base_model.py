@@ -8,24 +8,29 @@ from pathlib import Path
 from agent0.config import ModelSettings
 from agent0.errors import Agent0Error, UsageError
 from agent0.stages.session import Stage, StageResult
-from agent0.storage import transfer
+from agent0.tracking.model_source import copy_model
+from agent0.tracking.model_uri import is_model_uri
 
 
 def provide_base_model(stage: Stage, output: Path, settings: ModelSettings) -> StageResult:
-    """Put the model into `output`: the embedded one (trained once and cached), a folder here or in a store, or a hub's.
+    """Put the model into `output`: the embedded one, a folder here or in a store, a registered version, or a hub's.
+
+    An alias of a registered model is looked up now; the run's tag `agent0.model` says which version it was.
 
     Raises:
         UsageError: the folder holds no model, or its tokenizer has no chat template.
-        Agent0Error: the hub or the store does not give the model.
+        Agent0Error: the hub, the registry or the store does not give the model.
     """
+    source = settings.source
     if settings.source == "tiny":
         _embedded(stage, output, settings)
-    elif settings.source.startswith("s3://"):
-        transfer.get(settings.source, output)
+    elif is_model_uri(source) or source.startswith("s3://"):
+        source = copy_model(source, output)
     elif Path(settings.source).expanduser().exists() or settings.source.startswith(("/", ".", "~")):
         _from_folder(Path(settings.source).expanduser(), output)
     else:
         _from_hub(settings.source, output)
+    stage.tracker.set_tags({"agent0.model": source})
     parameters = _check(output, settings.source)
     return StageResult({"model/parameters": float(parameters)})
 

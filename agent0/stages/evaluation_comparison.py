@@ -9,13 +9,14 @@ from statistics import fmean
 from agent0.config import ModelSettings
 from agent0.evaluation.gate import GateDecision, GateSettings
 from agent0.evaluation.merging import merge_evaluations
-from agent0.evaluation.promotion import DECISION_FILE, decide_between, decision_record, undecided
+from agent0.evaluation.promotion import DECISION_FILE
 from agent0.evaluation.report.claims import Run, pair_runs, read_runs
 from agent0.evaluation.report.page import render
-from agent0.evaluation.results import REPORT_FILE, EvaluationReport, read_report
+from agent0.evaluation.results import REPORT_FILE, EvaluationReport
+from agent0.stages.champion import carry_out, challenge_of, contest_against, record_on_version
 from agent0.stages.evaluation_preparation import evaluation_name
 from agent0.stages.session import Stage, StageResult
-from agent0.storage.atomic import atomic_write, write_json
+from agent0.storage.atomic import atomic_write
 from agent0.storage.workspace import clear_workspace
 
 PAGE_FILE = "comparison.html"
@@ -26,39 +27,44 @@ def run_evaluation_comparison(
     *,
     evaluations: Sequence[Path],
     champion: str,
+    resolved_champion: str,
+    promote: bool,
     name: str,
     model: ModelSettings,
     gate: GateSettings,
     output: Path,
+    output_uri: str,
     page: Path,
 ) -> StageResult:
     """Write the whole evaluation, the comparison page and, with a champion, the gate's decision to `output`.
 
-    The page is written to `page` as well, which Kubeflow shows.
+    The page is written to `page` as well, which Kubeflow shows. The evaluation of a registered model is recorded on its
+    version; where the champion is an alias and the gate says so, the alias moves, unless `promote` is off.
 
     A champion that cannot be compared with is kept, with a warning: the evaluation is finished and not to be lost.
 
     Raises:
         UsageError: the evaluations are not of one model in one setting.
         ResultsError: an evaluation or the champion's is missing or broken.
+        RegistryError: the registry refuses or does not answer.
         StorageError: the champion's store refuses or does not answer.
     """
     report = merge_evaluations(
         [str(folder) for folder in evaluations], evaluation_name(name, model), model.source, output
     )
+    evaluated = Run(str(output), report)
+    record_on_version(stage, model.source, evaluated, output_uri)
+    challenge = challenge_of(model.source, champion, resolved_champion, promote=promote)
     metrics, files = _score_metrics(report), [REPORT_FILE, PAGE_FILE]
     warnings: tuple[str, ...] = ()
-    if champion:
-        old, new = Run(champion, read_report(champion)), Run(str(output), report)
-        kept = undecided(old.report, new.report)
-        decision = kept or decide_between(old, new, gate, seed=stage.seed)
-        warnings = (kept.reason,) if kept else ()
-        write_json(output / DECISION_FILE, decision_record(decision, old, new, gate))
-        files.append(DECISION_FILE)
-        metrics |= _gate_metrics(decision)
-        stage.evolution.set_tags({"agent0.decision": decision.decision, "agent0.reason": decision.reason})
-    runs = read_runs([*([champion] if champion else []), str(output)])
-    text = render(runs, pair_runs(runs))
+    with contest_against(stage, champion, challenge, evaluated, gate) as contest:
+        if contest is not None:
+            warnings = carry_out(stage, contest, challenge, evaluated, gate, output)
+            files.append(DECISION_FILE)
+            metrics |= _gate_metrics(contest.decision)
+        against = [contest.champion.place] if contest is not None and contest.champion is not None else []
+        runs = read_runs([*against, str(output)])
+        text = render(runs, pair_runs(runs))
     for path in (output / PAGE_FILE, page):
         with atomic_write(path) as file:
             file.write(text)

@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 
 from agent0.stages.session import Stage
-from agent0.storage.digest import STAGE_FILE, code_version, folder_digest, model_digest
+from agent0.storage.digest import code_version, folder_digest, model_digest, of_a_stage
 from agent0.tracking.origin import Origin
 
 IMAGE_VARIABLE = "AGENT0_IMAGE_DIGEST"
@@ -18,7 +18,7 @@ def origin_of(stage: Stage, output: Path, parent: Path, tasks: Path | None = Non
     return Origin(
         model_sha256=model_digest(output),
         parent_sha256=model_digest(parent),
-        tasks_sha256=folder_digest(tasks, (STAGE_FILE,)) if tasks else "",
+        tasks_sha256=folder_digest(tasks, of_a_stage) if tasks else "",
         iteration=stage.iteration,
         evolution_run_id=stage.evolution_id,
         code_version=code_version(),

@@ -22,7 +22,7 @@ from agent0.processes import DIE_WITH_PARENT_VARIABLE, die_with_parent
 from agent0.progress import Progress, reported
 from agent0.seeds import derive_seed
 from agent0.storage.atomic import write_json
-from agent0.storage.digest import STAGE_FILE, code_version, folder_digest
+from agent0.storage.digest import STAGE_FILE, code_version, folder_digest, of_a_stage
 from agent0.storage.workspace import Workspace, open_workspace
 from agent0.tracking import NullTracker, Tracker
 from agent0.tracking.location import tracking_uri
@@ -120,7 +120,7 @@ class Stage:
         write_json(folder / STAGE_FILE, report.model_dump())
         system = {"system/seconds": report.seconds, "system/peak_memory_mb": report.peak_memory_mb}
         self.tracker.log_metrics({**result.metrics, **system}, self.iteration)
-        self.tracker.set_tags({"agent0.output_sha256": folder_digest(folder, ignore=(STAGE_FILE,))})
+        self.tracker.set_tags({"agent0.output_sha256": folder_digest(folder, of_a_stage)})
         for warning in result.warnings:
             self.progress.warn(warning)
         if result.warnings:
@@ -160,7 +160,7 @@ def open_stage(
         "agent0.code_version": code_version(),
     }
     for label, folder in (inputs or {}).items():
-        tags[f"agent0.input_sha256.{label}"] = folder_digest(folder, ignore=(STAGE_FILE,))
+        tags[f"agent0.input_sha256.{label}"] = folder_digest(folder, of_a_stage)
     fingerprint = {
         "seed": stage_seed,
         **{section: model.model_dump(mode="json") for section, model in (settings or {}).items()},

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Collection
+from collections.abc import Callable
 from functools import cache
 from pathlib import Path
 
@@ -12,23 +12,24 @@ from agent0.storage.manifest import MANIFEST
 
 CHUNK_BYTES = 1 << 20
 STAGE_FILE = "stage.json"
-NOT_OF_A_MODEL = (STAGE_FILE, MANIFEST)
-"""Files beside a model that say how it was made or stored; they are no part of it and of its digest."""
+Wanted = Callable[[str], bool]
+"""Says of a path relative to its folder whether the file counts."""
 
 
-def folder_digest(folder: Path, ignore: Collection[str] = ()) -> str:
+def folder_digest(folder: Path, wanted: Wanted | None = None) -> str:
     """Return the sha256 over the relative names and contents of all files in `folder`, in name order.
 
     Args:
         folder: a folder, or a single file.
-        ignore: file names left out.
+        wanted: says of a file's relative path whether it counts; all do if not given.
     """
     files = [folder] if folder.is_file() else sorted(path for path in folder.rglob("*") if path.is_file())
     digest = hashlib.sha256()
     for path in files:
-        if path.name in ignore:
+        name = path.relative_to(folder).as_posix()
+        if wanted is not None and not wanted(name):
             continue
-        digest.update(f"{path.relative_to(folder).as_posix()}\0{path.stat().st_size}\0".encode())
+        digest.update(f"{name}\0{path.stat().st_size}\0".encode())
         with path.open("rb") as file:
             while chunk := file.read(CHUNK_BYTES):
                 digest.update(chunk)
@@ -37,7 +38,17 @@ def folder_digest(folder: Path, ignore: Collection[str] = ()) -> str:
 
 def model_digest(folder: Path) -> str:
     """Return the sha256 of a saved model: the same wherever it lies and whichever stage copied it there."""
-    return folder_digest(folder, NOT_OF_A_MODEL)
+    return folder_digest(folder, of_a_model)
+
+
+def of_a_model(path: str) -> bool:
+    """Leave out what lies beside a saved model and says how it was made or stored."""
+    return path not in (STAGE_FILE, MANIFEST)
+
+
+def of_a_stage(path: str) -> bool:
+    """Leave out what a stage says of itself, which differs from one attempt to the next."""
+    return path != STAGE_FILE
 
 
 @cache

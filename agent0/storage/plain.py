@@ -8,23 +8,29 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Callable, Collection
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
 from agent0.storage.crew import Crew, Meter, ProgressCallback
-from agent0.storage.digest import folder_digest
+from agent0.storage.digest import Wanted, folder_digest
 from agent0.storage.landing import locked
 from agent0.storage.manifest import is_inside
 from agent0.storage.opening import disk_errors, opened
 from agent0.storage.store import Item, Store
-from agent0.storage.uri import StorageError, join
+from agent0.storage.uri import NotThereError, StorageError, join
 
 PART_SUFFIX = ".agent0-part"
 
 
 def get_plain(
-    uri: str, target: Path, sha256: str, ignore: Collection[str] = (), progress: ProgressCallback | None = None
+    uri: str,
+    target: Path,
+    sha256: str,
+    wanted: Wanted,
+    progress: ProgressCallback | None = None,
+    *,
+    replace: bool = False,
 ) -> None:
     """Copy the folder at `uri`, a local path or `s3://`, to `target`, which appears once its digest is right.
 
@@ -32,8 +38,9 @@ def get_plain(
         uri: files that any tool stored there.
         target: a new or an empty folder, or one that holds the same files already.
         sha256: `folder_digest` of the files that count.
-        ignore: names of files that do not count and are not copied.
+        wanted: says which files count and are copied.
         progress: called with the bytes done and the bytes in all, from any thread.
+        replace: other files in `target` make way instead of being refused.
 
     Raises:
         StorageError: nothing is there, it is not what it was, or the store refuses or does not answer.
@@ -41,12 +48,12 @@ def get_plain(
 
     def fill(folder: Path) -> None:
         with opened(uri) as (store, key, crew):
-            found = {name: item for name, item in _files(store, key).items() if Path(name).name not in ignore}
+            found = {name: item for name, item in _files(store, key).items() if wanted(name)}
             if not found:
-                raise StorageError(f"There is nothing at {uri}; it was removed, or never arrived there.")
+                raise nothing_at(uri)
             _fetch(store, key, found, folder, crew, Meter(sum(item.size for item in found.values()), progress))
 
-    land(target, sha256, uri, fill, ignore)
+    land(target, sha256, uri, fill, wanted, replace=replace)
 
 
 def holds_files(uri: str) -> bool:
@@ -59,7 +66,9 @@ def holds_files(uri: str) -> bool:
         return bool(_files(store, key))
 
 
-def land(target: Path, sha256: str, where: str, fill: Callable[[Path], None], ignore: Collection[str] = ()) -> None:
+def land(
+    target: Path, sha256: str, where: str, fill: Callable[[Path], None], wanted: Wanted, *, replace: bool = False
+) -> None:
     """Let `fill` write a folder beside `target` and move it there once its digest is right, alone among processes.
 
     Args:
@@ -67,7 +76,8 @@ def land(target: Path, sha256: str, where: str, fill: Callable[[Path], None], ig
         sha256: `folder_digest` that it must have.
         where: what it comes from, for errors.
         fill: writes into the folder it is given, which may hold what an earlier attempt wrote.
-        ignore: names of files that do not count.
+        wanted: says which files count.
+        replace: other files in `target` make way instead of being refused.
 
     Raises:
         StorageError: the digest is another one, or `target` holds other files.
@@ -78,34 +88,44 @@ def land(target: Path, sha256: str, where: str, fill: Callable[[Path], None], ig
         scratch = target.with_name(f".{target.name}.partial")
         descriptor = locked(scratch)
         try:
-            if not _is_free(target):
-                if not target.is_dir() or folder_digest(target, ignore) != sha256:
-                    raise StorageError(f"{target} holds other files than {where}; name an empty or a new folder.")
+            if target.is_dir() and folder_digest(target, wanted) == sha256:
                 shutil.rmtree(scratch)
                 return
-            _fill(scratch / "plain", sha256, where, fill, ignore)
+            if not replace and not _is_free(target):
+                raise StorageError(f"{target} holds other files than {where}; name an empty or a new folder.")
+            _fill(scratch / "plain", sha256, where, fill, wanted)
             if target.exists():
-                target.rmdir()
+                target.replace(scratch / "replaced")
             (scratch / "plain").replace(target)
             shutil.rmtree(scratch)
         finally:
             os.close(descriptor)
 
 
-def _fill(folder: Path, sha256: str, where: str, fill: Callable[[Path], None], ignore: Collection[str]) -> None:
+def not_as_registered(where: str, found: str, sha256: str) -> StorageError:
+    """Return the error of a folder that has another digest than it should."""
+    return StorageError(
+        f"{where} is not what was registered: its files have the sha256 {found[:12]}… instead of {sha256[:12]}…. It "
+        "was changed or damaged since, or is not whole; do not use it as it is."
+    )
+
+
+def nothing_at(uri: str) -> NotThereError:
+    """Return the error of a place that holds nothing."""
+    return NotThereError(f"There is nothing at {uri}; it was removed, or never arrived there.")
+
+
+def _fill(folder: Path, sha256: str, where: str, fill: Callable[[Path], None], wanted: Wanted) -> None:
     resumed = folder.is_dir()
     while True:
         folder.mkdir(exist_ok=True)
         fill(folder)
-        found = folder_digest(folder, ignore)
+        found = folder_digest(folder, wanted)
         if found == sha256:
             return
         shutil.rmtree(folder)
         if not resumed:
-            raise StorageError(
-                f"{where} is not what was registered: its files have the sha256 {found[:12]}… instead of "
-                f"{sha256[:12]}…. It was changed or damaged since, or is not whole; do not use it as it is."
-            )
+            raise not_as_registered(where, found, sha256)
         resumed = False  # a file that an earlier attempt left may have been the wrong one
 
 

@@ -27,11 +27,16 @@ class TransferSettings:
     def from_environment(cls, environment: Mapping[str, str] | None = None) -> TransferSettings:
         """Read `AGENT0_STORAGE_WORKERS` and `AGENT0_STORAGE_DEADLINE` (seconds) over the defaults."""
         found = os.environ if environment is None else environment
-        workers = _number(found, "AGENT0_STORAGE_WORKERS", cls.workers, 1)
-        return cls(int(workers), cls.part_bytes, _number(found, "AGENT0_STORAGE_DEADLINE", cls.deadline_seconds, 0))
+        workers = number_from(found, "AGENT0_STORAGE_WORKERS", cls.workers, 1)
+        return cls(int(workers), cls.part_bytes, number_from(found, "AGENT0_STORAGE_DEADLINE", cls.deadline_seconds, 0))
 
 
-def _number(found: Mapping[str, str], name: str, default: float, least: float) -> float:
+def number_from(found: Mapping[str, str], name: str, default: float, least: float) -> float:
+    """Return the number that an environment variable holds, or the default where it is unset.
+
+    Raises:
+        StorageError: it is no number, or a smaller one than `least`.
+    """
     text = found.get(name)
     if not text:
         return default

@@ -59,13 +59,21 @@ def get(uri: str, target: Path, progress: ProgressCallback | None = None) -> Non
             _get_folder(store, key, manifest, target.absolute(), crew, progress)
         elif key and (item := store.find(key)) is not None:
             _get_file(store, key, item, target.absolute(), progress)
-        elif leftover := store.listing(key):
-            raise StorageError(
-                f"{uri} is not whole: {len(leftover)} files lie there without a {MANIFEST}, so copying it there never "
-                "finished; finish that first, or name another place."
-            )
         else:
-            raise StorageError(f"There is nothing at {uri}; see that the name is right and that it was stored.")
+            raise _nothing_whole(store, key, uri)
+
+
+def manifest_of(uri: str) -> Manifest:
+    """Return the manifest of the whole folder at `uri`.
+
+    Raises:
+        StorageError: there is no whole folder, or the store refuses or does not answer.
+    """
+    with opened(uri) as (store, key, _):
+        manifest = _manifest(store, key)
+        if manifest is None:
+            raise _nothing_whole(store, key, uri)
+        return manifest
 
 
 def entries(uri: str) -> list[str]:
@@ -220,6 +228,15 @@ def _get_file(store: Store, key: str, item: Item, target: Path, progress: Progre
         temporary.replace(target)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def _nothing_whole(store: Store, key: str, uri: str) -> StorageError:
+    if leftover := store.listing(key):
+        return StorageError(
+            f"{uri} is not whole: {len(leftover)} files lie there without a {MANIFEST}, so copying it there never "
+            "finished; finish that first, or name another place."
+        )
+    return StorageError(f"There is nothing at {uri}; see that the name is right and that it was stored.")
 
 
 def _manifest(store: Store, key: str) -> Manifest | None:

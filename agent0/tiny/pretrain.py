@@ -17,6 +17,7 @@ import torch
 from transformers import PreTrainedTokenizerFast, Qwen3Config, Qwen3ForCausalLM
 
 from agent0.config import TinyPretraining
+from agent0.storage.cache import cache_root
 from agent0.tiny.tokenizer import MAX_TOKENS, TURN_END, TURN_START, train_tokenizer
 from agent0.tiny.transcripts import Transcript, draw_transcript
 
@@ -33,9 +34,8 @@ Report = Callable[[int, float], None]
 
 def cache_directory(settings: TinyPretraining) -> Path:
     """Return the folder that the model of these settings is cached in (`AGENT0_CACHE`, else the user's cache)."""
-    root = Path(os.environ.get("AGENT0_CACHE") or Path.home() / ".cache" / "agent0")
     digest = hashlib.sha256(f"{RECIPE_VERSION}/{settings.model_dump_json()}".encode()).hexdigest()[:16]
-    return root / "tiny" / digest
+    return cache_root() / "tiny" / digest
 
 
 def ensure_base_model(settings: TinyPretraining, report: Report) -> Path:

@@ -7,7 +7,7 @@ aliases; a move looks before and after, which finds anybody else's move but one 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -21,6 +21,7 @@ from agent0.tracking.model_uri import ModelUri, check_model_name
 from agent0.tracking.origin import Origin
 from agent0.tracking.places import holds_model, lies_at, upload
 
+Client, Version = MlflowClient, ModelVersion
 CANDIDATE, CHAMPION = "candidate", "champion"
 REPLACED_TAG = "replaced_by"
 DESCRIPTION = "Grown by Agent0, a version for each iteration; `agent0 models show` tells where each comes from."
@@ -133,6 +134,13 @@ def ancestry(client: MlflowClient, version: ModelVersion) -> list[ModelVersion]:
 def aliases(client: MlflowClient, name: str) -> dict[str, str]:
     """Return the version that each alias of a registered model points to."""
     return {alias: str(version) for alias, version in find_model(client, name).aliases.items()}
+
+
+def set_version_tags(client: MlflowClient, version: ModelVersion, tags: Mapping[str, str]) -> None:
+    """Write tags on a version."""
+    with explained(f"writing to {version.name} version {version.version}"):
+        for name, value in tags.items():
+            client.set_model_version_tag(version.name, str(version.version), name, value)
 
 
 def move_alias(client: MlflowClient, name: str, alias: str, version: str, expected: str | None) -> None:

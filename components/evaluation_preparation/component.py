@@ -14,6 +14,8 @@ def evaluation_preparation(
     gate: dict,
     tracking: dict,
     mlflow_run_id: OutputPath(str),
+    resolved_model: OutputPath(dict),
+    resolved_champion: OutputPath(str),
 ) -> list[dict]:
     """Fail before any GPU is asked for if a setting is wrong; return section `evaluation` by benchmark."""
     from pathlib import Path
@@ -33,7 +35,7 @@ def evaluation_preparation(
     with reported("evaluation_preparation", 0) as progress:
         parse_section(RolloutSettings, rollout)
         parse_section(SandboxSettings, sandbox)
-        run_id, by_benchmark = prepare_evaluation(
+        prepared = prepare_evaluation(
             name,
             seed,
             champion,
@@ -42,6 +44,10 @@ def evaluation_preparation(
             parse_section(GateSettings, gate),
             parse_section(TrackingSettings, tracking),
         )
-        Path(mlflow_run_id).write_text(run_id, encoding="utf-8")
-        progress.end(f"MLflow run {run_id}, {len(by_benchmark)} benchmarks")
-    return by_benchmark
+        Path(mlflow_run_id).write_text(prepared.run_id, encoding="utf-8")
+        Path(resolved_model).write_text(prepared.model.model_dump_json(), encoding="utf-8")
+        Path(resolved_champion).write_text(prepared.champion, encoding="utf-8")
+        for warning in prepared.warnings:
+            progress.warn(warning)
+        progress.end(f"MLflow run {prepared.run_id}, {len(prepared.by_benchmark)} benchmarks")
+    return prepared.by_benchmark

@@ -12,7 +12,7 @@ from agent0.evaluation.gate import GateSettings
 from agent0.evaluation.results import ResultsError, read_questions, read_report
 from agent0.stages import Stage, StageResult
 from agent0.stages.evaluation_comparison import run_evaluation_comparison
-from agent0.stages.evaluation_preparation import prepare_evaluation
+from agent0.stages.evaluation_preparation import PreparedEvaluation, prepare_evaluation
 
 Write = Callable[..., Path]
 MODEL = ModelSettings(source="s3://models/candidate/")
@@ -23,10 +23,13 @@ def compare(output: Path, *parts: Path, champion: str = "") -> StageResult:
         Stage.untracked("evaluation_comparison", 0),
         evaluations=parts,
         champion=champion,
+        resolved_champion=champion or "none",
+        promote=True,
         name="",
         model=MODEL,
         gate=GateSettings(draws=500),
         output=output,
+        output_uri=str(output),
         page=output.with_suffix(".page"),
     )
 
@@ -74,16 +77,17 @@ def test_evaluations_of_two_models_are_not_put_together(write_evaluation: Write,
         compare(tmp_path / "out", parts[0], parts[0])
 
 
-def prepare(benchmarks: tuple[str, ...], champion: str = "") -> tuple[str, list[dict[str, object]]]:
+def prepare(benchmarks: tuple[str, ...], champion: str = "") -> PreparedEvaluation:
     settings = EvaluationSettings(benchmarks=benchmarks, limit=7)
     return prepare_evaluation("", 0, champion, MODEL, settings, GateSettings(), TrackingSettings())
 
 
 def test_an_evaluation_is_divided_by_benchmark(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("agent0.tracking.mlflow_tracker.start_run", lambda *given: given[2])
-    run_id, parts = prepare(("gsm8k", "tiny"))
-    assert run_id == "evaluation candidate seed 0"
-    assert [(part["benchmarks"], part["limit"]) for part in parts] == [(["gsm8k"], 7), (["tiny"], 7)]
+    prepared = prepare(("gsm8k", "tiny"))
+    assert prepared.run_id == "evaluation candidate seed 0"
+    assert [(part["benchmarks"], part["limit"]) for part in prepared.by_benchmark] == [(["gsm8k"], 7), (["tiny"], 7)]
+    assert (prepared.model.source, prepared.champion) == (MODEL.source, "none")
 
 
 def test_what_is_wrong_is_found_before_anything_runs(write_evaluation: Write, tmp_path: Path) -> None:

@@ -1,0 +1,93 @@
+"""The part of an evaluation that knows registered models: recording it, asking the gate, moving the champion."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict
+from pathlib import Path
+
+from agent0.evaluation.champion import AliasOutcome, Challenge, Contest, contest_of, move_champion
+from agent0.evaluation.gate import GateSettings
+from agent0.evaluation.promotion import DECISION_FILE, decide_between, decision_record, undecided
+from agent0.evaluation.registered import record_evaluation
+from agent0.evaluation.report.claims import Run
+from agent0.evaluation.results import read_report
+from agent0.stages.session import Stage
+from agent0.storage.atomic import write_json
+from agent0.tracking.location import tracking_uri
+from agent0.tracking.model_uri import is_model_uri, parse_model_uri
+
+
+def challenge_of(model: str, champion: str, resolved: str, *, promote: bool) -> Challenge | None:
+    """Return who challenges whom; None where the champion is no registered model."""
+    return Challenge(model, parse_model_uri(champion), resolved, promote) if is_model_uri(champion) else None
+
+
+def record_on_version(stage: Stage, model: str, evaluated: Run, output_uri: str) -> None:
+    """Write down on the evaluated version where its evaluation lies; a model from elsewhere has no version."""
+    if not is_model_uri(model):
+        return
+    from agent0.tracking.mlflow_tracker import open_client  # mlflow takes seconds to import
+    from agent0.tracking.registry import resolve
+
+    client = open_client(tracking_uri())
+    version = resolve(client, parse_model_uri(model))
+    record_evaluation(client, version, evaluated.report, Path(evaluated.place), output_uri, stage.evolution_id)
+
+
+@contextmanager
+def contest_against(
+    stage: Stage, champion: str, challenge: Challenge | None, candidate: Run, gate: GateSettings
+) -> Iterator[Contest | None]:
+    """Yield the decision between the candidate and the champion, None where there is no champion to ask for."""
+    if challenge is not None:
+        from agent0.tracking.mlflow_tracker import open_client
+
+        with contest_of(open_client(tracking_uri()), challenge, candidate, gate, seed=stage.seed) as contest:
+            yield contest
+    elif champion:
+        run = Run(champion, read_report(champion))
+        obstacle = undecided(run.report, candidate.report)
+        decision = obstacle or decide_between(run, candidate, gate, seed=stage.seed)
+        yield Contest(decision, run, champion, asked=obstacle is None)
+    else:
+        yield None
+
+
+def carry_out(
+    stage: Stage, contest: Contest, challenge: Challenge | None, candidate: Run, gate: GateSettings, output: Path
+) -> tuple[str, ...]:
+    """Move the champion's alias if the decision says so, and write down what was decided and done, and why.
+
+    It is written to the decision's file, to the evaluation's run and, for a registered model, to the version.
+
+    Returns:
+        What a person should be warned of.
+    """
+    decision = contest.decision
+    champion = contest.champion and Run(contest.place, contest.champion.report)
+    record = decision_record(decision, champion, candidate, gate)
+    tags = {"agent0.decision": decision.decision, "agent0.reason": decision.reason}
+    outcome = None
+    if challenge is not None:
+        outcome = _move(challenge, contest)
+        record["alias"] = asdict(outcome)
+        tags["agent0.reason"] = outcome.told
+    write_json(output / DECISION_FILE, record)
+    stage.evolution.set_tags(tags)
+    hindered = outcome is not None and outcome.hindered
+    unasked = not contest.asked and not decision.promoted
+    return (tags["agent0.reason"],) if hindered or unasked else ()
+
+
+def _move(challenge: Challenge, contest: Contest) -> AliasOutcome:
+    from agent0.tracking.mlflow_tracker import open_client
+    from agent0.tracking.registry import resolve, set_version_tags
+
+    client = open_client(tracking_uri())
+    outcome = move_champion(client, challenge, contest.decision)
+    if is_model_uri(challenge.model):
+        version = resolve(client, parse_model_uri(challenge.model))
+        set_version_tags(client, version, {"decision": contest.decision.decision, "decision_reason": outcome.told})
+    return outcome
