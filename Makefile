@@ -24,7 +24,7 @@ $(VENV)/installed: pyproject.toml constraints.txt
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	@echo "Installing into $(VENV) (a few minutes the first time) ..."
 	@$(BIN)/python -m pip install --quiet --constraint constraints.txt torch==2.13.0
-	@$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[train,kfp,tracking,sandbox,s3,eval,dev]'
+	@$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[train,kfp,tracking,server,sandbox,s3,eval,dev]'
 	@touch $@
 
 demo: install  ## Grow two agents on this machine: three rounds in a few minutes, into OUTPUT.
@@ -37,9 +37,7 @@ test-fast: install  ## Run the tests that take seconds.
 	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m "not integration and not gpu and not vllm and not slow"
 
 test-integration: install  ## Run the tests against real services, as far as those can be installed.
-	@test -x $(SWIFT)/bin/swift-proxy-server || { $(PYTHON) -m venv $(SWIFT) && \
-	  $(SWIFT)/bin/python -m pip install --quiet 'setuptools<81' swift==2.38.3 awscli; } || \
-	  echo "OpenStack Swift cannot be installed here; its tests are skipped."
+	@tests/support/install_servers.sh $(SWIFT)
 	@OMP_NUM_THREADS=1 SWIFT_ENVIRONMENT=$(SWIFT) $(BIN)/python -m pytest -m integration
 
 # Without dependencies: the list is complete, and vLLM's own would bring parts that break its CPU build.

@@ -25,7 +25,7 @@ from rich.console import Console
 from rich.table import Table
 
 ROOT = Path(__file__).parents[1]
-sys.path.insert(0, str(ROOT / "tests" / "storage"))
+sys.path.insert(0, str(ROOT / "tests" / "support"))
 BUCKET = "benchmark"
 MEBIBYTE = 1 << 20
 # Least ratio by (whether it is a single large file, contender). The plain loop has no bar for a single file: without a
@@ -166,7 +166,7 @@ def main() -> int:
     parser.add_argument("--full", action="store_true", help="a folder of 200 files and 1 GiB instead of 50 and 256 MiB")
     parser.add_argument("--check", action="store_true", help="exit with 1 when a bar is missed")
     arguments = parser.parse_args()
-    from swift_server import ACCESS_KEY, SECRET_KEY, SwiftServer, installation
+    from servers.swift import SwiftServer, installation
 
     installed = installation()
     if installed is None:
@@ -180,8 +180,8 @@ def main() -> int:
         server = SwiftServer(folder / "swift", installed)
         os.environ.update(
             AWS_ENDPOINT_URL_S3=server.endpoint,
-            AWS_ACCESS_KEY_ID=ACCESS_KEY,
-            AWS_SECRET_ACCESS_KEY=SECRET_KEY,
+            AWS_ACCESS_KEY_ID=server.access_key,
+            AWS_SECRET_ACCESS_KEY=server.secret_key,
             AWS_DEFAULT_REGION="us-east-1",
             AWS_EC2_METADATA_DISABLED="true",
         )

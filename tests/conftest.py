@@ -11,6 +11,8 @@ import pytest
 
 from agent0.config import SandboxSettings, TinyPretraining
 
+pytest_plugins = ["servers.fixtures"]
+
 
 @pytest.fixture(autouse=True)
 def _quiet_tracking(monkeypatch: pytest.MonkeyPatch) -> None:

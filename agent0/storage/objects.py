@@ -169,6 +169,11 @@ def _server_reason(error: ClientError, code: str) -> str:
             "The server denies access: check the credentials (AWS_ACCESS_KEY_ID, AWS_PROFILE or the pod's role) and "
             "what they may do in this bucket."
         )
+    if status(error) == 411:
+        return (
+            "The server takes no checksums as trailers: unset AWS_REQUEST_CHECKSUM_CALCULATION and the profile's "
+            "request_checksum_calculation, or set them to when_required."
+        )
     if code in FULL_CODES:
         return "The store is full or takes no object of this size: free space or raise the quota, then start again."
     return "The server refused the request: correct what it names."

@@ -8,16 +8,12 @@ from __future__ import annotations
 
 import os
 import pwd
-import shutil
-import signal
-import socket
 import subprocess
-import time
 from pathlib import Path
 
-ROOT = Path(__file__).parents[2]
-ACCESS_KEY = "test:tester"
-SECRET_KEY = "password"
+from servers.processes import ServerProcess, free_ports, listens
+
+ROOT = Path(__file__).parents[3]
 SERVERS = ("account", "container", "object", "proxy")
 PIPELINE = (
     "catch_errors healthcheck cache listing_formats bulk s3api tempauth slo versioned_writes symlink proxy-server"
@@ -45,48 +41,34 @@ def installation() -> Path | None:
 class SwiftServer:
     """The four processes of a Swift installation in one folder; may be stopped and started again."""
 
+    name = "swift"
+    access_key = "test:tester"
+    secret_key = "password"
+    authority: Path | None = None
+
     def __init__(self, folder: Path, installed: Path) -> None:
         self.folder = folder
         self._bin = installed / "bin"
-        self._processes: list[subprocess.Popen[bytes]] = []
-        self._ports = dict(zip(SERVERS, _free_ports(len(SERVERS)), strict=True))
+        self._processes: list[ServerProcess] = []
+        self._ports = dict(zip(SERVERS, free_ports(len(SERVERS)), strict=True))
         self.endpoint = f"http://127.0.0.1:{self._ports['proxy']}"
         self._configure()
 
     def start(self) -> None:
-        """Start all processes and wait until the proxy answers."""
+        """Start all processes; the proxy last, since one that is up before the others denies buckets that are there."""
         for server in SERVERS:
             command = [self._bin / "python", self._bin / f"swift-{server}-server", self.folder / f"{server}.conf"]
-            if setpriv := shutil.which("setpriv"):
-                # Nothing of it outlives a test run that is killed.
-                command = [setpriv, "--pdeathsig", "KILL", *command]
-            with (self.folder / f"{server}.log").open("ab") as log:
-                self._processes.append(
-                    subprocess.Popen(
-                        command,
-                        stdout=log,
-                        stderr=log,
-                        start_new_session=True,
-                    )
-                )
-            self._await(server)
-
-    def _await(self, server: str) -> None:
-        """Wait until a server answers: a proxy that is up before the others denies buckets that are there."""
-        deadline = time.monotonic() + 30
-        while not _answers(self._ports[server]):
-            if time.monotonic() > deadline or any(process.poll() is not None for process in self._processes):
-                logs = "\n".join(path.read_text()[-1500:] for path in self.folder.glob("*.log"))
-                self.stop()
-                raise RuntimeError(f"Swift did not start:\n{logs}")
-            time.sleep(0.05)
+            process = ServerProcess(command, self.folder / f"{server}.log")
+            self._processes.append(process)
+            process.wait_until(lambda port=self._ports[server]: listens(port))
 
     def stop(self) -> None:
         """Kill all processes, as a power cut would."""
         for process in reversed(self._processes):  # the proxy first
-            os.killpg(process.pid, signal.SIGKILL)
-            process.wait()
+            process.kill()
         self._processes.clear()
+
+    end = stop
 
     def files(self) -> list[Path]:
         """Return the files on disk that hold the content of objects."""
@@ -138,8 +120,8 @@ class SwiftServer:
 
 def _options(name: str) -> str:
     if name == "tempauth":
-        user, _, member = ACCESS_KEY.partition(":")
-        return f"user_{user}_{member} = {SECRET_KEY} .admin\n"
+        user, _, member = SwiftServer.access_key.partition(":")
+        return f"user_{user}_{member} = {SwiftServer.secret_key} .admin\n"
     if name == "s3api":
         return "s3_acl = false\nauth_pipeline_check = false\nlocation = us-east-1\ncheck_bucket_owner = false\n"
     if name == "versioned_writes":
@@ -149,19 +131,3 @@ def _options(name: str) -> str:
 
 def _user() -> str:
     return pwd.getpwuid(os.getuid()).pw_name
-
-
-def _free_ports(count: int) -> list[int]:
-    sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
-    ports = [server.getsockname()[1] for server in sockets]
-    for server in sockets:
-        server.close()
-    return ports
-
-
-def _answers(port: int) -> bool:
-    try:
-        socket.create_connection(("127.0.0.1", port), 0.2).close()
-    except OSError:
-        return False
-    return True
