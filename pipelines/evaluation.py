@@ -47,6 +47,7 @@ def make_evaluation(config: Config, image: str = DEFAULT_IMAGE) -> Callable[...,
         seed: int = config.seed,
         champion: str = "",
         promote: bool = True,
+        history: str = "",
         model: dict = defaults["model"],
         rollout: dict = defaults["rollout"],
         sandbox: dict = defaults["sandbox"],
@@ -61,6 +62,7 @@ def make_evaluation(config: Config, image: str = DEFAULT_IMAGE) -> Callable[...,
             seed: Seed of the sampling.
             champion: models:/NAME@champion, or folder or s3:// place of an evaluation to compare with; empty for none.
             promote: Whether the alias in champion moves to the evaluated version when the gate says so.
+            history: Folder or s3:// place that keeps the record of every run of a schedule; empty for none.
             model: The model: source (folder, s3:// place, models:/NAME@ALIAS or models:/NAME/VERSION, hub id, or tiny).
             rollout: Prompt set, world, and the token budget of a trajectory.
             sandbox: Limits of one model-written program.
@@ -94,6 +96,7 @@ def make_evaluation(config: Config, image: str = DEFAULT_IMAGE) -> Callable[...,
             champion=champion,
             resolved_champion=prepared.outputs["resolved_champion"],
             promote=promote,
+            history=history,
             model=resolved,
             rollout=rollout,
             sandbox=sandbox,
@@ -121,6 +124,7 @@ def _make_benchmarks(components: SimpleNamespace) -> Callable[..., Any]:
         champion: str,
         resolved_champion: str,
         promote: bool,
+        history: str,
         model: dict,
         rollout: dict,
         sandbox: dict,
@@ -144,6 +148,7 @@ def _make_benchmarks(components: SimpleNamespace) -> Callable[..., Any]:
             champion=champion,
             resolved_champion=resolved_champion,
             promote=promote,
+            history=history,
             model=model,
             gate=gate,
             evaluations=dsl.Collected(scored.outputs["scores"]),

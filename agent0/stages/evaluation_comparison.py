@@ -13,6 +13,7 @@ from agent0.evaluation.promotion import DECISION_FILE
 from agent0.evaluation.report.claims import Run, pair_runs, read_runs
 from agent0.evaluation.report.page import render
 from agent0.evaluation.results import REPORT_FILE, EvaluationReport
+from agent0.evaluation.schedule import in_order, keep_run, past_runs
 from agent0.stages.champion import carry_out, challenge_of, contest_against, record_on_version
 from agent0.stages.evaluation_preparation import evaluation_name
 from agent0.stages.session import Stage, StageResult
@@ -29,6 +30,7 @@ def run_evaluation_comparison(
     champion: str,
     resolved_champion: str,
     promote: bool,
+    history: str,
     name: str,
     model: ModelSettings,
     gate: GateSettings,
@@ -40,6 +42,7 @@ def run_evaluation_comparison(
 
     The page is written to `page` as well, which Kubeflow shows. The evaluation of a registered model is recorded on its
     version; where the champion is an alias and the gate says so, the alias moves, unless `promote` is off.
+    With a place `history`, earlier runs that are recorded there are drawn over time, and this one is recorded there.
 
     A champion that cannot be compared with is kept, with a warning: the evaluation is finished and not to be lost.
 
@@ -47,7 +50,7 @@ def run_evaluation_comparison(
         UsageError: the evaluations are not of one model in one setting.
         ResultsError: an evaluation or the champion's is missing or broken.
         RegistryError: the registry refuses or does not answer.
-        StorageError: the champion's store refuses or does not answer.
+        StorageError: the store of the champion or of the history refuses or does not answer.
     """
     report = merge_evaluations(
         [str(folder) for folder in evaluations], evaluation_name(name, model), model.source, output
@@ -64,7 +67,10 @@ def run_evaluation_comparison(
             metrics |= _gate_metrics(contest.decision)
         against = [contest.champion.place] if contest is not None and contest.champion is not None else []
         runs = read_runs([*against, str(output)])
-        text = render(runs, pair_runs(runs))
+        past, complaints = past_runs(history) if history else ([], [])
+        text = render(runs, pair_runs(runs), history=in_order(runs, past))
+    if history:
+        keep_run(history, report, stage.evolution_id)
     for path in (output / PAGE_FILE, page):
         with atomic_write(path) as file:
             file.write(text)
@@ -73,7 +79,7 @@ def run_evaluation_comparison(
         stage.evolution.log_file(output / file_name)
     stage.evolution.set_status("FINISHED")
     clear_workspace(f"{stage.evolution_id}/{stage.iteration}")
-    return StageResult(metrics, warnings=warnings)
+    return StageResult(metrics, warnings=(*warnings, *complaints))
 
 
 def _score_metrics(report: EvaluationReport) -> dict[str, float]:

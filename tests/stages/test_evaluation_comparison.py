@@ -18,13 +18,14 @@ Write = Callable[..., Path]
 MODEL = ModelSettings(source="s3://models/candidate/")
 
 
-def compare(output: Path, *parts: Path, champion: str = "") -> StageResult:
+def compare(output: Path, *parts: Path, champion: str = "", history: str = "") -> StageResult:
     return run_evaluation_comparison(
         Stage.untracked("evaluation_comparison", 0),
         evaluations=parts,
         champion=champion,
         resolved_champion=champion or "none",
         promote=True,
+        history=history,
         name="",
         model=MODEL,
         gate=GateSettings(draws=500),
@@ -67,6 +68,23 @@ def test_a_champion_that_cannot_be_compared_with_is_kept_with_a_warning(
     result = compare(tmp_path / "out", write_evaluation("new", {"gsm8k": 90}), champion=str(champion))
     assert json.loads((tmp_path / "out" / "decision.json").read_text())["decision"] == "keep"
     assert "cannot be compared with it. champion ran preset paper without the tool" in result.warnings[0]
+
+
+def test_a_schedule_is_drawn_over_time_and_records_every_run_once(write_evaluation: Write, tmp_path: Path) -> None:
+    history = tmp_path / "history"
+    for day, right in ((1, 40), (2, 60), (2, 60)):  # the second run's task is tried twice
+        part = write_evaluation(f"part{day}", {"gsm8k": right}, finished_at=day * 86_400.0)
+        result = compare(tmp_path / f"out{day}", part, history=str(history))
+        assert result.warnings == ()
+    names = sorted(path.name for path in history.iterdir())
+    assert names == ["19700102T000000Z-untracked.json", "19700103T000000Z-untracked.json"]
+    page = (tmp_path / "out2" / "comparison.html").read_text()
+    assert 'aria-label="Scores over time' in page
+    assert page.count("1970-01-02") > (tmp_path / "out1" / "comparison.html").read_text().count("1970-01-03") == 0
+    (history / "damaged.json").write_text("{}")
+    result = compare(tmp_path / "out3", part, history=str(history))
+    assert "leaves out a file" in result.warnings[0]
+    assert "damaged.json" in result.warnings[0]
 
 
 def test_evaluations_of_two_models_are_not_put_together(write_evaluation: Write, tmp_path: Path) -> None:

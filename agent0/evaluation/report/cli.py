@@ -15,6 +15,9 @@ def compare(
     base: Annotated[
         str | None, typer.Option(help="The paper's rows to show: qwen3-4b-base or qwen3-8b-base; by the models' names.")
     ] = None,
+    history: Annotated[
+        str, typer.Option(help="Folder or s3:// of a schedule's records, to draw over time as well.")
+    ] = "",
 ) -> None:
     """Put evaluations beside each other and beside the paper's tables, with intervals.
 
@@ -22,15 +25,17 @@ def compare(
     """
     from agent0.evaluation.report.claims import pair_runs, read_runs
     from agent0.evaluation.report.terminal import comparison_view
+    from agent0.evaluation.schedule import in_order, past_runs
     from agent0.storage.atomic import atomic_write
 
     found = read_runs(runs)
     pairs = pair_runs(found)
+    past, complaints = past_runs(history) if history else ([], [])
     console = Console()
-    console.print(comparison_view(found, pairs, base), highlight=False)
+    console.print(comparison_view(found, pairs, base), *complaints, highlight=False)
     if output is not None:
         from agent0.evaluation.report.page import render
 
         with atomic_write(output) as file:
-            file.write(render(found, pairs, base))
+            file.write(render(found, pairs, base, in_order(found, past)))
         console.print(f"report   {output}")

@@ -55,8 +55,7 @@ def scores_figure(runs: Sequence[Run], rows: Sequence[ReferenceRow]) -> str:
 
 
 def history_figure(runs: Sequence[Run]) -> str | None:
-    """Each benchmark's score over time with intervals, of runs in the newest one's setting; None for fewer than two."""
-    runs = [run for run in runs if run.setting == runs[-1].setting]
+    """Each benchmark's score over time with intervals, of runs in one setting; None for fewer than two times."""
     times = {run.report.finished_at for run in runs}
     names = [name for name in benchmarks_of(runs) if sum(_estimate(run, name) is not None for run in runs) > 1]
     if len(times) < 2 or not names:

@@ -36,8 +36,16 @@ class Cell:
     hint: str
 
 
-def render(runs: Sequence[Run], pairs: Sequence[Against], base: str | None = None) -> str:
-    """Return the whole page for evaluations, oldest first, and their comparisons with the first (`claims.pair_runs`).
+def render(
+    runs: Sequence[Run], pairs: Sequence[Against], base: str | None = None, history: Sequence[Run] | None = None
+) -> str:
+    """Return the whole page.
+
+    Args:
+        runs: evaluations, oldest first.
+        pairs: their comparisons with the first (`claims.pair_runs`).
+        base: the paper's base model; by the models' names.
+        history: what is drawn over time, oldest first; the runs themselves if not given.
 
     Raises:
         UsageError: the paper has no such base model.
@@ -47,7 +55,8 @@ def render(runs: Sequence[Run], pairs: Sequence[Against], base: str | None = Non
     newest = runs[-1]
     names = claims.benchmarks_of(runs)
     drawn = [row for row in rows if row.method in _DRAWN] if newest.report.preset == "paper" else []
-    history = history_figure(runs)
+    over_time = [run for run in history or runs if run.setting == newest.setting]
+    drawn_over_time = history_figure(over_time)
     return template("comparison.html.j2", Path(__file__).parent).render(
         runs=shown,
         hidden=len(runs) - len(shown),
@@ -65,7 +74,9 @@ def render(runs: Sequence[Run], pairs: Sequence[Against], base: str | None = Non
         result_relation=claims.result_relation,
         signed=_signed,
         scores=Markup(scores_figure(shown, drawn)),
-        history=Markup(history) if history else None,
+        history=Markup(drawn_over_time) if drawn_over_time else None,
+        over_time=over_time[::-1],
+        measured_over_time=claims.benchmarks_of(over_time),
         decoding=_decoding,
         passes=_passes,
         rates=_RATES,

@@ -12,6 +12,7 @@ from agent0.cli import app
 from agent0.evaluation.report.claims import Run, pair_runs
 from agent0.evaluation.report.page import render
 from agent0.evaluation.results import Estimate
+from agent0.evaluation.schedule import in_order
 
 MakeRun = Callable[..., Run]
 DAY = 86_400.0
@@ -90,6 +91,15 @@ def test_a_long_schedule_shows_its_ends_and_the_whole_history(make_run: MakeRun)
     assert "<h3>week 3</h3>" not in html
     assert "<h3>week 0</h3>" in html
     assert "<h3>week 6</h3>" in html
+
+
+def test_a_history_is_drawn_beside_the_runs_in_the_setting_of_the_newest(make_run: MakeRun) -> None:
+    past = [make_run(f"night {i}", {"math_500": (0.7, 1)}, finished_at=1.75e9 + i * DAY) for i in range(3)]
+    other = make_run("official night", {"math_500": (0.7, 1)}, preset="official", finished_at=1.755e9)
+    run = make_run("tonight", {"math_500": (0.7, 1)})
+    html = render([run], [], history=in_order([run], [*past, other, run]))
+    assert [html.count(f"<td>{name}<small>") for name in ("night 0", "night 2", "tonight")] == [1, 1, 1]
+    assert "official night" not in html
 
 
 def test_names_are_never_markup(make_run: MakeRun) -> None:
