@@ -78,9 +78,10 @@ def _sandbox() -> str:
 
 
 def _tracking() -> str:
-    from agent0.tracking.mlflow_tracker import open_client
+    from agent0.tracking.runs import open_client, require_server
 
     uri = tracking_uri()
+    require_server(uri)
     open_client(uri)
     return uri
 

@@ -38,7 +38,7 @@ PRELOADED = (
     "agent0.stages.task_filtering",
     "agent0.stages.task_generation",
     "agent0.tiny.pretrain",
-    "agent0.tracking.mlflow_tracker",
+    "agent0.tracking.buffered",
     "kfp.dsl.executor_main",
     "mlflow.store.model_registry.sqlalchemy_store",
     "mlflow.store.tracking.sqlalchemy_store",

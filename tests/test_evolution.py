@@ -99,7 +99,11 @@ def test_mlflow_holds_the_run_its_stages_and_the_executors(whole: Path, folder: 
     assert run.info.status == "FINISHED"
     assert [point.step for point in client.get_metric_history(run.info.run_id, "executor/accuracy")] == [0, 1, 2]
     assert {"report.html", "summary.json"} <= {item.path for item in client.list_artifacts(run.info.run_id)}
-    nested = client.search_runs([run.info.experiment_id], f"tags.mlflow.parentRunId = '{run.info.run_id}'")
+    rounds = client.search_runs([run.info.experiment_id], f"tags.mlflow.parentRunId = '{run.info.run_id}'")
+    assert {(r.info.run_name, r.info.status) for r in rounds} == {(f"iteration {n}", "FINISHED") for n in range(3)}
+    parents = ", ".join(f"'{r.info.run_id}'" for r in rounds)
+    nested = client.search_runs([run.info.experiment_id], f"tags.mlflow.parentRunId IN ({parents})")
+    assert {r.info.status for r in nested} == {"FINISHED"}
     names = {(r.data.tags["agent0.stage"], r.data.tags["agent0.iteration"]) for r in nested}
     assert len(nested) == len(names) == 2 + 2 * 7
     training = next(r for r in nested if r.data.tags["agent0.stage"] == "executor_training")

@@ -28,7 +28,7 @@ def record_on_version(stage: Stage, model: str, evaluated: Run, output_uri: str)
     """Write down on the evaluated version where its evaluation lies; a model from elsewhere has no version."""
     if not is_model_uri(model):
         return
-    from agent0.tracking.mlflow_tracker import open_client  # mlflow takes seconds to import
+    from agent0.tracking.runs import open_client  # mlflow takes seconds to import
     from agent0.tracking.registry import resolve
 
     client = open_client(tracking_uri())
@@ -42,7 +42,7 @@ def contest_against(
 ) -> Iterator[Contest | None]:
     """Yield the decision between the candidate and the champion, None where there is no champion to ask for."""
     if challenge is not None:
-        from agent0.tracking.mlflow_tracker import open_client
+        from agent0.tracking.runs import open_client
 
         with contest_of(open_client(tracking_uri()), challenge, candidate, gate, seed=stage.seed) as contest:
             yield contest
@@ -82,7 +82,7 @@ def carry_out(
 
 
 def _move(challenge: Challenge, contest: Contest) -> AliasOutcome:
-    from agent0.tracking.mlflow_tracker import open_client
+    from agent0.tracking.runs import open_client
     from agent0.tracking.registry import resolve, set_version_tags
 
     client = open_client(tracking_uri())

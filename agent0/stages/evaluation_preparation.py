@@ -58,7 +58,7 @@ def prepare_evaluation(
         RegistryError: model or champion are no versions of a registered model.
         Agent0Error: MLflow or the champion's store does not answer.
     """
-    from agent0.tracking.mlflow_tracker import open_client, start_run  # mlflow takes seconds to import
+    from agent0.tracking.runs import open_client, start_run  # mlflow takes seconds to import
 
     names = [benchmark(known).name for known in evaluation.benchmarks]
     if len(set(names)) != len(names):

@@ -69,6 +69,7 @@ def run_iteration_report(
     stage.evolution.log_metrics({**evolution_metrics(record), **diversity}, stage.iteration)
     for name in (REPORT_FILE, SUMMARY_FILE, HISTORY_FILE):
         stage.evolution.log_file(output / name)
+    stage.iteration_tracker.set_status("FINISHED")
     if stage.iteration == past.planned_iterations:
         stage.evolution.set_status("FINISHED")
     for finished in (0, stage.iteration) if not past.iterations else (stage.iteration,):

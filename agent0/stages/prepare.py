@@ -23,7 +23,7 @@ def prepare_evolution(config: Config, output: Path) -> str:
         UsageError: the settings do not fit together.
         Agent0Error: MLflow does not answer.
     """
-    from agent0.tracking.mlflow_tracker import start_run  # mlflow takes seconds to import
+    from agent0.tracking.runs import start_run  # mlflow takes seconds to import
 
     check_consistency(config)
     uri, settings = tracking_uri(), config.model_dump(mode="json")
@@ -38,6 +38,7 @@ def prepare_evolution(config: Config, output: Path) -> str:
             "agent0.seed": str(config.seed),
             "agent0.code_version": code_version(),
         },
+        range(config.iterations + 1),
     )
     history = History(
         recipe=config.recipe,

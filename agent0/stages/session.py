@@ -6,6 +6,8 @@ A component opens a stage, calls the stage's function and finishes it; nothing e
 from __future__ import annotations
 
 import dataclasses
+import hashlib
+import json
 import os
 import resource
 import time
@@ -13,7 +15,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from pydantic import BaseModel, Field
 
@@ -28,6 +30,9 @@ from agent0.tracking import NullTracker, Tracker
 from agent0.tracking.location import tracking_uri
 from agent0.types import Record
 
+if TYPE_CHECKING:
+    from agent0.tracking.buffered import TrackingSession
+
 
 class StageReport(Record):
     """What a finished stage says of itself, kept beside its output as `stage.json`."""
@@ -40,6 +45,7 @@ class StageReport(Record):
     counts: dict[str, dict[str, int]] = Field(default_factory=dict)
     log: tuple[dict[str, float], ...] = ()
     warnings: tuple[str, ...] = ()
+    undelivered: str = Field("", description="File with what MLflow had not taken when the stage ended; '' if nothing.")
 
 
 @dataclass(frozen=True)
@@ -73,7 +79,8 @@ class MetricsArtifact(Protocol):
 class Stage:
     """A running stage: its name, its iteration, its own seed, and where it reports to.
 
-    `tracker` writes to the stage's own run, `evolution` to the run that the stage's is nested in.
+    `tracker` writes to the stage's own run, `iteration_tracker` to the one that it is nested in, `evolution` to the
+    evolution's.
     """
 
     name: str
@@ -81,16 +88,19 @@ class Stage:
     seed: int
     progress: Progress
     tracker: Tracker
+    iteration_tracker: Tracker
     evolution: Tracker
     started: float
     evolution_id: str = "untracked"
     fingerprint: Mapping[str, Any] = field(default_factory=dict)
+    session: TrackingSession | None = None
 
     @classmethod
     def untracked(cls, name: str, iteration: int = 1, seed: int = 0) -> Stage:
         """Return a stage that reports progress and tracks nothing; for use outside a pipeline."""
         progress, nothing = Progress(name, iteration), NullTracker()
-        return cls(name, iteration, derive_seed(seed, name, iteration), progress, nothing, nothing, time.time())
+        own_seed = derive_seed(seed, name, iteration)
+        return cls(name, iteration, own_seed, progress, nothing, nothing, nothing, time.time())
 
     @property
     def workspace_key(self) -> str:
@@ -106,6 +116,8 @@ class Stage:
         """Write the stage's report into its output folder, and its metrics to the tracker and to Kubeflow's artifact.
 
         The artifact gets a file too: without one Kubeflow's local cache takes it for lost and runs the task again.
+        MLflow has a bounded time to take what waits. What it has not taken then is no reason to lose the result: the
+        stage is finished, and its report and a warning name the file.
         """
         report = StageReport(
             stage=self.name,
@@ -117,7 +129,6 @@ class Stage:
             log=tuple(result.log),
             warnings=result.warnings,
         )
-        write_json(folder / STAGE_FILE, report.model_dump())
         system = {"system/seconds": report.seconds, "system/peak_memory_mb": report.peak_memory_mb}
         self.tracker.log_metrics({**result.metrics, **system}, self.iteration)
         self.tracker.set_tags({"agent0.output_sha256": folder_digest(folder, of_a_stage)})
@@ -125,6 +136,9 @@ class Stage:
             self.progress.warn(warning)
         if result.warnings:
             self.tracker.set_tags({"agent0.warnings": "\n".join(result.warnings)})
+        if self.session is not None:
+            report = report.model_copy(update={"undelivered": _end(self.session, self.progress, "FINISHED", folder)})
+        write_json(folder / STAGE_FILE, report.model_dump())
         if metrics is not None:
             write_json(Path(metrics.path), result.metrics)
             for name, value in result.metrics.items():
@@ -142,13 +156,15 @@ def open_stage(
     mlflow_run_id: str,
     settings: Mapping[str, BaseModel] | None = None,
     inputs: Mapping[str, Path] | None = None,
+    part: str = "",
 ) -> Iterator[Stage]:
     """Open a stage of the evolution whose MLflow run is `mlflow_run_id`.
 
-    Its nested run carries the settings, the seed, the code version and the digest of each input folder. An error is
-    reported as progress before it is raised, so that whoever watches reads the reason.
+    Its nested run carries the settings, the seed, the code version and the digest of each input folder. `part` names
+    the share of a pod where several work side by side. An error is reported as progress before it is raised, so that
+    whoever watches reads the reason.
     """
-    from agent0.tracking.mlflow_tracker import stage_run  # mlflow takes seconds to import
+    from agent0.tracking.buffered import open_session  # mlflow takes seconds to import
 
     if os.environ.get(DIE_WITH_PARENT_VARIABLE):
         die_with_parent()
@@ -169,11 +185,47 @@ def open_stage(
     params = {
         key: value for section, model in (settings or {}).items() for key, value in flatten(model, section).items()
     }
-    with (
-        reported(name, iteration) as progress,
-        stage_run(tracking_uri(), mlflow_run_id, f"{iteration} {name}", params, tags) as (tracker, evolution),
-    ):
-        yield Stage(name, iteration, stage_seed, progress, tracker, evolution, time.time(), mlflow_run_id, fingerprint)
+    with reported(name, iteration) as progress:
+        session = open_session(
+            tracking_uri(),
+            mlflow_run_id,
+            iteration,
+            name,
+            part=part,
+            fingerprint=hashlib.sha256(json.dumps(fingerprint, sort_keys=True).encode()).hexdigest(),
+            params=params,
+            tags={**tags, "agent0.kind": "stage"},
+            warn=progress.warn,
+        )
+        try:
+            yield Stage(
+                name,
+                iteration,
+                stage_seed,
+                progress,
+                session.tracker,
+                session.iteration,
+                session.evolution,
+                time.time(),
+                mlflow_run_id,
+                fingerprint,
+                session,
+            )
+        except BaseException:
+            _end(session, progress, "FAILED")
+            raise
+        _end(session, progress, "FINISHED")
+
+
+def _end(session: TrackingSession, progress: Progress, status: str, folder: Path | None = None) -> str:
+    """End the tracking of a stage; return the file with what MLflow has not taken, having warned of it."""
+    left = session.close(status, folder)
+    if left:
+        progress.warn(
+            f"Tracking is incomplete: {session.journal.pending} entries wait in {left}. {session.why()} "
+            f"Deliver them with: agent0 tracking flush {left}"
+        )
+    return left
 
 
 def read_report(folder: Path) -> StageReport:

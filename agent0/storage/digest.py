@@ -12,6 +12,8 @@ from agent0.storage.manifest import MANIFEST
 
 CHUNK_BYTES = 1 << 20
 STAGE_FILE = "stage.json"
+LEFTOVER_FILE = "undelivered-tracking.jsonl"
+"""What MLflow has not taken, beside a stage's output where no folder for buffers outlives the process."""
 Wanted = Callable[[str], bool]
 """Says of a path relative to its folder whether the file counts."""
 
@@ -43,12 +45,12 @@ def model_digest(folder: Path) -> str:
 
 def of_a_model(path: str) -> bool:
     """Leave out what lies beside a saved model and says how it was made or stored."""
-    return path not in (STAGE_FILE, MANIFEST)
+    return of_a_stage(path) and path != MANIFEST
 
 
 def of_a_stage(path: str) -> bool:
     """Leave out what a stage says of itself, which differs from one attempt to the next."""
-    return path != STAGE_FILE
+    return path not in (STAGE_FILE, LEFTOVER_FILE)
 
 
 @cache

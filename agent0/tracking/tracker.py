@@ -1,19 +1,42 @@
-"""The interface through which stages write metrics and artifacts; this module does not import mlflow."""
+"""The interface through which stages write to their runs; this module does not import mlflow.
+
+Whoever calls it neither waits for a server nor learns whether there is one.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
 from agent0.tracking.origin import Origin
 
 
+@dataclass(frozen=True)
+class TrackedDataset:
+    """Data that a run made or used.
+
+    Attributes:
+        name: what it is, as `tasks-kept`.
+        digest: sha256 of its files, by which the same data is recognised.
+        context: `output` where the run made it, else what it was used for.
+        source: where it lies.
+        profile: numbers about it, such as how many records it has.
+    """
+
+    name: str
+    digest: str
+    context: str
+    source: str
+    profile: Mapping[str, float] = field(default_factory=dict)
+
+
 class Tracker(Protocol):
     """Writes to one tracking run."""
 
     def log_metrics(self, metrics: Mapping[str, float], step: int) -> None:
-        """Write numbers of one step; names are grouped by a prefix, as in `executor/accuracy`."""
+        """Write numbers of one step; names are grouped by a prefix, as in `eval/accuracy`."""
 
     def log_params(self, params: Mapping[str, Any]) -> None:
         """Write settings."""
@@ -27,10 +50,19 @@ class Tracker(Protocol):
     def log_table(self, rows: Sequence[Mapping[str, Any]], name: str) -> None:
         """Keep rows as a table that MLflow shows; `name` ends in `.json`."""
 
+    def log_image(self, path: Path, key: str, step: int) -> None:
+        """Keep a PNG image as the one of `key` at `step`; MLflow shows a slider over the steps."""
+
+    def log_dataset(self, dataset: TrackedDataset) -> None:
+        """Note the data that the run made or used."""
+
+    def log_trace(self, trace: Mapping[str, Any]) -> None:
+        """Keep a trajectory; see `agent0.tracking.traces.trajectory_trace`."""
+
     def set_status(self, status: str) -> None:
         """Mark the run as RUNNING, FINISHED, FAILED or KILLED."""
 
-    def register_model(self, name: str, folder: Path, uri: str, origin: Origin) -> str:
+    def register_model(self, name: str, folder: Path, uri: str, origin: Origin) -> None:
         """Register the model in `folder`, stored at `uri`, as a version of `name`; see `registry.register`."""
 
 
@@ -52,9 +84,17 @@ class NullTracker:
     def log_table(self, rows: Sequence[Mapping[str, Any]], name: str) -> None:
         """See `Tracker`."""
 
+    def log_image(self, path: Path, key: str, step: int) -> None:
+        """See `Tracker`."""
+
+    def log_dataset(self, dataset: TrackedDataset) -> None:
+        """See `Tracker`."""
+
+    def log_trace(self, trace: Mapping[str, Any]) -> None:
+        """See `Tracker`."""
+
     def set_status(self, status: str) -> None:
         """See `Tracker`."""
 
-    def register_model(self, name: str, folder: Path, uri: str, origin: Origin) -> str:
+    def register_model(self, name: str, folder: Path, uri: str, origin: Origin) -> None:
         """See `Tracker`."""
-        return ""

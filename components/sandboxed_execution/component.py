@@ -34,6 +34,7 @@ def sandboxed_execution(
     from agent0.stages.sandboxed_execution import run_sandboxed_execution
     from agent0.stages.sharding import Share
 
+    share = Share(pod, pods)
     settings = {
         "rollout": parse_section(RolloutSettings, rollout),
         "sandbox": parse_section(SandboxSettings, sandbox),
@@ -52,7 +53,8 @@ def sandboxed_execution(
         mlflow_run_id=mlflow_run_id,
         settings=settings,
         inputs=inputs,
+        part=share.part,
     ) as stage:
         outputs = {"output": Path(labelled.path), "trajectories": Path(trajectories.path)}
-        result = run_sandboxed_execution(stage, share=Share(pod, pods), **outputs, **inputs, **settings)
+        result = run_sandboxed_execution(stage, share=share, **outputs, **inputs, **settings)
         stage.finish(result, Path(labelled.path), metrics)

@@ -40,6 +40,7 @@ def task_generation(
         mlflow_run_id=mlflow_run_id,
         settings=settings,
         inputs=inputs,
+        part=share.part,
     ) as stage:
         result = run_task_generation(stage, output=Path(tasks.path), share=share, **inputs, **settings)
         stage.finish(result, Path(tasks.path), metrics)

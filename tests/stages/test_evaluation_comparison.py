@@ -101,7 +101,7 @@ def prepare(benchmarks: tuple[str, ...], champion: str = "") -> PreparedEvaluati
 
 
 def test_an_evaluation_is_divided_by_benchmark(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("agent0.tracking.mlflow_tracker.start_run", lambda *given: given[2])
+    monkeypatch.setattr("agent0.tracking.runs.start_run", lambda *given: given[2])
     prepared = prepare(("gsm8k", "tiny"))
     assert prepared.run_id == "evaluation candidate seed 0"
     assert [(part["benchmarks"], part["limit"]) for part in prepared.by_benchmark] == [(["gsm8k"], 7), (["tiny"], 7)]

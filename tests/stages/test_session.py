@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 from kfp.dsl import Metrics
+from mlflow.entities import Run
 from mlflow.tracking import MlflowClient
 
 from agent0.config import FilteringSettings, load_config
@@ -24,6 +25,10 @@ def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
     monkeypatch.setenv("MLFLOW_TRACKING_URI", uri)
     monkeypatch.setenv("AGENT0_PROGRESS", str(tmp_path / "progress.jsonl"))
     return uri
+
+
+def stage_runs(client: MlflowClient, run_id: str) -> list[Run]:
+    return client.search_runs([client.get_run(run_id).info.experiment_id], "tags.`agent0.kind` = 'stage'")
 
 
 def test_seeds_differ_by_stage_and_iteration_and_repeat() -> None:
@@ -55,7 +60,7 @@ def test_a_stage_is_a_nested_run_with_settings_seed_version_and_digests(store: s
     assert json.loads(Path(metrics.path).read_text()) == {"tasks/kept": 7.0}
     assert read_report(output).metrics == {"tasks/kept": 7.0}
     client = MlflowClient(store)
-    (nested,) = client.search_runs([client.get_run(run_id).info.experiment_id], f"tags.mlflow.parentRunId = '{run_id}'")
+    (nested,) = stage_runs(client, run_id)
     assert nested.info.status == "FINISHED"
     assert nested.data.params["filtering.min_self_consistency"] == "0.3"
     assert nested.data.tags["agent0.seed"] == str(derive_seed(5, "task_filtering", 2))
@@ -75,7 +80,7 @@ def test_a_failing_stage_ends_as_failed_and_says_why(store: str, tmp_path: Path)
     assert [event["kind"] for event in events] == ["start", "error"]
     assert events[-1]["message"] == "too few"
     client = MlflowClient(store)
-    (nested,) = client.search_runs([client.get_run(run_id).info.experiment_id], f"tags.mlflow.parentRunId = '{run_id}'")
+    (nested,) = stage_runs(client, run_id)
     assert nested.info.status == "FAILED"
 
 

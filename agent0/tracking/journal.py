@@ -1,0 +1,144 @@
+"""What a run has to say to MLflow, in order, in one file that only grows.
+
+Each line is a JSON object: an entry with its number `n`, or `{"delivered": n}`, which says that MLflow has taken every
+entry up to `n`. All that delivery needs is in the file, the contents of artifacts included, so it can be copied and
+delivered from elsewhere. One process at a time holds it. A line is handed to the operating system at once: it outlives
+the process, not a power failure.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import threading
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from agent0.errors import Agent0Error, UsageError
+
+Entry = dict[str, Any]
+
+
+class JournalInUseError(UsageError):
+    """Another process holds the journal."""
+
+
+class Journal:
+    """An open journal; all methods may be called from any thread.
+
+    Args:
+        path: the file; it is made if there is none, and a torn last line (a killed process) is cut off.
+
+    Raises:
+        JournalInUseError: another process holds it.
+        UsageError: the file is no journal.
+        Agent0Error: the disk refuses.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._lock = threading.Lock()
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            self._file = path.open("a+b", buffering=0)
+        except OSError as error:
+            raise self._refused(error) from error
+        try:
+            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            self._file.close()
+            raise JournalInUseError(f"{path} is in use by a stage that runs; it delivers the file itself.") from error
+        self.written = self.delivered = 0
+        self.opening: Entry | None = None
+        self.earlier_points: set[tuple[str, str, int]] = set()
+        self._read_at = 0
+        try:
+            self._load()
+        except BaseException:
+            self._file.close()
+            raise
+
+    @property
+    def pending(self) -> int:
+        """How many entries MLflow has not taken."""
+        return self.written - self.delivered
+
+    def append(self, entry: Mapping[str, Any]) -> None:
+        """Add an entry.
+
+        Raises:
+            Agent0Error: the disk is full or refuses; the file holds every earlier entry.
+        """
+        with self._lock:
+            self._write({"n": self.written + 1, **entry})
+            self.written += 1
+            if entry["kind"] == "open":
+                self.opening = dict(entry)
+
+    def undelivered(self) -> Iterator[Entry]:
+        """Yield the entries that MLflow has not taken, in order, up to the last one there is now."""
+        with self._lock:
+            position, end = self._read_at, os.fstat(self._file.fileno()).st_size
+        with self.path.open("rb") as file:
+            file.seek(position)
+            while position < end:
+                line = file.readline()
+                position += len(line)
+                entry = json.loads(line)
+                if entry.get("n", 0) > self.delivered:
+                    yield entry
+
+    def mark_delivered(self, number: int) -> None:
+        """Note that MLflow has taken every entry up to `number`."""
+        with self._lock:
+            self._write({"delivered": number})
+            self.delivered = number
+            if number == self.written:
+                self._read_at = os.fstat(self._file.fileno()).st_size
+
+    def close(self) -> None:
+        """Let others open the file."""
+        self._file.close()
+
+    def _load(self) -> None:
+        """Count entries, find the last opening and the points of earlier attempts."""
+        good = 0
+        self._file.seek(0)
+        with self.path.open("rb") as file:
+            for line in file:
+                if not line.endswith(b"\n"):
+                    break
+                try:
+                    self._take(json.loads(line))
+                except (ValueError, KeyError, TypeError) as error:
+                    raise UsageError(f"{self.path} is no tracking buffer of Agent0; give the file of one.") from error
+                good += len(line)
+        self._file.truncate(good)
+
+    def _take(self, line: Entry) -> None:
+        if "delivered" in line:
+            self.delivered = int(line["delivered"])
+            return
+        self.written = int(line["n"])
+        if line["kind"] == "open":
+            self.opening = line
+        elif line["kind"] == "metrics":
+            self.earlier_points |= {(line["run"], name, line["step"]) for name in line["values"]}
+
+    def _write(self, line: Mapping[str, Any]) -> None:
+        data = (json.dumps(line, ensure_ascii=False) + "\n").encode()
+        before = os.fstat(self._file.fileno()).st_size
+        try:
+            if self._file.write(data) != len(data):
+                raise OSError("the disk took only a part of a line")
+        except OSError as error:
+            self._file.truncate(before)
+            raise self._refused(error) from error
+
+    def _refused(self, error: OSError) -> Agent0Error:
+        return Agent0Error(
+            f"The tracking buffer {self.path} cannot be written ({error}); free disk space there, or set "
+            "AGENT0_TRACKING_BUFFER to a folder with room. What it holds already is kept."
+        )

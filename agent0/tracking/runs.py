@@ -1,0 +1,225 @@
+"""The runs of an evolution: opened by its first stage, found by every other, closed at its end.
+
+An evolution's run holds one nested run per planned iteration, and these the runs of the stages. The iterations' runs
+are all made at once, by the one stage that runs alone, so no two stages can make the same one. Where Kubeflow's MLflow
+plugin has opened runs (`MLFLOW_RUN_ID` is the task's), the task's run is the stage's, the run that it is nested in is
+the evolution's, and both are left for the plugin to close.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import urllib.error
+import urllib.request
+import uuid
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from mlflow.entities import Param, Run, RunTag
+from mlflow.environment_variables import MLFLOW_HTTP_REQUEST_MAX_RETRIES, MLFLOW_HTTP_REQUEST_TIMEOUT
+from mlflow.exceptions import MlflowException
+from mlflow.tracking import MlflowClient
+from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID
+
+from agent0.tracking.delivery import KEY_TAG, MAX_NAMES, RefusedError, UnreachableError, explained
+
+HEALTH_TIMEOUT_SECONDS = 5.0
+REQUEST_TIMEOUT_SECONDS = 30
+MAX_PARAM_LENGTH = 6000
+KIND_TAG = "agent0.kind"
+INCOMPLETE_TAG = "agent0.incomplete"
+OPEN = ("RUNNING", "SCHEDULED")
+
+
+def open_client(uri: str) -> MlflowClient:
+    """Return a client that asks once and gives up early: whoever uses it knows better when to ask again.
+
+    Raises:
+        RefusedError: there can be no store at `uri`.
+    """
+    for variable, value in (
+        (MLFLOW_HTTP_REQUEST_MAX_RETRIES, 0),
+        (MLFLOW_HTTP_REQUEST_TIMEOUT, REQUEST_TIMEOUT_SECONDS),
+    ):
+        os.environ.setdefault(variable.name, str(value))
+    try:
+        return MlflowClient(tracking_uri=uri)
+    except MlflowException as error:
+        raise RefusedError(f"MLFLOW_TRACKING_URI is {uri}, where no store can be opened: {error}.") from error
+
+
+def require_server(uri: str) -> None:
+    """Check that a tracking server answers; a store that is no server needs no check.
+
+    Raises:
+        UnreachableError: nothing answers at an http(s) address.
+    """
+    if not uri.startswith(("http://", "https://")):
+        return
+    try:
+        urllib.request.urlopen(f"{uri.rstrip('/')}/health", timeout=HEALTH_TIMEOUT_SECONDS).close()
+    except urllib.error.HTTPError:
+        pass  # it answers; an authenticating proxy may refuse this path
+    except (urllib.error.URLError, OSError) as error:
+        raise UnreachableError(
+            f"MLflow does not answer at {uri} ({error}); start it, or set MLFLOW_TRACKING_URI to one that runs."
+        ) from error
+
+
+def run_key(evolution_id: str, iteration: int, *stage: str) -> str:
+    """Return the key under which an iteration's run is made and found, or with `stage` that of a stage's run."""
+    return hashlib.sha256("/".join([evolution_id, str(iteration), *stage]).encode()).hexdigest()
+
+
+def start_run(
+    uri: str,
+    experiment: str,
+    name: str,
+    params: Mapping[str, Any],
+    tags: Mapping[str, str],
+    iterations: Iterable[int] = (),
+) -> str:
+    """Open the run of an evolution or evaluation, or take the one of Kubeflow's plugin; return its id.
+
+    Args:
+        uri: tracking store.
+        experiment: is made if there is none.
+        name: of the run.
+        params: settings.
+        tags: of the run; the word before the name's first space says what it is.
+        iterations: numbers of the iterations that will have runs in it.
+
+    Raises:
+        UnreachableError: MLflow does not answer.
+        RefusedError: it refuses.
+    """
+    require_server(uri)
+    client = open_client(uri)
+    with _explained(uri):
+        run = _injected_root(client) or client.create_run(
+            _experiment(client, uri, experiment), tags={KEY_TAG: uuid.uuid4().hex}, run_name=name
+        )
+        run_id = str(run.info.run_id)
+        all_tags = {**tags, KIND_TAG: name.partition(" ")[0]}
+        client.log_batch(run_id, tags=[RunTag(key, value) for key, value in all_tags.items()])
+        entries = [Param(key, str(value)[:MAX_PARAM_LENGTH]) for key, value in params.items()]
+        for start in range(0, len(entries), MAX_NAMES):
+            client.log_batch(run_id, params=entries[start : start + MAX_NAMES])
+        for number in iterations:
+            _schedule_iteration(client, str(run.info.experiment_id), run_id, number)
+    return run_id
+
+
+def check_run(client: MlflowClient, evolution_id: str, injected: str = "") -> Run:
+    """Return the run of an evolution or evaluation, having checked that a stage can write to it.
+
+    Args:
+        client: of the store.
+        evolution_id: the run.
+        injected: the run that Kubeflow's plugin opened for the stage, if it did.
+
+    Raises:
+        UnreachableError: MLflow does not answer.
+        RefusedError: the credentials are wrong, or there is no such run in this experiment.
+    """
+    require_server(client.tracking_uri)
+    with _explained(client.tracking_uri):
+        run = client.get_run(evolution_id)
+        experiment = str(run.info.experiment_id)
+        if run.info.lifecycle_stage != "active" or KIND_TAG not in run.data.tags:
+            raise RefusedError(
+                f"The MLflow run {evolution_id} is no evolution or evaluation of Agent0, or was deleted; give the id "
+                "that the stage `prepare` printed."
+            )
+        expected = str(client.get_run(injected).info.experiment_id) if injected else ""
+        expected = expected or os.environ.get("MLFLOW_EXPERIMENT_ID", experiment)
+        if expected != experiment:
+            raise RefusedError(
+                f"The MLflow run {evolution_id} is of experiment {experiment}, and this stage tracks to experiment "
+                f"{expected}; give the id of a run of that one."
+            )
+        return run
+
+
+def close_runs(uri: str, run_id: str, status: str) -> None:
+    """End an evolution or evaluation and whatever of its runs still goes on; to be called when nothing more will run.
+
+    Runs that Kubeflow's plugin opened are left for it to close. A FINISHED evolution in which something never ended is
+    tagged `agent0.incomplete`, and those runs are left as they are: MLflow has not been told how they ended.
+
+    Args:
+        uri: tracking store.
+        run_id: run of the evolution or evaluation.
+        status: FINISHED, FAILED or KILLED.
+
+    Raises:
+        UnreachableError, RefusedError: MLflow does not answer, or refuses.
+    """
+    client = open_client(uri)
+    run = check_run(client, run_id)
+    with _explained(uri):
+        going_on = [item for item in _descendants(client, run) if item.info.status in OPEN]
+        if status == "FINISHED" and going_on:
+            client.set_tag(run_id, INCOMPLETE_TAG, ", ".join(sorted(item.info.run_name for item in going_on)))
+        for item in going_on if status != "FINISHED" else []:
+            if KEY_TAG in item.data.tags:
+                client.set_terminated(item.info.run_id, "KILLED" if item.info.status == "SCHEDULED" else status)
+        if KEY_TAG in run.data.tags:
+            client.set_terminated(run_id, status)
+
+
+def _descendants(client: MlflowClient, run: Run) -> Iterator[Run]:
+    token = None
+    while True:
+        page = client.search_runs(
+            [run.info.experiment_id], f"tags.`{MLFLOW_PARENT_RUN_ID}` = '{run.info.run_id}'", page_token=token
+        )
+        for child in page:
+            yield child
+            yield from _descendants(client, child)
+        token = page.token
+        if not token:
+            return
+
+
+def _injected_root(client: MlflowClient) -> Run | None:
+    """Return the run in which Kubeflow's plugin nested this task's, or that one where it is nested in none."""
+    injected = os.environ.get("MLFLOW_RUN_ID")
+    if not injected:
+        return None
+    run = client.get_run(injected)
+    parent = run.data.tags.get(MLFLOW_PARENT_RUN_ID)
+    return client.get_run(parent) if parent else run
+
+
+def _schedule_iteration(client: MlflowClient, experiment: str, evolution_id: str, number: int) -> None:
+    tags = {
+        KEY_TAG: run_key(evolution_id, number),
+        KIND_TAG: "iteration",
+        "agent0.iteration": str(number),
+        MLFLOW_PARENT_RUN_ID: evolution_id,
+    }
+    run = client.create_run(experiment, tags=tags, run_name=f"iteration {number}")
+    client.update_run(run.info.run_id, status="SCHEDULED")
+
+
+def _experiment(client: MlflowClient, uri: str, name: str) -> str:
+    """Return the id of the experiment, creating it; beside a SQLite store its artifacts lie in `mlartifacts`."""
+    found = client.get_experiment_by_name(name)
+    if found is not None:
+        return str(found.experiment_id)
+    location = None
+    if uri.startswith("sqlite:///"):
+        location = (Path(uri.removeprefix("sqlite:///")).parent / "mlartifacts").as_uri()
+    return str(client.create_experiment(name, artifact_location=location))
+
+
+@contextmanager
+def _explained(uri: str) -> Iterator[None]:
+    try:
+        yield
+    except MlflowException as error:
+        raise explained(error, uri) from error
