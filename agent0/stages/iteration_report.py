@@ -64,16 +64,19 @@ def run_iteration_report(
     grown = past.model_copy(update={"iterations": (*iterations, record), "finished_at": time.time()})
     write_history(grown, output)
     diversity = _diversity(stage, tasks, history, output)
+    finished = {stage.iteration: {**evolution_metrics(record), **diversity}}
     if not past.iterations:
-        stage.evolution.log_metrics(evolution_metrics(iterations[0]), 0)
-    stage.evolution.log_metrics({**evolution_metrics(record), **diversity}, stage.iteration)
+        finished[0] = evolution_metrics(iterations[0])
+    for number, metrics in sorted(finished.items()):
+        for tracker in (stage.evolution, stage.iteration_run(number)):
+            tracker.log_metrics(metrics, number)
+        stage.iteration_run(number).set_status("FINISHED")
     for name in (REPORT_FILE, SUMMARY_FILE, HISTORY_FILE):
         stage.evolution.log_file(output / name)
-    stage.iteration_tracker.set_status("FINISHED")
     if stage.iteration == past.planned_iterations:
         stage.evolution.set_status("FINISHED")
-    for finished in (0, stage.iteration) if not past.iterations else (stage.iteration,):
-        clear_workspace(f"{stage.evolution_id}/{finished}")  # every stage of the iteration has its result
+    for number in finished:
+        clear_workspace(f"{stage.evolution_id}/{number}")  # every stage of the iteration has its result
     return StageResult(
         {
             "executor/accuracy": record.executor.accuracy,

@@ -79,8 +79,7 @@ class MetricsArtifact(Protocol):
 class Stage:
     """A running stage: its name, its iteration, its own seed, and where it reports to.
 
-    `tracker` writes to the stage's own run, `iteration_tracker` to the one that it is nested in, `evolution` to the
-    evolution's.
+    `tracker` writes to the stage's own run, `evolution` to that of the whole evolution or evaluation.
     """
 
     name: str
@@ -88,7 +87,6 @@ class Stage:
     seed: int
     progress: Progress
     tracker: Tracker
-    iteration_tracker: Tracker
     evolution: Tracker
     started: float
     evolution_id: str = "untracked"
@@ -100,7 +98,11 @@ class Stage:
         """Return a stage that reports progress and tracks nothing; for use outside a pipeline."""
         progress, nothing = Progress(name, iteration), NullTracker()
         own_seed = derive_seed(seed, name, iteration)
-        return cls(name, iteration, own_seed, progress, nothing, nothing, nothing, time.time())
+        return cls(name, iteration, own_seed, progress, nothing, nothing, time.time())
+
+    def iteration_run(self, number: int) -> Tracker:
+        """Return what writes to the run of an iteration; the stages' runs are nested in it."""
+        return NullTracker() if self.session is None else self.session.iteration(number)
 
     @property
     def workspace_key(self) -> str:
@@ -204,7 +206,6 @@ def open_stage(
                 stage_seed,
                 progress,
                 session.tracker,
-                session.iteration,
                 session.evolution,
                 time.time(),
                 mlflow_run_id,

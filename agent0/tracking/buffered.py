@@ -18,11 +18,11 @@ from mlflow.utils.mlflow_tags import MLFLOW_LOGGED_IMAGES
 
 from agent0.errors import Agent0Error
 from agent0.storage.digest import LEFTOVER_FILE
-from agent0.tracking.delivery import MAX_NAMES, MAX_POINTS, UnreachableError, packed
+from agent0.tracking.delivery import MAX_NAMES, MAX_POINTS, UnreachableError, packed, run_key
 from agent0.tracking.journal import Journal, JournalInUseError
 from agent0.tracking.location import buffer_folder
 from agent0.tracking.origin import Origin
-from agent0.tracking.runs import check_run, open_client, run_key
+from agent0.tracking.runs import check_run, open_client
 from agent0.tracking.sender import Sender
 from agent0.tracking.tracker import TrackedDataset
 
@@ -129,17 +129,19 @@ class TrackingSession:
 
     Attributes:
         tracker: writes to the stage's own run.
-        iteration: writes to the run that the stage's is nested in.
         evolution: writes to the run of the whole evolution or evaluation.
     """
 
     tracker: BufferedTracker
-    iteration: BufferedTracker
     evolution: BufferedTracker
     journal: Journal
     sender: Sender
     temporary: Path | None
     closed: bool = False
+
+    def iteration(self, number: int) -> BufferedTracker:
+        """Return what writes to the run of an iteration, or to the evaluation's, which has none."""
+        return BufferedTracker(self.journal, f"iteration {number}")
 
     def close(self, status: str, output: Path | None = None) -> str:
         """Set the stage's final status, wait a bounded time for MLflow, and say where what it did not take lies.
@@ -227,7 +229,6 @@ def open_session(
             "evolution_id": evolution_id,
             "injected": injected,
             "key": key,
-            "iteration_key": run_key(evolution_id, iteration),
             "stage": name,
             "iteration": iteration,
             "name": label,
@@ -235,11 +236,11 @@ def open_session(
             "time": int(time.time() * 1000),
         }
     )
-    stage, parent, evolution = (BufferedTracker(journal, run) for run in ("stage", "iteration", "evolution"))
+    stage, evolution = (BufferedTracker(journal, run) for run in ("stage", "evolution"))
     stage.log_params(params)
     sender = Sender(client, journal, warn)
     sender.start()
-    return TrackingSession(stage, parent, evolution, journal, sender, temporary)
+    return TrackingSession(stage, evolution, journal, sender, temporary)
 
 
 def patience() -> float:

@@ -9,6 +9,7 @@ a server with basic authentication.
 from __future__ import annotations
 
 import base64
+import hashlib
 import json
 import tempfile
 import zlib
@@ -37,7 +38,6 @@ MAX_NAMES = 100
 SMALL = ("metrics", "params", "tags")
 KEY_TAG = "agent0.key"
 """Tag with the key that a run's maker chose for it; only runs that we made have it."""
-ITERATION_TAG = "agent0.iteration"
 TRY_AGAIN = {408, 425, 429}
 
 
@@ -83,9 +83,9 @@ class Delivery:
             journal.mark_delivered(batch[-1]["n"])
 
     def run_id(self, name: str) -> str:
-        """Return the id of the journal's run `stage`, `iteration` or `evolution`; the stage's is made if needed."""
+        """Return the id of `stage`, `evolution` or `iteration N`; the stage's run is made if needed."""
         if name not in self._runs:
-            self._runs[name] = self._iteration_run() if name == "iteration" else self._stage_run()
+            self._runs[name] = self._stage_run() if name == "stage" else self._iteration_run(name)
         return self._runs[name]
 
     def _send(self, batch: list[Entry]) -> None:
@@ -130,7 +130,7 @@ class Delivery:
         run = self._client.get_run(self.run_id("stage"))
         if run.info.status != "RUNNING" and not entry["injected"]:
             self._client.update_run(run.info.run_id, status="RUNNING")
-        iteration = self.run_id("iteration")
+        iteration = self.run_id(f"iteration {entry['iteration']}")
         if iteration != entry["evolution_id"] and self._client.get_run(iteration).info.status == "SCHEDULED":
             self._client.update_run(iteration, status="RUNNING")
         tags = {**entry["tags"], MLFLOW_PARENT_RUN_ID: iteration}
@@ -143,16 +143,17 @@ class Delivery:
         found = find_run(self._client, self._experiment_id(), opening["key"])
         if found is not None:
             return str(found.info.run_id)
-        tags = {KEY_TAG: opening["key"], MLFLOW_PARENT_RUN_ID: self.run_id("iteration")}
+        tags = {KEY_TAG: opening["key"], MLFLOW_PARENT_RUN_ID: self.run_id(f"iteration {opening['iteration']}")}
         made = self._client.create_run(
             self._experiment_id(), start_time=opening["time"], tags=tags, run_name=opening["name"]
         )
         return str(made.info.run_id)
 
-    def _iteration_run(self) -> str:
-        """Return the iteration's run; an evaluation has none, and its stages nest in its own run."""
-        found = find_run(self._client, self._experiment_id(), self._opening["iteration_key"])
-        return self._opening["evolution_id"] if found is None else str(found.info.run_id)
+    def _iteration_run(self, name: str) -> str:
+        """Return an iteration's run; an evaluation has none, and what would go there goes to its own run."""
+        evolution, number = self._opening["evolution_id"], int(name.removeprefix("iteration "))
+        found = find_run(self._client, self._experiment_id(), run_key(evolution, number))
+        return str(evolution) if found is None else str(found.info.run_id)
 
     def _experiment_id(self) -> str:
         if not self._experiment:
@@ -192,6 +193,11 @@ def batches(entries: Iterable[Entry]) -> Iterator[list[Entry]]:
         batch.append(entry)
     if batch:
         yield batch
+
+
+def run_key(evolution_id: str, iteration: int, *stage: str) -> str:
+    """Return the key under which an iteration's run is made and found, or with `stage` that of a stage's run."""
+    return hashlib.sha256("/".join([evolution_id, str(iteration), *stage]).encode()).hexdigest()
 
 
 def find_run(client: MlflowClient, experiment: str, key: str) -> Run | None:

@@ -8,7 +8,6 @@ the evolution's, and both are left for the plugin to close.
 
 from __future__ import annotations
 
-import hashlib
 import os
 import urllib.error
 import urllib.request
@@ -24,7 +23,7 @@ from mlflow.exceptions import MlflowException
 from mlflow.tracking import MlflowClient
 from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID
 
-from agent0.tracking.delivery import KEY_TAG, MAX_NAMES, RefusedError, UnreachableError, explained
+from agent0.tracking.delivery import KEY_TAG, MAX_NAMES, RefusedError, UnreachableError, explained, run_key
 
 HEALTH_TIMEOUT_SECONDS = 5.0
 REQUEST_TIMEOUT_SECONDS = 30
@@ -67,11 +66,6 @@ def require_server(uri: str) -> None:
         raise UnreachableError(
             f"MLflow does not answer at {uri} ({error}); start it, or set MLFLOW_TRACKING_URI to one that runs."
         ) from error
-
-
-def run_key(evolution_id: str, iteration: int, *stage: str) -> str:
-    """Return the key under which an iteration's run is made and found, or with `stage` that of a stage's run."""
-    return hashlib.sha256("/".join([evolution_id, str(iteration), *stage]).encode()).hexdigest()
 
 
 def start_run(
