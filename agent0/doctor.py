@@ -78,10 +78,9 @@ def _sandbox() -> str:
 
 
 def _tracking() -> str:
-    from agent0.tracking.runs import open_client, require_server
+    from agent0.tracking.runs import open_client
 
     uri = tracking_uri()
-    require_server(uri)
     open_client(uri)
     return uri
 

@@ -22,7 +22,7 @@ from agent0.tracking.delivery import MAX_NAMES, MAX_POINTS, UnreachableError, pa
 from agent0.tracking.journal import Journal, JournalInUseError
 from agent0.tracking.location import buffer_folder
 from agent0.tracking.origin import Origin
-from agent0.tracking.runs import check_run, open_client
+from agent0.tracking.runs import check_run, make_client
 from agent0.tracking.sender import Sender
 from agent0.tracking.tracker import TrackedDataset
 
@@ -212,7 +212,7 @@ def open_session(
         Agent0Error: the buffer cannot be written.
     """
     injected = os.environ.get("MLFLOW_RUN_ID", "")
-    client = open_client(uri)
+    client = make_client(uri)
     try:
         check_run(client, evolution_id, injected)
     except UnreachableError as error:

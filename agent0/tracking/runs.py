@@ -34,6 +34,17 @@ OPEN = ("RUNNING", "SCHEDULED")
 
 
 def open_client(uri: str) -> MlflowClient:
+    """Return a client of a tracking server that answers; see `make_client`.
+
+    Raises:
+        UnreachableError: nothing answers at an http(s) address.
+        RefusedError: there can be no store at `uri`.
+    """
+    require_server(uri)
+    return make_client(uri)
+
+
+def make_client(uri: str) -> MlflowClient:
     """Return a client that asks once and gives up early: whoever uses it knows better when to ask again.
 
     Raises:
@@ -90,7 +101,6 @@ def start_run(
         UnreachableError: MLflow does not answer.
         RefusedError: it refuses.
     """
-    require_server(uri)
     client = open_client(uri)
     with _explained(uri):
         run = _injected_root(client) or client.create_run(
@@ -152,7 +162,7 @@ def close_runs(uri: str, run_id: str, status: str) -> None:
     Raises:
         UnreachableError, RefusedError: MLflow does not answer, or refuses.
     """
-    client = open_client(uri)
+    client = make_client(uri)
     run = check_run(client, run_id)
     with _explained(uri):
         going_on = [item for item in _descendants(client, run) if item.info.status in OPEN]
