@@ -28,8 +28,8 @@ def record_on_version(stage: Stage, model: str, evaluated: Run, output_uri: str)
     """Write down on the evaluated version where its evaluation lies; a model from elsewhere has no version."""
     if not is_model_uri(model):
         return
-    from agent0.tracking.runs import open_client  # mlflow takes seconds to import
     from agent0.tracking.registry import resolve
+    from agent0.tracking.runs import open_client  # mlflow takes seconds to import
 
     client = open_client(tracking_uri())
     version = resolve(client, parse_model_uri(model))
@@ -82,8 +82,8 @@ def carry_out(
 
 
 def _move(challenge: Challenge, contest: Contest) -> AliasOutcome:
-    from agent0.tracking.runs import open_client
     from agent0.tracking.registry import resolve, set_version_tags
+    from agent0.tracking.runs import open_client
 
     client = open_client(tracking_uri())
     outcome = move_champion(client, challenge, contest.decision)

@@ -123,8 +123,8 @@ def _registered(uri: ModelUri, progress: ProgressCallback | None) -> Iterator[Fo
 
 def _version(uri: ModelUri) -> tuple[MlflowClient, ModelVersion]:
     """Return the version that a URI names now, and a client of its registry."""
-    from agent0.tracking.runs import open_client
     from agent0.tracking.registry import resolve
+    from agent0.tracking.runs import open_client
 
     client = open_client(tracking_uri())
     return client, resolve(client, uri)
