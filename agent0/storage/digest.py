@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+import os
+import re
 from collections.abc import Callable
 from functools import cache
 from pathlib import Path
@@ -16,6 +18,8 @@ LEFTOVER_FILE = "undelivered-tracking.jsonl"
 """What MLflow has not taken, beside a stage's output where no folder for buffers outlives the process."""
 Wanted = Callable[[str], bool]
 """Says of a path relative to its folder whether the file counts."""
+COMMIT_VARIABLE = "AGENT0_COMMIT"
+"""Environment variable in which an image names the commit that it was built from."""
 
 
 def folder_digest(folder: Path, wanted: Wanted | None = None) -> str:
@@ -55,9 +59,14 @@ def of_a_stage(path: str) -> bool:
 
 @cache
 def code_version() -> str:
-    """Return the package version and a digest of its source, so that two runs of one version can be told apart."""
+    """Return the package version and a digest of its source, so that two runs of one version can be told apart.
+
+    In an image of ours the commit that it was built from follows, such as `0.1.0+3f9a1c2b4d5e.g7061e01ae801`.
+    """
     package = Path(__file__).parents[1]
     digest = hashlib.sha256()
     for path in sorted([*package.rglob("*.py"), *package.rglob("*.toml"), *package.rglob("*.j2")]):
         digest.update(path.relative_to(package).as_posix().encode() + b"\0" + path.read_bytes())
-    return f"{__version__}+{digest.hexdigest()[:12]}"
+    commit = os.environ.get(COMMIT_VARIABLE, "")
+    built = f".g{commit[:12]}" if re.match(r"[0-9a-f]{12}", commit) else ""
+    return f"{__version__}+{digest.hexdigest()[:12]}{built}{'.dirty' if commit.endswith('-dirty') else ''}"

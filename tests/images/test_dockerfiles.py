@@ -1,0 +1,192 @@
+"""The images' recipes keep what images/README.md says of them."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import re
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+IMAGES = ROOT / "images"
+FOLDERS = sorted(path.parent.name for path in IMAGES.glob("*/Dockerfile"))
+SERVERS = ("mlflow", "sandbox")
+PIP_ARGUMENTS = {"PIP_INDEX_URL", "PIP_EXTRA_INDEX_URL", "PIP_FIND_LINKS"}
+
+
+def instructions(folder: str) -> list[tuple[str, str]]:
+    """The Dockerfile as (instruction, arguments), comments left out and continued lines joined."""
+    text = (IMAGES / folder / "Dockerfile").read_text(encoding="utf-8")
+    lines = [line for line in text.splitlines() if line.strip() and not line.lstrip().startswith("#")]
+    joined = re.sub(r"\\\n\s*", " ", "\n".join(lines))
+    return [(line.split(maxsplit=1)[0], line.split(maxsplit=1)[1]) for line in joined.splitlines()]
+
+
+def stages(folder: str) -> list[list[tuple[str, str]]]:
+    """The instructions of each stage, without those before the first FROM."""
+    found: list[list[tuple[str, str]]] = []
+    for instruction in instructions(folder):
+        if instruction[0] == "FROM":
+            found.append([])
+        if found:
+            found[-1].append(instruction)
+    return found
+
+
+def extras() -> dict[str, list[str]]:
+    project: dict[str, dict[str, list[str]]] = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    return project["optional-dependencies"]
+
+
+def tool(name: str) -> ModuleType:
+    spec = importlib.util.spec_from_file_location(name, IMAGES / f"{name}.py")
+    assert spec
+    assert spec.loader
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_there_is_an_image_for_every_role() -> None:
+    assert FOLDERS == ["agent0-gpu", "agent0-python", "mlflow", "sandbox"]
+    assert sorted(tool("build").NAMES) == FOLDERS
+
+
+@pytest.mark.parametrize("folder", FOLDERS)
+def test_an_image_is_built_in_stages_on_a_base_that_can_be_chosen(folder: str) -> None:
+    assert instructions(folder)[0] == ("ARG", "BASE_IMAGE=python:3.11-slim-bookworm")
+    build, final = stages(folder)
+    assert build[0] == ("FROM", "${BASE_IMAGE} AS build")
+    assert final[0] == ("FROM", "${BASE_IMAGE}")
+    assert {value for name, value in build if name == "ARG"} == PIP_ARGUMENTS
+    assert not PIP_ARGUMENTS & {value for name, value in final if name == "ARG"}
+    assert not any("pip install" in value for name, value in final if name == "RUN")
+
+
+@pytest.mark.parametrize("folder", FOLDERS)
+def test_an_image_is_not_root_and_leaves_the_entrypoint_to_kubeflow(folder: str) -> None:
+    final = stages(folder)[-1]
+    assert [value for name, value in final if name == "USER"] == ["10001:10001"]
+    assert "ENTRYPOINT" not in {name for name, _ in instructions(folder)}
+    after_user = [name for name, _ in final[[name for name, _ in final].index("USER") :]]
+    assert "RUN" not in after_user
+    assert all(isinstance(json.loads(value), list) for name, value in final if name == "CMD")
+
+
+@pytest.mark.parametrize("folder", FOLDERS)
+def test_an_image_names_its_version_and_commit(folder: str) -> None:
+    final = stages(folder)[-1]
+    labels = " ".join(value for name, value in final if name == "LABEL")
+    assert {"AGENT0_VERSION=unknown", "AGENT0_COMMIT=unknown"} <= {value for name, value in final if name == "ARG"}
+    assert 'org.opencontainers.image.revision="${AGENT0_COMMIT}"' in labels
+    assert 'org.opencontainers.image.version="${AGENT0_VERSION}"' in labels
+    if folder != "mlflow":
+        assert any("AGENT0_COMMIT=${AGENT0_COMMIT}" in value for name, value in final if name == "ENV")
+
+
+@pytest.mark.parametrize("folder", FOLDERS)
+def test_every_install_is_pinned(folder: str) -> None:
+    build = stages(folder)[0]
+    environment = " ".join(value for name, value in build if name == "ENV")
+    installs = [part for name, value in build if name == "RUN" for part in value.split("&&") if "pip install" in part]
+    assert installs
+    for install in installs:
+        if "PIP_CONSTRAINT=" in environment:
+            constraints = re.search(r"PIP_CONSTRAINT=/src/(\S+)", environment)
+            assert constraints
+            assert (ROOT / constraints[1]).is_file()
+        else:
+            assert "--no-deps -r" in install
+    torch = [install for install in installs if re.search(r"\btorch\b", install)]
+    assert all("torch==2.13.0" in install for install in torch)
+    copied = [value.split()[:-1] for name, value in build if name == "COPY"]
+    assert all((ROOT / source).exists() for sources in copied for source in sources)
+
+
+@pytest.mark.parametrize("folder", ["agent0-python", "agent0-gpu"])
+def test_a_component_image_has_the_executor_of_kubeflow_without_its_pins(folder: str) -> None:
+    installs = [value for name, value in stages(folder)[0] if name == "RUN" and "kfp" in value]
+    assert installs == ['pip install --no-deps "kfp==2.17.*"']
+
+
+@pytest.mark.parametrize("folder", FOLDERS)
+def test_an_old_builder_can_read_the_recipe(folder: str) -> None:
+    text = (IMAGES / folder / "Dockerfile").read_text(encoding="utf-8")
+    assert not re.search(r"^#\s*syntax=", text, re.MULTILINE)
+    assert "<<" not in text
+    assert "--mount" not in text
+
+
+@pytest.mark.parametrize("folder", FOLDERS)
+def test_servers_and_only_servers_have_a_health_check(folder: str) -> None:
+    names = {name for name, _ in stages(folder)[-1]}
+    assert ("HEALTHCHECK" in names) == ("EXPOSE" in names) == (folder in SERVERS)
+
+
+@pytest.mark.parametrize("file", ["images/agent0-gpu/constraints.txt", "images/mlflow/requirements.txt"])
+def test_lists_of_their_own_are_complete_and_agree_with_the_project(file: str) -> None:
+    lines = [line for line in (ROOT / file).read_text(encoding="utf-8").splitlines() if not line.startswith("#")]
+    assert all(re.fullmatch(r"[A-Za-z0-9._-]+==\S+", line) for line in lines)
+    ours = dict(line.split("==") for line in lines)
+    pins = dict(
+        line.split("==")
+        for line in (ROOT / "constraints.txt").read_text(encoding="utf-8").splitlines()
+        if not line.startswith("#")
+    )
+    for name in ("mlflow", "torch", "transformers", "trl", "boto3"):
+        if name in ours:
+            assert ours[name] == pins[name], name
+    if "gpu" in file:
+        extras = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"][
+            "optional-dependencies"
+        ]
+        assert extras["vllm"] == [f"vllm=={ours['vllm']}"]
+
+
+def test_the_build_context_holds_no_secrets_and_nothing_heavy() -> None:
+    ignored = (ROOT / ".dockerignore").read_text(encoding="utf-8").split()
+    assert {".git", ".venv*", "runs", "mlartifacts", "**/.env", "**/*.pem", "**/*.key"} <= set(ignored)
+
+
+def test_requirements_are_those_of_the_chosen_extras() -> None:
+    requirements = tool("requirements").requirements
+    found = requirements(ROOT / "pyproject.toml", ["sandbox", "s3"])
+    assert set(extras()["sandbox"]) | set(extras()["s3"]) <= set(found)
+    assert not any(line.startswith("torch") for line in found)
+    with pytest.raises(SystemExit, match="no extra 'sandbx'"):
+        requirements(ROOT / "pyproject.toml", ["sandbx"])
+
+
+def test_the_build_command_names_version_commit_and_base() -> None:
+    build = tool("build")
+    options = build.parse(
+        ["sandbox", "--base-image", "lab/python:3.11", "--build-arg", "PIP_INDEX_URL=x", "--commit", "abc"]
+    )
+    command = build.build_command("sandbox", "r/agent0-sandbox:1", options)
+    assert command[:4] == ["docker", "build", "--file", "images/sandbox/Dockerfile"]
+    assert {"BASE_IMAGE=lab/python:3.11", "PIP_INDEX_URL=x", "AGENT0_COMMIT=abc"} <= set(command)
+    assert command[-1] == "."
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["agent0-pyhton"], "there is no image 'agent0-pyhton'"),
+        (["sandbox", "--build-arg", "X"], "takes NAME=VALUE"),
+        (["sandbox", "--push", "--commit", "abc-dirty"], "commit first"),
+        (["sandbox", "--docker", "no-such-docker"], "sandbox: "),
+    ],
+)
+def test_bad_input_of_the_build_script_is_one_sentence(arguments: list[str], message: str) -> None:
+    done = subprocess.run(
+        [sys.executable, str(IMAGES / "build.py"), *arguments], capture_output=True, text=True, check=False
+    )
+    assert done.returncode != 0
+    assert message in done.stderr
+    assert "Traceback" not in done.stderr

@@ -1,0 +1,188 @@
+"""The manifests around the pipelines: valid by Kubernetes' schemas, restricted, granting no more than needed."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import kubernetes_validate
+import pytest
+import yaml
+
+ROOT = Path(__file__).parents[2]
+MANIFESTS = ROOT / "pipelines" / "manifests"
+SANDBOX = ROOT / "images" / "sandbox"
+OVERLAYS = [MANIFESTS / "overlays" / "kind", MANIFESTS / "overlays" / "gpu", SANDBOX]
+EVERY_FILE = [path for folder in (MANIFESTS, SANDBOX) for path in sorted(folder.rglob("*.yaml"))]
+KUSTOMIZATIONS = [path for path in EVERY_FILE if path.name == "kustomization.yaml"]
+FILES = [path for path in EVERY_FILE if path not in KUSTOMIZATIONS]
+VOLUMES = {"configMap", "csi", "downwardAPI", "emptyDir", "ephemeral", "persistentVolumeClaim", "projected", "secret"}
+BROAD = {"*", "create", "update", "patch", "delete", "deletecollection", "escalate", "bind", "impersonate"}
+
+
+def documents(path: Path) -> list[dict[str, Any]]:
+    return [found for found in yaml.safe_load_all(path.read_text(encoding="utf-8")) if found]
+
+
+def named(path: Path) -> str:
+    return path.relative_to(ROOT).as_posix()
+
+
+def pods(objects: list[dict[str, Any]]) -> Iterator[dict[str, Any]]:
+    """Specifications of all pods in the objects."""
+    for found in objects:
+        spec = found.get("spec") or {}
+        if found["kind"] == "Pod":
+            yield spec
+        elif "template" in spec:
+            yield spec["template"]["spec"]
+
+
+def violations(pod: dict[str, Any]) -> list[str]:
+    """What the Pod Security Standard `restricted` forbids in a pod; empty where it is met."""
+    found = [name for name in ("hostNetwork", "hostPID", "hostIPC") if pod.get(name)]
+    for volume in pod.get("volumes", []):
+        found += [f"volume {kind}" for kind in volume if kind not in VOLUMES | {"name"}]
+    outer = pod.get("securityContext", {})
+    for container in [*pod.get("initContainers", []), *pod["containers"]]:
+        inner = container.get("securityContext", {})
+        name = container["name"]
+        if inner.get("privileged") or inner.get("procMount", "Default") != "Default":
+            found.append(f"{name}: privileged")
+        if inner.get("allowPrivilegeEscalation") is not False:
+            found.append(f"{name}: may gain privileges")
+        if "ALL" not in inner.get("capabilities", {}).get("drop", []):
+            found.append(f"{name}: keeps capabilities")
+        if set(inner.get("capabilities", {}).get("add", [])) - {"NET_BIND_SERVICE"}:
+            found.append(f"{name}: adds capabilities")
+        if inner.get("runAsNonRoot", outer.get("runAsNonRoot")) is not True:
+            found.append(f"{name}: may run as root")
+        if inner.get("runAsUser", outer.get("runAsUser")) == 0:
+            found.append(f"{name}: runs as root")
+        profile = inner.get("seccompProfile", outer.get("seccompProfile", {}))
+        if profile.get("type") not in ("RuntimeDefault", "Localhost"):
+            found.append(f"{name}: no seccomp profile")
+        if any("hostPort" in port for port in container.get("ports", [])):
+            found.append(f"{name}: takes a port of the node")
+    return found
+
+
+def built(folder: Path) -> list[dict[str, Any]]:
+    """What `kubectl apply -k` would send."""
+    if shutil.which("kubectl") is None:
+        pytest.skip("kubectl is not installed, so overlays cannot be built")
+    done = subprocess.run(["kubectl", "kustomize", str(folder)], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    return [found for found in yaml.safe_load_all(done.stdout) if found]
+
+
+@pytest.mark.parametrize("path", FILES, ids=named)
+def test_every_object_is_valid_by_the_schemas_of_kubernetes(path: Path) -> None:
+    objects = documents(path)
+    assert objects
+    for found in objects:
+        kubernetes_validate.validate(found, "1.30", strict=True)
+
+
+def test_the_schemas_would_catch_a_misspelt_field() -> None:
+    (account,) = documents(MANIFESTS / "base" / "service-account.yaml")
+    with pytest.raises(kubernetes_validate.ValidationError):
+        kubernetes_validate.validate({**account, "automountServiceAcountToken": False}, "1.30", strict=True)
+
+
+@pytest.mark.parametrize("path", KUSTOMIZATIONS, ids=named)
+def test_a_kustomization_lists_what_is_there_and_all_that_is_there(path: Path) -> None:
+    (found,) = documents(path)
+    assert found["kind"] in ("Kustomization", "Component")
+    listed = [*found.get("resources", []), *found.get("components", [])]
+    assert all((path.parent / name).exists() for name in listed)
+    files = {file.name for file in path.parent.glob("*.yaml")} - {"kustomization.yaml"}
+    assert files - set(listed) <= {"secret.example.yaml"}
+
+
+@pytest.mark.parametrize("folder", OVERLAYS, ids=named)
+def test_an_overlay_builds_into_valid_objects_of_one_namespace(folder: Path) -> None:
+    objects = built(folder)
+    for found in objects:
+        kubernetes_validate.validate(found, "1.30", strict=True)
+    spaces = {o["metadata"]["namespace"] for o in objects if "namespace" in o["metadata"]}
+    assert len(spaces) == 1
+    for found in objects:
+        for subject in found.get("subjects", []):
+            assert subject["namespace"] in spaces
+
+
+@pytest.mark.parametrize("folder", OVERLAYS, ids=named)
+def test_every_pod_meets_the_restricted_standard(folder: Path) -> None:
+    for pod in pods(built(folder)):
+        assert violations(pod) == []
+        assert pod["automountServiceAccountToken"] is False
+        for container in pod["containers"]:
+            assert container["securityContext"]["readOnlyRootFilesystem"] is True
+            assert set(container["resources"]) == {"requests", "limits"}
+
+
+def test_the_check_of_the_standard_catches_each_breach() -> None:
+    (pod,) = pods(documents(MANIFESTS / "overlays" / "gpu" / "fetch-model.yaml"))
+    assert violations(pod) == []
+    (container,) = pod["containers"]
+    for breach in (
+        {"allowPrivilegeEscalation": True},
+        {"capabilities": {}},
+        {"privileged": True},
+        {"runAsUser": 0},
+        {"runAsNonRoot": False},
+        {"seccompProfile": {"type": "Unconfined"}},
+    ):
+        broken = {**container, "securityContext": {**container["securityContext"], **breach}}
+        assert violations({**pod, "containers": [broken]}), breach
+    assert violations({**pod, "volumes": [{"name": "x", "hostPath": {"path": "/"}}]})
+    assert violations({**pod, "hostNetwork": True})
+
+
+def test_the_runner_may_read_named_objects_only_and_change_nothing_but_results_and_trainjobs() -> None:
+    roles = [o for path in FILES for o in documents(path) if o["kind"] in ("Role", "ClusterRole")]
+    assert len(roles) == 3
+    may_change = {"workflowtaskresults": {"create", "patch"}, "trainjobs": {"create", "delete"}}
+    for rule in (rule for role in roles for rule in role["rules"]):
+        assert "*" not in [*rule["apiGroups"], *rule["resources"], *rule["verbs"]]
+        for resource in rule["resources"]:
+            assert set(rule["verbs"]) & BROAD <= may_change.get(resource, set())
+            if resource in ("secrets", "configmaps"):
+                assert rule["resourceNames"]
+                assert rule["verbs"] == ["get"]
+
+
+def test_bindings_bind_the_roles_and_the_account_that_are_there() -> None:
+    objects = [o for path in FILES for o in documents(path)]
+    names = {(o["kind"], o["metadata"]["name"]) for o in objects}
+    for found in (o for o in objects if o["kind"].endswith("Binding")):
+        assert (found["roleRef"]["kind"], found["roleRef"]["name"]) in names
+        assert all((s["kind"], s["name"]) in names for s in found["subjects"])
+
+
+def test_no_secret_value_is_in_the_manifests() -> None:
+    for folder in OVERLAYS:
+        assert not [o for o in built(folder) if o["kind"] == "Secret"]
+    (example,) = documents(MANIFESTS / "base" / "secret.example.yaml")
+    assert all(value.startswith("<") and value.endswith(">") for value in example["stringData"].values())
+
+
+def test_steps_are_closed_to_callers_and_reach_only_names_services_and_https() -> None:
+    for path in (MANIFESTS / "base" / "network-policies.yaml",):
+        (policy,) = documents(path)
+        assert set(policy["spec"]["policyTypes"]) == {"Ingress", "Egress"}
+        assert policy["spec"]["ingress"] == []
+        for rule in policy["spec"]["egress"]:
+            outside = any("ipBlock" in peer for peer in rule["to"])
+            assert not outside or {port["port"] for port in rule["ports"]} == {443, 6443}
+
+
+def test_the_claims_and_accounts_are_those_that_the_documentation_names() -> None:
+    text = (MANIFESTS / "README.md").read_text(encoding="utf-8")
+    objects = [o for path in FILES if path.is_relative_to(MANIFESTS) for o in documents(path)]
+    for kind in ("ServiceAccount", "PersistentVolumeClaim", "ConfigMap", "Secret"):
+        assert all(f"`{o['metadata']['name']}`" in text for o in objects if o["kind"] == kind)
