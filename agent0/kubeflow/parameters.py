@@ -1,0 +1,200 @@
+"""Run parameters: what a person writes becomes what the server accepts, checked before anything is sent.
+
+The server compares types to the letter: a number for a STRING is refused, and so is a name that the pipeline does not
+declare. `executor.steps=20` sets one key of the STRUCT `executor` and leaves the pipeline's other values as they are;
+so does a whole object, `executor={"steps": 20}`.
+"""
+
+from __future__ import annotations
+
+import copy
+import difflib
+import json
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from agent0.config import SECTIONS, Config, parse_section
+from agent0.errors import UsageError
+from agent0.kubeflow.package import Input, Package
+
+_EXPECTED = {
+    "STRING": "text",
+    "NUMBER_INTEGER": "a whole number",
+    "NUMBER_DOUBLE": "a number",
+    "BOOLEAN": "true or false",
+    "LIST": 'a list, as JSON or with commas between: ["a", "b"] or a,b',
+    "STRUCT": 'a JSON object, such as {"steps": 20}, or single keys: NAME.key=value',
+}
+
+_KINDS: tuple[tuple[Any, str], ...] = (
+    (bool, "BOOLEAN"),  # before the numbers, of which Python counts it
+    (int | float, "NUMBER_DOUBLE"),
+    (str, "STRING"),
+    (list, "LIST"),
+    (dict, "STRUCT"),
+)
+
+
+def resolve_parameters(
+    package: Package, assignments: Iterable[str], file: Path | None = None, *, complete: bool = True
+) -> dict[str, Any]:
+    """Return the values to send: those of `file`, and over them `name=value` assignments.
+
+    Args:
+        package: the pipeline that declares the parameters.
+        assignments: such as `seed=3`, `executor.steps=20`, `evaluation.benchmarks=gsm8k,math_500`.
+        file: JSON, YAML or TOML, an object of values by name; its values keep their types.
+        complete: whether a parameter that is required and not given is an error.
+
+    Raises:
+        UsageError: an unknown name (with the nearest one), a value of another type, a missing one, or a section that
+            the configuration refuses.
+    """
+    values: dict[str, Any] = {}
+    for name, value in (_read_file(file) if file else {}).items():
+        _assign(values, package, str(name), value, typed=True)
+    for assignment in assignments:
+        name, separator, text = assignment.partition("=")
+        if not separator:
+            raise UsageError(f"--param {assignment} needs the form name=value, such as seed=3 or executor.steps=20.")
+        _assign(values, package, name.strip(), text, typed=False)
+    if complete:
+        missing = [item for item in package.inputs.values() if item.required and item.name not in values]
+        if missing:
+            shown = "; ".join(f"{item.name} ({item.description or _EXPECTED[item.type]})" for item in missing)
+            raise UsageError(f"The pipeline {package.name} needs a value for {shown}: add --param NAME=VALUE.")
+    for name, value in values.items():
+        _check_section(package.inputs[name], value)
+    return values
+
+
+def _assign(values: dict[str, Any], package: Package, name: str, given: Any, *, typed: bool) -> None:
+    head, *keys = name.split(".")
+    if head not in package.inputs:
+        raise UsageError(f"The pipeline {package.name} has no parameter {head!r}{_nearest(head, package.inputs)}")
+    declared = package.inputs[head]
+    if not keys:
+        values[head] = _checked(declared, given if typed else _read_text(declared.type, given, name), values)
+        return
+    if declared.type != "STRUCT":
+        raise UsageError(f"{name}: the parameter {head} is {_EXPECTED[declared.type]} and has no keys.")
+    section = values.setdefault(head, copy.deepcopy(declared.default or {}))
+    for depth, key in enumerate(keys):
+        where = ".".join([head, *keys[: depth + 1]])
+        known = _default_at(declared.default, keys[:depth])
+        if isinstance(known, dict) and known and key not in known:
+            raise UsageError(f"There is no {where} in the pipeline {package.name}{_nearest(key, known)}")
+        if depth < len(keys) - 1:
+            section = section.setdefault(key, {})
+            if not isinstance(section, dict):
+                raise UsageError(f"{name}: {where} is a single value and has no keys.")
+    section[keys[-1]] = _leaf(_default_at(declared.default, keys), given, name, typed=typed)
+
+
+def _default_at(default: Any, keys: list[str]) -> Any:
+    for key in keys:
+        default = default.get(key) if isinstance(default, dict) else None
+    return default
+
+
+def _leaf(default: Any, given: Any, name: str, *, typed: bool) -> Any:
+    """Return a value of the kind that the pipeline's default has; without a default, JSON, and text if it is none."""
+    kind = next((kind for python, kind in _KINDS if isinstance(default, python)), "")
+    if not kind:
+        return given if typed else _json_or_text(given)
+    value = given if typed else _read_text(kind, given, name)
+    _require(kind, value, name)
+    if kind == "STRUCT" and default:
+        return _laid_over(default, value, name)
+    return value
+
+
+def _read_text(kind: str, text: str, name: str) -> Any:
+    """Read what was written on the command line as a value of a type."""
+    if kind == "STRING":
+        return text
+    if kind == "BOOLEAN":
+        return {"true": True, "false": False}.get(text.strip().lower(), text)
+    if kind == "LIST" and not text.lstrip().startswith("["):
+        return [_json_or_text(part.strip()) for part in text.split(",") if part.strip()]
+    try:
+        return json.loads(text)
+    except ValueError:
+        raise UsageError(f"{name}={text}: it must be {_EXPECTED[kind]}.") from None
+
+
+def _json_or_text(text: str) -> Any:
+    try:
+        return json.loads(text)
+    except ValueError:
+        return text
+
+
+def _checked(declared: Input, value: Any, values: Mapping[str, Any]) -> Any:
+    _require(declared.type, value, declared.name)
+    if declared.literals and value not in declared.literals:
+        raise UsageError(f"{declared.name}={value}: it must be one of {', '.join(map(str, declared.literals))}.")
+    if declared.type == "STRUCT" and declared.default:
+        return _laid_over(values.get(declared.name, declared.default), value, declared.name)
+    return value
+
+
+def _require(kind: str, value: Any, name: str) -> None:
+    """Check the type of a value as strictly as the server does."""
+    number = isinstance(value, int | float) and not isinstance(value, bool)
+    fits = {
+        "STRING": isinstance(value, str),
+        "NUMBER_INTEGER": number and float(value).is_integer(),
+        "NUMBER_DOUBLE": number,
+        "BOOLEAN": isinstance(value, bool),
+        "LIST": isinstance(value, list),
+        "STRUCT": isinstance(value, dict),
+    }[kind]
+    if not fits:
+        raise UsageError(f"{name}={json.dumps(value)}: it must be {_EXPECTED[kind]}.")
+
+
+def _laid_over(default: Mapping[str, Any], value: Mapping[str, Any], name: str) -> dict[str, Any]:
+    """Lay an object over a default; a key that the default does not have is an error, unless the default is empty."""
+    merged = copy.deepcopy(dict(default))
+    for key, item in value.items():
+        if default and key not in default:
+            raise UsageError(f"There is no {name}.{key}{_nearest(key, default)}")
+        merged[key] = _leaf(default.get(key), item, f"{name}.{key}", typed=True)
+    return merged
+
+
+def _check_section(declared: Input, value: Any) -> None:
+    """Validate a section of the configuration, where the pipeline was compiled with the fields of this version."""
+    if declared.name not in SECTIONS or not isinstance(declared.default, dict):
+        return
+    model: Any = Config.model_fields[declared.name].annotation
+    if set(declared.default) != set(model.model_fields):
+        return
+    try:
+        parse_section(model, value)
+    except UsageError as error:
+        raise UsageError(f"Parameter {declared.name}: {error}") from error
+
+
+def _read_file(path: Path) -> dict[str, Any]:
+    import tomllib
+
+    import yaml
+
+    if not path.is_file():
+        raise UsageError(f"There is no parameter file {path}.")
+    text = path.read_text(encoding="utf-8")
+    try:
+        values = tomllib.loads(text) if path.suffix == ".toml" else yaml.safe_load(text)
+    except (tomllib.TOMLDecodeError, yaml.YAMLError) as error:
+        raise UsageError(f"{path} cannot be read: {' '.join(str(error).split())}") from error
+    if not isinstance(values, dict):
+        raise UsageError(f"{path} must hold an object of values by parameter name.")
+    return values
+
+
+def _nearest(name: str, names: Iterable[str]) -> str:
+    near = difflib.get_close_matches(name, list(names), 1)
+    return f"; did you mean {near[0]!r}?" if near else f"; there are: {', '.join(sorted(names))}."

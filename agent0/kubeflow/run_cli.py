@@ -1,0 +1,259 @@
+"""`agent0 pipeline run | status | logs | cancel`: runs on the server."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from rich.console import Console
+
+from agent0.errors import Agent0Error, UsageError
+from agent0.kubeflow.client import Connection, Server, connect
+from agent0.kubeflow.options import connected
+from agent0.kubeflow.version_cli import date, table
+
+if TYPE_CHECKING:
+    from agent0.kubeflow.package import Package
+    from agent0.kubeflow.runs import TaskState
+
+EXPERIMENT = "agent0"
+INTERRUPTED = 130
+
+Parameters = Annotated[
+    list[str] | None,
+    typer.Option("--param", "-p", help="name=value, or section.key=value. May be given several times."),
+]
+ParametersFile = Annotated[
+    Path | None,
+    typer.Option(show_default=False, help="JSON, YAML or TOML file of values by name; --param overrides it."),
+]
+Model = Annotated[str, typer.Option("--model", "-m", help="Short for --param model.source=…")]
+Benchmarks = Annotated[str, typer.Option("--benchmarks", "-b", help="Short for --param evaluation.benchmarks=…")]
+Experiment = Annotated[
+    str,
+    typer.Option(
+        envvar=["KF_PIPELINES_OVERRIDE_EXPERIMENT_NAME", "KF_PIPELINES_DEFAULT_EXPERIMENT_NAME"],
+        help="Experiment to file it under; made where it is missing.",
+    ),
+]
+ServiceAccount = Annotated[
+    str, typer.Option(show_default=False, help="Service account of the pods; the server's if not given.")
+]
+PipelineRoot = Annotated[
+    str, typer.Option(show_default=False, help="Where artifacts go, e.g. s3://bucket/path; the server's if not given.")
+]
+Mlflow = Annotated[
+    bool, typer.Option("--mlflow/--no-mlflow", help="Use the server's own MLflow integration, where it has one.")
+]
+Interval = Annotated[float, typer.Option(min=0.05, help="Seconds between two looks while waiting.")]
+Run = Annotated[str, typer.Argument(help="Identifier of the run, its beginning, its name, or 'latest'.")]
+
+
+def assignments(parameters: list[str] | None, model: str, benchmarks: str) -> list[str]:
+    """Return the assignments of `--param` and, over them, those of the short options."""
+    short = {"model.source": model, "evaluation.benchmarks": benchmarks}
+    return [*(parameters or []), *(f"{name}={value}" for name, value in short.items() if value)]
+
+
+@connected
+def run_pipeline(
+    pipeline: Annotated[str, typer.Argument(help="A pipeline on the server, or a compiled file.")],
+    parameters: Parameters = None,
+    params_file: ParametersFile = None,
+    model: Model = "",
+    benchmarks: Benchmarks = "",
+    version: Annotated[str, typer.Option(help="Version of the pipeline; the newest if not given.")] = "",
+    name: Annotated[str, typer.Option(help="Name of the run; pipeline and time if not given.")] = "",
+    experiment: Experiment = EXPERIMENT,
+    service_account: ServiceAccount = "",
+    pipeline_root: PipelineRoot = "",
+    mlflow: Mlflow = True,
+    wait: Annotated[bool, typer.Option("--wait", "-w", help="Show progress until it has finished.")] = False,
+    interval: Interval = 5.0,
+    *,
+    connection: Connection,
+) -> None:
+    """Run a pipeline. What is set is checked against the pipeline before anything is sent.
+
+    Example: [bold]agent0 pipeline run evolution --param seed=1 --param executor.steps=20 --wait[/bold]
+
+    With --wait, exits with 1 if the run fails. Ctrl-C ends the waiting, not the run.
+    """
+    from agent0.kubeflow.package import read_package
+    from agent0.kubeflow.parameters import resolve_parameters
+    from agent0.kubeflow.runs import create_run, mlflow_input, reference_to
+    from agent0.kubeflow.versions import find_version, latest_version, require_pipeline
+
+    given = assignments(parameters, model, benchmarks)
+    if Path(pipeline).is_file() or pipeline.endswith((".yaml", ".yml")):
+        if version:
+            raise UsageError("--version chooses among versions on the server; a file is its own.")
+        package = read_package(Path(pipeline))
+        label, source = pipeline, {"pipeline_spec": package.as_struct()}
+        values = resolve_parameters(package, given, params_file)
+        server = connect(connection)
+    else:
+        server = connect(connection)
+        owner = require_pipeline(server, pipeline)
+        chosen = find_version(server, owner, version) if version else latest_version(server, owner)
+        package, label = chosen.package, str(chosen)
+        source = {"pipeline_version_reference": reference_to(chosen.pipeline_id, chosen.version_id)}
+        values = resolve_parameters(package, given, params_file)
+    run = create_run(
+        server,
+        source,
+        values,
+        name=name or f"{package.name} {datetime.now(UTC):%Y-%m-%d %H-%M-%S}",
+        experiment=experiment,
+        service_account=service_account,
+        pipeline_root=pipeline_root,
+        plugins=mlflow_input(server, package, values) if mlflow else None,
+    )
+    print(f"run       {run.run_id}  {run.display_name}\npipeline  {label}\npage      {server.link('runs', run.run_id)}")
+    if wait:
+        wait_for(server, run.run_id, package, interval)
+
+
+def wait_for(server: Server, run_id: str, package: Package, interval: float) -> None:
+    """Show a run until it has finished, then its state and where its MLflow run is.
+
+    Raises:
+        Agent0Error: it failed or was cancelled.
+        typer.Exit: 130, after Ctrl-C.
+    """
+    from agent0.kubeflow.runs import failure, mlflow_link, tasks_of_run
+    from agent0.kubeflow.watch import watch
+
+    with _left_running(run_id):
+        run = watch(server, run_id, package, Console(), interval=interval)
+    link = mlflow_link(run) or _tracking_place(package, run)
+    print(f"state     {run.state}" + (f"\nmlflow    {link}" if link else ""))
+    if run.state != "SUCCEEDED":
+        raise Agent0Error(failure(run, tasks_of_run(run, package)))
+
+
+@contextmanager
+def _left_running(run_id: str) -> Iterator[None]:
+    """Say, when the waiting ends early, that the run does not."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        print(
+            f"agent0: no longer waiting; the run goes on. Watch it again with: agent0 pipeline status {run_id} --wait; "
+            f"end it with: agent0 pipeline cancel {run_id}",
+            file=sys.stderr,
+        )
+        raise typer.Exit(INTERRUPTED) from None
+    except Agent0Error as error:
+        raise Agent0Error(f"{error} The run {run_id} goes on.") from error
+
+
+def _tracking_place(package: Package, run: Any) -> str:
+    """Return where to look when the server has no MLflow integration: the tracking server of this environment."""
+    uri = os.environ.get("MLFLOW_TRACKING_URI", "")
+    declared = package.inputs.get("tracking")
+    given = (run.runtime_config.parameters or {}) if run.runtime_config else {}
+    tracking = given.get("tracking") or (declared.default if declared else None) or {}
+    if not uri.startswith(("http://", "https://")) or not tracking.get("experiment"):
+        return ""
+    return f"{uri}, experiment {tracking['experiment']}"
+
+
+@connected
+def show_status(
+    run: Run,
+    wait: Annotated[bool, typer.Option("--wait", "-w", help="Show progress until it has finished.")] = False,
+    interval: Interval = 5.0,
+    *,
+    connection: Connection,
+) -> None:
+    """Show the state of a run and of each of its tasks.
+
+    Example: [bold]agent0 pipeline status latest[/bold]
+    """
+    from agent0.kubeflow.runs import FINISHED, failure, mlflow_link, package_of_run, tasks_of_run
+
+    server = connect(connection)
+    found = find(server, run)
+    package = package_of_run(server, found)
+    if wait:
+        wait_for(server, found.run_id, package, interval)
+        return
+    tasks = tasks_of_run(found, package)
+    print(f"run       {found.run_id}  {found.display_name}\nstate     {found.state}")
+    print(f"page      {server.link('runs', found.run_id)}")
+    if link := mlflow_link(found):
+        print(f"mlflow    {link}")
+    if tasks:
+        Console().print(task_table(tasks))
+    if found.state in FINISHED - {"SUCCEEDED"}:
+        print(failure(found, tasks))
+
+
+def find(server: Server, reference: str) -> Any:
+    """Return the run that a person means."""
+    from agent0.kubeflow.runs import find_run
+
+    return find_run(server, reference)
+
+
+def task_table(tasks: list[TaskState]) -> Any:
+    """Return the tasks of a run in the order in which they began."""
+    made = table("task", "state", "began", "seconds", "error")
+    counts = {task.name: task.number for task in tasks}
+    for task in tasks:
+        name = f"{task.name} {task.number}" if counts[task.name] > 1 else task.name
+        seconds = "" if task.seconds is None else f"{task.seconds:,.1f}"
+        made.add_row(name, task.state, date(task.started_at), seconds, task.error)
+    return made
+
+
+@connected
+def show_logs(
+    run: Run,
+    task: Annotated[str, typer.Argument(help="Task, such as curriculum-training; the failed one if not given.")] = "",
+    number: Annotated[int, typer.Option(min=0, help="Which of the tasks of that name; 0: the last begun.")] = 0,
+    *,
+    connection: Connection,
+) -> None:
+    """Print the log of a task.
+
+    Example: [bold]agent0 pipeline logs latest executor-training --number 2[/bold]
+    """
+    from agent0.kubeflow.logs import read_log
+    from agent0.kubeflow.runs import FAILED, package_of_run, tasks_of_run
+
+    server = connect(connection)
+    found = find(server, run)
+    package = package_of_run(server, found)
+    begun = tasks_of_run(found, package)
+    named = [item for item in begun if item.name == task] if task else [item for item in begun if item.state in FAILED]
+    chosen = [item for item in named if number in (0, item.number)]
+    if not chosen:
+        names = ", ".join(dict.fromkeys(item.name for item in begun)) or "none has"
+        what = f"task {task!r}{f' number {number}' if number else ''} has begun" if task else "task has failed"
+        raise UsageError(f"No {what} in the run {found.run_id}; those that have begun: {names}.")
+    print(read_log(server, found.run_id, chosen[-1], package), end="")
+
+
+@connected
+def cancel_run(run: Run, *, connection: Connection) -> None:
+    """End a run. Its tasks get a signal first, so that training saves what it has.
+
+    Example: [bold]agent0 pipeline cancel latest[/bold]
+    """
+    from agent0.kubeflow.runs import FINISHED
+
+    server = connect(connection)
+    found = find(server, run)
+    if found.state in FINISHED:
+        print(f"The run {found.run_id} has finished already ({found.state}); there is nothing to cancel.")
+        return
+    server.client._run_api.run_service_terminate_run(found.run_id)
+    print(f"The run {found.run_id} is being cancelled.")
