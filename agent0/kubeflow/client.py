@@ -12,6 +12,7 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 from agent0.errors import Agent0Error, UsageError
@@ -98,14 +99,14 @@ def connect(connection: Connection) -> Server:
             f"There is no API v2beta1 of Kubeflow Pipelines at {address} (404): the server is older than 2.0, or the "
             "address is another one."
         ) from error
-    version = parse_version(str(health.get("tag_name", "")))
+    version = parse_version(health.tag_name)
     if version and version < MINIMUM_SERVER:
         raise ServerError(
             f"The server at {address} is Kubeflow Pipelines {'.'.join(map(str, version))}; these pipelines need "
             f"{'.'.join(map(str, MINIMUM_SERVER))} or newer."
         )
     namespace = connection.namespace or client.get_user_namespace()
-    multi_user = bool(health.get("multi_user"))
+    multi_user = bool(health.multi_user)
     if multi_user and not namespace:
         raise UsageError(f"The server at {address} is for several users: say which --namespace is yours.")
     return Server(client, address, namespace, version, multi_user)
@@ -142,9 +143,10 @@ def _make_client(connection: Connection) -> Any:
         def get_kfp_healthz(self, sleep_duration: int = 0) -> Any:
             api_client = self._healthz_api.api_client
             _guard(api_client.rest_client, api_client.configuration.host, connection)
-            return api_client.call_api(
+            answer = api_client.call_api(
                 HEALTH_PATH, "GET", response_type="object", auth_settings=["Bearer"], _return_http_data_only=True
             )
+            return SimpleNamespace(**{"tag_name": "", "multi_user": False, **answer})
 
         def _load_context_setting_or_default(self) -> None:
             super()._load_context_setting_or_default()

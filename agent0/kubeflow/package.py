@@ -131,7 +131,8 @@ def read_package(path: Path) -> Package:
     if not path.is_file():
         raise UsageError(f"There is no file {path}; `agent0 pipeline compile` writes one.")
     try:
-        documents = [document for document in yaml.safe_load_all(path.read_text(encoding="utf-8")) if document]
+        loader = yaml.CSafeLoader if yaml.__with_libyaml__ else yaml.SafeLoader  # ten times as fast
+        documents = [document for document in yaml.load_all(path.read_text(encoding="utf-8"), loader) if document]
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise UsageError(f"{path} is no YAML: {' '.join(str(error).split())}") from error
     specs = [document for document in documents if isinstance(document, dict) and "pipelineInfo" in document]

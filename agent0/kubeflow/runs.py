@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -190,12 +190,10 @@ def expected_tasks(package: Package) -> dict[str, int]:
 
 def failure(run: Any, tasks: list[TaskState]) -> str:
     """Return a sentence that names the tasks that failed, and what the server says about it."""
-    failed = defaultdict(list)
-    for task in tasks:
-        if task.state in FAILED:
-            failed[task.name].append(task)
-    named = ", ".join(name + (f" ({len(items)})" if len(items) > 1 else "") for name, items in failed.items())
-    reasons = [task.error for items in failed.values() for task in items if task.error]
+    repeated = {task.name for task in tasks if task.number > 1}
+    failed = [task for task in tasks if task.state in FAILED]
+    named = ", ".join(f"{task.name} {task.number}" if task.name in repeated else task.name for task in failed)
+    reasons = [task.error for task in failed if task.error]
     reasons += [run.error.message] if run.error and run.error.message else []
     why = f": {reasons[0]}" if reasons else ""
     if run.state == "CANCELED":

@@ -23,10 +23,10 @@ REFERENCE_HELP = "A compiled file, NAME@VERSION, or NAME for the newest version.
 
 
 def table(*columns: str) -> Table:
-    """Return an empty table whose cells fold."""
+    """Return an empty table whose cells fold, but for the first column."""
     made = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
     for column in columns:
-        made.add_column(column, overflow="fold")
+        made.add_column(column, overflow="fold", no_wrap=column == columns[0])
     return made
 
 

@@ -1,0 +1,79 @@
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from agent0.config import load_config
+from agent0.errors import Agent0Error
+from tests.kubeflow.server import KfpServer, kfp_server
+
+IMAGE = "registry.example/agent0-python@sha256:" + "0" * 64
+
+
+@dataclass(frozen=True)
+class Done:
+    """What a command printed, and how it ended."""
+
+    code: int
+    out: str
+    err: str
+
+
+Command = Callable[..., Done]
+
+
+@pytest.fixture
+def server() -> Iterator[KfpServer]:
+    with kfp_server() as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def compiled(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Folder of compiled pipelines; `other.yaml` is an evolution with another default and one more iteration."""
+    from agent0_kfp.pipelines.evaluation import compile_evaluation
+    from agent0_kfp.pipelines.evolution import compile_evolution
+
+    folder = tmp_path_factory.mktemp("compiled")
+    compile_evolution(load_config("tiny", ["iterations=2"]), folder / "evolution.yaml", IMAGE)
+    compile_evolution(load_config("tiny", ["iterations=3", "executor.steps=12"]), folder / "other.yaml", IMAGE)
+    compile_evaluation(load_config("tiny"), folder / "evaluation.yaml", IMAGE)
+    compile_evaluation(load_config("tiny"), folder / "tagged.yaml", "registry.example/agent0-python:1.0")
+    return folder
+
+
+@pytest.fixture(autouse=True)
+def _own_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Keep settings of this machine away: variables, kfp's context, a cluster's configuration."""
+    import kfp
+
+    for name in list(os.environ):
+        if name.startswith(("KF_", "KUBE", "MLFLOW_")):
+            monkeypatch.delenv(name)
+    monkeypatch.setenv("KUBECONFIG", str(tmp_path / "no-cluster"))
+    monkeypatch.setattr(kfp.Client, "_LOCAL_KFP_CONTEXT", str(tmp_path / "context.json"))
+    monkeypatch.setenv("COLUMNS", "200")
+
+
+@pytest.fixture
+def pipeline(server: KfpServer, compiled: Path, monkeypatch: pytest.MonkeyPatch) -> Command:
+    """Run `agent0 pipeline …` against the server, in the folder of the compiled pipelines, and end as `main` does."""
+    monkeypatch.setenv("KF_PIPELINES_ENDPOINT", server.url)
+    monkeypatch.chdir(compiled)
+    return command
+
+
+def command(*arguments: str) -> Done:
+    from agent0.cli import app
+
+    result = CliRunner().invoke(app, ["pipeline", *arguments])
+    if isinstance(result.exception, Agent0Error):
+        return Done(result.exception.exit_code, result.stdout, f"{result.stderr}agent0: {result.exception}\n")
+    if result.exception and not isinstance(result.exception, SystemExit):
+        raise result.exception
+    return Done(result.exit_code, result.stdout, result.stderr)

@@ -1,0 +1,157 @@
+"""Run parameters: coerced and checked before anything is sent."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from kfp import compiler, dsl
+
+from agent0.errors import UsageError
+from agent0.kubeflow.package import Package, read_package
+from agent0.kubeflow.parameters import resolve_parameters
+from tests.kubeflow.checking import check_parameters
+
+
+@pytest.fixture(scope="module")
+def package(tmp_path_factory: pytest.TempPathFactory) -> Package:
+    """A pipeline with a parameter of each type; `secret` has no default."""
+
+    @dsl.component(base_image="registry.example/python:3", install_kfp_package=False)
+    def print_all(text: str, secret: str, count: int, share: float, flag: bool, names: list, free: dict) -> None:
+        print(text, secret, count, share, flag, names, free)
+
+    @dsl.pipeline(name="all-types")
+    def all_types(
+        secret: str,
+        text: str = "",
+        count: int = 1,
+        share: float = 0.5,
+        flag: bool = False,
+        names: list = ["a"],  # noqa: B006  # kfp needs the value itself
+        free: dict = {},  # noqa: B006
+        nested: dict = {"steps": 2, "rate": 0.1, "on": True, "deep": {"word": "x", "items": ["a"]}},  # noqa: B006
+    ) -> None:
+        print_all(text=text, secret=secret, count=count, share=share, flag=flag, names=names, free=free)
+        print_all(text=text, secret=secret, count=count, share=share, flag=flag, names=names, free=nested)
+
+    path = tmp_path_factory.mktemp("types") / "all.yaml"
+    compiler.Compiler().compile(all_types, str(path))
+    return read_package(path)
+
+
+@pytest.mark.parametrize(
+    ("assignment", "expected"),
+    [
+        ("text=3", {"text": "3"}),
+        ("text=a=b", {"text": "a=b"}),
+        ("text=", {"text": ""}),
+        ("count=3", {"count": 3}),
+        ("share=2", {"share": 2}),
+        ("share=1e-6", {"share": 1e-6}),
+        ("flag=True", {"flag": True}),
+        ("names=gsm8k,math_500", {"names": ["gsm8k", "math_500"]}),
+        ('names=["a", 1]', {"names": ["a", 1]}),
+        ("names=", {"names": []}),
+        ('free={"key": [1]}', {"free": {"key": [1]}}),
+        ("free.gpu=2", {"free": {"gpu": 2}}),
+        ("free.key.word=two", {"free": {"key": {"word": "two"}}}),
+        (
+            "nested.steps=20",
+            {"nested": {"steps": 20, "rate": 0.1, "on": True, "deep": {"word": "x", "items": ["a"]}}},
+        ),
+        (
+            "nested.deep.items=b,c",
+            {"nested": {"steps": 2, "rate": 0.1, "on": True, "deep": {"word": "x", "items": ["b", "c"]}}},
+        ),
+        (
+            'nested={"deep": {"word": "7"}}',
+            {"nested": {"steps": 2, "rate": 0.1, "on": True, "deep": {"word": "7", "items": ["a"]}}},
+        ),
+    ],
+)
+def test_text_becomes_the_declared_type(package: Package, assignment: str, expected: dict[str, Any]) -> None:
+    values = resolve_parameters(package, ["secret=s", assignment])
+    assert values == {"secret": "s", **expected}
+    check_parameters(package.spec, values)  # the server's own rule
+
+
+@pytest.mark.parametrize(
+    ("assignment", "sentence"),
+    [
+        ("count=three", "count=three: it must be a whole number"),
+        ("count=1.5", "count=1.5: it must be a whole number"),
+        ("count=true", "count=true: it must be a whole number"),
+        ("flag=yes", 'flag="yes": it must be true or false'),
+        ("names=[1", "names=[1: it must be a list"),
+        ("free=[1]", "free=[1]: it must be a JSON object"),
+        ("conut=3", "no parameter 'conut'; did you mean 'count'?"),
+        ("nested.stepz=3", "no nested.stepz in the pipeline all-types; did you mean 'steps'?"),
+        ("nested.deep.wrod=3", "no nested.deep.wrod in the pipeline all-types; did you mean 'word'?"),
+        ('nested={"stepz": 3}', "no nested.stepz; did you mean 'steps'?"),
+        ('nested={"steps": "three"}', 'nested.steps="three": it must be a number'),
+        ("nested.steps.more=3", "nested.steps is a single value and has no keys"),
+        ("nested.on=1", 'nested.on="1": it must be true or false'),
+        ("text.a=3", "the parameter text is text and has no keys"),
+        ("count", "--param count needs the form name=value"),
+    ],
+)
+def test_what_does_not_fit_is_one_sentence(package: Package, assignment: str, sentence: str) -> None:
+    with pytest.raises(UsageError) as error:
+        resolve_parameters(package, ["secret=s", assignment])
+    assert sentence in str(error.value)
+
+
+def test_a_missing_value_is_named(package: Package) -> None:
+    with pytest.raises(UsageError, match=r"needs a value for secret .*--param NAME=VALUE"):
+        resolve_parameters(package, [])
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("p.json", json.dumps({"secret": "s", "count": 4, "nested": {"steps": 5}, "nested.rate": 0.2})),
+        ("p.yaml", "secret: s\ncount: 4\nnested: {steps: 5}\nnested.rate: 0.2\n"),
+        ("p.toml", 'secret = "s"\ncount = 4\n"nested.rate" = 0.2\n[nested]\nsteps = 5\n'),
+    ],
+)
+def test_a_file_gives_typed_values_and_the_command_line_overrides_them(
+    package: Package, tmp_path: Path, name: str, text: str
+) -> None:
+    (tmp_path / name).write_text(text)
+    values = resolve_parameters(package, ["count=6"], tmp_path / name)
+    assert (values["secret"], values["count"]) == ("s", 6)
+    assert (values["nested"]["steps"], values["nested"]["rate"], values["nested"]["on"]) == (5, 0.2, True)
+
+
+def test_a_text_in_a_file_is_no_number(package: Package, tmp_path: Path) -> None:
+    (tmp_path / "p.yaml").write_text("secret: s\ncount: '4'\n")
+    with pytest.raises(UsageError, match='count="4": it must be a whole number'):
+        resolve_parameters(package, [], tmp_path / "p.yaml")
+
+
+def test_a_section_is_checked_by_the_configuration(compiled: Path) -> None:
+    evolution = read_package(compiled / "evolution.yaml")
+    with pytest.raises(UsageError, match="Parameter executor: .*greater than"):
+        resolve_parameters(evolution, ["executor.steps=-1"])
+    values = resolve_parameters(evolution, ["executor.steps=20"])
+    assert values["executor"] == evolution.inputs["executor"].default | {"steps": 20}
+
+
+def test_the_package_knows_its_iterations_images_and_tasks(compiled: Path) -> None:
+    evolution, tagged = read_package(compiled / "evolution.yaml"), read_package(compiled / "tagged.yaml")
+    assert (evolution.iterations, tagged.iterations) == (2, 0)
+    assert evolution.unpinned_images == []
+    assert tagged.unpinned_images == ["registry.example/agent0-python:1.0"]
+    names = [task.name for task in evolution.containers]
+    assert names.count("executor-training") == 2
+    assert [task.looped for task in tagged.containers if task.name == "benchmark-evaluation"] == [True]
+
+
+@pytest.mark.parametrize(
+    "text", ["a: [", "a: 1", "", "pipelineInfo: {name: x}\n", "pipelineInfo: {neme: x}\nroot: {}\n"]
+)
+def test_a_file_that_is_no_pipeline_is_said_to_be_none(tmp_path: Path, text: str) -> None:
+    (tmp_path / "x.yaml").write_text(text)
+    with pytest.raises(UsageError, match=r"x.yaml (is no YAML|holds no)"):
+        read_package(tmp_path / "x.yaml")

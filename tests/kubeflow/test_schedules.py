@@ -1,0 +1,141 @@
+"""`schedule`, `unschedule`, `schedules` against the test server."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from tests.kubeflow.conftest import Command
+from tests.kubeflow.server import KfpServer
+
+DAILY = ("--cron", "0 0 3 * * *")
+
+
+@pytest.fixture(autouse=True)
+def _uploaded(pipeline: Command) -> None:
+    assert pipeline("upload", "evaluation.yaml", "--version", "first").code == 0
+
+
+def only_schedule(server: KfpServer) -> dict[str, Any]:
+    (schedule,) = server.state.recurring_runs.values()
+    return schedule
+
+
+def test_a_schedule_runs_one_at_a_time_and_makes_up_for_nothing(server: KfpServer, pipeline: Command) -> None:
+    done = pipeline("schedule", "evaluation", *DAILY, "--model", "s3://m/7", "--benchmarks", "tiny,gsm8k")
+    assert done.code == 0, done.err
+    made = only_schedule(server)
+    assert (made["display_name"], made["status"], made["no_catchup"]) == ("agent0-evaluation", "ENABLED", True)
+    assert made["max_concurrency"] == "1"
+    assert made["trigger"] == {"cron_schedule": {"cron": "0 0 3 * * *"}}
+    values = made["runtime_config"]["parameters"]
+    assert (values["model"]["source"], values["evaluation"]["benchmarks"]) == ("s3://m/7", ["tiny", "gsm8k"])
+    assert made["plugins_input"] == {"mlflow": {"experiment_name": "agent0"}}
+    assert done.out.count("03:00:00") == 3
+    assert "CRON_SCHEDULE_TIMEZONE" in done.out
+    assert done.err == ""
+
+
+def test_a_pinned_schedule_stays_and_one_of_the_latest_follows(server: KfpServer, pipeline: Command) -> None:
+    pipeline("schedule", "evaluation", *DAILY, "--name", "pinned")
+    pipeline("schedule", "evaluation", *DAILY, "--name", "following", "--latest")
+    pipeline("upload", "tagged.yaml", "--version", "second")
+    ran = {}
+    for identifier, schedule in server.state.recurring_runs.items():
+        reference = server.state.fire(identifier)["pipeline_version_reference"]
+        ran[schedule["display_name"]] = server.state.versions[reference["pipeline_version_id"]]["name"]
+    assert ran == {"pinned": "first", "following": "second"}
+    rows = {line.split()[0]: line for line in pipeline("schedules").out.splitlines() if "PENDING" in line}
+    assert "agent0-evaluation@first" in rows["pinned"]
+    assert "agent0-evaluation, newest" in rows["following"]
+    assert "give one of them" in pipeline("schedule", "evaluation", *DAILY, "--latest", "--version", "first").err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (["--cron", "0 3 * * *"], "has five fields; Kubeflow's have six"),
+        (["--cron", "0 0 25 * * *"], "is no hour"),
+        ([*DAILY, "--param", "sede=1"], "did you mean 'seed'?"),
+        ([*DAILY, "--version", "tenth"], "has no version 'tenth'"),
+    ],
+)
+def test_a_wrong_schedule_makes_nothing(
+    server: KfpServer, pipeline: Command, arguments: list[str], sentence: str
+) -> None:
+    done = pipeline("schedule", "evaluation", *arguments)
+    assert done.code == 2
+    assert sentence in done.err
+    assert server.state.recurring_runs == {}
+
+
+def test_an_existing_schedule_is_only_replaced_on_request(server: KfpServer, pipeline: Command) -> None:
+    pipeline("schedule", "evaluation", *DAILY)
+    before = only_schedule(server)
+    done = pipeline("schedule", "evaluation", "--cron", "0 0 4 * * *")
+    assert done.code == 2
+    assert "There is a schedule 'agent0-evaluation' already (0 0 3 * * *); replace it with --replace" in done.err
+    assert only_schedule(server) is before
+
+
+def test_replacing_leaves_no_moment_without_a_schedule(server: KfpServer, pipeline: Command) -> None:
+    pipeline("schedule", "evaluation", *DAILY)
+    old = only_schedule(server)["recurring_run_id"]
+    counts = []
+    server.on_request = lambda method, path: counts.append(len(server.state.recurring_runs))
+    done = pipeline("schedule", "evaluation", "--cron", "0 0 4 * * *", "--replace")
+    assert done.code == 0, done.err
+    assert min(counts) == 1
+    assert max(counts) == 2
+    new = only_schedule(server)
+    assert new["trigger"]["cron_schedule"]["cron"] == "0 0 4 * * *"
+    assert new["status"] == "ENABLED"
+    assert f"replaced  {old}" in done.out
+
+
+def test_a_replacement_that_cannot_be_made_leaves_the_old_one(server: KfpServer, pipeline: Command) -> None:
+    pipeline("schedule", "evaluation", *DAILY)
+    before = only_schedule(server)
+    server.break_next("POST", "recurringruns", "503")
+    assert pipeline("schedule", "evaluation", "--cron", "0 0 4 * * *", "--replace").code == 1
+    assert only_schedule(server) is before
+
+
+def test_an_old_schedule_that_cannot_be_deleted_is_named(server: KfpServer, pipeline: Command) -> None:
+    pipeline("schedule", "evaluation", *DAILY)
+    old = only_schedule(server)["recurring_run_id"]
+    server.break_next("DELETE", "recurringruns", "500")
+    done = pipeline("schedule", "evaluation", "--cron", "0 0 4 * * *", "--replace")
+    assert done.code == 1
+    assert f"but the old one, {old}, could not be deleted and fires as well" in done.err
+    assert f"agent0 pipeline unschedule {old}" in done.err
+    ambiguous = pipeline("unschedule", "agent0-evaluation")
+    assert "2 schedules are named" in ambiguous.err
+    assert pipeline("unschedule", old).code == 0
+    assert only_schedule(server)["recurring_run_id"] != old
+
+
+def test_an_image_by_tag_is_warned_of(pipeline: Command) -> None:
+    pipeline("upload", "tagged.yaml", "--version", "second")
+    done = pipeline("schedule", "evaluation", *DAILY)
+    assert done.code == 0
+    assert "warning: registry.example/agent0-python:1.0 is named by a tag" in done.err
+    assert "--image NAME@sha256:" in done.err
+
+
+def test_schedules_are_listed_with_their_next_firing_and_deleted(server: KfpServer, pipeline: Command) -> None:
+    assert "There are none." in pipeline("schedules").out
+    pipeline("schedule", "evaluation", *DAILY)
+    server.state.recurring_runs[only_schedule(server)["recurring_run_id"]]["trigger"]["cron_schedule"]["cron"] = (
+        "@daily"
+    )
+    assert "00:00:00" in pipeline("schedules").out
+    only_schedule(server)["status"] = "DISABLED"
+    assert "disabled" in pipeline("schedules").out
+    done = pipeline("unschedule", "agent0-evaluation")
+    assert done.code == 0
+    assert server.state.recurring_runs == {}
+    assert (
+        "There is no schedule 'agent0-evaluation'; there are: none" in pipeline("unschedule", "agent0-evaluation").err
+    )
