@@ -119,7 +119,7 @@ def check_spec(spec: Mapping[str, Any], platform: Mapping[str, Any] | None) -> N
 
 
 def check_parameters(spec: Mapping[str, Any], values: Mapping[str, Any]) -> None:
-    """Compare run parameters with the pipeline's inputs, kind by kind, as the server does (validatePipelineJobInputs)."""
+    """Compare run parameters with the pipeline's inputs, as the server's validatePipelineJobInputs does."""
     declared = spec["root"].get("inputDefinitions", {}).get("parameters", {})
     given = json_format.ParseDict(dict(values), struct_pb2.Struct()).fields
     for name, item in declared.items():

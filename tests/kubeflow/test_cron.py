@@ -38,7 +38,7 @@ def test_a_leap_day_is_found() -> None:
     [
         (
             "0 3 * * *",
-            "has five fields; Kubeflow's have six, the first for the second. You probably mean '0 0 3 * * *'",
+            "has five fields; Kubeflow's have six, the first for the second. You probably mean '0 0 3 ",
         ),
         ("0 0 3", "has 3 fields, not six"),
         ("", "has 0 fields, not six"),

@@ -132,7 +132,7 @@ def test_a_text_in_a_file_is_no_number(package: Package, tmp_path: Path) -> None
 
 def test_a_section_is_checked_by_the_configuration(compiled: Path) -> None:
     evolution = read_package(compiled / "evolution.yaml")
-    with pytest.raises(UsageError, match="Parameter executor: .*greater than"):
+    with pytest.raises(UsageError, match=r"Parameter executor: .*greater than"):
         resolve_parameters(evolution, ["executor.steps=-1"])
     values = resolve_parameters(evolution, ["executor.steps=20"])
     assert values["executor"] == evolution.inputs["executor"].default | {"steps": 20}
