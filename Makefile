@@ -12,7 +12,7 @@ export TOKENIZERS_PARALLELISM := false
 export MLFLOW_DISABLE_TELEMETRY := true
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test test-fast test-integration test-vllm check format bench bench-vllm sandbox ui clean
+.PHONY: help install demo test test-fast test-integration test-vllm check format bench bench-vllm sandbox mlflow-up mlflow-down ui clean
 
 help:  ## List the commands.
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -78,6 +78,12 @@ bench-vllm: $(VLLM)/installed  ## Run the benchmark of rollouts with vLLM agains
 sandbox: install  ## Report the sandbox's layers, then try to break out of it.
 	@$(BIN)/agent0 sandbox check
 	@$(BIN)/agent0 sandbox attack
+
+mlflow-up: install  ## Start a tracking server on this machine, in the background; PORT=5000, AUTH=1 for accounts.
+	@$(BIN)/python mlflow/local_server.py up --port $(or $(PORT),5000) $(if $(AUTH),--auth)
+
+mlflow-down: install  ## Stop the server that mlflow-up started.
+	@$(BIN)/python mlflow/local_server.py down
 
 ui: install  ## Open MLflow on the tracked runs.
 	@$(BIN)/agent0 ui

@@ -20,6 +20,7 @@ from servers.postgres import PostgresServer
 from servers.processes import ServerProcess, free_ports
 
 DEPLOYMENT = Path(__file__).parents[3] / "mlflow"
+FILES = DEPLOYMENT / "kubernetes" / "base"
 BUCKET = "agent0-mlflow"
 USERNAME = "admin"
 PASSWORD = "a-long-password"
@@ -83,7 +84,7 @@ class TrackingServer:
             "MLFLOW_S3_ENDPOINT_URL": storage.endpoint,
             "AWS_ACCESS_KEY_ID": storage.access_key,
             "AWS_SECRET_ACCESS_KEY": storage.secret_key,
-            "MLFLOW_AUTH_CONFIG_PATH": str(DEPLOYMENT / "auth.ini"),
+            "MLFLOW_AUTH_CONFIG_PATH": str(FILES / "auth.ini"),
             "MLFLOW_AUTH_ADMIN_PASSWORD": PASSWORD,
             "MLFLOW_FLASK_SERVER_SECRET_KEY": "a-key-for-forms",
             "MLFLOW_SERVER_ALLOWED_HOSTS": "127.0.0.1:*",
@@ -118,4 +119,4 @@ def create_bucket(storage: Storage) -> None:
         "AWS_DEFAULT_REGION": "us-east-1",
         **({"AWS_CA_BUNDLE": str(storage.authority)} if storage.authority else {}),
     }
-    subprocess.run([sys.executable, DEPLOYMENT / "create_bucket.py", BUCKET], env=environment, check=True)
+    subprocess.run([sys.executable, FILES / "create_bucket.py", BUCKET], env=environment, check=True)
