@@ -159,7 +159,8 @@ def score_table(scores: Sequence[BenchmarkScore]) -> Table:
 def cost_table(scores: Sequence[BenchmarkScore]) -> Table:
     """Return what went wrong, in percent of the samples, and what it took."""
     table = Table(box=box.SIMPLE_HEAD)
-    for column in ("benchmark", "invalid", "cut off", "timeout", "tokens", "calls", "seconds"):
+    gpu = ["GPU-hours"] if any(score.cost.gpu_hours is not None for score in scores) else []
+    for column in ("benchmark", "invalid", "cut off", "timeout", "tokens", "calls", "seconds", *gpu):
         table.add_column(column, no_wrap=True, justify="left" if column == "benchmark" else "right")
     for score in scores:
         table.add_row(
@@ -168,6 +169,7 @@ def cost_table(scores: Sequence[BenchmarkScore]) -> Table:
             f"{score.cost.completion_tokens:,}",
             f"{score.cost.tool_calls:,}",
             f"{score.cost.seconds:,.1f}",
+            *(f"{score.cost.gpu_hours or 0:,.2f}" for _ in gpu),
         )
     return table
 

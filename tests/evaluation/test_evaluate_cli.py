@@ -6,12 +6,21 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
+from typer.testing import CliRunner
 
-from agent0.evaluation.catalogue import BENCHMARKS
+from agent0.cli import app
+from agent0.errors import Agent0Error
+from agent0.evaluation.catalogue import BENCHMARKS, benchmark
+from agent0.evaluation.loading import load_items
+from agent0.evaluation.results import read_report
+from agent0.evaluation.spec import PRESETS, Preset
+from agent0.rollout.scripted import ScriptedBackend
 
 PUBLISHED = [entry.name for entry in BENCHMARKS if entry.generate is None]
 COMMAND = [sys.executable, "-c", "from agent0.cli import main; main()", "evaluate"]
@@ -76,6 +85,44 @@ def test_all_benchmarks_killed_and_resumed_end_as_if_nothing_had_happened(
     assert resumed.returncode == 0, resumed.stderr
     assert samples(tmp_path / "killed") == samples(tmp_path / "whole")
     assert len(samples(tmp_path / "whole")) == 12 * len(PUBLISHED)
+
+
+@pytest.mark.parametrize("preset", PRESETS)
+def test_a_scripted_engine_is_asked_every_sample_once_however_often_it_breaks_off(
+    preset: Preset, model: Path, made_up_rows: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    answers: dict[str, str] = {}
+    for entry in map(benchmark, PUBLISHED):
+        items = load_items(entry, str(made_up_rows), partial=True)
+        answers |= {item.question: entry.echo[preset](item) for item in items}
+    asked = 0
+
+    def write(text: str) -> str:
+        nonlocal asked
+        asked += 1
+        if asked % 50 == 0:
+            raise Agent0Error("the machine is gone")
+        return answers[max(answers, key=text.rfind)]
+
+    @contextmanager
+    def scripted(folder: Path, tokenizer: Any, *_: Any, log: Path) -> Iterator[ScriptedBackend]:
+        yield ScriptedBackend(tokenizer, write, concurrency=1)
+
+    monkeypatch.setattr("agent0.rollout.backends.open_backend", scripted)
+    monkeypatch.setattr("agent0.rollout.tokens.model_positions", lambda folder: None)
+    given = ["evaluate", "--model", str(model), "--data", str(made_up_rows), "--output", str(tmp_path / "out")]
+    given += ["--benchmarks", ",".join(PUBLISHED), "--preset", preset, "--no-tool", "--partial", "--samples", "2"]
+    attempts = 1
+    while isinstance(CliRunner().invoke(app, [*given, *(["--resume"] if attempts > 1 else [])]).exception, Agent0Error):
+        attempts += 1
+        assert attempts < 6
+    # A sample that ends in the very moment in which its neighbour fails may go with it; no other is drawn again.
+    total = 12 * len(PUBLISHED)
+    assert attempts == 3
+    assert total + 2 <= asked <= total + 4
+    report = read_report(str(tmp_path / "out"))
+    assert [score.benchmark for score in report.benchmarks] == PUBLISHED
+    assert {score.mean_at_k.mean for score in report.benchmarks} == {1.0}
 
 
 def test_the_record_is_printed_as_json(model: Path, tmp_path: Path) -> None:
