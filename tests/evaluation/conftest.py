@@ -21,7 +21,7 @@ def real_rows() -> Path:
 
 def made_up(name: str, number: int) -> dict[str, Any]:
     """A row as a benchmark's file has it, with nothing of the real one in it."""
-    question, letter = f"Which is {number}?", "ABC"[number % 3]
+    question, letter = f"Which is {number} of {name}?", "ABC"[number % 3]
     if name in ("mmlu_pro", "super_gpqa"):
         common = {"question": question, "options": [f"x{number}", f"y{number}", f"z{number}"]}
         if name == "mmlu_pro":
