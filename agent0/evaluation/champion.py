@@ -74,10 +74,11 @@ class Contest:
 class AliasOutcome:
     """What became of the champion's alias, in one sentence; `hindered` where a promotion was not carried out.
 
-    `before` and `after` are version numbers, None for nowhere.
+    `version` wanted to be pointed to; `before` and `after` are what was and is, None for nowhere.
     """
 
     alias: str
+    version: str | None
     before: str | None
     after: str | None
     told: str
@@ -164,7 +165,7 @@ def move_champion(client: Client, challenge: Challenge, decision: GateDecision) 
     from agent0.tracking.registry import AliasMovedError, move_alias
 
     name, alias, version = challenge.champion.name, challenge.champion.alias, challenge.version
-    stays = AliasOutcome(alias, challenge.before, challenge.before, decision.reason)
+    stays = AliasOutcome(alias, version, challenge.before, challenge.before, decision.reason)
     if not decision.promoted:
         return stays
     if not alias:

@@ -22,12 +22,15 @@ if TYPE_CHECKING:
     from agent0.evaluation.runner import Progress
     from agent0.evaluation.sample_store import SampleStore
     from agent0.rollout.engine import Backend
+    from agent0.tracking.model_source import FoundModel
 
 PLAIN_SECONDS = 10.0
 
 
 def evaluate(
-    model: Annotated[Path, typer.Option("--model", "-m", help="Folder of a saved model.")],
+    model: Annotated[
+        str, typer.Option("--model", "-m", help="Folder, s3://, models:/NAME@ALIAS or models:/NAME/VERSION.")
+    ],
     benchmarks: Annotated[
         str, typer.Option("--benchmarks", "-b", help="Names, with commas between; `agent0 benchmarks list`.")
     ] = "",
@@ -70,16 +73,20 @@ def evaluate(
     }
     fixed = [f"evaluation.{key}={value}" for key, value in given.items() if value]
     config = load_config(recipe, [*fixed, *(overrides or [])], ablations or [])
-    _run(config, model, name or model.resolve().name, output, seed, resume=resume, as_json=as_json, quiet=quiet)
+    _check_folder(output, config.evaluation.benchmarks, resume=resume)
+    from agent0.storage.transfer_bar import transfer_bar
+    from agent0.tracking.model_source import found_model
+
+    with transfer_bar(model, Console(stderr=True, quiet=quiet)) as progress, found_model(model, progress) as found:
+        _run(config, found, name or found.name, output, seed, as_json=as_json, quiet=quiet)
 
 
-def _run(
-    config: Config, model: Path, name: str, output: Path, seed: int, *, resume: bool, as_json: bool, quiet: bool
-) -> None:
+def _run(config: Config, found: FoundModel, name: str, output: Path, seed: int, *, as_json: bool, quiet: bool) -> None:
     import agent0.lean_transformers  # noqa: F401  # before anything that imports transformers
     from agent0.evaluation.conclusion import Subject, conclude, judge
     from agent0.evaluation.inspect_log import require_inspect
     from agent0.evaluation.preparation import check_room, prepare
+    from agent0.evaluation.registered import record_on_version
     from agent0.evaluation.results import REPORT_FILE
     from agent0.evaluation.runner import open_stores, run_assignments, tool_of
     from agent0.rollout.backends import open_backend
@@ -91,7 +98,7 @@ def _run(
     began = time.time()
     if config.evaluation.logs:
         require_inspect()
-    _check_folder(output, config.evaluation.benchmarks, resume=resume)
+    model = found.folder
     tokenizer = load_tokenizer(model)
     assignments = prepare(config.evaluation, config.rollout, tokenizer, seed)
     check_room(assignments, model_positions(model))
@@ -107,8 +114,9 @@ def _run(
         run_assignments(assignments, stores, opened, tokenizer, tool, config.rollout, progress)
     gpus = _gpus()
     judged = judge(assignments, stores, gpus)
-    subject = Subject(name, str(model), digest, gpus)
+    subject = Subject(name, found.source, digest, gpus)
     report = conclude(judged, subject, config.evaluation, config.rollout, seed, began, output)
+    record_on_version(report, output, found.source)
     if as_json:
         print((output / REPORT_FILE).read_text(encoding="utf-8"), end="")
         return

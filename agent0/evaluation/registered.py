@@ -26,6 +26,8 @@ from agent0.evaluation.results import (
     Share,
 )
 from agent0.storage.digest import folder_digest
+from agent0.tracking.location import tracking_uri
+from agent0.tracking.model_uri import is_model_uri, parse_model_uri
 
 if TYPE_CHECKING:
     from agent0.tracking.registry import Client, Version
@@ -106,6 +108,29 @@ def record_evaluation(
         scores={s.benchmark: (s.score.mean, s.score.low, s.score.high) for s in report.benchmarks},
     )
     set_version_tags(client, version, {f"{TAG}{key}": recorded.model_dump_json()})
+
+
+def record_on_version(report: EvaluationReport, folder: Path, model: str, uri: str = "", run_id: str = "") -> None:
+    """Record an evaluation on the version that the URI `model` names; a model from elsewhere has none.
+
+    Args:
+        report: of the evaluation.
+        folder: holds the record.
+        model: what was evaluated.
+        uri: see `record_evaluation`; the folder itself if not given.
+        run_id: see `record_evaluation`; the run that trained the model if not given.
+
+    Raises:
+        RegistryError: the evaluation is of another model than the version's, or MLflow refuses or does not answer.
+    """
+    if not is_model_uri(model):
+        return
+    from agent0.tracking.mlflow_tracker import open_client  # mlflow takes seconds to import
+    from agent0.tracking.registry import resolve
+
+    client = open_client(tracking_uri())
+    version = resolve(client, parse_model_uri(model))
+    record_evaluation(client, version, report, folder, uri or str(folder), run_id or str(version.run_id))
 
 
 def recorded_evaluations(version: Version) -> dict[str, RecordedEvaluation]:

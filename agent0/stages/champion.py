@@ -10,7 +10,6 @@ from pathlib import Path
 from agent0.evaluation.champion import AliasOutcome, Challenge, Contest, contest_of, move_champion
 from agent0.evaluation.gate import GateSettings
 from agent0.evaluation.promotion import DECISION_FILE, decide_between, decision_record, undecided
-from agent0.evaluation.registered import record_evaluation
 from agent0.evaluation.report.claims import Run
 from agent0.evaluation.results import read_report
 from agent0.stages.session import Stage
@@ -22,18 +21,6 @@ from agent0.tracking.model_uri import is_model_uri, parse_model_uri
 def challenge_of(model: str, champion: str, resolved: str, *, promote: bool) -> Challenge | None:
     """Return who challenges whom; None where the champion is no registered model."""
     return Challenge(model, parse_model_uri(champion), resolved, promote) if is_model_uri(champion) else None
-
-
-def record_on_version(stage: Stage, model: str, evaluated: Run, output_uri: str) -> None:
-    """Write down on the evaluated version where its evaluation lies; a model from elsewhere has no version."""
-    if not is_model_uri(model):
-        return
-    from agent0.tracking.registry import resolve
-    from agent0.tracking.runs import open_client  # mlflow takes seconds to import
-
-    client = open_client(tracking_uri())
-    version = resolve(client, parse_model_uri(model))
-    record_evaluation(client, version, evaluated.report, Path(evaluated.place), output_uri, stage.evolution_id)
 
 
 @contextmanager

@@ -10,11 +10,12 @@ from agent0.config import ModelSettings
 from agent0.evaluation.gate import GateDecision, GateSettings
 from agent0.evaluation.merging import merge_evaluations
 from agent0.evaluation.promotion import DECISION_FILE
+from agent0.evaluation.registered import record_on_version
 from agent0.evaluation.report.claims import Run, pair_runs, read_runs
 from agent0.evaluation.report.page import render
 from agent0.evaluation.results import REPORT_FILE, EvaluationReport
 from agent0.evaluation.schedule import in_order, keep_run, past_runs
-from agent0.stages.champion import carry_out, challenge_of, contest_against, record_on_version
+from agent0.stages.champion import carry_out, challenge_of, contest_against
 from agent0.stages.evaluation_preparation import evaluation_name
 from agent0.stages.session import Stage, StageResult
 from agent0.storage.atomic import atomic_write
@@ -56,7 +57,7 @@ def run_evaluation_comparison(
         [str(folder) for folder in evaluations], evaluation_name(name, model), model.source, output
     )
     evaluated = Run(str(output), report)
-    record_on_version(stage, model.source, evaluated, output_uri)
+    record_on_version(report, output, model.source, output_uri, stage.evolution_id)
     challenge = challenge_of(model.source, champion, resolved_champion, promote=promote)
     metrics, files = _score_metrics(report), [REPORT_FILE, PAGE_FILE]
     warnings: tuple[str, ...] = ()

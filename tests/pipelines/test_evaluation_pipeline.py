@@ -15,9 +15,13 @@ from typer.testing import CliRunner
 
 from agent0.cli import app
 from agent0.config import Config, load_config
+from agent0.evaluation.registered import recorded_evaluations
 from agent0.evaluation.results import read_report
 from agent0.stages import Stage
 from agent0.stages.benchmark_evaluation import run_benchmark_evaluation
+from agent0.storage.digest import model_digest
+from agent0.tracking.origin import Origin
+from agent0.tracking.registry import register
 from agent0_kfp.pipelines.evaluation import FUNCTIONS, compile_evaluation
 from agent0_kfp.pipelines.warm import warm_tasks
 
@@ -159,3 +163,38 @@ def test_every_benchmark_is_evaluated_and_the_model_put_to_the_gate(
     assert {"evaluation/gsm8k", "gate/promoted"} <= set(parent.data.metrics)
     assert len(runs) == 5  # the evaluation, its model, two benchmarks, the comparison
     assert not list((tmp_path / "workspace" / parent.info.run_id).iterdir()), "the workspace of finished stages is left"
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("environment")
+def test_a_registered_candidate_becomes_the_first_champion(model: Path, rows: Path, tmp_path: Path) -> None:
+    client = MlflowClient(f"sqlite:///{tmp_path / 'mlflow.db'}")
+    run_id = client.create_run("0").info.run_id
+    origin = Origin(model_digest(model), "0" * 64, "1" * 64, 1, run_id, "0.1.0+abc", "")
+    register(client, run_id, "agent0-executor", model, str(model), origin)
+    pipeline = tmp_path / "evaluation.yaml"
+    compile_evaluation(short(rows), pipeline)
+    local.init(
+        runner=local.SubprocessRunner(use_venv=False), pipeline_root=str(tmp_path / "artifacts"), raise_on_error=True
+    )
+    with warm_tasks():
+        components.load_component_from_file(str(pipeline))(
+            champion="models:/agent0-executor@champion", model={"source": "models:/agent0-executor@candidate"}, seed=1
+        )
+
+    (page,) = tmp_path.glob("artifacts/**/comparison.html")
+    report = read_report(str(page.parent))
+    assert (report.name, report.model) == ("agent0-executor 1", "models:/agent0-executor/1")
+    assert report.revision == origin.model_sha256
+    version = client.get_model_version("agent0-executor", "1")
+    (recorded,) = recorded_evaluations(version).values()
+    assert recorded.place == page.parent.as_uri()
+    assert set(recorded.scores) == {"tiny", "gsm8k"}
+    assert {"candidate", "champion"} == set(version.aliases)
+    decision = json.loads((page.parent / "decision.json").read_text())
+    assert (decision["decision"], decision["alias"]["after"]) == ("promote", "1")
+    runs = client.search_runs([client.get_experiment_by_name("agent0").experiment_id])
+    (parent,) = [run for run in runs if "mlflow.parentRunId" not in run.data.tags]
+    assert "the first evaluated version becomes it" in parent.data.tags["agent0.reason"]
+    (provided,) = [run for run in runs if run.data.tags.get("agent0.stage") == "base_model"]
+    assert provided.data.tags["agent0.model"] == "models:/agent0-executor/1"
