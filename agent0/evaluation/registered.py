@@ -125,8 +125,8 @@ def record_on_version(report: EvaluationReport, folder: Path, model: str, uri: s
     """
     if not is_model_uri(model):
         return
-    from agent0.tracking.mlflow_tracker import open_client  # mlflow takes seconds to import
     from agent0.tracking.registry import resolve
+    from agent0.tracking.runs import open_client  # mlflow takes seconds to import
 
     client = open_client(tracking_uri())
     version = resolve(client, parse_model_uri(model))

@@ -109,6 +109,6 @@ def promote(
 
 def _open() -> Client:
     from agent0.tracking.location import tracking_uri
-    from agent0.tracking.mlflow_tracker import open_client
+    from agent0.tracking.runs import open_client
 
     return open_client(tracking_uri())
