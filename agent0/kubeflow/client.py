@@ -90,15 +90,7 @@ def connect(connection: Connection) -> Server:
     """
     client = _make_client(connection)
     address = client._existing_config.host
-    try:
-        health = client.get_kfp_healthz()
-    except ServerError as error:
-        if error.status != 404:
-            raise
-        raise ServerError(
-            f"There is no API v2beta1 of Kubeflow Pipelines at {address} (404): the server is older than 2.0, or the "
-            "address is another one."
-        ) from error
+    health = client.get_kfp_healthz()
     version = parse_version(health.tag_name)
     if version and version < MINIMUM_SERVER:
         raise ServerError(
@@ -143,9 +135,17 @@ def _make_client(connection: Connection) -> Any:
         def get_kfp_healthz(self, sleep_duration: int = 0) -> Any:
             api_client = self._healthz_api.api_client
             _guard(api_client.rest_client, api_client.configuration.host, connection)
-            answer = api_client.call_api(
-                HEALTH_PATH, "GET", response_type="object", auth_settings=["Bearer"], _return_http_data_only=True
-            )
+            try:
+                answer = api_client.call_api(
+                    HEALTH_PATH, "GET", response_type="object", auth_settings=["Bearer"], _return_http_data_only=True
+                )
+            except ServerError as error:
+                if error.status != 404:
+                    raise
+                raise ServerError(
+                    f"There is no API v2beta1 of Kubeflow Pipelines at {api_client.configuration.host} (404): the "
+                    "server is older than 2.0, or the address is another one."
+                ) from error
             return SimpleNamespace(**{"tag_name": "", "multi_user": False, **answer})
 
         def _load_context_setting_or_default(self) -> None:
@@ -153,6 +153,8 @@ def _make_client(connection: Connection) -> Any:
             # With a namespace known, the constructor asks the server nothing.
             self._context_setting["namespace"] = connection.namespace or self._context_setting.get("namespace", "")
 
+    if not connection.verify:
+        urllib3.disable_warnings(urllib3.exceptions.InsecureRequestWarning)  # asked for, and said once is enough
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         return OneTryClient(

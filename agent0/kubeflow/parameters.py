@@ -10,6 +10,7 @@ from __future__ import annotations
 import copy
 import difflib
 import json
+import os
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -67,6 +68,28 @@ def resolve_parameters(
     for name, value in values.items():
         _check_section(package.inputs[name], value)
     return values
+
+
+def check_models(values: Mapping[str, Any]) -> None:
+    """Check the URIs of registered models, and, where MLflow's server is known, that the model to run exists.
+
+    The champion may not exist yet: an evaluation without one is the first.
+
+    Raises:
+        UsageError: a URI that names no version.
+        Agent0Error: no such model, version or alias in the registry of `MLFLOW_TRACKING_URI`.
+    """
+    from agent0.tracking.model_uri import is_model_uri, parse_model_uri
+
+    model = values.get("model")
+    source = model.get("source", "") if isinstance(model, dict) else ""
+    for uri in (source, values.get("champion", "")):
+        if is_model_uri(uri):
+            parse_model_uri(uri)
+    if is_model_uri(source) and os.environ.get("MLFLOW_TRACKING_URI", "").startswith(("http://", "https://")):
+        from agent0.tracking.model_source import resolve_source
+
+        resolve_source(source)
 
 
 def _assign(values: dict[str, Any], package: Package, name: str, given: Any, *, typed: bool) -> None:

@@ -86,7 +86,7 @@ def run_pipeline(
     With --wait, exits with 1 if the run fails. Ctrl-C ends the waiting, not the run.
     """
     from agent0.kubeflow.package import read_package
-    from agent0.kubeflow.parameters import resolve_parameters
+    from agent0.kubeflow.parameters import check_models, resolve_parameters
     from agent0.kubeflow.runs import create_run, mlflow_input, reference_to
     from agent0.kubeflow.versions import find_version, latest_version, require_pipeline
 
@@ -105,6 +105,7 @@ def run_pipeline(
         package, label = chosen.package, str(chosen)
         source = {"pipeline_version_reference": reference_to(chosen.pipeline_id, chosen.version_id)}
         values = resolve_parameters(package, given, params_file)
+    check_models(values)
     run = create_run(
         server,
         source,

@@ -67,7 +67,7 @@ def schedule_pipeline(
     A schedule cannot be changed on the server: --replace makes the new one first and deletes the old one after it.
     """
     from agent0.kubeflow.cron import parse_cron
-    from agent0.kubeflow.parameters import resolve_parameters
+    from agent0.kubeflow.parameters import check_models, resolve_parameters
     from agent0.kubeflow.runs import mlflow_input
     from agent0.kubeflow.schedules import Plan, put_schedule
     from agent0.kubeflow.versions import find_version, latest_version, require_pipeline
@@ -79,6 +79,7 @@ def schedule_pipeline(
     owner = require_pipeline(server, pipeline)
     chosen = find_version(server, owner, version) if version else latest_version(server, owner)
     values = resolve_parameters(chosen.package, assignments(parameters, model, benchmarks), params_file)
+    check_models(values)
     plan = Plan(
         name=name or owner.display_name,
         pipeline_id=owner.pipeline_id,

@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 from kfp import compiler, dsl
 
-from agent0.errors import UsageError
+from agent0.errors import Agent0Error, UsageError
 from agent0.kubeflow.package import Package, read_package
-from agent0.kubeflow.parameters import resolve_parameters
+from agent0.kubeflow.parameters import check_models, resolve_parameters
 from tests.kubeflow.checking import check_parameters
 
 
@@ -155,3 +155,16 @@ def test_a_file_that_is_no_pipeline_is_said_to_be_none(tmp_path: Path, text: str
     (tmp_path / "x.yaml").write_text(text)
     with pytest.raises(UsageError, match=r"x.yaml (is no YAML|holds no)"):
         read_package(tmp_path / "x.yaml")
+
+
+def test_a_model_of_the_registry_is_checked_where_the_registry_is_known(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    check_models({"model": {"source": "models:/agent0-executor@candidate"}, "champion": "s3://x/y"})
+    with pytest.raises(UsageError, match="names no version of a registered model"):
+        check_models({"model": {"source": "models:/agent0-executor"}})
+    with pytest.raises(UsageError, match="names no version of a registered model"):
+        check_models({"champion": "models:/x@"})
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:9")
+    with pytest.raises(Agent0Error, match=r"http://127\.0\.0\.1:9"):
+        check_models({"model": {"source": "models:/agent0-executor@candidate"}})
