@@ -53,6 +53,19 @@ def test_bad_input_is_one_sentence_and_an_exit_code(
     assert "Traceback" not in done.stderr
 
 
+def test_help_takes_half_a_second_of_one_core() -> None:
+    import os
+
+    def seconds() -> float:
+        process = subprocess.Popen([sys.executable, "-m", "agent0", "--help"], stdout=subprocess.DEVNULL)
+        _, status, usage = os.wait4(process.pid, 0)
+        process.returncode = os.waitstatus_to_exitcode(status)
+        assert process.returncode == 0
+        return usage.ru_utime + usage.ru_stime
+
+    assert min(seconds() for _ in range(5)) <= 0.5
+
+
 def test_a_folder_that_holds_another_run_is_left_alone(tmp_path: Path) -> None:
     (tmp_path / "run").mkdir()
     (tmp_path / "run" / "run.json").write_text("{}")

@@ -14,7 +14,7 @@ import typer
 from rich.console import Console
 
 from agent0.errors import Agent0Error, UsageError
-from agent0.kubeflow.client import Connection, Server, connect
+from agent0.kubeflow.client import RELIABLE_SERVER, Connection, Server, connect
 from agent0.kubeflow.options import connected
 from agent0.kubeflow.version_cli import date, table
 
@@ -131,6 +131,8 @@ def wait_for(server: Server, run_id: str, package: Package, interval: float) -> 
     from agent0.kubeflow.runs import failure, mlflow_link, tasks_of_run
     from agent0.kubeflow.watch import watch
 
+    if server.version and server.version < RELIABLE_SERVER:
+        print(f"note      Kubeflow Pipelines {server.version_text} may tell the states of nested tasks wrongly.")
     with _left_running(run_id):
         run = watch(server, run_id, package, Console(), interval=interval)
     link = mlflow_link(run) or _tracking_place(package, run)

@@ -112,6 +112,13 @@ def test_waiting_shows_each_task_and_ends_with_the_mlflow_run(server: KfpServer,
     assert lines[-1].startswith("mlflow https://mlflow.example/#/experiments/1/runs/")
 
 
+def test_an_older_server_is_not_trusted_with_nested_tasks(server: KfpServer, pipeline: Command) -> None:
+    server.state.steps_per_look, server.state.version = 30, "2.15.2"
+    done = pipeline("run", "evolution", *QUICK)
+    assert done.code == 0
+    assert "2.15.2 may tell the states of nested tasks wrongly" in done.out
+
+
 def test_without_the_plugin_the_environment_says_where_mlflow_is(
     server: KfpServer, pipeline: Command, monkeypatch: pytest.MonkeyPatch
 ) -> None:
