@@ -9,6 +9,7 @@ from typing import Any
 
 from agent0.config import RolloutSettings, SamplingSettings
 from agent0.rollout.engine import Backend
+from agent0.rollout.models import load_model, require_safetensors
 from agent0.rollout.tokens import check_model_tokens
 
 
@@ -35,8 +36,10 @@ def open_backend(
     Raises:
         UsageError: model, tokenizer, sampling and backend do not fit together, or what the backend needs is not here;
             found before anything is loaded.
+        Agent0Error: the model's weights are no safetensors.
     """
     end_ids = check_model_tokens(model, tokenizer, rollout)
+    require_safetensors(model)
     if rollout.backend == "transformers":
         yield _transformers(model, tokenizer, rollout, sampling, gpus)
         return
@@ -61,7 +64,6 @@ def _transformers(
 ) -> Backend:
     import torch
 
-    from agent0.rollout.models import load_model
     from agent0.rollout.transformers_backend import TransformersBackend
 
     device = "cpu" if not torch.cuda.is_available() else f"cuda:{gpus[0] if gpus else 0}"

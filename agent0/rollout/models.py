@@ -17,11 +17,25 @@ def load_model(path: Path, dtype: Literal["float32", "bfloat16"], device: str | 
     """Load a causal language model and its tokenizer from a folder.
 
     Raises:
-        Agent0Error: there is no model at `path`.
+        Agent0Error: there is no model at `path`, or its weights are no safetensors.
+    """
+    require_safetensors(path)
+    model = AutoModelForCausalLM.from_pretrained(path, dtype=getattr(torch, dtype), use_safetensors=True)
+    return (model.to(device) if device else model), load_tokenizer(path)
+
+
+def require_safetensors(path: Path) -> None:
+    """Check that a folder holds weights that no code runs to read; other formats are pickles.
+
+    Raises:
+        Agent0Error: there is no model at `path`, or its weights are no safetensors.
     """
     _require_model(path)
-    model = AutoModelForCausalLM.from_pretrained(path, dtype=getattr(torch, dtype))
-    return (model.to(device) if device else model), load_tokenizer(path)
+    if next(path.glob("*.safetensors"), None) is None:
+        raise Agent0Error(
+            f"{path} has no weights as safetensors, and nothing else is loaded, since it may run code; save the model "
+            "again with save_pretrained, or take a copy that has *.safetensors."
+        )
 
 
 def save_model(model: Any, tokenizer: Any, path: Path) -> None:

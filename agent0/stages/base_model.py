@@ -65,8 +65,9 @@ def _from_hub(name: str, output: Path) -> None:
 
 
 def _check(folder: Path, source: str) -> int:
-    from agent0.rollout.models import load_tokenizer, parameter_count
+    from agent0.rollout.models import load_tokenizer, parameter_count, require_safetensors
 
+    require_safetensors(folder)
     if not load_tokenizer(folder).chat_template:
         raise UsageError(f"The tokenizer of {source} has no chat template; save one into its tokenizer_config.json.")
     return parameter_count(folder)

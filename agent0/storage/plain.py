@@ -99,6 +99,8 @@ def land(
             (scratch / "plain").replace(target)
             shutil.rmtree(scratch)
         finally:
+            if scratch.is_dir() and next(scratch.iterdir(), None) is None:
+                scratch.rmdir()
             os.close(descriptor)
 
 

@@ -51,6 +51,8 @@ def train(job: TrainingJob, log: LogMetrics) -> list[dict[str, float]]:
         PreemptedError: the training was asked to stop, and a checkpoint is saved.
         GuardTripped: a guard stopped it.
     """
+    if job.training.sharding != "zero3":  # DeepSpeed cannot read its own checkpoints without unpickling them
+        os.environ["TORCH_FORCE_WEIGHTS_ONLY_LOAD"] = "1"
     workspace = Workspace(job.workspace, job.remote)
     if _rank() == 0:
         drop_unfinished(workspace)
