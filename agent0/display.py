@@ -16,7 +16,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
 
 POLL_SECONDS = 0.1
-STAGES_BEFORE = 3  # prepare, base model, its evaluation
+STAGES_AROUND = 7  # opening, prepare, base model, both agents, the evaluation; closing
 STAGES_PER_ITERATION = 7
 
 
@@ -27,7 +27,7 @@ def show_progress(events: Path, iterations: int, *, quiet: bool, console: Consol
         yield
         return
     offset = events.stat().st_size if events.is_file() else 0
-    total = STAGES_BEFORE + iterations * STAGES_PER_ITERATION
+    total = STAGES_AROUND + iterations * STAGES_PER_ITERATION
     stop = threading.Event()
     with _bars(console) as bars:
         view = _View(console, bars, total)

@@ -1,27 +1,38 @@
 """The pipeline `evaluation`: one model on any benchmarks, each in a task of its own, and the promotion gate.
 
-Only the image is fixed by compiling: model, benchmarks (`evaluation.benchmarks`), champion and thresholds are run
-parameters, so one uploaded pipeline serves a schedule.
+Model, benchmarks (`evaluation.benchmarks`), champion and thresholds are run parameters, so one uploaded pipeline serves
+a schedule. A closing task runs however it ends.
 """
 
 from collections.abc import Callable
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any, NamedTuple
 
 from kfp import dsl
 
 from agent0.config import Config
 from agent0.evaluation.gate import GateSettings
-from agent0_kfp.components import DEFAULT_IMAGE, containerized
 from agent0_kfp.components.base_model.component import base_model
 from agent0_kfp.components.benchmark_evaluation.component import benchmark_evaluation
+from agent0_kfp.components.closing.component import closing
 from agent0_kfp.components.evaluation_comparison.component import evaluation_comparison
 from agent0_kfp.components.evaluation_preparation.component import evaluation_preparation
 from agent0_kfp.pipelines.compiling import write_pipeline
+from agent0_kfp.pipelines.options import CompileOptions
+from agent0_kfp.pipelines.placement import Workshop
+from agent0_kfp.pipelines.rounds import SECTION_DESCRIPTIONS
+from agent0_kfp.pipelines.signatures import Parameter, make_pipeline, values_of
 
-FUNCTIONS = (evaluation_preparation, base_model, benchmark_evaluation, evaluation_comparison)
+FUNCTIONS = (evaluation_preparation, base_model, benchmark_evaluation, evaluation_comparison, closing)
 PIPELINE_NAME = "agent0-evaluation"
+COMPARED = ("name", "champion", "promote", "history", "gate")
+SECTIONS = ("model", "rollout", "sandbox", "evaluation", "gate", "tracking")
+DESCRIPTIONS = {
+    **SECTION_DESCRIPTIONS,
+    "model": "The model: source (folder, s3://, models:/NAME@ALIAS or models:/NAME/VERSION, hub id, or tiny).",
+    "gate": "Thresholds by which the model replaces the champion.",
+    "tracking": "MLflow experiment.",
+}
 
 
 class EvaluationOutputs(NamedTuple):
@@ -30,129 +41,103 @@ class EvaluationOutputs(NamedTuple):
     compared: dsl.Dataset
 
 
-def compile_evaluation(config: Config, path: Path, image: str = DEFAULT_IMAGE) -> None:
+def compile_evaluation(config: Config, path: Path, options: CompileOptions) -> None:
     """Write the evaluation pipeline of `config` as YAML; the same arguments give the same bytes."""
-    write_pipeline(make_evaluation(config, image), path, f"{PIPELINE_NAME}: recipe {config.recipe}")
+    write_pipeline(make_evaluation(config, options), path, f"{PIPELINE_NAME}: recipe {config.recipe}")
 
 
-def make_evaluation(config: Config, image: str = DEFAULT_IMAGE) -> Callable[..., Any]:
+def make_evaluation(config: Config, options: CompileOptions) -> Callable[..., Any]:
     """Return the pipeline with the seed and the sections of `config` as defaults."""
     defaults = {**config.model_dump(mode="json"), "gate": GateSettings().model_dump(mode="json")}
-    components = SimpleNamespace(**{function.__name__: containerized(function, image) for function in FUNCTIONS})
-    benchmarks = _make_benchmarks(components)
+    shop = Workshop(FUNCTIONS, options)
+    benchmarks = _make_benchmarks(shop)
 
-    @dsl.pipeline(name=PIPELINE_NAME, description="Agent0: one model on benchmarks, and the promotion gate.")
-    def evaluation(
-        name: str = "",
-        seed: int = config.seed,
-        champion: str = "",
-        promote: bool = True,
-        history: str = "",
-        model: dict = defaults["model"],
-        rollout: dict = defaults["rollout"],
-        sandbox: dict = defaults["sandbox"],
-        evaluation: dict = defaults["evaluation"],
-        gate: dict = defaults["gate"],
-        tracking: dict = defaults["tracking"],
-    ) -> EvaluationOutputs:
-        """Evaluate one model.
+    def body(inputs: dict[str, Any]) -> None:
+        closed = shop.task("closing", inputs, job=dsl.PIPELINE_JOB_ID_PLACEHOLDER, tracking=inputs["tracking"])
+        with dsl.ExitHandler(closed, name="evaluation"):  # what lies in it can be no output of the pipeline
+            prepared = shop.task(
+                "evaluation_preparation",
+                inputs,
+                **{name: inputs[name] for name in ("name", "seed", "champion", *SECTIONS)},
+                job=dsl.PIPELINE_JOB_ID_PLACEHOLDER,
+            )
+            run_id, resolved = prepared.outputs["mlflow_run_id"], prepared.outputs["resolved_model"]
+            provided = shop.task("base_model", inputs, seed=inputs["seed"], mlflow_run_id=run_id, model=resolved)
+            benchmarks(
+                by_benchmark=prepared.outputs["Output"],
+                mlflow_run_id=run_id,
+                resolved_champion=prepared.outputs["resolved_champion"],
+                model=resolved,
+                executor_model=provided.outputs["base"],
+                **{name: inputs[name] for name in ("seed", *COMPARED, "rollout", "sandbox")},
+                **values_of(shop.parameters, inputs),
+            )
 
-        Args:
-            name: Name of the model in tables; empty for the last part of its source.
-            seed: Seed of the sampling.
-            champion: models:/NAME@champion, or folder or s3:// place of an evaluation to compare with; empty for none.
-            promote: Whether the alias in champion moves to the evaluated version when the gate says so.
-            history: Folder or s3:// place that keeps the record of every run of a schedule; empty for none.
-            model: The model: source (folder, s3:// place, models:/NAME@ALIAS or models:/NAME/VERSION, hub id, or tiny).
-            rollout: Prompt set, world, and the token budget of a trajectory.
-            sandbox: Limits of one model-written program.
-            evaluation: Which benchmarks, how they are asked, and of how many questions.
-            gate: Thresholds by which the model replaces the champion.
-            tracking: MLflow experiment.
-
-        Returns:
-            The record of all benchmarks with comparison page and decision.
-        """
-        prepared = components.evaluation_preparation(
-            name=name,
-            seed=seed,
-            champion=champion,
-            model=model,
-            rollout=rollout,
-            sandbox=sandbox,
-            evaluation=evaluation,
-            gate=gate,
-            tracking=tracking,
-        )
-        # A run of its own each time, and with it no cached result: what lies behind a place may have changed.
-        prepared.set_caching_options(False)
-        run_id, resolved = prepared.outputs["mlflow_run_id"], prepared.outputs["resolved_model"]
-        provided = components.base_model(seed=seed, mlflow_run_id=run_id, model=resolved)
-        scored = benchmarks(
-            by_benchmark=prepared.outputs["Output"],
-            seed=seed,
-            mlflow_run_id=run_id,
-            name=name,
-            champion=champion,
-            resolved_champion=prepared.outputs["resolved_champion"],
-            promote=promote,
-            history=history,
-            model=resolved,
-            rollout=rollout,
-            sandbox=sandbox,
-            gate=gate,
-            executor_model=provided.outputs["base"],
-        )
-        return EvaluationOutputs(compared=scored.outputs["compared"])
-
-    return evaluation
+    parameters = [
+        Parameter("name", str, "Name of the model in tables; empty for the last part of its source.", ""),
+        Parameter("seed", int, "Seed of the sampling.", config.seed),
+        Parameter(
+            "champion",
+            str,
+            "models:/NAME@champion, or folder or s3:// place of an evaluation to compare with; empty for none.",
+            "",
+        ),
+        Parameter("promote", bool, "Whether the alias in champion moves to the version when the gate says so.", True),
+        Parameter("history", str, "Folder or s3:// place of a schedule's records; empty for none.", ""),
+        *(Parameter(name, dict, DESCRIPTIONS[name], defaults[name]) for name in SECTIONS),
+        *shop.parameters,
+    ]
+    return make_pipeline(
+        PIPELINE_NAME,
+        "Agent0: one model on benchmarks, and the promotion gate.",
+        parameters,
+        None,
+        body,
+    )
 
 
-def _make_benchmarks(components: SimpleNamespace) -> Callable[..., Any]:
+def _make_benchmarks(shop: Workshop) -> Callable[..., Any]:
     """Return the loop over the benchmarks, with what brings it together, as a pipeline to nest.
 
     It is nested because the local runner takes every output of another task that enters a loop for the loop's item; a
     nested pipeline's inputs are left alone.
     """
 
-    @dsl.pipeline(name="benchmarks")
-    def benchmarks(
-        by_benchmark: list[dict],
-        seed: int,
-        mlflow_run_id: str,
-        name: str,
-        champion: str,
-        resolved_champion: str,
-        promote: bool,
-        history: str,
-        model: dict,
-        rollout: dict,
-        sandbox: dict,
-        gate: dict,
-        executor_model: dsl.Input[dsl.Model],
-    ) -> EvaluationOutputs:
-        with dsl.ParallelFor(by_benchmark, name="by-benchmark") as evaluation:
-            scored = components.benchmark_evaluation(
-                seed=seed,
+    def body(inputs: dict[str, Any]) -> EvaluationOutputs:
+        run = {name: inputs[name] for name in ("seed", "mlflow_run_id")}
+        with dsl.ParallelFor(inputs["by_benchmark"], name="by-benchmark") as evaluation:
+            scored = shop.task(
+                "benchmark_evaluation",
+                inputs,
+                **run,
                 iteration=0,
-                mlflow_run_id=mlflow_run_id,
-                rollout=rollout,
-                sandbox=sandbox,
+                rollout=inputs["rollout"],
+                sandbox=inputs["sandbox"],
                 evaluation=evaluation,
-                executor_model=executor_model,
+                executor_model=inputs["executor_model"],
             )
-        compared = components.evaluation_comparison(
-            seed=seed,
-            mlflow_run_id=mlflow_run_id,
-            name=name,
-            champion=champion,
-            resolved_champion=resolved_champion,
-            promote=promote,
-            history=history,
-            model=model,
-            gate=gate,
+        compared = shop.task(
+            "evaluation_comparison",
+            inputs,
+            **run,
+            **{name: inputs[name] for name in (*COMPARED, "resolved_champion", "model")},
             evaluations=dsl.Collected(scored.outputs["scores"]),
         )
         return EvaluationOutputs(compared=compared.outputs["compared"])
 
-    return benchmarks
+    parameters = [
+        Parameter("by_benchmark", list[dict], "Section `evaluation` for each benchmark."),
+        Parameter("seed", int, "Seed of the sampling."),
+        Parameter("mlflow_run_id", str, "MLflow run of the evaluation."),
+        Parameter("name", str, "Name of the model in tables."),
+        Parameter("champion", str, "What the model is compared with."),
+        Parameter("resolved_champion", str, "The same, an alias replaced by its version."),
+        Parameter("promote", bool, "Whether the alias in champion may move."),
+        Parameter("history", str, "Place of a schedule's records."),
+        *(Parameter(name, dict, DESCRIPTIONS[name]) for name in ("model", "rollout", "sandbox", "gate")),
+        Parameter("executor_model", dsl.Input[dsl.Model], "The model."),
+        *(parameter.required() for parameter in shop.parameters),
+    ]
+    return make_pipeline(
+        "benchmarks", "Each benchmark in a task of its own, and their comparison.", parameters, EvaluationOutputs, body
+    )

@@ -26,7 +26,9 @@ from agent0.rollout.vllm_environment import visible_gpus
 from agent0.stages.files import HISTORY_FILE, REPORT_FILE, SUMMARY_FILE
 from agent0.storage import workspace
 from agent0.storage.atomic import write_json
+from agent0.storage.digest import code_version
 from agent0_kfp.pipelines.evolution import compile_evolution
+from agent0_kfp.pipelines.options import LOCAL
 from agent0_kfp.pipelines.warm import warm_tasks
 
 RUN_FILE = "run.json"
@@ -46,10 +48,11 @@ class LocalEvolution:
         folder: the run's folder; made by `create`, found by `resume`.
     """
 
-    def __init__(self, folder: Path, config: Config, tracking_uri: str) -> None:
+    def __init__(self, folder: Path, config: Config, tracking_uri: str, code_version: str) -> None:
         self.folder = folder
         self.config = config
         self.tracking_uri = tracking_uri
+        self.code_version = code_version
 
     @classmethod
     def create(cls, folder: Path, config: Config, tracking_uri: str) -> "LocalEvolution":
@@ -64,10 +67,11 @@ class LocalEvolution:
             hint = "; go on with it by --resume, or" if (folder / RUN_FILE).is_file() else ";"
             raise UsageError(f"{folder} already holds another run or other files{hint} choose another --output.")
         folder.mkdir(parents=True, exist_ok=True)
-        compile_evolution(config, folder / PIPELINE_FILE)
+        compile_evolution(config, folder / PIPELINE_FILE, LOCAL)
         # Written last: a folder without it was never started.
-        write_json(folder / RUN_FILE, {"config": config.model_dump(mode="json"), "tracking_uri": tracking_uri})
-        return cls(folder, config, tracking_uri)
+        run = {"config": config.model_dump(mode="json"), "tracking_uri": tracking_uri, "code_version": code_version()}
+        write_json(folder / RUN_FILE, run)
+        return cls(folder, config, tracking_uri, run["code_version"])
 
     @classmethod
     def resume(cls, folder: Path) -> "LocalEvolution":
@@ -82,7 +86,7 @@ class LocalEvolution:
                 f"{folder} holds no evolution to resume ({RUN_FILE} is missing); start one without --resume."
             )
         run = json.loads(path.read_text(encoding="utf-8"))
-        return cls(folder, parse_section(Config, run["config"]), run["tracking_uri"])
+        return cls(folder, parse_section(Config, run["config"]), run["tracking_uri"], run["code_version"])
 
     @property
     def progress_file(self) -> Path:
@@ -114,6 +118,9 @@ class LocalEvolution:
                     f"{reason} (log: {self.folder / LOG_FILE}; "
                     f"go on with: agent0 evolve --output {self.folder} --resume)"
                 ) from error
+            except KeyboardInterrupt:
+                self._end_tracking()
+                raise
             finally:
                 self.publish()
 
@@ -134,7 +141,22 @@ class LocalEvolution:
             raise_on_error=True,
         )
         with warm_tasks() if self._embedded else nullcontext():
-            components.load_component_from_file(str(self.folder / PIPELINE_FILE))()
+            components.load_component_from_file(str(self.folder / PIPELINE_FILE))(
+                code_version=self.code_version, mlflow_run_id=self._mlflow_run_id()
+            )
+
+    def _mlflow_run_id(self) -> str:
+        """Return the MLflow run that an earlier attempt opened; empty if none did."""
+        begun = self.folder.glob(f"{ARTIFACTS_FOLDER}/*/prepare/history/{HISTORY_FILE}")
+        newest = max(begun, key=lambda path: path.stat().st_mtime, default=None)
+        return str(json.loads(newest.read_text(encoding="utf-8"))["mlflow_run_id"]) if newest else ""
+
+    def _end_tracking(self) -> None:
+        """Say in MLflow that the run was interrupted, since no task of the pipeline could."""
+        from agent0.tracking.jobs import end_run
+
+        if run_id := self._mlflow_run_id():
+            end_run(self.tracking_uri, run_id, "KILLED", "Interrupted at the keyboard.")
 
     def _latest_report(self) -> Path | None:
         folders = [path.parent for path in self.folder.glob(f"{ARTIFACTS_FOLDER}/**/{REPORT_FILE}")]

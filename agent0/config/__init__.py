@@ -14,7 +14,7 @@ from agent0.config.data import (
     TrackingSettings,
 )
 from agent0.config.evolution import SECTIONS, Config
-from agent0.config.loader import load_config, parse_section, recipe_names
+from agent0.config.loader import load_config, parse_section, read_overrides, recipe_names
 from agent0.config.rollout import (
     ModelSettings,
     RolloutSettings,
@@ -59,5 +59,6 @@ __all__ = [
     "VllmSettings",
     "load_config",
     "parse_section",
+    "read_overrides",
     "recipe_names",
 ]

@@ -52,6 +52,18 @@ def load_config(recipe: str = "tiny", overrides: Iterable[str] = (), ablations: 
     return config
 
 
+def read_overrides(overrides: Iterable[str]) -> dict[str, Any]:
+    """Return `name=value` strings as a mapping; a value is read as TOML, a bare word as a string.
+
+    Raises:
+        UsageError: one is not of that form.
+    """
+    values: dict[str, Any] = {}
+    for override in overrides:
+        _apply_override(values, override)
+    return values
+
+
 def parse_section(model: type[S], values: Mapping[str, Any]) -> S:
     """Validate `values` as `model`, with errors as sentences.
 

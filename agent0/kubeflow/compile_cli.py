@@ -7,37 +7,71 @@ from typing import Annotated
 
 import typer
 
-from agent0.config import load_config
+from agent0.config import load_config, read_overrides
 from agent0.errors import UsageError
 from agent0.options import Ablations, Overrides, Recipe
 
 
 def compile_pipeline(
-    name: Annotated[str, typer.Argument(help="Pipeline: evolution or evaluation.")],
+    name: Annotated[str, typer.Argument(help="Pipeline: evolution, evaluation or ablation.")],
     output: Annotated[Path, typer.Option("--output", "-o", help="YAML file to write.")],
     iterations: Annotated[int | None, typer.Option(help="Rounds of an evolution; the recipe's if not given.")] = None,
     recipe: Recipe = "tiny",
     overrides: Overrides = None,
     ablations: Ablations = None,
     image: Annotated[str | None, typer.Option(help="Image of all components; pin it by digest.")] = None,
+    gpus: Annotated[int | None, typer.Option(help="GPUs of each pod that trains or generates; 0: none.")] = None,
+    workspace: Annotated[
+        str | None,
+        typer.Option(help="s3:// prefix or mounted folder of unfinished work: AGENT0_WORKSPACE of all pods."),
+    ] = None,
+    options: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--option", "-O", help="Any other option, e.g. -O retries=0; `agent0 pipeline options` lists them."
+        ),
+    ] = None,
 ) -> None:
     """Compile a pipeline to YAML that Kubeflow runs. The same arguments give the same bytes.
 
-    Example: [bold]agent0 pipeline compile evolution --iterations 3 --recipe qwen3-8b -o evolution.yaml[/bold]
+    Example: [bold]agent0 pipeline compile evolution --recipe qwen3-8b --gpus 8 --image NAME@sha256:… -o
+    evolution.yaml[/bold]
     """
-    from agent0_kfp.components import DEFAULT_IMAGE
-    from agent0_kfp.pipelines.evaluation import compile_evaluation
-    from agent0_kfp.pipelines.evolution import compile_evolution
+    from agent0_kfp.pipelines.catalogue import PIPELINES
+    from agent0_kfp.pipelines.options import CompileOptions
 
-    if name not in ("evolution", "evaluation"):
-        raise UsageError(f"There is no pipeline {name!r}; there are: evolution, evaluation.")
+    if name not in PIPELINES:
+        raise UsageError(f"There is no pipeline {name!r}; there are: {', '.join(PIPELINES)}.")
     if name == "evaluation" and iterations is not None:
         raise UsageError("An evaluation has no iterations; leave out --iterations.")
     fixed = [] if iterations is None else [f"iterations={iterations}"]
     config = load_config(recipe, [*(overrides or []), *fixed], ablations or [])
-    if name == "evaluation":
-        compile_evaluation(config, output, image or DEFAULT_IMAGE)
-        print(f"{output}: evaluation of {', '.join(config.evaluation.benchmarks)}, recipe {config.recipe}")
-        return
-    compile_evolution(config, output, image or DEFAULT_IMAGE)
-    print(f"{output}: evolution, {config.iterations} iterations, recipe {config.recipe}")
+    given = {"image": image, "gpus": gpus, "workspace": workspace}
+    named = {key: value for key, value in given.items() if value is not None}
+    chosen = CompileOptions.parse({**read_overrides(options or []), **named})
+    PIPELINES[name](config, output, chosen)
+    what = (
+        f"of {', '.join(config.evaluation.benchmarks)}" if name == "evaluation" else f"{config.iterations} iterations"
+    )
+    print(f"{output}: {name} {what}, recipe {config.recipe}")
+
+
+def list_options() -> None:
+    """List what compiling fixes, with the defaults; every other setting is a parameter of the run.
+
+    Example: [bold]agent0 pipeline options[/bold], then agent0 pipeline compile evolution -O retries=5 -o evolution.yaml
+    """
+    from rich import box
+    from rich.console import Console
+    from rich.table import Table
+
+    from agent0_kfp.pipelines.options import CompileOptions
+
+    table = Table(box=box.SIMPLE_HEAD)
+    table.add_column("option", no_wrap=True)
+    table.add_column("default", overflow="fold")
+    table.add_column("meaning", overflow="fold")
+    for option, field in CompileOptions.model_fields.items():
+        default = ", ".join(field.default) if isinstance(field.default, tuple) else str(field.default)
+        table.add_row(option, default or "–", field.description)
+    Console().print(table)

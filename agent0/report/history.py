@@ -98,7 +98,8 @@ class History(Entry):
 
     recipe: str
     seed: int
-    planned_iterations: int
+    first_iteration: int = Field(1, description="First round of this run; earlier ones are of the run it goes on with.")
+    planned_iterations: int = Field(description="Number of the last round.")
     code_version: str
     mlflow_run_id: str
     tracking_uri: str

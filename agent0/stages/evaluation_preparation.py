@@ -49,8 +49,9 @@ def prepare_evaluation(
     evaluation: EvaluationSettings,
     gate: GateSettings,
     tracking: TrackingSettings,
+    job: str,
 ) -> PreparedEvaluation:
-    """Check the settings, resolve aliases, and open the evaluation's run.
+    """Check the settings, resolve aliases, and open the evaluation's run, tagged with the id of the pipeline's run.
 
     Raises:
         UsageError: an unknown benchmark, one named twice, or a champion evaluated on others or under another preset.
@@ -80,6 +81,7 @@ def prepare_evaluation(
         "agent0.champion": champion or NO_CHAMPION,
         "agent0.champion_version": against,
         "agent0.code_version": code_version(),
+        "agent0.job": job,
     }
     shown = evaluation_name(name, concrete)
     run_id = start_run(tracking_uri(), tracking.experiment, f"evaluation {shown} seed {seed}", params, tags)

@@ -65,7 +65,7 @@ def run_iteration_report(
     write_history(grown, output)
     diversity = _diversity(stage, tasks, history, output)
     finished = {stage.iteration: {**evolution_metrics(record), **diversity}}
-    if not past.iterations:
+    if stage.iteration == past.first_iteration:
         finished[0] = evolution_metrics(iterations[0])
     for number, metrics in sorted(finished.items()):
         for tracker in (stage.evolution, stage.iteration_run(number)):

@@ -13,6 +13,7 @@ def benchmark_evaluation(
     executor_model: Input[Model],
     scores: Output[Dataset],
     metrics: Output[Metrics],
+    known_from: str = "",
 ):
     """Measure accuracy with confidence intervals, by difficulty level."""
     from pathlib import Path
@@ -37,5 +38,5 @@ def benchmark_evaluation(
         settings=settings,
         inputs=inputs,
     ) as stage:
-        result = run_benchmark_evaluation(stage, output=Path(scores.path), **inputs, **settings)
+        result = run_benchmark_evaluation(stage, output=Path(scores.path), known_from=known_from, **inputs, **settings)
         stage.finish(result, Path(scores.path), metrics)

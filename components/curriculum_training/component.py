@@ -1,6 +1,6 @@
 """The component `curriculum_training`: train the curriculum agent against the frozen executor."""
 
-from kfp.dsl import Input, Metrics, Model, Output
+from kfp.dsl import Input, Metrics, Model, Output, TaskConfig
 
 
 def curriculum_training(
@@ -13,10 +13,12 @@ def curriculum_training(
     curriculum: dict,
     training: dict,
     tracking: dict,
+    image: str,
     curriculum_model: Input[Model],
     executor_model: Input[Model],
     trained: Output[Model],
     metrics: Output[Metrics],
+    task_config: TaskConfig,
 ):
     """Reward proposals by the executor's uncertainty and tool use, less repetition, and register the result."""
     from pathlib import Path

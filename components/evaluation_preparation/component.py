@@ -13,6 +13,7 @@ def evaluation_preparation(
     evaluation: dict,
     gate: dict,
     tracking: dict,
+    job: str,
     mlflow_run_id: OutputPath(str),
     resolved_model: OutputPath(dict),
     resolved_champion: OutputPath(str),
@@ -43,6 +44,7 @@ def evaluation_preparation(
             parse_section(EvaluationSettings, evaluation),
             parse_section(GateSettings, gate),
             parse_section(TrackingSettings, tracking),
+            job,
         )
         Path(mlflow_run_id).write_text(prepared.run_id, encoding="utf-8")
         Path(resolved_model).write_text(prepared.model.model_dump_json(), encoding="utf-8")

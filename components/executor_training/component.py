@@ -1,6 +1,6 @@
 """The component `executor_training`: train the executor agent by ADPO on the kept tasks."""
 
-from kfp.dsl import Dataset, Input, Metrics, Model, Output
+from kfp.dsl import Dataset, Input, Metrics, Model, Output, TaskConfig
 
 
 def executor_training(
@@ -12,11 +12,13 @@ def executor_training(
     sandbox: dict,
     executor: dict,
     training: dict,
+    image: str,
     tracking: dict,
     executor_model: Input[Model],
     tasks: Input[Dataset],
     trained: Output[Model],
     metrics: Output[Metrics],
+    task_config: TaskConfig,
 ):
     """Train with the vote as the label, and register the result."""
     from pathlib import Path

@@ -17,8 +17,8 @@ def iteration_report(
     executor_model: Input[Model],
     grown: Output[Artifact],
     metrics: Output[Metrics],
-):
-    """Write history, report and summary of everything finished so far."""
+) -> int:
+    """Write history, report and summary of everything finished so far; return the number of the next round."""
     from pathlib import Path
 
     from agent0.stages import open_stage
@@ -43,3 +43,4 @@ def iteration_report(
     ) as stage:
         result = run_iteration_report(stage, output=Path(grown.path), **inputs)
         stage.finish(result, Path(grown.path), metrics)
+    return iteration + 1

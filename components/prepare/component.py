@@ -1,4 +1,4 @@
-"""The component `prepare`: check the configuration and open the evolution's run."""
+"""The component `prepare`: begin the history of an evolution, or go on with an earlier one."""
 
 from kfp.dsl import Artifact, Output
 
@@ -19,14 +19,17 @@ def prepare(
     training: dict,
     evaluation: dict,
     tracking: dict,
+    start_iteration: int,
+    history_uri: str,
+    mlflow_run_id: str,
     history: Output[Artifact],
-) -> str:
-    """Fail before any GPU is asked for if a setting is wrong; return the id of the evolution's MLflow run."""
+):
+    """Write the history that the first round adds to."""
     from pathlib import Path
 
     from agent0.config import Config, parse_section
     from agent0.progress import reported
-    from agent0.stages.prepare import prepare_evolution
+    from agent0.stages.prepare import begin_history
 
     sections = {
         "model": model,
@@ -44,6 +47,5 @@ def prepare(
     with reported("prepare", 0) as progress:
         fixed = {"recipe": recipe, "seed": seed, "iterations": iterations, "pods": pods}
         config = parse_section(Config, {**fixed, **sections})
-        run_id = prepare_evolution(config, Path(history.path))
-        progress.end(f"MLflow run {run_id}")
-        return run_id
+        begun = begin_history(config, start_iteration, history_uri, mlflow_run_id, Path(history.path))
+        progress.end(f"{len(begun.iterations)} earlier records")

@@ -23,6 +23,7 @@ from agent0.storage.digest import model_digest
 from agent0.tracking.origin import Origin
 from agent0.tracking.registry import register
 from agent0_kfp.pipelines.evaluation import FUNCTIONS, compile_evaluation
+from agent0_kfp.pipelines.options import LOCAL, CompileOptions
 from agent0_kfp.pipelines.warm import warm_tasks
 
 IMAGE = "registry.example/agent0-python@sha256:0"
@@ -37,6 +38,10 @@ SHORT = [
 ]
 
 
+def documents(path: Path) -> list[Any]:
+    return list(yaml.safe_load_all(path.read_text()))
+
+
 def short(rows: Path) -> Config:
     return load_config("tiny", [*SHORT, f"evaluation.data={rows}"])
 
@@ -44,7 +49,7 @@ def short(rows: Path) -> Config:
 @pytest.fixture(scope="module")
 def compiled(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("compiled") / "evaluation.yaml"
-    compile_evaluation(load_config("qwen3-8b"), path, IMAGE)
+    compile_evaluation(load_config("qwen3-8b"), path, CompileOptions(image=IMAGE))
     return path
 
 
@@ -66,24 +71,23 @@ def rows(tmp_path: Path) -> Path:
 
 
 def test_the_same_arguments_give_the_same_bytes(compiled: Path, tmp_path: Path) -> None:
-    compile_evaluation(load_config("qwen3-8b"), tmp_path / "again.yaml", IMAGE)
+    compile_evaluation(load_config("qwen3-8b"), tmp_path / "again.yaml", CompileOptions(image=IMAGE))
     assert (tmp_path / "again.yaml").read_bytes() == compiled.read_bytes()
 
 
 def test_the_yaml_is_a_pipeline_spec_that_loads_again(compiled: Path) -> None:
-    spec = yaml.safe_load(compiled.read_text())
+    spec, _ = documents(compiled)
     json_format.ParseDict(spec, pipeline_spec_pb2.PipelineSpec())
     parameters = spec["root"]["inputDefinitions"]["parameters"]
     assert set(components.load_component_from_file(str(compiled)).component_spec.inputs) == set(parameters)
     assert len(parameters["evaluation"]["defaultValue"]["benchmarks"]) == 10
     assert parameters["gate"]["defaultValue"]["significance"] == 0.05
     assert [name for name, value in parameters.items() if not value.get("description")] == []
-    images = {executor["container"]["image"] for executor in spec["deploymentSpec"]["executors"].values()}
-    assert images == {IMAGE}
+    assert parameters["image"]["defaultValue"] == IMAGE
 
 
 def test_a_scheduled_run_is_not_answered_from_the_cache(compiled: Path) -> None:
-    tasks = yaml.safe_load(compiled.read_text())["root"]["dag"]["tasks"]
+    tasks = documents(compiled)[0]["components"]["comp-exit-handler-1"]["dag"]["tasks"]
     assert not tasks["evaluation-preparation"]["cachingOptions"].get("enableCache")
     for name in ("base-model", "benchmarks"):
         run_id = tasks[name]["inputs"]["parameters"]["mlflow_run_id"]["taskOutputParameter"]
@@ -93,7 +97,7 @@ def test_a_scheduled_run_is_not_answered_from_the_cache(compiled: Path) -> None:
 def test_the_command_compiles_the_settings_that_it_is_given(tmp_path: Path) -> None:
     command = ["pipeline", "compile", "evaluation", "-o", str(tmp_path / "e.yaml"), "--set", "evaluation.limit=9"]
     assert "evaluation of tiny" in CliRunner().invoke(app, command).stdout
-    spec = yaml.safe_load((tmp_path / "e.yaml").read_text())
+    spec, _ = documents(tmp_path / "e.yaml")
     assert spec["root"]["inputDefinitions"]["parameters"]["evaluation"]["defaultValue"]["limit"] == 9
     refused = CliRunner().invoke(app, [*command, "--iterations", "2"])
     assert "has no iterations" in str(refused.exception)
@@ -138,7 +142,7 @@ def test_every_benchmark_is_evaluated_and_the_model_put_to_the_gate(
     model: Path, rows: Path, champion: Path, tmp_path: Path
 ) -> None:
     pipeline, runner = tmp_path / "evaluation.yaml", local.SubprocessRunner(use_venv=False)
-    compile_evaluation(short(rows), pipeline)
+    compile_evaluation(short(rows), pipeline, LOCAL)
     local.init(runner=runner, pipeline_root=str(tmp_path / "artifacts"), raise_on_error=True)
     with warm_tasks():
         components.load_component_from_file(str(pipeline))(

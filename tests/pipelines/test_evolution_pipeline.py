@@ -6,12 +6,11 @@ from typing import Any
 
 import pytest
 import yaml
-from google.protobuf import json_format
 from kfp import components
-from kfp.pipeline_spec import pipeline_spec_pb2
 
 from agent0.config import SECTIONS, load_config
 from agent0_kfp.pipelines.evolution import FUNCTIONS, compile_evolution
+from agent0_kfp.pipelines.options import CompileOptions
 
 IMAGE = "registry.example/agent0-python@sha256:0"
 
@@ -19,41 +18,51 @@ IMAGE = "registry.example/agent0-python@sha256:0"
 @pytest.fixture(scope="module")
 def compiled(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("compiled") / "evolution.yaml"
-    compile_evolution(load_config("qwen3-8b", ["iterations=2"]), path, IMAGE)
+    compile_evolution(load_config("qwen3-8b", ["iterations=2"]), path, CompileOptions(image=IMAGE, gpus=8))
     return path
 
 
 @pytest.fixture(scope="module")
 def spec(compiled: Path) -> dict[str, Any]:
-    loaded: dict[str, Any] = yaml.safe_load(compiled.read_text())
+    loaded: dict[str, Any] = next(yaml.safe_load_all(compiled.read_text()))
     return loaded
 
 
-def test_the_yaml_is_a_pipeline_spec_that_loads_again(compiled: Path, spec: dict[str, Any]) -> None:
-    json_format.ParseDict(spec, pipeline_spec_pb2.PipelineSpec())
-    loaded = components.load_component_from_file(str(compiled))
-    assert {"seed", "recipe", *SECTIONS} == set(loaded.component_spec.inputs)
+def test_it_loads_again_with_every_section_as_a_parameter(compiled: Path) -> None:
+    inputs = components.load_component_from_file(str(compiled)).component_spec.inputs
+    assert {"seed", "recipe", "image", "start_iteration", "training_gpus", *SECTIONS} <= set(inputs)
 
 
-def test_every_section_is_a_run_parameter_with_the_recipes_values_and_a_description(spec: dict[str, Any]) -> None:
+def test_the_parameters_have_the_recipes_values(spec: dict[str, Any]) -> None:
     parameters = spec["root"]["inputDefinitions"]["parameters"]
     assert parameters["executor"]["defaultValue"]["learning_rate"] == 1e-6
     assert parameters["curriculum"]["defaultValue"]["reward"]["tool_weight"] == 0.6
-    assert [name for name, value in parameters.items() if not value.get("description")] == []
+    assert parameters["training_gpus"]["defaultValue"] == 8
+    assert parameters["image"]["defaultValue"] == IMAGE
+    assert (parameters["start_iteration"]["defaultValue"], parameters["history_uri"]["defaultValue"]) == (1, "")
 
 
-def test_each_iteration_is_a_nested_pipeline(spec: dict[str, Any]) -> None:
-    tasks = spec["root"]["dag"]["tasks"]
-    assert [tasks[name]["taskInfo"]["name"] for name in ("iteration", "iteration-2")] == ["iteration 1", "iteration 2"]
-    assert "iteration-3" not in tasks
-    second = tasks["iteration-2"]["inputs"]["artifacts"]
-    assert second["executor_model"]["taskOutputArtifact"]["producerTask"] == "iteration"
-    assert second["first_executor_model"]["taskOutputArtifact"]["producerTask"] == "base-model"
+def test_each_round_is_a_nested_pipeline_that_goes_on_with_the_one_before(spec: dict[str, Any]) -> None:
+    tasks = spec["components"]["comp-exit-handler-1"]["dag"]["tasks"]
+    assert [tasks[name]["taskInfo"]["name"] for name in ("round", "round-2")] == ["round 1 of 2", "round 2 of 2"]
+    assert "round-3" not in tasks
+    first, second = (tasks[name]["inputs"] for name in ("round", "round-2"))
+    assert second["artifacts"]["executor_model"]["taskOutputArtifact"]["producerTask"] == "round"
+    assert second["artifacts"]["first_executor_model"]["taskOutputArtifact"]["producerTask"] == "base-model"
+    assert first["parameters"]["iteration"] == {"componentInputParameter": "pipelinechannel--start_iteration"}
+    number = second["parameters"]["iteration"]["taskOutputParameter"]
+    assert number == {"outputParameterKey": "next_iteration", "producerTask": "round"}
 
 
-def test_every_container_runs_the_chosen_image_and_installs_nothing(spec: dict[str, Any]) -> None:
+def test_the_closing_task_runs_however_the_others_end(spec: dict[str, Any]) -> None:
+    closing = spec["root"]["dag"]["tasks"]["closing"]
+    assert closing["triggerPolicy"] == {"strategy": "ALL_UPSTREAM_TASKS_COMPLETED"}
+    assert closing["dependentTasks"] == ["exit-handler-1"]
+    assert set(spec["root"]["dag"]["tasks"]) == {"closing", "exit-handler-1"}
+
+
+def test_nothing_is_installed_when_a_container_starts(spec: dict[str, Any]) -> None:
     containers = [executor["container"] for executor in spec["deploymentSpec"]["executors"].values()]
-    assert {container["image"] for container in containers} == {IMAGE}
     assert not any("pip install" in part for container in containers for part in container["command"])
 
 

@@ -17,6 +17,7 @@ from kfp.pipeline_spec import pipeline_spec_pb2
 from agent0.config import load_config
 from agent0.stages.files import TASKS_FOLDER
 from agent0_kfp.pipelines.evolution import compile_evolution
+from agent0_kfp.pipelines.options import LOCAL
 
 SHORT = [
     "model.tiny.steps=260",
@@ -39,14 +40,14 @@ SHORT = [
 
 def compiled(folder: Path, pods: int) -> Path:
     path = folder / f"{pods}.yaml"
-    compile_evolution(load_config("tiny", ["iterations=2", f"pods={pods}"]), path)
+    compile_evolution(load_config("tiny", ["iterations=2", f"pods={pods}"]), path, LOCAL)
     return path
 
 
 def iteration_tasks(path: Path) -> dict[str, Any]:
-    spec = yaml.safe_load(path.read_text())
+    spec = next(yaml.safe_load_all(path.read_text()))
     json_format.ParseDict(spec, pipeline_spec_pb2.PipelineSpec())
-    tasks: dict[str, Any] = spec["components"]["comp-iteration"]["dag"]["tasks"]
+    tasks: dict[str, Any] = spec["components"]["comp-round"]["dag"]["tasks"]
     return tasks
 
 
@@ -62,7 +63,7 @@ def test_several_pods_are_one_flat_loop_per_stage(tmp_path: Path) -> None:
     tasks = iteration_tasks(path)
     loops = [task["parameterIterator"]["items"]["raw"] for task in tasks.values() if "parameterIterator" in task]
     assert loops == ["[0, 1, 2]", "[0, 1, 2]"]
-    components = yaml.safe_load(path.read_text())["components"]
+    components = next(yaml.safe_load_all(path.read_text()))["components"]
     inside = [component["dag"]["tasks"] for name, component in components.items() if name.startswith("comp-for-loop")]
     assert all("parameterIterator" not in task for dag in inside for task in dag.values())  # never nested
     assert {"task-collection", "execution-collection"} <= set(tasks)
@@ -72,7 +73,8 @@ def test_the_yaml_for_several_pods_is_the_same_in_every_process(tmp_path: Path) 
     code = (
         "from pathlib import Path; from agent0.config import load_config; import sys; "
         "from agent0_kfp.pipelines.evolution import compile_evolution; "
-        "compile_evolution(load_config('tiny', ['iterations=2', 'pods=3']), Path(sys.argv[1]))"
+        "from agent0_kfp.pipelines.options import LOCAL; "
+        "compile_evolution(load_config('tiny', ['iterations=2', 'pods=3']), Path(sys.argv[1]), LOCAL)"
     )
     for seed in ("1", "2"):
         environment = {**os.environ, "PYTHONHASHSEED": seed}

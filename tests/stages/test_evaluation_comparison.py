@@ -97,7 +97,7 @@ def test_evaluations_of_two_models_are_not_put_together(write_evaluation: Write,
 
 def prepare(benchmarks: tuple[str, ...], champion: str = "") -> PreparedEvaluation:
     settings = EvaluationSettings(benchmarks=benchmarks, limit=7)
-    return prepare_evaluation("", 0, champion, MODEL, settings, GateSettings(), TrackingSettings())
+    return prepare_evaluation("", 0, champion, MODEL, settings, GateSettings(), TrackingSettings(), "job-1")
 
 
 def test_an_evaluation_is_divided_by_benchmark(monkeypatch: pytest.MonkeyPatch) -> None:

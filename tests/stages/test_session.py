@@ -8,13 +8,12 @@ from kfp.dsl import Metrics
 from mlflow.entities import Run
 from mlflow.tracking import MlflowClient
 
-from agent0.config import FilteringSettings, load_config
+from agent0.config import Config, FilteringSettings, load_config
 from agent0.errors import Agent0Error, UsageError
 from agent0.seeds import derive_seed
 from agent0.stages import StageResult, open_stage
 from agent0.stages.base_model import provide_base_model
-from agent0.stages.files import HISTORY_FILE
-from agent0.stages.prepare import check_consistency, prepare_evolution
+from agent0.stages.opening import Beginning, check_consistency, open_evolution
 from agent0.stages.session import Stage, read_report
 from agent0.storage.digest import STAGE_FILE
 
@@ -31,6 +30,10 @@ def stage_runs(client: MlflowClient, run_id: str) -> list[Run]:
     return client.search_runs([client.get_run(run_id).info.experiment_id], "tags.`agent0.kind` = 'stage'")
 
 
+def opened(config: Config) -> str:
+    return open_evolution(config, Beginning(), "", "", "job-1")
+
+
 def test_seeds_differ_by_stage_and_iteration_and_repeat() -> None:
     seeds = {derive_seed(seed, stage, i) for seed in (0, 1) for stage in ("a", "b") for i in (1, 2)}
     assert len(seeds) == 8
@@ -39,8 +42,7 @@ def test_seeds_differ_by_stage_and_iteration_and_repeat() -> None:
 
 
 def test_a_stage_is_a_nested_run_with_settings_seed_version_and_digests(store: str, tmp_path: Path) -> None:
-    run_id = prepare_evolution(load_config("tiny", ["seed=5"]), tmp_path / "history")
-    assert json.loads((tmp_path / "history" / HISTORY_FILE).read_text())["mlflow_run_id"] == run_id
+    run_id = opened(load_config("tiny", ["seed=5"]))
     source = tmp_path / "source"
     source.mkdir()
     (source / "data.txt").write_text("x")
@@ -70,7 +72,7 @@ def test_a_stage_is_a_nested_run_with_settings_seed_version_and_digests(store: s
 
 
 def test_a_failing_stage_ends_as_failed_and_says_why(store: str, tmp_path: Path) -> None:
-    run_id = prepare_evolution(load_config(), tmp_path / "history")
+    run_id = opened(load_config())
     with (
         pytest.raises(Agent0Error, match="too few"),
         open_stage("task_filtering", iteration=1, seed=0, mlflow_run_id=run_id),
@@ -87,7 +89,7 @@ def test_a_failing_stage_ends_as_failed_and_says_why(store: str, tmp_path: Path)
 def test_a_run_that_the_platform_opened_is_used_and_left_open(
     store: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    run_id = prepare_evolution(load_config(), tmp_path / "history")
+    run_id = opened(load_config())
     client = MlflowClient(store)
     injected = client.create_run(client.get_run(run_id).info.experiment_id).info.run_id
     monkeypatch.setenv("MLFLOW_RUN_ID", injected)
@@ -100,7 +102,7 @@ def test_a_run_that_the_platform_opened_is_used_and_left_open(
 def test_an_unreachable_server_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:9")
     with pytest.raises(Agent0Error, match=r"MLflow does not answer at http://127\.0\.0\.1:9.*MLFLOW_TRACKING_URI"):
-        prepare_evolution(load_config(), tmp_path)
+        opened(load_config())
 
 
 @pytest.mark.parametrize(

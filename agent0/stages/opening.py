@@ -1,0 +1,103 @@
+"""Stage: check the whole configuration and open the evolution's MLflow run, or go on with an unfinished one.
+
+The run's id is an input of every later task, so it decides what may come from a cache: one run holds the results of one
+seed, one set of settings, one beginning and one version of the code.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import asdict, dataclass
+
+from agent0.ablations import active_ablations
+from agent0.config import Config
+from agent0.errors import UsageError
+from agent0.stages.session import flatten
+from agent0.storage.digest import code_version as installed_code
+from agent0.tracking.location import tracking_uri
+
+
+@dataclass(frozen=True)
+class Beginning:
+    """Where an evolution begins: number of the first round, agents and history of an earlier one; empty for none."""
+
+    iteration: int = 1
+    curriculum_model_uri: str = ""
+    executor_model_uri: str = ""
+    history_uri: str = ""
+
+
+def open_evolution(config: Config, beginning: Beginning, code_version: str, run_id: str, job: str) -> str:
+    """Return the id of the evolution's MLflow run, which is RUNNING and tagged with `job` then.
+
+    A run is gone on with if it is named, if the same pipeline job opened it (a task started again), or if it failed or
+    was cancelled with the same settings, beginning and code.
+
+    Args:
+        config: all settings.
+        beginning: where it begins.
+        code_version: what its results count as; empty for the installed code.
+        run_id: the run to go on with; empty to look for one, or to open a new one.
+        job: id of the pipeline's run, by which `closing` finds what it has to close.
+
+    Raises:
+        UsageError: the settings do not fit together, or the named run is another evolution's.
+        Agent0Error: MLflow does not answer.
+    """
+    from agent0.tracking.jobs import continue_run, find_unfinished, named_run  # mlflow takes seconds to import
+    from agent0.tracking.runs import start_run
+
+    check_consistency(config)
+    if beginning.iteration < 1:
+        raise UsageError(f"start_iteration is {beginning.iteration}; the first round of an evolution has number 1.")
+    uri, experiment = tracking_uri(), config.tracking.experiment
+    settings, version = config.model_dump(mode="json"), code_version or installed_code()
+    fingerprint = _fingerprint(settings, beginning, version)
+    found = named_run(uri, run_id, fingerprint) if run_id else find_unfinished(uri, experiment, fingerprint, job)
+    if found:
+        continue_run(uri, found, job)
+        return found
+    return start_run(
+        uri,
+        experiment,
+        f"evolution {config.recipe} seed {config.seed}",
+        {**flatten(config, "config"), **{f"beginning.{name}": value for name, value in asdict(beginning).items()}},
+        {
+            "agent0.recipe": config.recipe,
+            "agent0.ablations": ", ".join(active_ablations(settings)) or "none",
+            "agent0.seed": str(config.seed),
+            "agent0.code_version": version,
+            "agent0.fingerprint": fingerprint,
+            "agent0.job": job,
+        },
+        (0, *range(beginning.iteration, beginning.iteration + config.iterations)),
+    )
+
+
+def check_consistency(config: Config) -> None:
+    """Check what no single section can see.
+
+    Raises:
+        UsageError: names the settings that contradict each other.
+    """
+    if config.filtering.min_tasks < config.executor.tasks_per_step:
+        raise UsageError(
+            f"filtering.min_tasks is {config.filtering.min_tasks} but one training batch needs "
+            f"executor.tasks_per_step = {config.executor.tasks_per_step} tasks; raise the first or lower the second."
+        )
+    if config.generation.proposals < config.filtering.min_tasks:
+        raise UsageError(
+            f"generation.proposals is {config.generation.proposals}, fewer than filtering.min_tasks = "
+            f"{config.filtering.min_tasks}; generate more."
+        )
+    if config.rollout.max_observation_tokens >= config.rollout.max_response_tokens:
+        raise UsageError(
+            f"rollout.max_observation_tokens {config.rollout.max_observation_tokens} leaves no room in "
+            f"rollout.max_response_tokens {config.rollout.max_response_tokens}; lower the first."
+        )
+
+
+def _fingerprint(settings: dict[str, object], beginning: Beginning, version: str) -> str:
+    record = {"settings": settings, "beginning": asdict(beginning), "code_version": version}
+    return hashlib.sha256(json.dumps(record, sort_keys=True).encode()).hexdigest()

@@ -1,0 +1,92 @@
+"""The MLflow runs of one pipeline job: which one to go on with, and which to close.
+
+A job is one run of a pipeline; the runs that it opens carry its id as a tag, since the task that closes them can be
+handed nothing that other tasks made.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+from mlflow.entities import Run
+from mlflow.exceptions import MlflowException
+from mlflow.tracking import MlflowClient
+
+from agent0.errors import UsageError
+from agent0.tracking.runs import OPEN, close_runs, open_client
+
+JOB_TAG = "agent0.job"
+FINGERPRINT_TAG = "agent0.fingerprint"
+OUTCOME_TAG = "agent0.outcome"
+UNFINISHED = ("FAILED", "KILLED")
+
+
+def named_run(uri: str, run_id: str, fingerprint: str) -> str:
+    """Return the id of a run that is to be gone on with.
+
+    Raises:
+        UsageError: there is no such run, or it is of other settings or other code.
+        UnreachableError: MLflow does not answer.
+    """
+    try:
+        run = open_client(uri).get_run(run_id)
+    except MlflowException as error:
+        raise UsageError(
+            f"There is no MLflow run {run_id} at {uri}; correct mlflow_run_id, or leave it out."
+        ) from error
+    if run.data.tags.get(FINGERPRINT_TAG) != fingerprint:
+        raise UsageError(
+            f"MLflow run {run_id} is of other settings, another seed, another beginning or other code; restore those "
+            "(code_version for the code), or leave mlflow_run_id out for a new run."
+        )
+    return str(run.info.run_id)
+
+
+def find_unfinished(uri: str, experiment: str, fingerprint: str, job: str) -> str | None:
+    """Return the newest run with this fingerprint that the job opened, or that failed or was killed; None if none."""
+    found = _search(open_client(uri), experiment, {FINGERPRINT_TAG: fingerprint})
+    chosen = (run for run in found if run.data.tags.get(JOB_TAG) == job or run.info.status in UNFINISHED)
+    return next((str(run.info.run_id) for run in chosen), None)
+
+
+def continue_run(uri: str, run_id: str, job: str) -> None:
+    """Mark a run as RUNNING and as the job's."""
+    client = open_client(uri)
+    client.update_run(run_id, status="RUNNING")
+    client.set_tag(run_id, JOB_TAG, job)
+    client.set_tag(run_id, OUTCOME_TAG, "")
+
+
+def runs_of_job(uri: str, experiment: str, job: str) -> list[str]:
+    """Return the ids of the runs that a job opened, not of those nested in them, newest first."""
+    return [str(run.info.run_id) for run in _search(open_client(uri), experiment, {JOB_TAG: job})]
+
+
+def end_run(uri: str, run_id: str, status: str, outcome: str) -> None:
+    """Close a run that still goes on, with all that is nested in it, and say why it ended; see `close_runs`."""
+    client = open_client(uri)
+    if client.get_run(run_id).info.status in OPEN:
+        client.set_tag(run_id, OUTCOME_TAG, outcome)
+        close_runs(uri, run_id, status)
+
+
+def keeps(uri: str, run_id: str, name: str) -> bool:
+    """Whether a run has the artifact `name` at the top."""
+    return any(item.path == name for item in open_client(uri).list_artifacts(run_id))
+
+
+def keep_file(uri: str, run_id: str, path: str) -> None:
+    """Log a file as an artifact of a run."""
+    open_client(uri).log_artifact(run_id, path)
+
+
+def _search(client: MlflowClient, experiment: str, tags: Mapping[str, str]) -> Iterator[Run]:
+    found = client.get_experiment_by_name(experiment)
+    query = " and ".join(f"tags.`{name}` = '{value}'" for name, value in tags.items())
+    token: str | None = "" if found else None
+    while token is not None:
+        page = client.search_runs(
+            [found.experiment_id], query, order_by=["attributes.start_time DESC"], page_token=token or None
+        )
+        yield from page
+        token = page.token or None

@@ -1,0 +1,1 @@
+"""The component that closes a pipeline's runs."""

@@ -1,0 +1,1 @@
+"""The component that opens an evolution's run."""

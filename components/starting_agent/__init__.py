@@ -1,0 +1,1 @@
+"""The component that provides an agent to begin with."""

@@ -1,0 +1,15 @@
+"""The pipelines by name."""
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+from agent0.config import Config
+from agent0_kfp.pipelines.evaluation import compile_evaluation
+from agent0_kfp.pipelines.evolution import compile_evolution
+from agent0_kfp.pipelines.options import CompileOptions
+
+PIPELINES: Mapping[str, Callable[[Config, Path, CompileOptions], None]] = {
+    "evolution": compile_evolution,
+    "evaluation": compile_evaluation,
+}
+"""What writes each pipeline as YAML, from the settings and the options."""
