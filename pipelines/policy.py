@@ -26,6 +26,7 @@ POLICIES: Mapping[str, Policy] = {
     "closing": Policy("light", cached=False),
     "prepare": Policy("light"),
     "base_model": Policy("light"),
+    "base_evaluation": Policy("generation"),
     "starting_agent": Policy("light"),
     "curriculum_training": Policy("training"),
     "task_generation": Policy("generation"),

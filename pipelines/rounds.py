@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 from kfp import dsl
 
 from agent0.config import SECTIONS, Config
+from agent0_kfp.components.base_evaluation.component import base_evaluation
 from agent0_kfp.components.base_model.component import base_model
 from agent0_kfp.components.benchmark_evaluation.component import benchmark_evaluation
 from agent0_kfp.components.curriculum_training.component import curriculum_training
@@ -31,6 +32,7 @@ FUNCTIONS = (
     opening,
     prepare,
     base_model,
+    base_evaluation,
     starting_agent,
     curriculum_training,
     task_generation,
@@ -144,17 +146,17 @@ class Rounds:
             ).outputs["agent"]
             for role in ("curriculum", "executor")
         }
+        # Not benchmark_evaluation: the compiler gives executors of one name at two depths the pod settings of one of them.
         base_scores = shop.task(
-            "benchmark_evaluation",
+            "base_evaluation",
             inputs,
             seed=seed,
-            iteration=0,
             mlflow_run_id=run_id,
             rollout=inputs["rollout"],
             sandbox=inputs["sandbox"],
             evaluation=inputs["evaluation"],
             known_from=inputs["history_uri"],
-            executor_model=base,
+            base=base,
         ).outputs["scores"]
         state: dict[str, Any] = {
             "curriculum_model": agents["curriculum"],
@@ -246,7 +248,6 @@ class Rounds:
             **run,
             **machine,
             evaluation=inputs["evaluation"],
-            known_from="",
             executor_model=solver,
         )
         reported = shop.task(

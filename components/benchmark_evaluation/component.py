@@ -13,7 +13,6 @@ def benchmark_evaluation(
     executor_model: Input[Model],
     scores: Output[Dataset],
     metrics: Output[Metrics],
-    known_from: str = "",
 ):
     """Measure accuracy with confidence intervals, by difficulty level."""
     from pathlib import Path
@@ -38,5 +37,5 @@ def benchmark_evaluation(
         settings=settings,
         inputs=inputs,
     ) as stage:
-        result = run_benchmark_evaluation(stage, output=Path(scores.path), known_from=known_from, **inputs, **settings)
+        result = run_benchmark_evaluation(stage, output=Path(scores.path), **inputs, **settings)
         stage.finish(result, Path(scores.path), metrics)
