@@ -146,7 +146,7 @@ class Rounds:
             ).outputs["agent"]
             for role in ("curriculum", "executor")
         }
-        # Not benchmark_evaluation: the compiler gives executors of one name at two depths the pod settings of one of them.
+        # Not benchmark_evaluation: Kubeflow's compiler gives executors of one name at two depths the settings of one.
         base_scores = shop.task(
             "base_evaluation",
             inputs,
@@ -192,7 +192,7 @@ class Rounds:
             Parameter("base_evaluation", dsl.Input[dsl.Dataset], "Scores of the base model."),
             Parameter("history", dsl.Input[dsl.Artifact], "What was before the round."),
         ]
-        return make_pipeline("round", "One round of co-evolution.", parameters, RoundOutputs, self._round_body)
+        return make_pipeline("iteration", "One round of co-evolution.", parameters, RoundOutputs, self._round_body)
 
     def _round_body(self, inputs: dict[str, Any]) -> RoundOutputs:
         shop = self._workshop

@@ -13,6 +13,7 @@ from typing import Any
 
 from agent0.errors import UsageError
 
+_IMAGE_PARAMETER = re.compile(r"\{\{\$\.inputs\.parameters\['(pipelinechannel--)?(?P<name>\w+)'\]\}\}")
 _ITERATION = re.compile(r"iteration(-\d+)?")
 
 
@@ -93,9 +94,10 @@ class Package:
 
     @property
     def images(self) -> dict[str, str]:
-        """The image of each executor."""
+        """The image of each executor; where a run parameter names it, that parameter's default."""
         executors = self.spec["deploymentSpec"].get("executors", {})
-        return {name: entry["container"]["image"] for name, entry in executors.items() if "container" in entry}
+        named = {name: entry["container"]["image"] for name, entry in executors.items() if "container" in entry}
+        return {name: self._default_image(image) for name, image in named.items()}
 
     @property
     def unpinned_images(self) -> list[str]:
@@ -111,6 +113,11 @@ class Package:
     def as_struct(self) -> dict[str, Any]:
         """The form in which a run carries a pipeline."""
         return {"pipeline_spec": self.spec, "platform_spec": self.platform} if self.platform else self.spec
+
+    def _default_image(self, image: str) -> str:
+        parameter = _IMAGE_PARAMETER.fullmatch(image)
+        declared = self.inputs.get(parameter["name"]) if parameter else None
+        return str(declared.default) if declared and declared.default else image
 
     def _walk(self, component: Mapping[str, Any], path: tuple[str, ...], *, looped: bool) -> Iterator[Task]:
         for key, spec in sorted(component.get("dag", {}).get("tasks", {}).items()):

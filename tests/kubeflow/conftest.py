@@ -38,12 +38,17 @@ def compiled(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Folder of compiled pipelines; `other.yaml` is an evolution with another default and one more iteration."""
     from agent0_kfp.pipelines.evaluation import compile_evaluation
     from agent0_kfp.pipelines.evolution import compile_evolution
+    from agent0_kfp.pipelines.options import CompileOptions
 
     folder = tmp_path_factory.mktemp("compiled")
-    compile_evolution(load_config("tiny", ["iterations=2"]), folder / "evolution.yaml", IMAGE)
-    compile_evolution(load_config("tiny", ["iterations=3", "executor.steps=12"]), folder / "other.yaml", IMAGE)
-    compile_evaluation(load_config("tiny"), folder / "evaluation.yaml", IMAGE)
-    compile_evaluation(load_config("tiny"), folder / "tagged.yaml", "registry.example/agent0-python:1.0")
+    compile_evolution(load_config("tiny", ["iterations=2"]), folder / "evolution.yaml", CompileOptions(image=IMAGE))
+    compile_evolution(
+        load_config("tiny", ["iterations=3", "executor.steps=12"]), folder / "other.yaml", CompileOptions(image=IMAGE)
+    )
+    compile_evaluation(load_config("tiny"), folder / "evaluation.yaml", CompileOptions(image=IMAGE))
+    compile_evaluation(
+        load_config("tiny"), folder / "tagged.yaml", CompileOptions(image="registry.example/agent0-python:1.0")
+    )
     return folder
 
 

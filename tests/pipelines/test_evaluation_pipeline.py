@@ -177,7 +177,7 @@ def test_a_registered_candidate_becomes_the_first_champion(model: Path, rows: Pa
     origin = Origin(model_digest(model), "0" * 64, "1" * 64, 1, run_id, "0.1.0+abc", "")
     register(client, run_id, "agent0-executor", model, str(model), origin)
     pipeline = tmp_path / "evaluation.yaml"
-    compile_evaluation(short(rows), pipeline)
+    compile_evaluation(short(rows), pipeline, LOCAL)
     local.init(
         runner=local.SubprocessRunner(use_venv=False), pipeline_root=str(tmp_path / "artifacts"), raise_on_error=True
     )

@@ -44,14 +44,17 @@ def test_the_parameters_have_the_recipes_values(spec: dict[str, Any]) -> None:
 
 def test_each_round_is_a_nested_pipeline_that_goes_on_with_the_one_before(spec: dict[str, Any]) -> None:
     tasks = spec["components"]["comp-exit-handler-1"]["dag"]["tasks"]
-    assert [tasks[name]["taskInfo"]["name"] for name in ("round", "round-2")] == ["round 1 of 2", "round 2 of 2"]
-    assert "round-3" not in tasks
-    first, second = (tasks[name]["inputs"] for name in ("round", "round-2"))
-    assert second["artifacts"]["executor_model"]["taskOutputArtifact"]["producerTask"] == "round"
+    assert [tasks[name]["taskInfo"]["name"] for name in ("iteration", "iteration-2")] == [
+        "round 1 of 2",
+        "round 2 of 2",
+    ]
+    assert "iteration-3" not in tasks
+    first, second = (tasks[name]["inputs"] for name in ("iteration", "iteration-2"))
+    assert second["artifacts"]["executor_model"]["taskOutputArtifact"]["producerTask"] == "iteration"
     assert second["artifacts"]["first_executor_model"]["taskOutputArtifact"]["producerTask"] == "base-model"
     assert first["parameters"]["iteration"] == {"componentInputParameter": "pipelinechannel--start_iteration"}
     number = second["parameters"]["iteration"]["taskOutputParameter"]
-    assert number == {"outputParameterKey": "next_iteration", "producerTask": "round"}
+    assert number == {"outputParameterKey": "next_iteration", "producerTask": "iteration"}
 
 
 def test_the_closing_task_runs_however_the_others_end(spec: dict[str, Any]) -> None:

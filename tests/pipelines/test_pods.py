@@ -47,7 +47,7 @@ def compiled(folder: Path, pods: int) -> Path:
 def iteration_tasks(path: Path) -> dict[str, Any]:
     spec = next(yaml.safe_load_all(path.read_text()))
     json_format.ParseDict(spec, pipeline_spec_pb2.PipelineSpec())
-    tasks: dict[str, Any] = spec["components"]["comp-round"]["dag"]["tasks"]
+    tasks: dict[str, Any] = spec["components"]["comp-iteration"]["dag"]["tasks"]
     return tasks
 
 
