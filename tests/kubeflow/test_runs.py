@@ -49,7 +49,7 @@ def test_a_version_a_file_and_an_experiment_can_be_chosen(server: KfpServer, pip
     assert run["service_account"] == "runner"
     assert pipeline("run", "other.yaml", "--experiment", "nightly").code == 0
     inline = list(server.state.runs.values())[1]
-    assert inline["pipeline_spec"]["pipelineInfo"]["name"] == "agent0-evolution"
+    assert inline["pipeline_spec"]["pipeline_spec"]["pipelineInfo"]["name"] == "agent0-evolution"
     assert inline["experiment_id"] == run["experiment_id"]
     assert len(server.state.experiments) == 1
     assert "a file is its own" in pipeline("run", "other.yaml", "--version", "first").err
@@ -107,7 +107,7 @@ def test_waiting_shows_each_task_and_ends_with_the_mlflow_run(server: KfpServer,
         "done executor-training 1/2 50.0 s",
         "done executor-training 2/2 50.0 s",
     ]
-    assert sum(line.startswith("done ") for line in lines) == 17
+    assert sum(line.startswith("done ") for line in lines) == 21
     assert lines[-2] == "state SUCCEEDED"
     assert lines[-1].startswith("mlflow https://mlflow.example/#/experiments/1/runs/")
 
@@ -190,12 +190,12 @@ def test_status_lists_the_tasks_in_the_order_in_which_they_began(server: KfpServ
     done = pipeline("status", "mine")
     rows = [line.split()[:3] for line in done.out.splitlines() if "2026-01-01" in line]
     assert [row[0] for row in rows] == [
-        "prepare",
+        "opening",
         "base-model",
-        "benchmark-evaluation",
-        "curriculum-training",
-        "task-generation",
-        "sandboxed-execution",
+        "prepare",
+        "base-evaluation",
+        "starting-agent",
+        "starting-agent-2",
     ]
     assert rows[-1][1] == "RUNNING"
     assert "state     RUNNING" in done.out
@@ -227,12 +227,12 @@ def test_the_log_of_a_task_is_that_of_its_last_attempt(server: KfpServer, pipeli
     pipeline("status", "latest")
     done = pipeline("logs", "latest")
     assert done.code == 0, done.err
-    assert done.out.startswith("log of root.iteration-2.executor-training from ")
+    assert done.out.startswith("log of root.exit-handler-1.iteration-2.executor-training from ")
     if attempts > 1:
-        path = "root.iteration-2.executor-training.executor(2)"
+        path = "root.exit-handler-1.iteration-2.executor-training.executor(2)"
         assert workflow.node(path).rpartition("-")[2] in done.out
     done = pipeline("logs", "latest", "executor-training", "--number", "1")
-    assert "log of root.iteration.executor-training from " in done.out
+    assert "log of root.exit-handler-1.iteration.executor-training from " in done.out
 
 
 def test_a_log_that_is_not_there_is_a_sentence(server: KfpServer, pipeline: Command) -> None:
@@ -242,9 +242,9 @@ def test_a_log_that_is_not_there_is_a_sentence(server: KfpServer, pipeline: Comm
     assert "No task has failed in the run" in pipeline("logs", "latest").err
     missing = pipeline("logs", "latest", "executor-training")
     assert "No task 'executor-training' has begun" in missing.err
-    assert "those that have begun: prepare, base-model" in missing.err
+    assert "those that have begun: opening, base-model" in missing.err
     server.state.log = lambda run_id, pod: server.state.terminate("gone") or ""  # type: ignore[method-assign,func-returns-value]
-    assert "has no log of prepare any more" in pipeline("logs", "latest", "prepare").err
+    assert "has no log of opening any more" in pipeline("logs", "latest", "opening").err
 
 
 def test_a_run_is_cancelled_once(server: KfpServer, pipeline: Command) -> None:

@@ -136,7 +136,7 @@ def test_a_difference_names_parameters_images_and_tasks(pipeline: Command) -> No
     assert done.code == 1, done.err
     lines = [" ".join(line.split()) for line in done.out.splitlines()]
     assert "parameter executor.steps 12 10" in lines
-    assert any(line.startswith("task iteration-3 ") and line.endswith("–") for line in lines)
+    assert any(line.startswith("task exit-handler-1/iteration-3 ") and line.endswith("–") for line in lines)
     pipeline("upload", "other.yaml", "--version", "second")
     done = pipeline("diff", "agent0-evolution@first", "second")
     assert "parameter executor.steps 10 12" in [" ".join(line.split()) for line in done.out.splitlines()]
