@@ -75,6 +75,9 @@ bench: install  ## Run every benchmark against its bar.
 bench-vllm: $(VLLM)/installed  ## Run the benchmark of rollouts with vLLM against its bars.
 	@$(VLLM)/bin/python benchmarks/rollout.py --check
 
+goldens: install  ## Compile the pipelines that tests/pipelines/golden keeps; after changing a component or pipeline.
+	@$(BIN)/python -W ignore -m tests.pipelines.goldens
+
 sandbox: install  ## Report the sandbox's layers, then try to break out of it.
 	@$(BIN)/agent0 sandbox check
 	@$(BIN)/agent0 sandbox attack
