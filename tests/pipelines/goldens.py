@@ -1,4 +1,4 @@
-"""The compiled pipelines that are kept in the repository. `make goldens` writes them anew; a test compares the bytes."""
+"""The compiled pipelines kept in the repository. `make goldens` writes them anew; a test compares the bytes."""
 
 from __future__ import annotations
 
