@@ -4,13 +4,43 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
-from agent0.protocol import PromptSet, parse_question
+from agent0.config import RolloutSettings
+from agent0.protocol import PromptSet, get_prompts, parse_question
 from agent0.rollout.engine import Batch, RolloutEngine, Throughput, encode_prompt
 from agent0.seeds import derive_seed
 from agent0.types import Trajectory
-from agent0.worlds import World
+from agent0.worlds import World, get_world
+
+
+class QuestionRules(Protocol):
+    """What a proposed question must be."""
+
+    def rejection(self, question: str) -> str | None:
+        """Return why `question` is not taken, as a short snake_case reason, or None if it is."""
+
+
+@dataclass(frozen=True)
+class Askable:
+    """Takes a question that is valid in its world and that the executor's prompt has room for.
+
+    Text of a length that the world allows may still be thousands of tokens, and one such proposal among thousands must
+    cost its own reward, not end the run at the prompt's limit.
+    """
+
+    world: World
+    tokenizer: Any
+    prompts: PromptSet
+    prompt_tokens: int
+
+    def rejection(self, question: str) -> str | None:
+        """See `QuestionRules`."""
+        reason = self.world.rejection(question)
+        if reason is not None:
+            return reason
+        fits = len(encode_prompt(self.tokenizer, self.prompts.solve(question))) <= self.prompt_tokens
+        return None if fits else "too_many_tokens"
 
 
 @dataclass(frozen=True)
@@ -25,10 +55,10 @@ class Proposal:
 class CurriculumAgent:
     """Proposes questions with the Python tool at hand."""
 
-    def __init__(self, engine: RolloutEngine, tokenizer: Any, prompts: PromptSet, world: World) -> None:
+    def __init__(self, engine: RolloutEngine, tokenizer: Any, prompts: PromptSet, rules: QuestionRules) -> None:
         self._engine = engine
         self._prompt = encode_prompt(tokenizer, prompts.propose())
-        self._world = world
+        self._rules = rules
 
     @property
     def throughput(self) -> Throughput:
@@ -37,7 +67,7 @@ class CurriculumAgent:
 
     def propose(self, count: int, seed: int) -> list[Proposal]:
         """Draw `count` proposals."""
-        return [read_proposal(t, self._world) for t in self._engine.run([self._prompt] * count, seed)]
+        return [read_proposal(t, self._rules) for t in self._engine.run([self._prompt] * count, seed)]
 
     def propose_batches(
         self,
@@ -49,7 +79,7 @@ class CurriculumAgent:
         """Draw batches of proposals, given as (key, count), and hand over each with its key when it is whole."""
         self._engine.run_batches(
             (Batch(key, [self._prompt] * count, derive_seed(seed, key)) for key, count in counts),
-            lambda batch, trajectories: deliver(batch.key, [read_proposal(t, self._world) for t in trajectories]),
+            lambda batch, trajectories: deliver(batch.key, [read_proposal(t, self._rules) for t in trajectories]),
             on_finished,
         )
 
@@ -98,14 +128,19 @@ class ExecutorAgent:
         return [prompt for prompt in encoded for _ in range(samples)]
 
 
-def read_proposal(trajectory: Trajectory, world: World) -> Proposal:
-    """Parse a proposal strictly: it must have ended by itself and hold exactly one question that the world accepts."""
+def askable(tokenizer: Any, rollout: RolloutSettings) -> Askable:
+    """Return the rules for questions under a configuration, as the executor's tokenizer counts."""
+    return Askable(get_world(rollout.world), tokenizer, get_prompts(rollout), rollout.max_prompt_tokens)
+
+
+def read_proposal(trajectory: Trajectory, rules: QuestionRules) -> Proposal:
+    """Parse a proposal strictly: it must have ended by itself and hold exactly one question that the rules accept."""
     question = parse_question(trajectory.text)
     if trajectory.truncated:
         return Proposal(trajectory, None, "truncated")
     if question is None:
         return Proposal(trajectory, None, "no_question")
-    rejection = world.rejection(question)
+    rejection = rules.rejection(question)
     return Proposal(trajectory, question if rejection is None else None, rejection)
 
 

@@ -16,7 +16,7 @@ from typing import Any, Literal, Protocol
 
 from agent0.answers import extract_boxed
 from agent0.config import RolloutSettings
-from agent0.errors import Agent0Error
+from agent0.errors import Agent0Error, UsageError
 from agent0.protocol import STOP, Message, last_program
 from agent0.rollout.trajectory import Observations, TrajectoryBuilder, shown
 from agent0.sandbox import RunResult
@@ -162,7 +162,7 @@ class RolloutEngine:
             on_finished: called with the number of trajectories that have ended so far, over all batches.
 
         Raises:
-            Agent0Error: a prompt is longer than the budget.
+            UsageError: a prompt is longer than the budget.
             SandboxError: the sandbox itself failed (a failing program is an observation, not an error).
         """
         began = time.monotonic()
@@ -179,14 +179,14 @@ class RolloutEngine:
         limit = self._backend.concurrency
         if limit is None:
             for batch in batches:
-                self._check(batch.prompts)
+                check_prompts(batch.prompts, self._budget.prompt)
                 async with self._backend.session(len(batch.prompts)) as session:
                     deliver(batch, await self._gather(session, batch, asyncio.Semaphore(len(batch.prompts)), counter))
             return
         places = asyncio.Semaphore(limit)
         async with self._backend.session(limit) as session, asyncio.TaskGroup() as group:
             for batch in batches:
-                self._check(batch.prompts)
+                check_prompts(batch.prompts, self._budget.prompt)
                 begun = asyncio.Event()
                 group.create_task(self._deliver(session, batch, places, counter, deliver, begun))
                 await begun.wait()
@@ -213,12 +213,12 @@ class RolloutEngine:
         """Roll out a batch, each trajectory as a place frees up; `begun` is set once all have one."""
 
         async def one(prompt: Sequence[int], seed: int) -> Trajectory:
-            try:
-                return await self._roll(session, prompt, seed)
-            finally:
-                places.release()
-                session.retire()
-                counter.add()
+            trajectory = await self._roll(session, prompt, seed)
+            # Not where it failed: the others are cancelled then, and a session must not draw for them once more.
+            places.release()
+            session.retire()
+            counter.add()
+            return trajectory
 
         tasks = []
         async with asyncio.TaskGroup() as group:
@@ -258,14 +258,6 @@ class RolloutEngine:
         result = await self._sandbox.arun(program)
         return ToolCall(code=program, observation=shown(result), status=result.status)
 
-    def _check(self, prompts: Sequence[Sequence[int]]) -> None:
-        longest = max(map(len, prompts), default=0)
-        if longest > self._budget.prompt:
-            raise Agent0Error(
-                f"A prompt has {longest} tokens but rollout.max_prompt_tokens is {self._budget.prompt}; raise it or "
-                "shorten the prompt."
-            )
-
 
 NO_CODE = "Error: no complete Python block."
 
@@ -281,6 +273,19 @@ class _Counter:
         self._count += 1
         if self._on_finished:
             self._on_finished(self._count)
+
+
+def check_prompts(prompts: Iterable[Sequence[int]], limit: int) -> None:
+    """Check encoded prompts against the budget; stages do before they load a model.
+
+    Raises:
+        UsageError: one is longer than `limit` tokens.
+    """
+    longest = max(map(len, prompts), default=0)
+    if longest > limit:
+        raise UsageError(
+            f"A prompt has {longest} tokens but rollout.max_prompt_tokens is {limit}; raise it or shorten the prompt."
+        )
 
 
 def encode_prompt(tokenizer: Any, messages: list[Message]) -> list[int]:

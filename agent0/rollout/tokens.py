@@ -8,6 +8,7 @@ from typing import Any
 
 from agent0.config import RolloutSettings
 from agent0.errors import UsageError
+from agent0.protocol import STOP
 
 _PROBE = "\u25c6"  # a text that no template holds
 
@@ -21,8 +22,9 @@ def check_model_tokens(model: Path, tokenizer: Any, rollout: RolloutSettings) ->
         rollout: the token budget.
 
     Raises:
-        UsageError: there is no model; its tokenizer has no chat template or is larger than its vocabulary; no token
-            ends a turn; or a trajectory is longer than the positions that the model knows.
+        UsageError: there is no model; its tokenizer has no chat template, is larger than its vocabulary or cannot write
+            the stop string; no token ends a turn, or the model and the tokenizer differ on which does; or a trajectory
+            is longer than the positions that the model knows.
     """
     if not (model / "config.json").is_file():
         raise UsageError(f"There is no model at {model} (no config.json); give the folder of a saved model.")
@@ -44,12 +46,31 @@ def check_model_tokens(model: Path, tokenizer: Any, rollout: RolloutSettings) ->
             f"The model at {model} knows {positions} positions, but rollout.max_prompt_tokens + "
             f"rollout.max_response_tokens is {budget}; lower one of them."
         )
+    if rollout.has_tool and STOP not in tokenizer.decode(tokenizer(STOP, add_special_tokens=False).input_ids):
+        raise UsageError(
+            f"The tokenizer of {model} cannot write {STOP!r}, with which a turn calls the tool; choose a model with a "
+            "byte-level tokenizer, or set rollout.max_turns to 0."
+        )
+    _check_configured_end(model, tokenizer)
     return end_token_ids(tokenizer, configured_end(model))
 
 
 def model_positions(model: Path) -> int | None:
     """Return the longest sequence that a model folder says it knows; None where it does not say."""
     return _positions(_language_config(model))
+
+
+def _check_configured_end(model: Path, tokenizer: Any) -> None:
+    """Raise where the model's own end token is no control token of this tokenizer: turns would end at random words."""
+    control = {*tokenizer.all_special_ids, *tokenizer.added_tokens_decoder}
+    for token in _as_list(configured_end(model)):
+        if token not in control:
+            text = repr(tokenizer.decode([token])) if token < len(tokenizer) else "nothing"
+            raise UsageError(
+                f"The model at {model} ends its turns with token {token} (eos_token_id of generation_config.json or "
+                f"config.json), but its tokenizer reads {text} there, and ends with {tokenizer.eos_token_id} "
+                f"({tokenizer.eos_token!r}); correct eos_token_id, or use the tokenizer that belongs to the model."
+            )
 
 
 def configured_end(model: Path) -> int | list[int] | None:
@@ -90,7 +111,7 @@ def end_token_ids(tokenizer: Any, configured: int | list[int] | None) -> list[in
     Raises:
         UsageError: there is none, so no turn could end.
     """
-    ids = {i for i in (configured if isinstance(configured, list) else [configured]) if i is not None}
+    ids = set(_as_list(configured))
     if tokenizer.eos_token_id is not None:
         ids.add(int(tokenizer.eos_token_id))
     closing = _template_end(tokenizer)
@@ -102,6 +123,10 @@ def end_token_ids(tokenizer: Any, configured: int | list[int] | None) -> list[in
             "could end; set eos_token_id in generation_config.json."
         )
     return sorted(ids)
+
+
+def _as_list(configured: int | list[int] | None) -> list[int]:
+    return configured if isinstance(configured, list) else [] if configured is None else [configured]
 
 
 def _template_end(tokenizer: Any) -> int | None:

@@ -38,7 +38,7 @@ class TransformersBackend:
 
     Args:
         model: the model, or a function that opens a context with it (a trainer unwraps its model that way).
-        tokenizer: its tokenizer; must know a pad token.
+        tokenizer: its tokenizer.
         sampling: temperature, top_p and top_k.
         batch_size: sequences generated at once; longer lists are cut into such batches, shortest prompts first.
         interval: tokens after which rows that have ended leave the batch. A batch costs as much as its longest row, and
@@ -101,13 +101,14 @@ class TransformersBackend:
 
     def _segment(self, model: Any, prompts: list[list[int]], limits: list[int], stop: str | None) -> list[Segment]:
         width = max(map(len, prompts))
-        pad = int(self._tokenizer.pad_token_id)
+        ends = set(end_token_ids(self._tokenizer, model.generation_config.eos_token_id))
+        own = self._tokenizer.pad_token_id
+        pad = min(ends) if own is None else int(own)  # any would do: padding is masked
         ids = torch.full((len(prompts), width), pad)
         mask = torch.zeros_like(ids)
         for row, prompt in enumerate(prompts):
             ids[row, width - len(prompt) :] = torch.tensor(prompt)
             mask[row, width - len(prompt) :] = 1
-        ends = set(end_token_ids(self._tokenizer, model.generation_config.eos_token_id))
         criteria = [_StopAt(self._tokenizer, stop, width)] if stop else []
         output = model.generate(
             input_ids=ids.to(model.device),

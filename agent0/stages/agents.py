@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -13,11 +13,10 @@ import torch
 import agent0.lean_transformers  # noqa: F401  # before anything that imports transformers
 from agent0.config import RolloutSettings, SamplingSettings
 from agent0.protocol import get_prompts
-from agent0.rollout.agents import CurriculumAgent, ExecutorAgent
+from agent0.rollout.agents import CurriculumAgent, ExecutorAgent, askable
 from agent0.rollout.backends import open_backend
-from agent0.rollout.engine import ProgramRunner, RolloutEngine, TokenBudget
+from agent0.rollout.engine import ProgramRunner, RolloutEngine, TokenBudget, check_prompts, encode_prompt
 from agent0.rollout.models import load_tokenizer
-from agent0.worlds import get_world
 
 
 @contextmanager
@@ -29,9 +28,15 @@ def open_executor(
     *,
     log: Path,
     gpus: Sequence[int] | None = None,
+    questions: Iterable[str] = (),
 ) -> Iterator[ExecutorAgent]:
-    """Open a frozen executor agent from a model folder; see `open_backend`."""
+    """Open a frozen executor agent from a model folder; see `open_backend`.
+
+    `questions` that will be asked are checked against the budget before the model is loaded.
+    """
     tokenizer = load_tokenizer(path)
+    prompts = (encode_prompt(tokenizer, get_prompts(rollout).solve(question)) for question in questions)
+    check_prompts(prompts, rollout.max_prompt_tokens)
     with open_backend(path, tokenizer, rollout, sampling, log=log, gpus=gpus) as backend:
         engine = RolloutEngine(tokenizer, backend, sandbox, TokenBudget.from_settings(rollout))
         yield ExecutorAgent(engine, tokenizer, get_prompts(rollout))
@@ -49,9 +54,10 @@ def open_proposer(
 ) -> Iterator[CurriculumAgent]:
     """Open a frozen curriculum agent from a model folder; see `open_backend`."""
     tokenizer = load_tokenizer(path)
+    check_prompts([encode_prompt(tokenizer, get_prompts(rollout).propose())], rollout.max_prompt_tokens)
     with open_backend(path, tokenizer, rollout, sampling, log=log, gpus=gpus) as backend:
         engine = RolloutEngine(tokenizer, backend, sandbox, TokenBudget.from_settings(rollout.for_proposer()))
-        yield CurriculumAgent(engine, tokenizer, get_prompts(rollout), get_world(rollout.world))
+        yield CurriculumAgent(engine, tokenizer, get_prompts(rollout), askable(tokenizer, rollout))
 
 
 def seed_everything(seed: int) -> None:

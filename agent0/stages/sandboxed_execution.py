@@ -66,7 +66,10 @@ def run_sandboxed_execution(
     throughput = Throughput()
     with SandboxPool(sandbox) as pool:
         if labelling.unsolved:
-            with open_executor(executor_model, pool, rollout, execution.sampling, log=output) as executor:
+            questions = (task.question for task in labelling.tasks)
+            with open_executor(
+                executor_model, pool, rollout, execution.sampling, log=output, questions=questions
+            ) as executor:
                 labelling.solve(executor, stage)
                 throughput = executor.throughput
         if labelling.unprobed:

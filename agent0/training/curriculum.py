@@ -18,7 +18,14 @@ from agent0.answers import majority_vote
 from agent0.config import CurriculumSettings
 from agent0.protocol import get_prompts
 from agent0.rewards import curriculum_reward, repetition_shares
-from agent0.rollout.agents import ExecutorAgent, Proposal, mean_tool_calls, read_proposal, truncated_share
+from agent0.rollout.agents import (
+    ExecutorAgent,
+    Proposal,
+    QuestionRules,
+    mean_tool_calls,
+    read_proposal,
+    truncated_share,
+)
 from agent0.rollout.engine import ProgramRunner, TokenBudget
 from agent0.seeds import derive_seed
 from agent0.training.grpo import BatchPlan, lora_configuration
@@ -26,7 +33,6 @@ from agent0.training.job import TrainingJob
 from agent0.training.policy import PolicyRollouts
 from agent0.training.rollout_metrics import log_rollouts
 from agent0.types import Trajectory, Vote
-from agent0.worlds import World
 
 REWARD_SECONDS = "reward/seconds"
 
@@ -39,9 +45,9 @@ class ExecutorInTheLoopReward:
 
     __name__ = "curriculum_reward"
 
-    def __init__(self, executor: ExecutorAgent, world: World, settings: CurriculumSettings, seed: int) -> None:
+    def __init__(self, executor: ExecutorAgent, rules: QuestionRules, settings: CurriculumSettings, seed: int) -> None:
         self._executor = executor
-        self._world = world
+        self._rules = rules
         self._settings = settings
         self._seed = seed
 
@@ -54,7 +60,7 @@ class ExecutorInTheLoopReward:
     ) -> list[float]:
         """Return the reward of each proposal; the signature is TRL's."""
         began = time.monotonic()
-        proposals = [read_proposal(t, self._world) for t in trajectory]
+        proposals = [read_proposal(t, self._rules) for t in trajectory]
         questions = sorted({p.question for p in proposals if p.question is not None})
         seed = derive_seed(self._seed, "reward", trainer_state.global_step, PartialState().process_index)
         answers = self._executor.solve(questions, self._settings.executor_samples, seed)

@@ -111,3 +111,19 @@ def test_gpus_are_counted_among_the_visible_ones(monkeypatch: pytest.MonkeyPatch
 def test_what_a_person_has_set_stays(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("VLLM_CPU_KVCACHE_SPACE", "7")
     assert "VLLM_CPU_KVCACHE_SPACE" not in environment(CPU, None)
+
+
+@pytest.mark.parametrize("end", [5, [5], 100_000])
+def test_an_end_token_that_the_tokenizer_reads_otherwise_is_refused(folder: Path, tokenizer: Any, end: Any) -> None:
+    change(folder / "generation_config.json", eos_token_id=end)
+    with pytest.raises(UsageError, match=r"ends its turns with token \d+ .*correct eos_token_id"):
+        check_model_tokens(folder, tokenizer, ROLLOUT)
+
+
+def test_a_tokenizer_that_cannot_write_the_stop_string_is_refused_where_there_is_a_tool(
+    folder: Path, tokenizer: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(type(tokenizer), "decode", lambda self, ids, **_: "<unk>" * len(ids))
+    with pytest.raises(UsageError, match=r"cannot write '```output'"):
+        check_model_tokens(folder, tokenizer, ROLLOUT)
+    assert check_model_tokens(folder, tokenizer, ROLLOUT.model_copy(update={"max_turns": 0}))

@@ -1,13 +1,17 @@
 from __future__ import annotations
 
+import asyncio
+import copy
 from typing import Any
 
 import pytest
 import torch
 
 from agent0.config import SamplingSettings
-from agent0.rollout import Request
+from agent0.errors import Agent0Error
+from agent0.rollout import Generation, Request, RolloutEngine, TokenBudget
 from agent0.rollout.transformers_backend import TransformersBackend, _cut
+from agent0.sandbox import RunResult
 
 GREEDY = SamplingSettings(temperature=0.0)
 PROMPTS = [[5, 6, 7], [9], [11, 12, 13, 14, 15], [20, 21]]
@@ -114,3 +118,38 @@ def test_vocabulary_dropout_masks_other_tokens_in_each_batch_and_never_the_proto
     assert first != second
     assert backend._dropout is not None
     assert not backend._dropout.dropped[tokenizer("```python\n<question>").input_ids].any()
+
+
+def test_a_tokenizer_without_a_pad_token_draws_the_same(random_model: Any, tokenizer: Any) -> None:
+    bare = copy.deepcopy(tokenizer)
+    bare.pad_token = None
+    asked = requests(PROMPTS, [8, 3, 6, 1], None)
+    assert backend_of(random_model, bare).generate(asked) == backend_of(random_model, tokenizer).generate(asked)
+
+
+def test_nothing_is_drawn_for_trajectories_that_end_because_another_failed(random_model: Any, tokenizer: Any) -> None:
+    drawn: list[int] = []
+
+    class Counting(TransformersBackend):
+        def generate(self, requests: Any) -> Any:
+            drawn.append(len(requests))
+            stop = tokenizer("```python\nx\n```\n```output", add_special_tokens=False).input_ids
+            return [Generation(stop, "stop") for _ in requests]
+
+    class FailingSecond:
+        calls = 0
+
+        async def arun(self, source: str) -> Any:
+            self.calls += 1
+            if self.calls == 3:
+                await asyncio.sleep(0.05)  # the others wait for their turns by then
+                raise Agent0Error("the sandbox is gone")
+            return RunResult(
+                status="ok", stdout="1\n", stderr="", exit_code=0, wall_seconds=0, cpu_seconds=0, peak_memory_mb=0
+            )
+
+    budget = TokenBudget(prompt=64, response=200, observation=48, turns=3)
+    backend = Counting(random_model, tokenizer, GREEDY, 8, 64)
+    with pytest.raises(Agent0Error, match="the sandbox is gone"):
+        RolloutEngine(tokenizer, backend, FailingSecond(), budget).run(PROMPTS, 0)
+    assert drawn == [4]
