@@ -3,7 +3,8 @@
 All on one engine in one run, with a random model of 0.2M parameters and a tool that sleeps 50 ms:
 - raw: every sequence in one turn, as many at once as trajectories below;
 - multi-turn: the same number of tokens over three turns with two tool calls between them;
-- official: question after question, 10 samples at once, all wait for the slowest, their programs run one by one.
+- official: question after question, 10 samples at once, all wait for the slowest, their programs run one by one; without
+  log-probabilities, which that code does not ask for and the two others get.
 Then memory over 200 generation batches, with the transformers backend and with vLLM. Needs vLLM (make bench-vllm).
 Tokens are those that the model drew. A random model calls no tool, so each turn is cut after a number of tokens and its
 last ones are replaced by a program; everything else is the real engine. Leaves out the sandbox (benchmarks/sandbox.py).
@@ -80,6 +81,7 @@ class EndlessEngine:
         self._engine = engine
         self.step = engine.step
         self.abort_request = engine.abort_request
+        self.output_processor = engine.output_processor
 
     def add_request(self, name: str, prompt: Any, params: Any) -> None:
         """Add a request that ignores the end token."""
@@ -179,9 +181,10 @@ class Bench:
         histories = [list(prompt) for _ in range(OFFICIAL_SAMPLES)]
         drawn = 0
         for turn in range(TURNS):
+            requests = [Request(history, self._turn, None, seed) for seed, history in enumerate(histories)]
             params = [
-                SamplingParams(ignore_eos=True, **draw_arguments(Request(h, self._turn, None, seed), FREE, []))
-                for seed, h in enumerate(histories)
+                SamplingParams(ignore_eos=True, **{**draw_arguments(request, FREE, []), "logprobs": None})
+                for request in requests
             ]
             outputs = self._llm.generate([{"prompt_token_ids": h} for h in histories], params, use_tqdm=False)
             for history, output in zip(histories, outputs, strict=True):

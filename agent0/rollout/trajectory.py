@@ -71,11 +71,10 @@ class Observations:
 
     def token_ids(self, turn: str, output: str) -> list[int]:
         """Return the tokens of an observation; a long output keeps its end, and the closing fence always stays."""
-        frame = self._encode(observation_text(turn, ""))
         token_ids = self._encode(observation_text(turn, output))
-        excess = len(token_ids) - self._limit
-        if excess <= 0 or not output:
+        if len(token_ids) <= self._limit or not output:
             return token_ids
+        frame = self._encode(observation_text(turn, ""))
         kept = self._encode(output)[-max(1, self._limit - len(frame)) :]
         return self._encode(observation_text(turn, str(self._tokenizer.decode(kept))))
 

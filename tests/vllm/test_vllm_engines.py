@@ -12,6 +12,7 @@ from agent0.config import SamplingSettings
 from agent0.protocol import STOP
 from agent0.rollout import Backend, Generation, Request
 from agent0.rollout.transformers_backend import TransformersBackend
+from agent0.rollout.vllm_backend import VllmBackend
 
 GREEDY, FREE = SamplingSettings(temperature=0.0), SamplingSettings()
 Draw = Callable[[Backend, list[Request]], list[Generation]]
@@ -84,3 +85,18 @@ def test_top_k_and_top_p_reach_the_engine(backend_with: Open, draw: Draw, prompt
     greedy = [d.token_ids for d in draw(backend_with(GREEDY), requests(prompts))]
     for almost_greedy in (SamplingSettings(top_k=1), SamplingSettings(top_p=1e-6)):
         assert [d.token_ids for d in draw(backend_with(almost_greedy), requests(prompts))] == greedy
+
+
+def test_no_time_is_spent_on_the_texts_of_logprobs(
+    llm: Any, end_ids: list[int], draw: Draw, prompts: list[list[int]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def decoded(*_: Any) -> Any:
+        raise AssertionError("a token was decoded for its log-probability")
+
+    from vllm import SamplingParams
+
+    monkeypatch.setattr("vllm.v1.engine.logprobs.convert_ids_list_to_tokens", decoded)
+    drawn = draw(VllmBackend(llm, FREE, end_ids, 64), requests(prompts))
+    assert all(d.logprobs is not None and len(d.logprobs) == len(d.token_ids) for d in drawn)
+    with pytest.raises(AssertionError, match="was decoded"):  # what the test would miss if vLLM changed
+        llm.generate([{"prompt_token_ids": prompts[0]}], SamplingParams(logprobs=0), use_tqdm=False)
