@@ -3,8 +3,8 @@
 All on one engine in one run, with a random model of 0.2M parameters and a tool that sleeps 50 ms:
 - raw: every sequence in one turn, as many at once as trajectories below;
 - multi-turn: the same number of tokens over three turns with two tool calls between them;
-- official: question after question, 10 samples at once, all wait for the slowest, their programs run one by one; without
-  log-probabilities, which that code does not ask for and the two others get.
+- official: question after question, 10 samples at once, all wait for the slowest, their programs run one by one;
+  without log-probabilities, which that code does not ask for and the two others get.
 Then memory over 200 generation batches, with the transformers backend and with vLLM. Needs vLLM (make bench-vllm).
 Tokens are those that the model drew. A random model calls no tool, so each turn is cut after a number of tokens and its
 last ones are replaced by a program; everything else is the real engine. Leaves out the sandbox (benchmarks/sandbox.py).

@@ -182,7 +182,9 @@ class TrainingSettings(Section):
         0, ge=0, description="GPUs set aside for the server of the model in training (policy_backend 'vllm_server')."
     )
     executor_gpus: int = Field(
-        0, ge=0, description="GPUs set aside for the frozen executor's servers (rollout.backend 'vllm_server')."
+        0,
+        ge=0,
+        description="GPUs set aside for the frozen executor's servers (rollout.backend 'vllm' or 'vllm_server').",
     )
     importance_correction: Literal["token_truncate", "token_mask", "sequence_mask", "sequence_truncate", "off"] = Field(
         "token_truncate",

@@ -54,7 +54,7 @@ def compare_placements(
 def _divisions(config: Config, cluster: Cluster, backend: Backend) -> list[tuple[int, int]]:
     """Return (policy GPUs, executor GPUs) to try, those nearest to the settings first."""
     powers = [2**exponent for exponent in range(cluster.gpus_per_node.bit_length())]
-    served = config.rollout.backend == "vllm_server"
+    served = config.rollout.backend != "transformers"
     policies = sorted(powers, key=lambda n: abs(n - config.training.policy_gpus)) if backend == "vllm_server" else [0]
     executors = sorted(powers, key=lambda n: abs(n - config.training.executor_gpus)) if served else [0]
     return list(product(policies, executors))

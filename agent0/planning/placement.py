@@ -86,7 +86,7 @@ def place(config: Config, stage: StageName, nodes: int, gpus_per_node: int) -> P
 
 def _place_training(config: Config, stage: StageName, nodes: int, gpus_per_node: int) -> Placement:
     training, rollout = config.training, config.rollout
-    served = stage == "curriculum_training" and rollout.backend == "vllm_server"
+    served = stage == "curriculum_training" and rollout.backend != "transformers"
     frozen = training.executor_gpus if served else 0
     policy = training.policy_gpus if training.policy_backend == "vllm_server" else 0
     free = gpus_per_node - frozen - policy
@@ -119,7 +119,9 @@ def _server_problems(config: Config, frozen: int, policy: int, served: bool) -> 
     parallel = config.rollout.vllm.tensor_parallel_size
     problems = []
     if served and not frozen:
-        problems.append("rollout.backend='vllm_server' needs training.executor_gpus for the frozen executor")
+        problems.append(
+            f"rollout.backend='{config.rollout.backend}' needs training.executor_gpus for the frozen executor"
+        )
     if config.training.policy_backend == "vllm_server" and not policy:
         problems.append("training.policy_backend='vllm_server' needs training.policy_gpus")
     if frozen % parallel:

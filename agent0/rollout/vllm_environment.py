@@ -34,9 +34,9 @@ def engine_arguments(rollout: RolloutSettings, installed: VllmVersion) -> dict[s
         "seed": 0,
     }
     if installed.cpu:
-        # A worker process of its own would compete with the scheduler for the few cores; blocks of 128 tokens, the
-        # default there, are longer than many turns, so that none of a trajectory's past would be found in the cache.
-        arguments |= {"distributed_executor_backend": "uni", "block_size": 32}
+        # Blocks of 128 tokens, the default there, are longer than many turns, so that none of a trajectory's past would
+        # be found in the cache.
+        arguments |= {"block_size": 32}
         # A prompt that is read in parts turns a request's generator back, which generators of CPUs cannot do: the
         # engine of vLLM 0.31 then dies ("CPU Generator does not use offset").
         arguments |= {"enable_chunked_prefill": False, "max_num_batched_tokens": max(4096, longest)}

@@ -76,7 +76,7 @@ def serve(
     """
     installed = require_vllm()
     groups = gpu_groups(installed, gpus, rollout.vllm.tensor_parallel_size)
-    ports = _choose_ports(rollout.vllm.port, len(groups))
+    ports = choose_ports(rollout.vllm.port, len(groups))
     log.mkdir(parents=True, exist_ok=True)
     arguments = _command_arguments(
         {"model": str(model), "host": "127.0.0.1", **engine_arguments(rollout, installed)},
@@ -165,8 +165,8 @@ def _command_arguments(settings: Mapping[str, object], further: Sequence[str]) -
     return [*arguments, *further]
 
 
-def _choose_ports(first: int, count: int) -> list[int]:
-    """Return `count` ports of the loopback interface, from `first` on or free ones.
+def choose_ports(first: int, count: int) -> list[int]:
+    """Return `count` ports of the loopback interface, from `first` on or, where that is 0, free ones.
 
     Raises:
         UsageError: one of the ports asked for is in use.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,10 +16,12 @@ from agent0.config import (
     SandboxSettings,
     TrainingSettings,
 )
+from agent0.rollout.vllm_environment import visible_gpus
 from agent0.stages.session import Stage, StageResult
 from agent0.stages.training_log import last_steps, step_logger, training_rates
 from agent0.training.job import TrainingJob
 from agent0.training.launch import run_job
+from agent0.training.preflight import check_job
 from agent0.training.processes import Placement, place
 
 WEIGHT_TRANSFER = ('--weight-transfer-config={"backend":"nccl"}', "--max-logprobs=-1")
@@ -40,42 +43,44 @@ def run_training(
     tasks: Path | None = None,
     frozen_executor: Path | None = None,
 ) -> StageResult:
-    """Train an agent from `base` into `output`, with the servers and processes that the settings ask for."""
-    import torch
+    """Train an agent from `base` into `output`, with the servers and processes that the settings ask for.
 
-    workspace = stage.workspace(output)
-    serves_executor = frozen_executor is not None and rollout.backend == "vllm_server"
+    Raises:
+        UsageError: the training cannot be done here; found before a server starts or a weight is loaded.
+    """
+    gpus = visible_gpus()
+    serves_executor = frozen_executor is not None and rollout.backend != "transformers"
     placement = place(
         training,
-        torch.cuda.device_count(),
+        gpus,
         policy_server=training.policy_backend == "vllm_server",
         executor_server=serves_executor,
     )
+    workspace = stage.workspace(output)
     agent: Literal["executor", "curriculum"] = "executor" if frozen_executor is None else "curriculum"
-    folder = output.with_name(f"{output.name}.job")
+    job = TrainingJob(
+        folder=output.with_name(f"{output.name}.job"),
+        base=base,
+        output=output,
+        workspace=workspace.folder,
+        remote=workspace.remote,
+        tasks=tasks,
+        frozen_executor=frozen_executor,
+        model=model,
+        rollout=rollout,
+        sandbox=sandbox,
+        algorithm=algorithm,
+        agent=agent,
+        training=training,
+        seed=stage.seed,
+    )
+    check_job(job, gpus, placement.processes * int(os.environ.get("PET_NNODES", "1")))
     with (
-        _executor_servers(frozen_executor if serves_executor else None, rollout, placement, folder) as executors,
-        _policy_server(base if placement.policy else None, rollout, placement, folder) as policy,
+        _executor_servers(frozen_executor if serves_executor else None, rollout, placement, job.folder) as executors,
+        _policy_server(base if placement.policy else None, rollout, placement, job.folder, len(executors)) as policy,
     ):
-        job = TrainingJob(
-            folder=folder,
-            base=base,
-            output=output,
-            workspace=workspace.folder,
-            remote=workspace.remote,
-            tasks=tasks,
-            frozen_executor=frozen_executor,
-            executor_endpoints=tuple(executors),
-            policy_endpoint=policy,
-            model=model,
-            rollout=rollout,
-            sandbox=sandbox,
-            algorithm=algorithm,
-            agent=agent,
-            training=training,
-            seed=stage.seed,
-        )
-        history = run_job(job, placement, step_logger(stage, agent, job.updates, headline))
+        served = {"executor_endpoints": tuple(executors), "policy_endpoint": policy, "policy_port": _port(policy)}
+        history = run_job(job.model_copy(update=served), placement, step_logger(stage, agent, job.updates, headline))
     rates = training_rates(history, algorithm.groups_per_step * algorithm.group_size)
     return StageResult({**last_steps(history, agent, headline), **rates}, log=history)
 
@@ -95,14 +100,20 @@ def _executor_servers(
 
 
 @contextmanager
-def _policy_server(model: Path | None, rollout: RolloutSettings, placement: Placement, log: Path) -> Iterator[str]:
-    """Serve the model in training on one server; it is not restarted, since it would come back with old weights."""
+def _policy_server(
+    model: Path | None, rollout: RolloutSettings, placement: Placement, log: Path, before: int
+) -> Iterator[str]:
+    """Serve the model in training on one server; it is not restarted, since it would come back with old weights.
+
+    `before` servers have taken the first of the ports that the configuration names.
+    """
     if model is None:
         yield ""
         return
     from agent0.rollout.vllm_process import serve
 
-    together = rollout.vllm.model_copy(update={"tensor_parallel_size": len(placement.policy)})
+    first = rollout.vllm.port and rollout.vllm.port + before
+    together = rollout.vllm.model_copy(update={"tensor_parallel_size": len(placement.policy), "port": first})
     with serve(
         model,
         rollout.model_copy(update={"vllm": together}),
@@ -113,3 +124,12 @@ def _policy_server(model: Path | None, rollout: RolloutSettings, placement: Plac
         restarts=0,
     ) as endpoints:
         yield endpoints[0]
+
+
+def _port(policy: str) -> int:
+    """Return a free port for sending weights to the policy's server, if there is one; TRL's own is always the same."""
+    if not policy:
+        return 0
+    from agent0.rollout.vllm_process import choose_ports
+
+    return choose_ports(0, 1)[0]

@@ -28,7 +28,8 @@ from agent0.rollout.agents import (
 )
 from agent0.rollout.engine import ProgramRunner, TokenBudget
 from agent0.seeds import derive_seed
-from agent0.training.grpo import BatchPlan, lora_configuration
+from agent0.training.batch import BatchPlan
+from agent0.training.grpo import lora_configuration
 from agent0.training.job import TrainingJob
 from agent0.training.policy import PolicyRollouts
 from agent0.training.rollout_metrics import log_rollouts

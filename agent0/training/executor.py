@@ -15,7 +15,8 @@ from agent0.config import ExecutorSettings
 from agent0.protocol import get_prompts
 from agent0.rollout.engine import ProgramRunner, TokenBudget
 from agent0.training.adpo import SELF_CONSISTENCY_COLUMN, ADPOTrainer
-from agent0.training.grpo import BatchPlan, lora_configuration, ordered_rows
+from agent0.training.batch import BatchPlan
+from agent0.training.grpo import lora_configuration, ordered_rows
 from agent0.training.job import TrainingJob
 from agent0.training.policy import PolicyRollouts
 from agent0.training.rollout_metrics import log_rollouts

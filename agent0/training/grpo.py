@@ -1,4 +1,4 @@
-"""What both trainings share: how a batch is cut, TRL's arguments from our settings, and the log of steps."""
+"""What both trainings share: TRL's arguments from our settings, the order of the tasks, and the log of steps."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import math
 import os
 import random
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from importlib import resources
 from typing import Any
 
@@ -15,73 +14,35 @@ from peft import LoraConfig
 from transformers import TrainerCallback
 from trl import GRPOConfig
 
-from agent0.errors import UsageError
 from agent0.seeds import derive_seed
+from agent0.training.batch import BatchPlan
 from agent0.training.job import TrainingJob
 
 Row = dict[str, Any]
 LogMetrics = Callable[[Mapping[str, float], int], None]
 
 
-@dataclass(frozen=True)
-class BatchPlan:
-    """How one generation batch is cut: groups of trajectories, optimizer updates, processes, micro-batches."""
+class TrainerArguments(GRPOConfig):  # type: ignore[misc]
+    """TRL's arguments, on a CPU that torch can load an optimizer onto.
 
-    groups: int
-    group_size: int
-    updates: int
-    micro_batch_size: int
-    processes: int = 1
-
-    @classmethod
-    def of(cls, job: TrainingJob, processes: int) -> BatchPlan:
-        """Return the plan of a job on that many processes."""
-        settings = job.algorithm
-        return cls(
-            settings.groups_per_step,
-            settings.group_size,
-            settings.updates_per_step,
-            settings.micro_batch_size,
-            processes,
-        )
+    With several processes accelerate calls it `cpu:0`, which `torch.load` does not know, so none could be resumed.
+    """
 
     @property
-    def sequences(self) -> int:
-        """Trajectories in a generation batch."""
-        return self.groups * self.group_size
-
-    def __post_init__(self) -> None:
-        per_process, rest = divmod(self.sequences, self.updates * self.processes)
-        if rest or not per_process or per_process % (self.micro_batch_size or per_process):
-            raise UsageError(
-                f"{self.groups} groups of {self.group_size} trajectories cannot be cut into {self.updates} updates on "
-                f"{self.processes} processes of micro-batches of {self.micro_batch_size or per_process}; choose "
-                "numbers that divide."
-            )
-
-    @property
-    def forward_size(self) -> int:
-        """Sequences per forward pass of one process."""
-        return self.micro_batch_size or self.sequences // self.updates // self.processes
-
-    @property
-    def accumulation(self) -> int:
-        """Forward passes of one process per optimizer update."""
-        return self.sequences // self.updates // self.processes // self.forward_size
+    def device(self) -> torch.device:
+        """The device of this process."""
+        device: torch.device = super().device
+        return torch.device("cpu") if device.type == "cpu" else device
 
 
 def grpo_arguments(job: TrainingJob, plan: BatchPlan) -> GRPOConfig:
-    """Return TRL's arguments for a job; `steps` counts generation batches, TRL counts optimizer updates.
-
-    Raises:
-        UsageError: the sharding needs a GPU or a package that is not there.
-    """
+    """Return TRL's arguments for a job; `steps` counts generation batches, TRL counts optimizer updates."""
     # `rollout_func` is marked experimental; its use is tested here.
     os.environ.setdefault("TRL_EXPERIMENTAL_SILENCE", "1")
     settings, training = job.algorithm, job.training
     every = training.checkpoints.every
     cpu = not torch.cuda.is_available()
-    return GRPOConfig(
+    return TrainerArguments(
         output_dir=str(job.workspace),
         seed=job.seed,
         use_cpu=cpu,
@@ -112,7 +73,7 @@ def grpo_arguments(job: TrainingJob, plan: BatchPlan) -> GRPOConfig:
         save_steps=every * plan.updates if every else job.updates,
         disable_tqdm=True,
         **_vllm_arguments(job),
-        **_sharding_arguments(job, cpu),
+        **_sharding_arguments(job),
     )
 
 
@@ -163,15 +124,14 @@ def _vllm_arguments(job: TrainingJob) -> dict[str, Any]:
             "vllm_gpu_memory_utilization": training.colocated_memory,
             "vllm_enable_sleep_mode": training.colocated_sleep,
         }
-    return {**shared, "vllm_mode": "server", "vllm_server_base_url": job.policy_endpoint}
+    server = {"vllm_server_base_url": job.policy_endpoint, "vllm_group_port": job.policy_port}
+    return {**shared, "vllm_mode": "server", **server}
 
 
-def _sharding_arguments(job: TrainingJob, cpu: bool) -> dict[str, Any]:
+def _sharding_arguments(job: TrainingJob) -> dict[str, Any]:
     sharding = job.training.sharding
     if sharding == "ddp":
         return {}
-    if cpu:
-        raise UsageError(f"training.sharding {sharding!r} needs GPUs and there are none; use 'ddp'.")
     file = resources.files("agent0.training") / "configs" / f"{sharding}.json"
     if sharding == "zero3":
         return {"deepspeed": str(file)}

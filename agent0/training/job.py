@@ -41,7 +41,8 @@ class TrainingJob(Record):
     """Everything that a training process needs to know.
 
     `folder` is the job's own; `workspace` holds the checkpoints, copied to `remote` where that is set. A frozen
-    executor is reached at `executor_endpoints`, or loaded from `frozen_executor` by each process.
+    executor is reached at `executor_endpoints`, or loaded from `frozen_executor` by each process. Weights go to the
+    policy's server at `policy_endpoint` over `policy_port` of the first training process.
     """
 
     folder: Path
@@ -53,6 +54,7 @@ class TrainingJob(Record):
     frozen_executor: Path | None = None
     executor_endpoints: tuple[str, ...] = ()
     policy_endpoint: str = ""
+    policy_port: int = 0
     model: ModelSettings
     rollout: RolloutSettings
     sandbox: SandboxSettings

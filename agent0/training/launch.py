@@ -1,4 +1,7 @@
-"""Running a training job: in this process, or in one process per device under torchrun.
+"""Running a training job: in this process, or in one process per GPU under torchrun.
+
+On a GPU even a single process is started for itself: it must see the GPUs of the training only, or the trainer would
+take those of the servers for its own.
 
 torchrun reads `PET_NNODES`, `PET_NODE_RANK`, `PET_MASTER_ADDR` and `PET_MASTER_PORT` from the environment, so the same
 command runs on each of several nodes: `torchrun --nproc-per-node N -m agent0.training.worker JOB`, with the job's
@@ -44,7 +47,7 @@ def run_job(job: TrainingJob, placement: Placement, log: LogMetrics) -> list[dic
     """
     for left in (STOP_FILE, STEPS_FILE, ERROR_FILE):  # of an earlier attempt
         (job.folder / left).unlink(missing_ok=True)
-    if placement.processes == 1:
+    if placement.processes == 1 and not placement.training:
         from agent0.training.worker import train
 
         return train(job, log)

@@ -29,11 +29,12 @@ def place(training: TrainingSettings, gpus: int, *, policy_server: bool, executo
         executor_server: whether a frozen executor is served.
 
     Raises:
-        UsageError: there are too few.
+        UsageError: there are too few, or a server gets none.
     """
     policy = training.policy_gpus if policy_server else 0
     executor = training.executor_gpus if executor_server else 0
     rest = gpus - policy - executor
+    _require_servers(training, gpus, policy_server, executor_server)
     if gpus and rest < 1:
         raise UsageError(
             f"training.policy_gpus {policy} and training.executor_gpus {executor} leave none of {gpus} GPUs to train "
@@ -51,6 +52,19 @@ def place(training: TrainingSettings, gpus: int, *, policy_server: bool, executo
     return Placement(
         indices[:processes] if gpus else (), indices[rest : rest + policy], indices[rest + policy :], processes
     )
+
+
+def _require_servers(training: TrainingSettings, gpus: int, policy_server: bool, executor_server: bool) -> None:
+    """Raise where a server is to have none of the GPUs."""
+    if gpus and executor_server and not training.executor_gpus:
+        raise UsageError(
+            "rollout.backend with vLLM serves the frozen executor on GPUs of its own while the curriculum agent "
+            f"trains, and training.executor_gpus is 0; set aside some of the {gpus} GPUs."
+        )
+    if policy_server and not training.policy_gpus:
+        raise UsageError(
+            "training.policy_backend 'vllm_server' needs GPUs of its own and training.policy_gpus is 0; set aside some."
+        )
 
 
 def visible_devices(indices: tuple[int, ...]) -> str:

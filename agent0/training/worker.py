@@ -14,14 +14,16 @@ from agent0.config import CurriculumSettings, SandboxSettings
 from agent0.errors import Agent0Error
 from agent0.processes import die_with_parent
 from agent0.protocol import get_prompts
-from agent0.rollout.agents import ExecutorAgent
+from agent0.rollout.agents import ExecutorAgent, askable
 from agent0.rollout.backends import open_backend
 from agent0.rollout.engine import Backend, ProgramRunner, RolloutEngine, TokenBudget
 from agent0.rollout.models import load_model, load_tokenizer, save_model
 from agent0.rollout.tokens import check_model_tokens
+from agent0.rollout.vllm_environment import visible_gpus
 from agent0.sandbox import SandboxPool
 from agent0.storage.shards import iterate_records
 from agent0.storage.workspace import Workspace
+from agent0.training.batch import BatchPlan
 from agent0.training.checkpoints import (
     CheckpointKeeper,
     complete_checkpoints,
@@ -32,11 +34,11 @@ from agent0.training.checkpoints import (
 )
 from agent0.training.curriculum import ExecutorInTheLoopReward, curriculum_trainer
 from agent0.training.executor import executor_trainer
-from agent0.training.grpo import BatchPlan, LogMetrics, StepLogger, grpo_arguments
+from agent0.training.grpo import LogMetrics, StepLogger, grpo_arguments
 from agent0.training.guards import GuardCallback, Guards
 from agent0.training.job import ERROR_FILE, LOG_FILE, PreemptedError, StepsFile, TrainingJob
+from agent0.training.preflight import check_job
 from agent0.types import LabelledTask
-from agent0.worlds import get_world
 
 
 def train(job: TrainingJob, log: LogMetrics) -> list[dict[str, float]]:
@@ -69,16 +71,17 @@ def train(job: TrainingJob, log: LogMetrics) -> list[dict[str, float]]:
 
 
 def _run(job: TrainingJob, workspace: Workspace, start: Path | None, log: LogMetrics) -> list[dict[str, float]]:
-    plan = BatchPlan.of(job, int(os.environ.get("WORLD_SIZE", "1")))
+    check_job(job, visible_gpus(), _processes())
+    plan = BatchPlan.of(job, _processes())
     arguments = grpo_arguments(job, plan)  # before the model is loaded: sharded loading is switched on by it
     keeper = CheckpointKeeper(workspace, job.training.checkpoints.keep, plan.updates, job.folder)
     callbacks = [StepLogger(log), GuardCallback(Guards(job.training.guards), keeper.last_good), keeper]
-    check_model_tokens(job.base, load_tokenizer(job.base), job.rollout)
     model, tokenizer = load_model(job.base, job.model.dtype)
     with SandboxPool(_shared_out(job.sandbox)) as pool:
         if isinstance(job.algorithm, CurriculumSettings):
             with _frozen_executor(job, job.algorithm, tokenizer, pool) as executor:
-                reward = ExecutorInTheLoopReward(executor, get_world(job.rollout.world), job.algorithm, job.seed)
+                rules = askable(tokenizer, job.rollout)
+                reward = ExecutorInTheLoopReward(executor, rules, job.algorithm, job.seed)
                 trainer = curriculum_trainer(job, job.algorithm, plan, arguments, model, tokenizer, reward, pool)
                 return _fit(trainer, callbacks, keeper, start, job)
         trainer = executor_trainer(job, job.algorithm, plan, arguments, model, tokenizer, _tasks(job), pool)
@@ -117,13 +120,15 @@ def _frozen_executor(
 def _executor_backend(job: TrainingJob, settings: CurriculumSettings, folder: Path) -> Iterator[Backend]:
     tokenizer, rollout = load_tokenizer(folder), job.rollout
     if not job.executor_endpoints:
-        with open_backend(folder, tokenizer, rollout, settings.executor_sampling, log=job.folder) as backend:
+        # Each process loads it beside its own model; where vLLM serves it, there are endpoints.
+        gpus = [int(os.environ.get("LOCAL_RANK", "0"))]
+        with open_backend(folder, tokenizer, rollout, settings.executor_sampling, log=job.folder, gpus=gpus) as backend:
             yield backend
         return
     from agent0.rollout.vllm_server_backend import VllmServerBackend
 
     ends = check_model_tokens(folder, tokenizer, rollout)
-    share = max(1, rollout.concurrency // int(os.environ.get("WORLD_SIZE", "1")))
+    share = max(1, rollout.concurrency // _processes())
     yield VllmServerBackend(
         list(job.executor_endpoints), str(folder), settings.executor_sampling, ends, rollout.vllm, share
     )
@@ -151,6 +156,10 @@ def _export(job: TrainingJob, checkpoint: Path) -> None:
         save_model(PeftModel.from_pretrained(base, checkpoint).merge_and_unload(), tokenizer, job.output)
     else:
         save_model(load_model(checkpoint, job.model.dtype)[0], tokenizer, job.output)
+
+
+def _processes() -> int:
+    return int(os.environ.get("WORLD_SIZE", "1"))
 
 
 def _rank() -> int:

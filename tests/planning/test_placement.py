@@ -86,7 +86,7 @@ def test_servers_must_fill_a_node(parallel: int) -> None:
 def test_batches_divide_where_the_trainer_says_so(
     groups: int, size: int, updates: int, micro: int, processes: int
 ) -> None:
-    from agent0.training.grpo import BatchPlan
+    from agent0.training.batch import BatchPlan
 
     values = {"tasks_per_step": groups, "group_size": size, "updates_per_step": updates, "micro_batch_size": micro}
     cut = cut_batch(QWEN.executor.model_copy(update=values), processes)

@@ -23,7 +23,8 @@ from agent0.config import (
     TrainingSettings,
 )
 from agent0.training.adpo import ADPOTrainer, advantage_scale, confidence, upper_clip_bound
-from agent0.training.grpo import BatchPlan, grpo_arguments
+from agent0.training.batch import BatchPlan
+from agent0.training.grpo import grpo_arguments
 from agent0.training.job import TrainingJob
 
 NEUTRAL = ADPOSettings(min_advantage_scale=1.0, max_clip_bonus=0.0)

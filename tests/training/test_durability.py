@@ -141,6 +141,18 @@ def test_two_nodes_find_each_other_by_the_environment(make_job: MakeJob) -> None
 
 
 @pytest.mark.slow
+def test_sigterm_to_the_launcher_ends_two_processes_with_a_checkpoint_to_go_on_from(make_job: MakeJob) -> None:
+    whole, broken = make_job("whole"), make_job("broken")
+    two = Placement((), (), (), 2)
+    expected = run_job(whole, two, nothing)
+    with pytest.raises(PreemptedError, match="run the stage again"):
+        run_job(broken, two, stop_after(broken, 1, lambda: signal.raise_signal(signal.SIGTERM)))
+    assert 2 <= step_of(complete_checkpoints(broken.workspace)[-1]) < 6
+    assert numbers(run_job(broken, two, nothing)) == numbers(expected)
+    assert weights(broken) == weights(whole)
+
+
+@pytest.mark.slow
 def test_an_error_of_a_process_is_a_sentence(make_job: MakeJob) -> None:
     job = make_job("broken")
     job = job.model_copy(update={"base": job.folder / "nowhere"})
@@ -163,6 +175,10 @@ def test_gpus_are_shared_out_and_too_few_are_refused() -> None:
     assert placement == Placement((0, 1, 2, 3, 4), (5,), (6, 7), 5)
     assert place(settings, 8, policy_server=False, executor_server=False).processes == 8
     assert place(TrainingSettings(), 0, policy_server=False, executor_server=False) == ONE_PROCESS
+    with pytest.raises(UsageError, match=r"training\.executor_gpus is 0"):
+        place(settings.model_copy(update={"executor_gpus": 0}), 8, policy_server=False, executor_server=True)
+    with pytest.raises(UsageError, match=r"training\.policy_gpus is 0"):
+        place(settings.model_copy(update={"policy_gpus": 0}), 8, policy_server=True, executor_server=False)
     with pytest.raises(UsageError, match="leave none of 3 GPUs"):
         place(settings, 3, policy_server=True, executor_server=True)
     with pytest.raises(UsageError, match="there are none"):

@@ -12,9 +12,9 @@ from agent0.protocol import get_prompts
 from agent0.rollout import RolloutEngine, TokenBudget
 from agent0.rollout.agents import ExecutorAgent
 from agent0.rollout.scripted import ScriptedBackend
+from agent0.training.batch import BatchPlan
 from agent0.training.curriculum import ExecutorInTheLoopReward
 from agent0.training.executor import ExecutorReward
-from agent0.training.grpo import BatchPlan
 from agent0.types import Trajectory
 from agent0.worlds import get_world
 

@@ -1,0 +1,85 @@
+"""What is refused before a training loads a weight or starts a server.
+
+Counts GPUs and reads configurations, tokenizers and tasks; whether the memory suffices is `agent0 plan`'s business.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from agent0.config import CurriculumSettings
+from agent0.errors import UsageError
+from agent0.protocol import get_prompts
+from agent0.rollout.engine import check_prompts, encode_prompt
+from agent0.rollout.models import load_tokenizer
+from agent0.rollout.tokens import check_model_tokens
+from agent0.rollout.vllm_backend import refuse_vocabulary_dropout
+from agent0.rollout.vllm_version import require_vllm
+from agent0.storage.shards import iterate_records
+from agent0.training.batch import BatchPlan
+from agent0.training.job import TrainingJob
+from agent0.types import LabelledTask
+
+
+def check_job(job: TrainingJob, gpus: int, processes: int) -> None:
+    """Check that a job can be trained here.
+
+    Args:
+        job: the training.
+        gpus: GPUs that are visible.
+        processes: training processes on all nodes together.
+
+    Raises:
+        UsageError: its batches cannot be cut; it needs GPUs, or a package, that are not here; its parts cannot work
+            together; model, tokenizer and budget do not fit; or a prompt is longer than the budget.
+    """
+    BatchPlan.of(job, processes)
+    _check_sharding(job, gpus)
+    _check_vllm(job, gpus)
+    for model in (job.base, job.frozen_executor):
+        if model is not None:
+            check_model_tokens(model, load_tokenizer(model), job.rollout)
+    check_prompts(_prompts(job), job.rollout.max_prompt_tokens)
+
+
+def _check_sharding(job: TrainingJob, gpus: int) -> None:
+    training = job.training
+    if training.sharding == "ddp":
+        return
+    if not gpus:
+        raise UsageError(f"training.sharding {training.sharding!r} needs GPUs and there are none; use 'ddp'.")
+    if training.policy_backend == "transformers":
+        raise UsageError(
+            f"training.policy_backend 'transformers' cannot draw from weights that training.sharding "
+            f"{training.sharding!r} shares out; use 'vllm' or 'vllm_server'."
+        )
+    if training.sharding == "zero3" and importlib.util.find_spec("deepspeed") is None:
+        raise UsageError(
+            "training.sharding 'zero3' needs DeepSpeed, which is not installed: pip install 'agent0[zero3]', or use "
+            "'fsdp2', which needs nothing more."
+        )
+
+
+def _check_vllm(job: TrainingJob, gpus: int) -> None:
+    backend, algorithm = job.training.policy_backend, job.algorithm
+    if backend != "transformers":
+        refuse_vocabulary_dropout(algorithm.sampling)
+        if not gpus or require_vllm().cpu:
+            raise UsageError(
+                f"training.policy_backend {backend!r} needs GPUs and a vLLM built for them, since weights cannot be "
+                "sent to one on a CPU; use 'transformers' here."
+            )
+    if isinstance(algorithm, CurriculumSettings) and job.rollout.backend != "transformers":
+        refuse_vocabulary_dropout(algorithm.executor_sampling)
+        require_vllm()
+
+
+def _prompts(job: TrainingJob) -> Iterator[Sequence[int]]:
+    tokenizer, prompts = load_tokenizer(job.base), get_prompts(job.rollout)
+    if job.tasks is None:
+        yield encode_prompt(tokenizer, prompts.propose())
+        return
+    for task in iterate_records(LabelledTask, Path(job.tasks)):
+        yield encode_prompt(tokenizer, prompts.solve(task.task.question))
