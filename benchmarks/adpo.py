@@ -1,6 +1,7 @@
 """How much longer a step of ADPO takes than TRL's GRPO step, at batch 64 on a model of the embedded world's size.
 
-Two trainings take turns, step by step, with the same seed for both steps of a pair. Prints the median of the pairs'
+Two trainings take turns, step by step, with the same seed for both steps of a pair; which of them comes first changes
+from pair to pair, since the second finds warmer caches. Prints the median of the pairs'
 ratios with a bootstrapped 95 % interval; `--check` exits with 1 when the whole step misses its bar. Leaves out whether
 ADPO computes the right thing, which `tests/training/test_adpo.py` shows.
 """
@@ -31,18 +32,37 @@ BATCH = 64
 BAR = 1.02
 
 
-class Turns(TrainerCallback):
-    """Lets two trainings step in turn, and keeps each step's seconds, whole and without generation."""
+class Order:
+    """Whose step it is: each training has one step in each pair, and goes first in every other pair."""
 
-    def __init__(self, mine: threading.Semaphore, other: threading.Semaphore) -> None:
-        self._mine, self._other = mine, other
+    def __init__(self) -> None:
+        self._steps = 0
+        self._changed = threading.Condition()
+
+    def wait_for(self, training: int) -> None:
+        """Wait until training 0 or 1 may step."""
+        with self._changed:
+            self._changed.wait_for(lambda: (self._steps // 2 + self._steps) % 2 == training)
+
+    def done(self) -> None:
+        """Let the next step begin."""
+        with self._changed:
+            self._steps += 1
+            self._changed.notify_all()
+
+
+class Turns(TrainerCallback):
+    """Lets a training step in its turn, and keeps each step's seconds, whole and without generation."""
+
+    def __init__(self, order: Order, training: int) -> None:
+        self._order, self._training = order, training
         self.whole: list[float] = []
         self.rest: list[float] = []
         self.generating = 0.0
 
     def on_step_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         """Wait for the turn; both trainings of a pair then draw alike."""
-        self._mine.acquire()
+        self._order.wait_for(self._training)
         torch.manual_seed(state.global_step)
         self.generating = 0.0
         self._began = time.perf_counter()
@@ -52,7 +72,7 @@ class Turns(TrainerCallback):
         seconds = time.perf_counter() - self._began
         self.whole.append(seconds)
         self.rest.append(seconds - self.generating)
-        self._other.release()
+        self._order.done()
 
 
 def trainer(kind: Any, folder: str, steps: int, turns: Turns, **extra: Any) -> Any:
@@ -101,8 +121,8 @@ def main() -> None:
     parser.add_argument("--warm-up", type=int, default=5, help="pairs left out at the beginning")
     options = parser.parse_args()
     steps = options.pairs + options.warm_up
-    first, second = threading.Semaphore(1), threading.Semaphore(0)
-    plain, ours = Turns(first, second), Turns(second, first)
+    order = Order()
+    plain, ours = Turns(order, 0), Turns(order, 1)
     with tempfile.TemporaryDirectory() as folder:
         runs = [
             trainer(GRPOTrainer, folder, steps, plain),

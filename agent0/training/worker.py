@@ -155,7 +155,18 @@ def _export(job: TrainingJob, checkpoint: Path) -> None:
         base, _ = load_model(job.base, job.model.dtype)
         save_model(PeftModel.from_pretrained(base, checkpoint).merge_and_unload(), tokenizer, job.output)
     else:
-        save_model(load_model(checkpoint, job.model.dtype)[0], tokenizer, job.output)
+        model, _ = load_model(checkpoint, job.model.dtype)
+        if job.training.sharding == "zero3" and job.model.dtype == "float32":
+            model.load_state_dict(_master_weights(checkpoint), strict=False)
+        save_model(model, tokenizer, job.output)
+
+
+def _master_weights(checkpoint: Path) -> dict[str, Any]:
+    """Return DeepSpeed's weights in float32; beside them it saves rounded ones, in which most updates would be lost."""
+    from deepspeed.utils.zero_to_fp32 import get_fp32_state_dict_from_zero_checkpoint
+
+    weights: dict[str, Any] = get_fp32_state_dict_from_zero_checkpoint(str(checkpoint))
+    return weights
 
 
 def _processes() -> int:
