@@ -10,6 +10,8 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import pytest
+import torch
+from safetensors.torch import load_file
 
 from agent0.config import CurriculumSettings, LoraSettings, TrainingSettings
 from agent0.errors import Agent0Error, UsageError
@@ -105,12 +107,20 @@ def test_the_curriculum_agent_is_resumed_as_exactly(make_job: MakeJob, curriculu
     assert weights(broken) == weights(whole)
 
 
-def test_adapters_are_merged_into_what_is_written(make_job: MakeJob) -> None:
-    job = make_job("lora", training=TrainingSettings(lora=LoraSettings(rank=4)))
+@pytest.mark.parametrize("rank", [0, 4])
+def test_adapters_or_all_weights_learn_in_bfloat16_arithmetic_and_are_written_whole(
+    make_job: MakeJob, rank: int
+) -> None:
+    training = TrainingSettings(lora=LoraSettings(rank=rank), precision="bfloat16", gradient_checkpointing=True)
+    job = make_job("lora", training=training)
+    job = job.model_copy(update={"algorithm": job.algorithm.model_copy(update={"steps": 1})})
     train(job, nothing)
     assert not list(job.output.glob("adapter*"))
-    assert (job.output / "config.json").is_file()
-    assert weights(job) != weights_of(job.base)
+    written, base = (load_file(next(folder.glob("*.safetensors"))) for folder in (job.output, job.base))
+    assert {name: (tensor.shape, tensor.dtype) for name, tensor in written.items()} == {
+        name: (tensor.shape, tensor.dtype) for name, tensor in base.items()
+    }
+    assert any(not torch.equal(written[name], base[name]) for name in base)
 
 
 @pytest.mark.slow

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 from types import SimpleNamespace
 from typing import Any
@@ -10,8 +11,9 @@ from agent0.config import CurriculumSettings, RewardSettings, RolloutSettings
 from agent0.errors import UsageError
 from agent0.protocol import get_prompts
 from agent0.rollout import RolloutEngine, TokenBudget
-from agent0.rollout.agents import ExecutorAgent
+from agent0.rollout.agents import ExecutorAgent, askable
 from agent0.rollout.scripted import ScriptedBackend
+from agent0.sandbox import RunResult
 from agent0.training.batch import BatchPlan
 from agent0.training.curriculum import ExecutorInTheLoopReward
 from agent0.training.executor import ExecutorReward
@@ -100,3 +102,42 @@ def test_a_batch_that_cannot_be_cut_is_refused() -> None:
         BatchPlan(3, 3, 2, 0)
     with pytest.raises(UsageError, match="choose numbers that divide"):
         BatchPlan(8, 8, 2, 5)
+
+
+def test_the_whole_batch_is_put_to_the_executor_at_once(tokenizer: Any) -> None:
+    class Counting:
+        running = most = 0
+
+        async def arun(self, source: str) -> RunResult:
+            self.running += 1
+            self.most = max(self.most, self.running)
+            await asyncio.sleep(0.05)
+            self.running -= 1
+            return RunResult(
+                status="ok", stdout="12\n", stderr="", exit_code=0, wall_seconds=0, cpu_seconds=0, peak_memory_mb=0
+            )
+
+    programs = Counting()
+    budget = TokenBudget.from_settings(RolloutSettings(max_prompt_tokens=96, max_response_tokens=96))
+    backend = ScriptedBackend(tokenizer, undecided([]), concurrency=512)
+    agent = ExecutorAgent(
+        RolloutEngine(tokenizer, backend, programs, budget), tokenizer, get_prompts(RolloutSettings(prompts="tiny"))
+    )
+    batch = [proposal(f"<question>What is {number}+7?</question>") for number in range(10, 30)]
+    reward = ExecutorInTheLoopReward(agent, get_world("arithmetic"), SETTINGS, 0)
+    reward(batch, log_metric=lambda *_: None, trainer_state=STATE)
+    assert programs.most == len(batch) * SETTINGS.executor_samples
+
+
+def test_a_question_beyond_the_executors_prompt_costs_its_own_reward_only(tokenizer: Any, sandbox: Any) -> None:
+    rollout = RolloutSettings(prompts="tiny", world="open", max_prompt_tokens=24, max_response_tokens=96)
+    engine = RolloutEngine(
+        tokenizer, ScriptedBackend(tokenizer, undecided(["5", "6"])), sandbox, TokenBudget.from_settings(rollout)
+    )
+    rules = askable(tokenizer, rollout)
+    long = "\N{SNOWMAN}" * 1500  # within the world's limit of characters
+    assert rules.world.rejection(long) is None
+    assert rules.rejection(long) == "too_many_tokens"
+    reward = ExecutorInTheLoopReward(ExecutorAgent(engine, tokenizer, rules.prompts), rules, SETTINGS, 0)
+    batch = [proposal("<question>What is 2+3 now?</question>"), proposal(f"<question>{long}</question>")]
+    assert reward(batch, log_metric=lambda *_: None, trainer_state=STATE) == pytest.approx([1.0, 0.0])
