@@ -37,6 +37,11 @@ class ReferenceRow:
         share = self.percent[COMPARED.index(name)] / 100
         return bounded(share, math.sqrt(share * (1 - share) / benchmark(name).dataset.rows))
 
+    def printed(self, name: str) -> str:
+        """Return the figure of a benchmark in percent as the paper prints it: three digits, of small ones all."""
+        percent = self.percent[COMPARED.index(name)]
+        return f"{percent:.1f}" if round(percent, 1) == percent else f"{percent:.2f}"
+
 
 _REUSED = "equal to the row that R-Zero published"
 _MAIN, _ITERATIONS = "Tables 1, 2", "Tables 10, 11"
@@ -81,9 +86,9 @@ ROWS: tuple[ReferenceRow, ...] = (
 BASES = (_4B, _8B)
 
 JUDGING = (
-    "§4.1 states pass@1 by greedy decoding, and mean@32 on AMC and AIME at a temperature that is given nowhere. "
-    "App. A.2 (Table 8) has GPT-4o at temperature 0.1 as the judge, with the response in the place of the truth. No "
-    "evaluation code is released, and no figure has been reproduced here."
+    "The paper (§4.1) states pass@1 by greedy decoding, and mean@32 on AMC and AIME at a temperature that is given "
+    "nowhere. Its App. A.2 (Table 8) has GPT-4o at temperature 0.1 as the judge, with the response in the place of the "
+    "truth. No evaluation code is released, and no figure has been reproduced here."
 )
 JUDGED_BY = {
     **dict.fromkeys(MATHEMATICS, "greedy, GPT-4o judge"),

@@ -153,6 +153,9 @@ def pair_finding(against: Against) -> str:
     counts = Counter(shown.values())
     if counts["overlap"] == len(shown):
         return f"No difference between {second} and {first} is shown on any of {len(shown)} benchmarks."
+    everywhere = next((word for word in ("above", "below") if counts[word] == len(shown) > 2), None)
+    if everywhere:
+        return f"{second} is {everywhere} {first} on all {len(shown)} benchmarks, question by question."
     parts = [
         f"{word} on {', '.join(title(name) for name, kind in shown.items() if kind == word)}"
         for word in ("above", "below")

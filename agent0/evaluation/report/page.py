@@ -90,7 +90,7 @@ def _cell(run: Run, name: str, row: paper.ReferenceRow) -> Cell:
         return Cell("–", "", "none", "")
     relation = claims.against_paper(run, run.report.score_of(name), row)
     hint = f"{paper.JUDGED_BY[name]}; derived interval {100 * theirs.low:.1f}–{100 * theirs.high:.1f}"
-    return Cell(f"{row.percent[paper.COMPARED.index(name)]:g}", _MARKS[relation], relation, hint)
+    return Cell(row.printed(name), _MARKS[relation], relation, hint)
 
 
 def _decoding(score: BenchmarkScore) -> str:

@@ -52,4 +52,4 @@ def _theirs(run: Run, name: str, row: ReferenceRow) -> Text:
     interval = row.interval(name)
     if interval is None:
         return Text("–", style="dim")
-    return Text(f"{100 * interval.mean:.4g}", style=_STYLES[claims.against_paper(run, run.report.score_of(name), row)])
+    return Text(row.printed(name), style=_STYLES[claims.against_paper(run, run.report.score_of(name), row)])
