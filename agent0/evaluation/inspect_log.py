@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import importlib.util
 from collections.abc import Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -67,7 +67,8 @@ def _log(name: str, model: str, assignment: Assignment, score: BenchmarkScore, s
     from inspect_ai.model import ModelUsage
 
     headline = {"score": score.score, "mean@k": score.mean_at_k, **score.rates}
-    now = datetime.now(UTC).isoformat(timespec="seconds")
+    ended = datetime.now(UTC)
+    now = ended.isoformat(timespec="seconds")
     decoding = score.decoding.model_dump(mode="json")
     return EvalLog(
         status="success",
@@ -99,7 +100,7 @@ def _log(name: str, model: str, assignment: Assignment, score: BenchmarkScore, s
             ],
         ),
         stats=EvalStats(
-            started_at=now,
+            started_at=(ended - timedelta(seconds=score.cost.seconds)).isoformat(timespec="seconds"),
             completed_at=now,
             model_usage={
                 f"agent0/{model}": ModelUsage(
