@@ -44,13 +44,13 @@ def contest_against(
 
 def carry_out(
     stage: Stage, contest: Contest, challenge: Challenge | None, candidate: Run, gate: GateSettings, output: Path
-) -> tuple[str, ...]:
+) -> tuple[str, bool]:
     """Move the champion's alias if the decision says so, and write down what was decided and done, and why.
 
     It is written to the decision's file, to the evaluation's run and, for a registered model, to the version.
 
     Returns:
-        What a person should be warned of.
+        The sentence, and whether a person should be warned of it: the gate was not asked, or not followed.
     """
     decision = contest.decision
     champion = contest.champion and Run(contest.place, contest.champion.report)
@@ -65,7 +65,7 @@ def carry_out(
     stage.evolution.set_tags(tags)
     hindered = outcome is not None and outcome.hindered
     unasked = not contest.asked and not decision.promoted
-    return (tags["agent0.reason"],) if hindered or unasked else ()
+    return tags["agent0.reason"], hindered or unasked
 
 
 def _move(challenge: Challenge, contest: Contest) -> AliasOutcome:

@@ -60,16 +60,16 @@ def run_evaluation_comparison(
     record_on_version(report, output, model.source, output_uri, stage.evolution_id)
     challenge = challenge_of(model.source, champion, resolved_champion, promote=promote)
     metrics, files = _score_metrics(report), [REPORT_FILE, PAGE_FILE]
-    warnings: tuple[str, ...] = ()
+    told, warned = "", False
     with contest_against(stage, champion, challenge, evaluated, gate) as contest:
         if contest is not None:
-            warnings = carry_out(stage, contest, challenge, evaluated, gate, output)
+            told, warned = carry_out(stage, contest, challenge, evaluated, gate, output)
             files.append(DECISION_FILE)
             metrics |= _gate_metrics(contest.decision)
         against = [contest.champion.place] if contest is not None and contest.champion is not None else []
         runs = read_runs([*against, str(output)])
         past, complaints = past_runs(history) if history else ([], [])
-        text = render(runs, pair_runs(runs), history=in_order(runs, past))
+        text = render(runs, pair_runs(runs), history=in_order(runs, past), decision=told)
     if history:
         keep_run(history, report, stage.evolution_id)
     for path in (output / PAGE_FILE, page):
@@ -80,7 +80,7 @@ def run_evaluation_comparison(
         stage.evolution.log_file(output / file_name)
     stage.evolution.set_status("FINISHED")
     clear_workspace(f"{stage.evolution_id}/{stage.iteration}")
-    return StageResult(metrics, warnings=(*warnings, *complaints))
+    return StageResult(metrics, warnings=(*([told] if warned else []), *complaints))
 
 
 def _score_metrics(report: EvaluationReport) -> dict[str, float]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import json
 import shutil
 from collections.abc import Callable
@@ -11,7 +12,9 @@ from typing import Any
 
 import pytest
 from mlflow.tracking import MlflowClient
+from typer.testing import CliRunner
 
+from agent0.cli import app
 from agent0.config import EvaluationSettings, ModelSettings, TrackingSettings
 from agent0.evaluation.gate import GateSettings
 from agent0.evaluation.registered import recorded_evaluations
@@ -114,7 +117,9 @@ def test_the_champion_is_replaced_only_by_what_is_shown_to_be_better(world: Worl
     assert (record["alias"]["before"], record["alias"]["after"]) == ("1", champion)
     assert world.tags("2")["decision"] == ("promote" if champion == "2" else "keep")
     assert result.warnings == ()
-    assert f"{EXECUTOR} 1" in (world.folder / "out-1" / "comparison.html").read_text()
+    page = html.unescape((world.folder / "out-1" / "comparison.html").read_text())
+    assert f"{EXECUTOR} 1" in page
+    assert f'<p class="verdict" id="decision">{record["alias"]["told"]}</p>' in page
 
 
 def test_the_latest_evaluation_in_the_setting_is_the_one_compared_with(world: World) -> None:
@@ -241,3 +246,26 @@ def test_what_is_not_registered_stops_an_evaluation_before_it_runs(world: World)
         world.prepare(f"models:/{EXECUTOR}/1", "models:/other@champion")
     with pytest.raises(RegistryError, match="no version 9"):
         world.prepare(f"models:/{EXECUTOR}/9")
+
+
+@pytest.mark.slow
+def test_the_command_evaluates_a_registered_model_and_records_it_on_its_version(
+    client: MlflowClient, registered: Any, random_model: Any, tokenizer: Any, tmp_path: Path
+) -> None:
+    folder = tmp_path / "weights"
+    random_model.save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    registered(folder, 1)
+    settings = ["questions_per_level=2", "tool=false", "logs=false", "samples=1"]
+    short = [part for setting in settings for part in ("--set", f"evaluation.{setting}")]
+    limits = ["--set", "rollout.max_response_tokens=8", "--set", "rollout.max_observation_tokens=4"]
+    command = ["evaluate", "--model", f"models:/{EXECUTOR}@candidate", "-o", str(tmp_path / "out"), "--json", "-q"]
+    done = CliRunner().invoke(app, [*command, *short, *limits], catch_exceptions=False)
+    report = json.loads(done.stdout)
+    assert (report["name"], report["model"]) == (f"{EXECUTOR} 1", f"models:/{EXECUTOR}/1")
+    (recorded,) = recorded_evaluations(client.get_model_version(EXECUTOR, "1")).values()
+    assert recorded.place == (tmp_path / "out").as_uri()
+    with pytest.raises(RegistryError, match="no alias 'champion'"):
+        CliRunner().invoke(
+            app, ["evaluate", "--model", CHAMPION, "-o", str(tmp_path / "other")], catch_exceptions=False
+        )

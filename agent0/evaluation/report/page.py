@@ -37,7 +37,11 @@ class Cell:
 
 
 def render(
-    runs: Sequence[Run], pairs: Sequence[Against], base: str | None = None, history: Sequence[Run] | None = None
+    runs: Sequence[Run],
+    pairs: Sequence[Against],
+    base: str | None = None,
+    history: Sequence[Run] | None = None,
+    decision: str = "",
 ) -> str:
     """Return the whole page.
 
@@ -46,6 +50,7 @@ def render(
         pairs: their comparisons with the first (`claims.pair_runs`).
         base: the paper's base model; by the models' names.
         history: what is drawn over time, oldest first; the runs themselves if not given.
+        decision: what the promotion gate decided about the newest run and what was done, as a sentence.
 
     Raises:
         UsageError: the paper has no such base model.
@@ -61,6 +66,7 @@ def render(
         runs=shown,
         hidden=len(runs) - len(shown),
         newest=newest,
+        decision=decision,
         names=names,
         title=claims.title,
         judged_by=paper.JUDGED_BY,
