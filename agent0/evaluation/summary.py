@@ -10,7 +10,7 @@ from statistics import fmean
 from agent0.errors import UsageError
 from agent0.evaluation.scoring import Scored
 from agent0.evaluation.spec import Benchmark, Item, Protocol
-from agent0.evaluation.statistics import Interval, bounded, clustered_mean, standard_error
+from agent0.evaluation.statistics import Z95, Interval, bounded, clustered_mean, standard_error
 
 
 @dataclass(frozen=True)
@@ -75,7 +75,8 @@ def harmonic_mean(tasks: Mapping[str, Sequence[float]]) -> Interval:
     """Return BBEH's headline: the harmonic mean over tasks of accuracy in percent plus one, as a share of 1.
 
     The one is not taken off again (bbeh README), so nothing right in any task scores 0.01. The interval is that of
-    the delta method, with the error of each task clustered by question.
+    the delta method, with the error of each task clustered by question; a task whose questions all score the same, such
+    as those with nothing right, has that of its Wilson interval.
 
     Raises:
         UsageError: no task, or a task without values.
@@ -85,10 +86,16 @@ def harmonic_mean(tasks: Mapping[str, Sequence[float]]) -> Interval:
     raised = [100 * fmean(values) + 1 for values in tasks.values()]
     mean = len(raised) / math.fsum(1 / value for value in raised)
     slopes = [mean**2 / (len(raised) * value**2) for value in raised]
-    errors = [100 * standard_error(values) for values in tasks.values()]
+    errors = [100 * (standard_error(values) or _unanimous_error(values)) for values in tasks.values()]
     error = math.sqrt(math.fsum((s * e) ** 2 for s, e in zip(slopes, errors, strict=True)))
     interval = bounded(min(mean / 100, 1.0), error / 100)
     return Interval(mean / 100, interval.low, max(interval.high, mean / 100))
+
+
+def _unanimous_error(values: Sequence[float]) -> float:
+    """Return the error of a mean of equal values: that no question differs does not say that none would."""
+    interval = clustered_mean(values)
+    return (interval.high - interval.low) / 2 / Z95
 
 
 def _task_means(graded: Sequence[Graded]) -> dict[str, list[float]]:

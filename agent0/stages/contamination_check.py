@@ -9,9 +9,9 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from agent0.config import FilteringSettings
-from agent0.errors import Agent0Error
+from agent0.errors import Agent0Error, UsageError
 from agent0.evaluation.contamination import Match, index_of
-from agent0.evaluation.loading import HUB, default_source
+from agent0.evaluation.loading import HUB, ROOT_VARIABLE, default_source
 from agent0.storage.atomic import atomic_write
 from agent0.types import LabelledTask
 
@@ -42,13 +42,20 @@ class Contamination:
 def check_contamination(tasks: Iterable[LabelledTask], output: Path, filtering: FilteringSettings) -> Contamination:
     """Compare tasks with the benchmarks in the folder that AGENT0_BENCHMARKS names; write each match to `output`.
 
-    The hub is never asked: without that folder nothing is checked.
+    The hub is never asked: without that folder nothing is checked, which only `off` and `warn` allow.
 
     Raises:
+        UsageError: `filtering.contamination` asks for more than a warning, and there is no folder to compare with.
         Agent0Error: there is a match and `filtering.contamination` is `refuse`.
         BenchmarkError: the folder holds no benchmark, or one that cannot be read.
     """
     source = default_source()
+    if source == HUB and filtering.contamination in ("drop", "refuse"):
+        raise UsageError(
+            f"filtering.contamination={filtering.contamination} needs test questions to compare with, and "
+            f"{ROOT_VARIABLE} names no folder of them; set it (`agent0 benchmarks fetch --to PLACE` fills one), or "
+            "settle for warn or off."
+        )
     if filtering.contamination == "off" or source == HUB:
         return Contamination((), 0, 0)
     index = index_of(source)

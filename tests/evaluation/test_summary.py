@@ -35,6 +35,15 @@ def test_the_harmonic_interval_agrees_with_a_bootstrap() -> None:
     assert interval.high - interval.low == pytest.approx(2 * 1.96 * float(np.std(drawn)), rel=0.12)
 
 
+def test_a_task_with_nothing_right_still_has_an_error() -> None:
+    nothing = harmonic_mean({"a": [0.0] * 200, "b": [0.0] * 200})
+    assert nothing.mean == pytest.approx(0.01)
+    assert nothing.low < 0.01 < nothing.high < 0.03
+    mixed = {"a": [0.0] * 200, "b": [1.0] * 30 + [0.0] * 170}
+    one_right = {"a": [1.0] + [0.0] * 199, "b": mixed["b"]}
+    assert harmonic_mean(mixed).high > harmonic_mean(one_right).mean
+
+
 def test_bbeh_is_harmonic_where_official_and_micro_where_the_paper() -> None:
     entry = benchmark("bbeh")
     runs = [graded({"task": "a"}, True, others=("boxed",)), graded({"task": "b"}, False, others=("boxed",))] * 5

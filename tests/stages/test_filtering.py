@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from agent0.config import FilteringSettings
-from agent0.errors import Agent0Error
+from agent0.errors import Agent0Error, UsageError
 from agent0.stages import Stage
 from agent0.stages.contamination_check import CONTAMINATION_FILE
 from agent0.stages.files import TASKS_FOLDER
@@ -160,3 +160,18 @@ def test_without_test_sets_a_metric_says_so_and_nothing_warns(tmp_path: Path, mo
     )
     assert {n: v for n, v in result.metrics.items() if "contamination" in n} == {"contamination/test_questions": 0}
     assert result.warnings == ()
+
+
+@pytest.mark.parametrize("mode", ["drop", "refuse"])
+def test_whoever_asks_for_clean_tasks_needs_test_sets(
+    mode: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("AGENT0_BENCHMARKS", raising=False)
+    write_shards(tmp_path / "in" / TASKS_FOLDER, [labelled(1, 5)], LabelledTask)
+    with pytest.raises(UsageError, match=f"contamination={mode} needs test questions"):
+        run_task_filtering(
+            Stage.untracked("task_filtering"),
+            labelled=tmp_path / "in",
+            output=tmp_path / "out",
+            filtering=FilteringSettings.model_validate({"min_tasks": 1, "contamination": mode}),
+        )
