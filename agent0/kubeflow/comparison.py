@@ -87,7 +87,10 @@ def _options(package: Package) -> dict[str, str]:
         for key in _CONTAINER_OPTIONS:
             if key in container:
                 rows.update(_flat(container[key], f"{name} {key}"))
-    rows.update(_flat(package.platform, "platform") if package.platform else {})
+    for platform, spec in package.platform.get("platforms", {}).items():
+        for name, settings in spec.get("deploymentSpec", {}).get("executors", {}).items():
+            rows.update(_flat(settings, f"{name} {platform}"))
+        rows.update(_flat({key: value for key, value in spec.items() if key != "deploymentSpec"}, platform))
     return rows
 
 

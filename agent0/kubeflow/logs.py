@@ -15,6 +15,8 @@ from agent0.kubeflow.package import Package
 from agent0.kubeflow.runs import TaskState
 
 ATTEMPTS = 10
+LOOP_ITEMS = 1000
+_LOOP_ITEM = ".iteration-iterations(#:#).iteration-item"
 _TEMPLATES = ("system-container-impl", "retry-system-container-impl")
 
 
@@ -45,15 +47,29 @@ def _pods(task: TaskState, package: Package) -> Iterator[str]:
     """Yield the names that the pod of a task can have, the latest attempt first."""
     if task.pod:
         yield task.pod
-    paths = [f"root.{'.'.join(entry.path)}.executor" for entry in package.containers if entry.name == task.name]
     for node in task.children:
         workflow, _, digest = node.rpartition("-")
-        for path in paths:
-            if node_hash(f"{workflow}.{path}") == digest:
+        for name in (f"{workflow}.{path}.executor" for path in _node_names(package, task.name)):
+            if node_hash(name) == digest:
                 for attempt in reversed(range(ATTEMPTS)):
-                    yield f"{workflow}-{_TEMPLATES[1]}-{node_hash(f'{workflow}.{path}({attempt})')}"
+                    yield f"{workflow}-{_TEMPLATES[1]}-{node_hash(f'{name}({attempt})')}"
         for template in _TEMPLATES:
             yield f"{workflow}-{template}-{digest}"
+
+
+def _node_names(package: Package, task_name: str) -> Iterator[str]:
+    """Yield the names that a task's nodes can have within the workflow; those in a loop for each of its items."""
+    for task in package.containers:
+        if task.name != task_name:
+            continue
+        component, segments = package.spec["root"], ["root"]
+        for key in task.path:
+            spec = component["dag"]["tasks"][key]
+            again = "parameterIterator" in spec or "artifactIterator" in spec
+            segments.append(f"{key}{_LOOP_ITEM if again else ''}")
+            component = package.spec["components"][spec["componentRef"]["name"]]
+        name = ".".join(segments)
+        yield from (name.replace("#", str(item)) for item in range(LOOP_ITEMS if task.looped else 1))
 
 
 def node_hash(name: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import sys
 from collections.abc import Iterator
@@ -16,7 +17,7 @@ from rich.console import Console
 from agent0.errors import Agent0Error, UsageError
 from agent0.kubeflow.client import RELIABLE_SERVER, Connection, Server, connect
 from agent0.kubeflow.options import connected
-from agent0.kubeflow.version_cli import date, table
+from agent0.kubeflow.version_cli import AsJson, date, table
 
 if TYPE_CHECKING:
     from agent0.kubeflow.package import Package
@@ -173,6 +174,7 @@ def show_status(
     run: Run,
     wait: Annotated[bool, typer.Option("--wait", "-w", help="Show progress until it has finished.")] = False,
     interval: Interval = 5.0,
+    as_json: AsJson = False,
     *,
     connection: Connection,
 ) -> None:
@@ -189,6 +191,9 @@ def show_status(
         wait_for(server, found.run_id, package, interval)
         return
     tasks = tasks_of_run(found, package)
+    if as_json:
+        print(status_record(found, tasks))
+        return
     print(f"run       {found.run_id}  {found.display_name}\nstate     {found.state}")
     print(f"page      {server.link('runs', found.run_id)}")
     if link := mlflow_link(found):
@@ -197,6 +202,25 @@ def show_status(
         Console().print(task_table(tasks))
     if found.state in FINISHED - {"SUCCEEDED"}:
         print(failure(found, tasks))
+
+
+def status_record(run: Any, tasks: list[TaskState]) -> str:
+    """Return a run and its tasks as JSON."""
+    from agent0.kubeflow.runs import mlflow_link
+
+    described = [
+        {
+            "name": task.name,
+            "number": task.number,
+            "state": task.state,
+            "started_at": task.started_at.isoformat() if task.started_at else None,
+            "finished_at": task.finished_at.isoformat() if task.finished_at else None,
+            "error": task.error,
+        }
+        for task in tasks
+    ]
+    head = {"run_id": run.run_id, "name": run.display_name, "state": run.state, "mlflow": mlflow_link(run)}
+    return json.dumps({**head, "tasks": described}, indent=2)
 
 
 def find(server: Server, reference: str) -> Any:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from rich.console import Console
 
 from agent0.errors import UsageError
 from agent0.kubeflow.client import Connection, Server, connect
@@ -24,7 +24,7 @@ from agent0.kubeflow.run_cli import (
     ServiceAccount,
     assignments,
 )
-from agent0.kubeflow.version_cli import table
+from agent0.kubeflow.version_cli import AsJson, show
 
 if TYPE_CHECKING:
     from agent0.kubeflow.package import Package
@@ -94,7 +94,7 @@ def schedule_pipeline(
         plugins=mlflow_input(server, chosen.package, values) if mlflow else None,
     )
     made, replaced = put_schedule(server, plan, replace=replace)
-    _warn_of_tags(chosen.package)
+    _warn_of_tags(chosen.package, values)
     follows = f"newest version, now {chosen.name}" if latest else chosen.name
     print(f"schedule  {plan.name}  {made.recurring_run_id}\nruns      {owner.display_name}@{follows}")
     print(f"at        {', '.join(f'{time:%Y-%m-%d %H:%M:%S}' for time in times.next(datetime.now(UTC), 3))} ({CLOCK})")
@@ -102,8 +102,14 @@ def schedule_pipeline(
         print(f"replaced  {', '.join(replaced)}")
 
 
-def _warn_of_tags(package: Package) -> None:
-    if tags := package.unpinned_images:
+def _warn_of_tags(package: Package, values: Mapping[str, Any]) -> None:
+    """Warn of images by tag; where the run parameter `image` is set, it stands for its default."""
+    declared = package.inputs.get("image")
+    named = {
+        values.get("image", image) if declared and image == declared.default else image
+        for image in package.images.values()
+    }
+    if tags := sorted(image for image in named if "@sha256:" not in image):
         print(
             f"agent0: warning: {', '.join(tags)} is named by a tag: a later run may use another image than today's. "
             "Compile with --image NAME@sha256:… to pin it.",
@@ -136,7 +142,7 @@ def unschedule_pipeline(
 
 
 @connected
-def list_schedules(*, connection: Connection) -> None:
+def list_schedules(as_json: AsJson = False, *, connection: Connection) -> None:
     """List the schedules: when they fire next, what they run, and how their last runs ended.
 
     Example: [bold]agent0 pipeline schedules[/bold]
@@ -145,16 +151,13 @@ def list_schedules(*, connection: Connection) -> None:
 
     server = connect(connection)
     found = schedules.list_schedules(server)
-    if not found:
-        print("There are none.")
-        return
-    runs = schedules.last_runs(server)
-    made = table("schedule", "runs", "cron", "next, UTC", "last runs")
+    runs = schedules.last_runs(server) if found else {}
+    rows = []
     for item in found:
         states = ", ".join(run.state or "" for run in runs.get(item.recurring_run_id, ())) or "–"
         cron = item.trigger.cron_schedule.cron if item.trigger and item.trigger.cron_schedule else ""
-        made.add_row(item.display_name, _target(server, item), cron or "periodic", _next(item, cron), states)
-    Console().print(made)
+        rows.append((item.display_name, _target(server, item), cron or "periodic", _next(item, cron), states))
+    show(("schedule", "runs", "cron", "next, UTC", "last runs"), rows, as_json=as_json)
 
 
 def _next(item: Any, cron: str) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable, Sequence
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
     from agent0.kubeflow.comparison import Difference
     from agent0.kubeflow.package import Package
 
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+LONGEST_CELL = 120
 REFERENCE_HELP = "A compiled file, NAME@VERSION, or NAME for the newest version."
 
 
@@ -30,6 +33,20 @@ def table(*columns: str) -> Table:
     return made
 
 
+def show(columns: Sequence[str], rows: Iterable[Sequence[str]], *, as_json: bool) -> None:
+    """Print rows as a table, or as a JSON list of objects by column."""
+    if as_json:
+        print(json.dumps([dict(zip(columns, row, strict=True)) for row in rows], indent=2, ensure_ascii=False))
+        return
+    made = table(*columns)
+    for row in rows:
+        made.add_row(*row)
+    if made.row_count:
+        Console().print(made)
+    else:
+        print("There are none.")
+
+
 def date(time: Any) -> str:
     """Return a time for people."""
     return time.strftime("%Y-%m-%d %H:%M") if time is not None and time.year > 1970 else "–"
@@ -38,7 +55,7 @@ def date(time: Any) -> str:
 @connected
 def show_parameters(
     pipeline: Annotated[str, typer.Argument(help=REFERENCE_HELP)],
-    as_json: Annotated[bool, typer.Option("--json", help="Print them as JSON.")] = False,
+    as_json: AsJson = False,
     *,
     connection: Connection,
 ) -> None:
@@ -109,6 +126,7 @@ def list_pipelines(
     name: Annotated[str, typer.Argument(help="A pipeline, to list its versions; all pipelines if not given.")] = "",
     runs: Annotated[bool, typer.Option("--runs", help="List runs, the newest first.")] = False,
     limit: Annotated[int, typer.Option(min=0, help="How many at most; 0: all.")] = 20,
+    as_json: AsJson = False,
     *,
     connection: Connection,
 ) -> None:
@@ -118,16 +136,11 @@ def list_pipelines(
     """
     server = connect(connection)
     rows = _run_rows(server, name) if runs else (_version_rows(server, name) if name else _pipeline_rows(server))
-    shown = table(*next(rows))
-    count = 0
-    for count, row in enumerate(islice(rows, limit or None), 1):  # noqa: B007  # used behind the loop
-        shown.add_row(*row)
-    if not count:
-        print("There are none.")
-        return
-    Console().print(shown)
-    if next(rows, None):
-        print(f"… and more than these {count}; --limit 0 lists all.")
+    columns = next(rows)
+    shown = list(islice(rows, limit or None))
+    show(columns, shown, as_json=as_json)
+    if not as_json and next(rows, None):
+        print(f"… and more than these {len(shown)}; --limit 0 lists all.")
 
 
 def _pipeline_rows(server: Server) -> Any:
@@ -193,5 +206,12 @@ def difference_table(differences: list[Difference], old: str, new: str) -> Table
     """Return what differs, side by side."""
     made = table("what", "where", old, new)
     for item in differences:
-        made.add_row(item.kind, item.where, *("–" if side is None else side for side in (item.old, item.new)))
+        made.add_row(item.kind, item.where, *(_shortened(side) for side in (item.old, item.new)))
     return made
+
+
+def _shortened(side: str | None) -> str:
+    """Return a value as a cell; what is longer is whole in the diff of the YAML."""
+    if side is None:
+        return "–"
+    return side if len(side) <= LONGEST_CELL else f"{side[: LONGEST_CELL - 1]}…"

@@ -21,7 +21,8 @@ from typing import Any, Literal
 from aiohttp import web
 
 from tests.kubeflow.checking import DENIED, INVALID, UNAUTHENTICATED, ApiError, check_model
-from tests.kubeflow.state import State, get, listed
+from tests.kubeflow.listing import listed
+from tests.kubeflow.state import State, get
 
 PREFIX = "/apis/v2beta1"
 BODY, ANSWER = web.RequestKey("body", Any), web.RequestKey("answer", Any)

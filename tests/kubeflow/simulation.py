@@ -49,7 +49,7 @@ def _walk(spec: Mapping[str, Any], component: Mapping[str, Any], path: str) -> I
             child = spec["components"][tasks[key]["componentRef"]["name"]]
             again = "parameterIterator" in tasks[key] or "artifactIterator" in tasks[key]
             for item in range(LOOP_ITEMS if again else 1):
-                place = f"{path}.{key}" + (f"({item}:{item})" if again else "")
+                place = f"{path}.{key}" + (f".iteration-iterations({item}:{item}).iteration-item" if again else "")
                 if "dag" in child:
                     yield from _walk(spec, child, place)
                 else:

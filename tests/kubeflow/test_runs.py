@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
@@ -199,6 +200,29 @@ def test_status_lists_the_tasks_in_the_order_in_which_they_began(server: KfpServ
     ]
     assert rows[-1][1] == "RUNNING"
     assert "state     RUNNING" in done.out
+
+
+def test_status_and_list_as_json(server: KfpServer, pipeline: Command) -> None:
+    server.state.steps_per_look = 2
+    pipeline("run", "evolution", "--name", "mine")
+    record = json.loads(pipeline("status", "mine", "--json").out)
+    assert (record["name"], record["state"]) == ("mine", "RUNNING")
+    assert [(task["name"], task["state"]) for task in record["tasks"]][-1] == ("benchmark-evaluation", "RUNNING")
+    assert record["tasks"][-1]["finished_at"] is None
+    (row,) = json.loads(pipeline("list", "--runs", "--json").out)
+    assert (row["run"], row["state"]) == (record["run_id"], "RUNNING")
+
+
+def test_the_log_of_a_task_in_a_loop_is_found(server: KfpServer, pipeline: Command) -> None:
+    server.state.steps_per_look = 100
+    pipeline("run", "evaluation")
+    pipeline("status", "latest")
+    for retried in (False, True):
+        for step in next(iter(server.state.workflows.values())).steps:
+            step.retried = retried
+        first, second = (pipeline("logs", "latest", "benchmark-evaluation", "--number", str(n)).out for n in (1, 2))
+        assert "(0:0)" in first
+        assert "(1:1)" in second
 
 
 def test_a_run_is_found_by_identifier_beginning_name_or_as_the_latest(server: KfpServer, pipeline: Command) -> None:

@@ -1,10 +1,10 @@
 """`schedule`, `unschedule`, `schedules` against the test server."""
 
-from __future__ import annotations
-
+from pathlib import Path
 from typing import Any
 
 import pytest
+from kfp import compiler, dsl
 
 from tests.kubeflow.conftest import Command
 from tests.kubeflow.server import KfpServer
@@ -122,6 +122,22 @@ def test_an_image_by_tag_is_warned_of(pipeline: Command) -> None:
     assert done.code == 0
     assert "warning: registry.example/agent0-python:1.0 is named by a tag" in done.err
     assert "--image NAME@sha256:" in done.err
+
+
+def test_an_image_that_the_run_parameter_pins_is_not_warned_of(pipeline: Command, tmp_path: Path) -> None:
+    @dsl.component(base_image="registry.example/python:1", install_kfp_package=False)
+    def nothing() -> None:
+        pass
+
+    @dsl.pipeline(name="agent0-placed")
+    def placed(image: str = "registry.example/python:1") -> None:
+        nothing().set_container_image(image)
+
+    compiler.Compiler().compile(placed, str(tmp_path / "placed.yaml"))
+    assert pipeline("upload", str(tmp_path / "placed.yaml")).code == 0
+    pinned = f"image=registry.example/python@sha256:{'1' * 64}"
+    assert pipeline("schedule", "placed", *DAILY, "--name", "pinned", "--param", pinned).err == ""
+    assert "registry.example/python:1 is named by a tag" in pipeline("schedule", "placed", *DAILY).err
 
 
 def test_schedules_are_listed_with_their_next_firing_and_deleted(server: KfpServer, pipeline: Command) -> None:

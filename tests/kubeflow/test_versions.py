@@ -163,3 +163,27 @@ def test_the_commit_is_that_of_the_source(monkeypatch: pytest.MonkeyPatch) -> No
     if shutil.which("git") is None:
         pytest.skip("git is not installed")
     assert len(versions._commit().removesuffix("-changed")) in (9, 12)
+
+
+def test_settings_for_kubernetes_are_uploaded_and_compared(
+    server: KfpServer, pipeline: Command, compiled: Path, tmp_path: Path
+) -> None:
+    base = (compiled / "evaluation.yaml").read_text().partition("\n---\n")[0]
+    for name, secret in (("old", "one"), ("new", "two")):
+        settings = f"{{secretAsEnv: [{{secretName: {secret}, optional: true}}], activeDeadlineSeconds: 60}}"
+        executors = f"{{exec-base-model: {settings}}}"
+        platform = f"platforms: {{kubernetes: {{deploymentSpec: {{executors: {executors}}}}}}}\n"
+        (tmp_path / f"{name}.yaml").write_text(f"{base}\n---\n{platform}")
+    assert pipeline("upload", str(tmp_path / "old.yaml"), "--version", "old").code == 0
+    assert "holds the same content already" in pipeline("upload", str(tmp_path / "old.yaml")).out
+    (version,) = server.state.versions.values()
+    assert set(version["pipeline_spec"]) == {"pipeline_spec", "platform_spec"}
+    done = pipeline("diff", "evaluation", str(tmp_path / "new.yaml"))
+    rows = [" ".join(line.split()) for line in done.out.splitlines()]
+    assert [row for row in rows if row.startswith("option")] == [
+        'option exec-base-model kubernetes.secretAsEnv [{"optional": true, "secretName": "one"}] '
+        '[{"optional": true, "secretName": "two"}]'
+    ]
+    assert pipeline("run", str(tmp_path / "new.yaml")).code == 0
+    (run,) = server.state.runs.values()
+    assert set(run["pipeline_spec"]) == {"pipeline_spec", "platform_spec"}
