@@ -95,14 +95,11 @@ class Package:
     @property
     def images(self) -> dict[str, str]:
         """The image of each executor; where a run parameter names it, that parameter's default."""
-        executors = self.spec["deploymentSpec"].get("executors", {})
-        named = {name: entry["container"]["image"] for name, entry in executors.items() if "container" in entry}
-        return {name: self._default_image(image) for name, image in named.items()}
+        return self._images({})
 
-    @property
-    def unpinned_images(self) -> list[str]:
-        """The images that are named by a tag, which may come to mean another image."""
-        return sorted({image for image in self.images.values() if "@sha256:" not in image and "{{" not in image})
+    def unpinned_images(self, values: Mapping[str, Any]) -> list[str]:
+        """The images of a run with these parameters that are named by a tag, which may come to mean another image."""
+        return sorted({image for image in self._images(values).values() if "@sha256:" not in image})
 
     @property
     def digest(self) -> str:
@@ -114,10 +111,16 @@ class Package:
         """The form in which a run carries a pipeline."""
         return {"pipeline_spec": self.spec, "platform_spec": self.platform} if self.platform else self.spec
 
-    def _default_image(self, image: str) -> str:
-        parameter = _IMAGE_PARAMETER.fullmatch(image)
-        declared = self.inputs.get(parameter["name"]) if parameter else None
-        return str(declared.default) if declared and declared.default else image
+    def _images(self, values: Mapping[str, Any]) -> dict[str, str]:
+        found = {}
+        for name, executor in self.spec["deploymentSpec"].get("executors", {}).items():
+            image = executor.get("container", {}).get("image", "")
+            parameter = _IMAGE_PARAMETER.fullmatch(image)
+            if parameter and (declared := self.inputs.get(parameter["name"])):
+                image = values.get(declared.name, declared.default) or image
+            if image:
+                found[name] = image
+        return found
 
     def _walk(self, component: Mapping[str, Any], path: tuple[str, ...], *, looped: bool) -> Iterator[Task]:
         for key, spec in sorted(component.get("dag", {}).get("tasks", {}).items()):

@@ -103,13 +103,7 @@ def schedule_pipeline(
 
 
 def _warn_of_tags(package: Package, values: Mapping[str, Any]) -> None:
-    """Warn of images by tag; where the run parameter `image` is set, it stands for its default."""
-    declared = package.inputs.get("image")
-    named = {
-        values.get("image", image) if declared and image == declared.default else image
-        for image in package.images.values()
-    }
-    if tags := sorted(image for image in named if "@sha256:" not in image):
+    if tags := package.unpinned_images(values):
         print(
             f"agent0: warning: {', '.join(tags)} is named by a tag: a later run may use another image than today's. "
             "Compile with --image NAME@sha256:… to pin it.",

@@ -80,7 +80,7 @@ EXPRESSIONS = st.tuples(
 
 
 @given(EXPRESSIONS)
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=200, deadline=None)
 def test_what_the_command_line_takes_the_server_reads_in_the_same_way(expression: str) -> None:
     try:
         theirs = robfig.parse(expression)

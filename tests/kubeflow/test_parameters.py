@@ -141,8 +141,8 @@ def test_a_section_is_checked_by_the_configuration(compiled: Path) -> None:
 def test_the_package_knows_its_iterations_images_and_tasks(compiled: Path) -> None:
     evolution, tagged = read_package(compiled / "evolution.yaml"), read_package(compiled / "tagged.yaml")
     assert (evolution.iterations, tagged.iterations) == (2, 0)
-    assert evolution.unpinned_images == []
-    assert tagged.unpinned_images == ["registry.example/agent0-python:1.0"]
+    assert evolution.unpinned_images({}) == []
+    assert tagged.unpinned_images({}) == ["registry.example/agent0-python:1.0"]
     names = [task.name for task in evolution.containers]
     assert names.count("executor-training") == 2
     assert [task.looped for task in tagged.containers if task.name == "benchmark-evaluation"] == [True]

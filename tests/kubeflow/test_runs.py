@@ -207,7 +207,7 @@ def test_status_and_list_as_json(server: KfpServer, pipeline: Command) -> None:
     pipeline("run", "evolution", "--name", "mine")
     record = json.loads(pipeline("status", "mine", "--json").out)
     assert (record["name"], record["state"]) == ("mine", "RUNNING")
-    assert [(task["name"], task["state"]) for task in record["tasks"]][-1] == ("benchmark-evaluation", "RUNNING")
+    assert [task["state"] for task in record["tasks"]] == ["SUCCEEDED", "SUCCEEDED", "RUNNING"]
     assert record["tasks"][-1]["finished_at"] is None
     (row,) = json.loads(pipeline("list", "--runs", "--json").out)
     assert (row["run"], row["state"]) == (record["run_id"], "RUNNING")

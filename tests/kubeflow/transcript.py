@@ -16,6 +16,7 @@ from unittest import mock
 from typer.testing import CliRunner
 
 from agent0.cli import app
+from agent0.errors import Agent0Error
 from tests.kubeflow.server import State, kfp_server
 
 PAGE = Path(__file__).parents[2] / "docs" / "kubeflow.md"
@@ -64,7 +65,9 @@ def make_transcript() -> str:
             for command in COMMANDS:
                 result = CliRunner().invoke(app, ["pipeline", *shlex.split(command)])
                 error = result.exception
-                failed = f"agent0: {error}\n" if error and not isinstance(error, SystemExit) else ""
+                if error and not isinstance(error, Agent0Error | SystemExit):
+                    raise error
+                failed = f"agent0: {error}\n" if isinstance(error, Agent0Error) else ""
                 shown = (result.output + failed).replace(server.url, ADDRESS)
                 text = "\n".join(line.rstrip() for line in shown.splitlines() if line.strip())
                 parts.append(f"$ agent0 pipeline {command.replace(IMAGE, '$IMAGE')}\n{text}\n")
