@@ -41,6 +41,8 @@ def test_every_command_has_help_with_an_example(command: list[str]) -> None:
         (["report", "."], 1, "holds no history"),
         (["report", "a", "b", "c", "d", "e", "f"], 2, "at most 5 runs, and 6 are named"),
         (["pipeline", "compile", "evaluatoin", "-o", "x.yaml"], 2, "There is no pipeline"),
+        (["pipeline", "upload", "x.yaml"], 2, "There is no file x.yaml"),
+        (["pipeline", "list", "--endpoint", "http://127.0.0.1:9"], 1, "does not answer at http://127.0.0.1:9"),
         (["config", "--recipe", "missing.toml"], 2, "There is no recipe file"),
     ],
 )

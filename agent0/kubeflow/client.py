@@ -42,7 +42,6 @@ class Connection:
 
     endpoint: str = ""
     namespace: str = ""
-    token: str = ""
     token_file: Path | None = None
     ca_file: Path | None = None
     verify: bool = True
@@ -159,19 +158,24 @@ def _make_client(connection: Connection) -> Any:
         warnings.simplefilter("ignore")
         return OneTryClient(
             host=place or None,
-            existing_token=_token(connection),
             ssl_ca_cert=_existing(connection.ca_file),
             verify_ssl=connection.verify,
+            **_authentication(connection),
         )
 
 
-def _token(connection: Connection) -> str | None:
-    """Return the token from the option, the environment or a file, in this order."""
-    given = connection.token or os.environ.get(TOKEN_VARIABLE, "")
-    path = connection.token_file or Path(os.environ.get(TOKEN_FILE_VARIABLE, ""))
-    if not given and str(path) != ".":
-        given = Path(_existing(path) or "").read_text(encoding="utf-8").strip()
-    return given or None
+def _authentication(connection: Connection) -> dict[str, Any]:
+    """Return how the client proves who asks: by a token, or by a file that is read for each request.
+
+    A file outlives its token: Kubernetes replaces the ones that it mounts, and a wait can be longer than that.
+    """
+    from kfp.client.set_volume_credentials import ServiceAccountTokenVolumeCredentials
+
+    token, file = os.environ.get(TOKEN_VARIABLE), os.environ.get(TOKEN_FILE_VARIABLE)
+    path = connection.token_file or (Path(file) if file and not token else None)
+    if path is not None:
+        return {"credentials": ServiceAccountTokenVolumeCredentials(_existing(path))}
+    return {"existing_token": token} if token else {}
 
 
 def _existing(path: Path | None) -> str | None:

@@ -61,7 +61,7 @@ def _connection(
         float, typer.Option(min=0.1, help="Seconds that an answer may take.", rich_help_panel=PANEL)
     ] = 30.0,
 ) -> Connection:
-    return Connection(endpoint, namespace, "", token_file, ca_file, verify_tls, timeout)
+    return Connection(endpoint, namespace, token_file, ca_file, verify_tls, timeout)
 
 
 _OPTIONS = list(inspect.signature(_connection).parameters)

@@ -182,10 +182,10 @@ def show_status(
 
     Example: [bold]agent0 pipeline status latest[/bold]
     """
-    from agent0.kubeflow.runs import FINISHED, failure, mlflow_link, package_of_run, tasks_of_run
+    from agent0.kubeflow.runs import FINISHED, failure, find_run, mlflow_link, package_of_run, tasks_of_run
 
     server = connect(connection)
-    found = find(server, run)
+    found = find_run(server, run)
     package = package_of_run(server, found)
     if wait:
         wait_for(server, found.run_id, package, interval)
@@ -223,13 +223,6 @@ def status_record(run: Any, tasks: list[TaskState]) -> str:
     return json.dumps({**head, "tasks": described}, indent=2)
 
 
-def find(server: Server, reference: str) -> Any:
-    """Return the run that a person means."""
-    from agent0.kubeflow.runs import find_run
-
-    return find_run(server, reference)
-
-
 def task_table(tasks: list[TaskState]) -> Any:
     """Return the tasks of a run in the order in which they began."""
     made = table("task", "state", "began", "seconds", "error")
@@ -254,10 +247,10 @@ def show_logs(
     Example: [bold]agent0 pipeline logs latest executor-training --number 2[/bold]
     """
     from agent0.kubeflow.logs import read_log
-    from agent0.kubeflow.runs import FAILED, package_of_run, tasks_of_run
+    from agent0.kubeflow.runs import FAILED, find_run, package_of_run, tasks_of_run
 
     server = connect(connection)
-    found = find(server, run)
+    found = find_run(server, run)
     package = package_of_run(server, found)
     begun = tasks_of_run(found, package)
     named = [item for item in begun if item.name == task] if task else [item for item in begun if item.state in FAILED]
@@ -275,10 +268,10 @@ def cancel_run(run: Run, *, connection: Connection) -> None:
 
     Example: [bold]agent0 pipeline cancel latest[/bold]
     """
-    from agent0.kubeflow.runs import FINISHED
+    from agent0.kubeflow.runs import FINISHED, find_run
 
     server = connect(connection)
-    found = find(server, run)
+    found = find_run(server, run)
     if found.state in FINISHED:
         print(f"The run {found.run_id} has finished already ({found.state}); there is nothing to cancel.")
         return

@@ -90,9 +90,10 @@ def test_a_token_comes_from_variable_or_file(
     assert "(401)" in pipeline("list").err
     monkeypatch.setenv("KF_PIPELINES_TOKEN", "right")
     assert pipeline("list").code == 0
-    monkeypatch.delenv("KF_PIPELINES_TOKEN")
     (tmp_path / "token").write_text("right\n")
+    monkeypatch.setenv("KF_PIPELINES_TOKEN", "wrong")
     assert pipeline("list", "--token-file", str(tmp_path / "token")).code == 0
+    monkeypatch.delenv("KF_PIPELINES_TOKEN")
     monkeypatch.setenv("KF_PIPELINES_SA_TOKEN_PATH", str(tmp_path / "token"))
     assert pipeline("list").code == 0
     assert "There is no file" in pipeline("list", "--token-file", str(tmp_path / "none")).err

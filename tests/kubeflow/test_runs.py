@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 import signal
@@ -161,6 +162,23 @@ def test_a_token_that_expires_while_waiting_ends_the_waiting_only(server: KfpSer
     assert done.code == 1
     assert "does not know who asks (401)" in done.err
     assert f"The run {only_run(server)['run_id']} goes on." in done.err
+
+
+def test_a_file_may_get_a_new_token_while_waiting(server: KfpServer, pipeline: Command, tmp_path: Path) -> None:
+    file = tmp_path / "token"
+    file.write_text("0")
+    server.state.steps_per_look, server.tokens, looks = 4, {"0"}, itertools.count(1)
+
+    def rotate(method: str, path: str) -> None:
+        if "/runs/" in path:  # the answer still takes the old token, the next request needs the new one
+            new = str(next(looks))
+            server.tokens = {file.read_text(), new}
+            file.write_text(new)
+
+    server.on_request = rotate
+    done = pipeline("run", "evolution", *QUICK, "--token-file", str(file))
+    assert done.code == 0, done.err
+    assert int(file.read_text()) > 2
 
 
 def test_interrupting_ends_the_waiting_and_says_how_to_end_the_run(server: KfpServer, compiled: Path) -> None:
