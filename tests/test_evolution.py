@@ -14,6 +14,9 @@ from typing import Any
 import pytest
 from mlflow.tracking import MlflowClient
 
+from agent0.storage.digest import model_digest
+from agent0.tracking.fetching import fetch_model
+
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 
 SHORT = [
@@ -101,8 +104,9 @@ def test_mlflow_holds_the_run_its_stages_and_the_executors(whole: Path, folder: 
     assert {"report.html", "summary.json"} <= {item.path for item in client.list_artifacts(run.info.run_id)}
     rounds = client.search_runs([run.info.experiment_id], f"tags.mlflow.parentRunId = '{run.info.run_id}'")
     assert {(r.info.run_name, r.info.status) for r in rounds} == {(f"iteration {n}", "FINISHED") for n in range(3)}
-    parents = ", ".join(f"'{r.info.run_id}'" for r in rounds)
-    nested = client.search_runs([run.info.experiment_id], f"tags.mlflow.parentRunId IN ({parents})")
+    parents = {r.info.run_id for r in rounds}
+    runs = client.search_runs([run.info.experiment_id])
+    nested = [found for found in runs if found.data.tags.get("mlflow.parentRunId") in parents]
     assert {r.info.status for r in nested} == {"FINISHED"}
     names = {(r.data.tags["agent0.stage"], r.data.tags["agent0.iteration"]) for r in nested}
     assert len(nested) == len(names) == 4 + 2 * 7
@@ -113,8 +117,19 @@ def test_mlflow_holds_the_run_its_stages_and_the_executors(whole: Path, folder: 
     assert [point.step for point in clipped] == list(range(1, 9))
     assert any(name.startswith("executor/adpo/") for name in training.data.metrics)
     assert "executor/clip_ratio/high_mean" in training.data.metrics
-    versions = client.search_model_versions("name='agent0-executor'")
-    assert {version.tags["iteration"] for version in versions} == {"1", "2"}
+
+
+def test_both_agents_are_registered_where_they_are_and_come_back_by_alias(whole: Path, folder: Path) -> None:
+    client = MlflowClient(f"sqlite:///{folder / 'mlflow.db'}")
+    for name in ("agent0-executor", "agent0-curriculum"):
+        versions = client.search_model_versions(f"name='{name}'", order_by=["version_number ASC"])
+        lineage = [(version.tags["iteration"], version.tags.get("parent_version")) for version in versions]
+        assert lineage == [("1", None), ("2", "1")]
+        newest = client.get_model_version_by_alias(name, "candidate")
+        trained = Path(newest.source.removeprefix("file://"))
+        assert trained.is_relative_to(whole.resolve()), "the files were copied"
+        fetch_model(client, newest, folder / f"downloaded {name}")
+        assert model_digest(folder / f"downloaded {name}") == model_digest(trained) == newest.tags["model_sha256"]
 
 
 def test_killed_and_resumed_it_ends_as_if_nothing_had_happened(whole: Path, folder: Path) -> None:

@@ -87,7 +87,7 @@ def _lineage_table(line: list[ModelVersion], pointing: dict[str, str], base: str
         aliases_here = pointing.get(str(version.version), "–")
         code = tags.get("code_version", "–")
         table.add_row(str(version.version), aliases_here, tags.get("iteration", "–"), *digests, code)
-    table.add_row("base", "–", "0", line[-1].tags.get("parent_sha256", "–")[:SHORT], "–", base)
+    table.add_row(f"base: {base}", "–", "0", line[-1].tags.get("parent_sha256", "–")[:SHORT], "–", "–")
     return table
 
 
