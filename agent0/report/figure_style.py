@@ -25,10 +25,10 @@ SURFACE = "#fdfdfe"
 SOFT = "#c8d1dc"
 BAND = "#e9eef5"
 EXECUTOR = "#2c5c9c"
-CURRICULUM = "#b5622b"
+CURRICULUM = "#ab5a24"
 BETTER = "#2c7a56"
 WORSE = "#b03a4a"
-RUNS = ("#2c5d9d", "#b5632c", "#7a4fa3", "#1d7f86", "#857016")
+RUNS = ("#2c5d9d", "#ab5b25", "#7a4fa3", "#1d7f86", "#857016")
 RUN_MARKERS = ("o", "s", "D", "^", "v")  # so that runs are told apart without colours too
 ROLES = {
     INK: "--ink",
