@@ -181,6 +181,24 @@ def test_steps_are_closed_to_callers_and_reach_only_names_services_and_https() -
             assert not outside or {port["port"] for port in rule["ports"]} == {443, 6443}
 
 
+def test_settings_point_to_the_tracking_server_of_this_project_and_its_policy_lets_the_namespace_in() -> None:
+    server = ROOT / "mlflow" / "kubernetes" / "base"
+    services = [o for path in server.glob("*.yaml") for o in documents(path) if o["kind"] == "Service"]
+    (namespace,) = (o["metadata"]["name"] for o in documents(server / "namespace.yaml"))
+    urls = {
+        f"http://{service['metadata']['name']}.{namespace}:{port['port']}"
+        for service in services
+        for port in service["spec"]["ports"]
+    }
+    for folder in OVERLAYS[:2]:
+        (settings,) = (o for o in built(folder) if o["kind"] == "ConfigMap")
+        assert settings["data"]["MLFLOW_TRACKING_URI"] in urls
+    policies = (o for o in documents(server / "network.yaml") if o["metadata"]["name"] == "mlflow")
+    (wanted,) = (rule["from"][0]["namespaceSelector"]["matchLabels"] for rule in next(policies)["spec"]["ingress"])
+    labels = documents(MANIFESTS / "overlays" / "gpu" / "namespace.yaml")[0]["metadata"]["labels"]
+    assert wanted.items() <= labels.items()
+
+
 def test_the_claims_and_accounts_are_those_that_the_documentation_names() -> None:
     text = (MANIFESTS / "README.md").read_text(encoding="utf-8")
     objects = [o for path in FILES if path.is_relative_to(MANIFESTS) for o in documents(path)]
