@@ -157,7 +157,7 @@ def _export(job: TrainingJob, checkpoint: Path) -> None:
     else:
         model, _ = load_model(checkpoint, job.model.dtype)
         if job.training.sharding == "zero3" and job.model.dtype == "float32":
-            model.load_state_dict(_master_weights(checkpoint), strict=False)
+            model.load_state_dict(_master_weights(checkpoint))
         save_model(model, tokenizer, job.output)
 
 

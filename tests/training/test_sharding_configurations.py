@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import copy
 import json
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
+from safetensors.torch import load_file
 
 from agent0.config import TrainingSettings
 from agent0.training.batch import BatchPlan
 from agent0.training.grpo import grpo_arguments
-from agent0.training.job import TrainingJob
+from agent0.training.job import JOB_FILE, TrainingJob
 from agent0.training.worker import _export
 
 MakeJob = Callable[..., TrainingJob]
@@ -35,7 +39,7 @@ def test_fsdp2_shards_whole_layers_and_saves_whole_weights(
     assert set(json.loads(Path("agent0/training/configs/fsdp2.json").read_text())) <= set(arguments.fsdp_config)
     assert arguments.accelerator_config.gradient_accumulation_kwargs == {"sync_each_batch": True}
     plugin = FullyShardedDataParallelPlugin(**arguments.fsdp_plugin_args)
-    assert (plugin.fsdp_version, plugin.reshard_after_forward, plugin.cpu_ram_efficient_loading) == (2, True, True)
+    assert (plugin.fsdp_version, plugin.reshard_after_forward, plugin.cpu_ram_efficient_loading) == (2, True, False)
     assert plugin.state_dict_type.name == "FULL_STATE_DICT"
     plugin.set_auto_wrap_policy(random_model)
     layer = random_model.model.layers[0]
@@ -57,8 +61,6 @@ def test_zero3_fills_in_what_the_training_says(make_job: MakeJob) -> None:
 def test_zero3_is_written_from_its_weights_in_float32(
     make_job: MakeJob, random_model: Any, tokenizer: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    import torch
-
     from agent0.rollout.models import load_model, save_model
     from agent0.training import worker
 
@@ -69,3 +71,45 @@ def test_zero3_is_written_from_its_weights_in_float32(
     _export(job, rounded)
     written, _ = load_model(job.output, "float32")
     assert all(torch.equal(written.state_dict()[name], tensor) for name, tensor in exact.items())
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+def test_fsdp2_trains_and_resumes_with_the_numbers_of_ddp(make_job: MakeJob) -> None:
+    """Its reference model, too, must hold the base's weights on every process: the KL term of the first update is 0."""
+    ddp, sharded = (small_job(make_job, sharding) for sharding in ("ddp", "fsdp2"))
+    _, *expected = launch(ddp)
+    names, *history = launch(sharded)
+    assert names["layer"].startswith("FSDP")
+    compared = ("loss", "grad_norm", "kl", "entropy", "reward")
+    for row, same in zip(history[:4], expected[:4], strict=True):
+        assert {k: row[k] for k in compared if k in row} == pytest.approx(
+            {k: same[k] for k in compared if k in same}, rel=1e-3, abs=1e-6
+        )
+    assert history[0]["kl"] == pytest.approx(0, abs=1e-6)
+    written = sharded.workspace / "checkpoint-4" / "model.safetensors"
+    whole, copied = load_file(written), load_file(ddp.workspace / "checkpoint-4" / "model.safetensors")
+    assert all(torch.allclose(whole[name], copied[name], atol=1e-5) for name in copied)
+    written.unlink()
+    launch(sharded, str(sharded.workspace / "checkpoint-2"))
+    resumed = load_file(written)
+    assert all(torch.allclose(resumed[name], whole[name], atol=1e-6) for name in whole)
+
+
+def small_job(make_job: MakeJob, sharding: Any) -> TrainingJob:
+    job = make_job(sharding, training=TrainingSettings(sharding=sharding, gradient_checkpointing=True))
+    settings = {"steps": 2, "tasks_per_step": 2, "kl_coefficient": 0.01}
+    job = job.model_copy(update={"algorithm": job.algorithm.model_copy(update=settings)})
+    job.write()
+    return job
+
+
+def launch(job: TrainingJob, *further: str) -> list[dict[str, Any]]:
+    script = Path(__file__).parent / "sharded_on_cpu.py"
+    torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"]
+    run = subprocess.run(
+        [*torchrun, str(script), str(job.folder / JOB_FILE), *further], capture_output=True, text=True, check=False
+    )
+    assert run.returncode == 0, run.stderr[-3000:]
+    history: list[dict[str, Any]] = json.loads((job.folder / "history.json").read_text())
+    return history
