@@ -32,6 +32,7 @@ from agent0.config.training import (
     LoraSettings,
     RewardSettings,
     TrainingSettings,
+    TrainJobSettings,
 )
 
 __all__ = [
@@ -55,6 +56,7 @@ __all__ = [
     "Section",
     "TinyPretraining",
     "TrackingSettings",
+    "TrainJobSettings",
     "TrainingSettings",
     "VllmSettings",
     "load_config",

@@ -153,8 +153,30 @@ class GuardSettings(Section):
     )
 
 
+class TrainJobSettings(Section):
+    """Training on several nodes as a Kubeflow TrainJob, which the training's own pod starts and waits for."""
+
+    nodes: Positive = Field(2, description="Nodes of the job.")
+    runtime: str = Field("torch-distributed", min_length=1, description="ClusterTrainingRuntime to run on.")
+    resources: dict[str, str] = Field(
+        {},
+        description=(
+            "Resources of each node, such as {'nvidia.com/gpu': '8', 'memory': '400Gi'}; empty: those of the pod that "
+            "starts the job, which then holds them idle."
+        ),
+    )
+    grace_seconds: Positive = Field(
+        600, description="How long a node that is ended may take to save; must cover one generation batch."
+    )
+
+
 class TrainingSettings(Section):
     """How both trainings run on the devices at hand: one process per GPU, started by torchrun where there are many."""
+
+    launcher: Literal["pod", "trainjob"] = Field(
+        "pod", description="Where training runs: in the stage's own pod, or as a Kubeflow TrainJob on several nodes."
+    )
+    trainjob: TrainJobSettings = TrainJobSettings()
 
     processes: int = Field(
         0, ge=0, description="Training processes on each node; 0: one per GPU that no server takes, one without GPUs."

@@ -26,6 +26,7 @@ from agent0.rollout.vllm_backend import VllmError
 from agent0.rollout.vllm_environment import engine_arguments, environment, gpu_groups
 from agent0.rollout.vllm_version import require_vllm
 
+LOOPBACK = "127.0.0.1"
 GRACE_SECONDS = 10.0
 """How long a server may take to end by itself."""
 RESTARTS = 3
@@ -54,6 +55,7 @@ def serve(
     variables: Mapping[str, str] | None = None,
     restarts: int = RESTARTS,
     report: Report | None = None,
+    host: str = LOOPBACK,
 ) -> Iterator[Endpoints]:
     """Serve a model on this machine, one server per `tensor_parallel_size` GPUs, while the context is open.
 
@@ -66,6 +68,7 @@ def serve(
         variables: environment variables of the servers beside this process's.
         restarts: how often a crashed server is started again; 0 for one whose weights are not those of `model`.
         report: called with sentences on progress and restarts; None writes them to stderr.
+        host: address of this machine to listen at; any but loopback is open to whoever reaches it.
 
     Yields:
         The base addresses, such as `http://127.0.0.1:8000`, once every server answers.
@@ -76,16 +79,20 @@ def serve(
     """
     installed = require_vllm()
     groups = gpu_groups(installed, gpus, rollout.vllm.tensor_parallel_size)
-    ports = choose_ports(rollout.vllm.port, len(groups))
+    ports = choose_ports(rollout.vllm.port, len(groups), host)
     log.mkdir(parents=True, exist_ok=True)
     arguments = _command_arguments(
-        {"model": str(model), "host": "127.0.0.1", **engine_arguments(rollout, installed)},
+        {"model": str(model), "host": host, **engine_arguments(rollout, installed)},
         ["--disable-uvicorn-access-log", *extra_arguments, *rollout.vllm.arguments],
     )
     tell = report or _to_stderr
     servers = [
         _Server(
-            number, port, [*arguments, f"--port={port}"], {**environment(installed, group), **(variables or {})}, log
+            number,
+            f"http://{host}:{port}",
+            [*arguments, f"--port={port}"],
+            {**environment(installed, group), **(variables or {})},
+            log,
         )
         for number, (port, group) in enumerate(zip(ports, groups, strict=True))
     ]
@@ -106,8 +113,8 @@ def serve(
 class _Server:
     """One server process under its guard."""
 
-    def __init__(self, number: int, port: int, arguments: list[str], variables: dict[str, str], log: Path) -> None:
-        self.address = f"http://127.0.0.1:{port}"
+    def __init__(self, number: int, address: str, arguments: list[str], variables: dict[str, str], log: Path) -> None:
+        self.address = address
         self.log = log / f"vllm-server-{number}.log"
         self.starts = 0
         self._arguments = arguments
@@ -165,8 +172,8 @@ def _command_arguments(settings: Mapping[str, object], further: Sequence[str]) -
     return [*arguments, *further]
 
 
-def choose_ports(first: int, count: int) -> list[int]:
-    """Return `count` ports of the loopback interface, from `first` on or, where that is 0, free ones.
+def choose_ports(first: int, count: int, host: str = LOOPBACK) -> list[int]:
+    """Return `count` ports of the interface `host`, from `first` on or, where that is 0, free ones.
 
     Raises:
         UsageError: one of the ports asked for is in use.
@@ -179,7 +186,7 @@ def choose_ports(first: int, count: int) -> list[int]:
             probes.append(probe)
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             try:
-                probe.bind(("127.0.0.1", wanted))
+                probe.bind((host, wanted))
             except OSError as error:
                 raise UsageError(
                     f"Port {wanted} of a vLLM server is in use ({error.strerror}); end what uses it, or set "

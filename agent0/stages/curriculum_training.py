@@ -16,6 +16,7 @@ from agent0.config import (
 from agent0.stages.origin import origin_of
 from agent0.stages.session import Stage, StageResult
 from agent0.stages.training import run_training
+from agent0.training.nodes import Nodes as Nodes  # components take it from here
 
 HEADLINE = ("reward", "proposals/valid", "executor/self_consistency")
 
@@ -33,6 +34,7 @@ def run_curriculum_training(
     curriculum: CurriculumSettings,
     training: TrainingSettings,
     tracking: TrackingSettings,
+    nodes: Nodes | None = None,
 ) -> StageResult:
     """Write the trained curriculum agent to `output`, which is stored at `output_uri`, and register it.
 
@@ -54,6 +56,7 @@ def run_curriculum_training(
             training=training,
             headline=HEADLINE,
             frozen_executor=executor_model,
+            nodes=nodes,
         )
     else:
         shutil.copytree(curriculum_model, output, dirs_exist_ok=True)

@@ -19,6 +19,7 @@ from agent0.stages.origin import origin_of
 from agent0.stages.session import Stage, StageResult
 from agent0.stages.training import run_training
 from agent0.storage.shards import count_records
+from agent0.training.nodes import Nodes as Nodes  # components take it from here
 from agent0.types import LabelledTask
 
 HEADLINE = ("reward", "rollout/tool_calls", "clip_ratio/region_mean")
@@ -37,6 +38,7 @@ def run_executor_training(
     executor: ExecutorSettings,
     training: TrainingSettings,
     tracking: TrackingSettings,
+    nodes: Nodes | None = None,
 ) -> StageResult:
     """Write the trained executor to `output`, which is stored at `output_uri`, and register it with its lineage.
 
@@ -63,6 +65,7 @@ def run_executor_training(
             training=training,
             headline=HEADLINE,
             tasks=tasks / TASKS_FOLDER,
+            nodes=nodes,
         )
     else:
         shutil.copytree(executor_model, output, dirs_exist_ok=True)

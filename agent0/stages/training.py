@@ -17,10 +17,12 @@ from agent0.config import (
     TrainingSettings,
 )
 from agent0.rollout.vllm_environment import visible_gpus
+from agent0.rollout.vllm_process import LOOPBACK
 from agent0.stages.session import Stage, StageResult
 from agent0.stages.training_log import last_steps, step_logger, training_rates
 from agent0.training.job import TrainingJob
 from agent0.training.launch import run_job
+from agent0.training.nodes import Nodes, own_address, train_on_nodes
 from agent0.training.preflight import check_job
 from agent0.training.processes import Placement, place
 
@@ -42,19 +44,28 @@ def run_training(
     headline: Sequence[str],
     tasks: Path | None = None,
     frozen_executor: Path | None = None,
+    nodes: Nodes | None = None,
 ) -> StageResult:
     """Train an agent from `base` into `output`, with the servers and processes that the settings ask for.
 
+    With the launcher 'trainjob' the training runs on `nodes`, and this pod's GPUs serve the frozen executor.
+
     Raises:
         UsageError: the training cannot be done here; found before a server starts or a weight is loaded.
+        PreemptedError: the training was asked to stop; run again, it goes on.
+        Agent0Error: the training failed.
     """
-    gpus = visible_gpus()
+    gpus, elsewhere = visible_gpus(), training.launcher == "trainjob"
     serves_executor = frozen_executor is not None and rollout.backend != "transformers"
-    placement = place(
-        training,
-        gpus,
-        policy_server=training.policy_backend == "vllm_server",
-        executor_server=serves_executor,
+    placement = (
+        Placement((), (), tuple(range(gpus)), 0)
+        if elsewhere
+        else place(
+            training,
+            gpus,
+            policy_server=training.policy_backend == "vllm_server",
+            executor_server=serves_executor,
+        )
     )
     workspace = stage.workspace(output)
     agent: Literal["executor", "curriculum"] = "executor" if frozen_executor is None else "curriculum"
@@ -74,20 +85,24 @@ def run_training(
         training=training,
         seed=stage.seed,
     )
-    check_job(job, gpus, placement.processes * int(os.environ.get("PET_NNODES", "1")))
+    if not elsewhere:  # the nodes check what they have
+        check_job(job, gpus, placement.processes * int(os.environ.get("PET_NNODES", "1")))
+    host = own_address() if elsewhere else LOOPBACK
+    served_model = frozen_executor if serves_executor else None
     with (
-        _executor_servers(frozen_executor if serves_executor else None, rollout, placement, job.folder) as executors,
+        _executor_servers(served_model, rollout, placement, job.folder, host) as executors,
         _policy_server(base if placement.policy else None, rollout, placement, job.folder, len(executors)) as policy,
     ):
         served = {"executor_endpoints": tuple(executors), "policy_endpoint": policy, "policy_port": _port(policy)}
-        history = run_job(job.model_copy(update=served), placement, step_logger(stage, agent, job.updates, headline))
+        whole, log = job.model_copy(update=served), step_logger(stage, agent, job.updates, headline)
+        history = train_on_nodes(whole, nodes, log) if elsewhere else run_job(whole, placement, log)
     rates = training_rates(history, algorithm.groups_per_step * algorithm.group_size)
     return StageResult({**last_steps(history, agent, headline), **rates}, log=history)
 
 
 @contextmanager
 def _executor_servers(
-    model: Path | None, rollout: RolloutSettings, placement: Placement, log: Path
+    model: Path | None, rollout: RolloutSettings, placement: Placement, log: Path, host: str
 ) -> Iterator[Sequence[str]]:
     """Serve the frozen executor for the length of the block and yield the servers' addresses; none for no model."""
     if model is None:
@@ -95,7 +110,7 @@ def _executor_servers(
         return
     from agent0.rollout.vllm_process import serve
 
-    with serve(model, rollout, log=log / "executor", gpus=placement.executor) as endpoints:
+    with serve(model, rollout, log=log / "executor", gpus=placement.executor, host=host) as endpoints:
         yield endpoints
 
 

@@ -68,6 +68,11 @@ class TrainingJob(Record):
         """Optimizer updates from beginning to end."""
         return self.algorithm.steps * self.algorithm.updates_per_step
 
+    @property
+    def failed(self) -> bool:
+        """Whether a process has left the sentence of an error."""
+        return (self.folder / ERROR_FILE).is_file()
+
     def write(self) -> Path:
         """Write the job into its folder and return the file."""
         write_json(self.folder / JOB_FILE, self.model_dump(mode="json"))

@@ -45,8 +45,7 @@ def run_job(job: TrainingJob, placement: Placement, log: LogMetrics) -> list[dic
         PreemptedError: SIGTERM came; a checkpoint is saved.
         Agent0Error: the training failed.
     """
-    for left in (STOP_FILE, STEPS_FILE, ERROR_FILE):  # of an earlier attempt
-        (job.folder / left).unlink(missing_ok=True)
+    clear_messages(job.folder)
     if placement.processes == 1 and not placement.training:
         from agent0.training.worker import train
 
@@ -54,18 +53,29 @@ def run_job(job: TrainingJob, placement: Placement, log: LogMetrics) -> list[dic
     return _torchrun(job, placement, log)
 
 
-def _torchrun(job: TrainingJob, placement: Placement, log: LogMetrics) -> list[dict[str, float]]:
-    file = job.write()
+def clear_messages(folder: Path) -> None:
+    """Remove from a job's folder what an earlier attempt said."""
+    for left in (STOP_FILE, STEPS_FILE, ERROR_FILE):
+        (folder / left).unlink(missing_ok=True)
+
+
+def torchrun_command(processes: int, job_file: Path) -> list[str]:
+    """Return the command that trains with so many processes on this node; the environment says if there are others."""
     nodes = ["--standalone"] if "PET_NNODES" not in os.environ else []
-    command = [sys.executable, "-m", "torch.distributed.run", *nodes, f"--nproc-per-node={placement.processes}"]
+    launcher = [sys.executable, "-m", "torch.distributed.run", *nodes, f"--nproc-per-node={processes}"]
+    return [*launcher, "-m", "agent0.training.worker", str(job_file)]
+
+
+def _torchrun(job: TrainingJob, placement: Placement, log: LogMetrics) -> list[dict[str, float]]:
+    command = torchrun_command(placement.processes, job.write())
     environment = dict(os.environ)
     if placement.training:
         environment["CUDA_VISIBLE_DEVICES"] = visible_devices(placement.training)
     reader = StepsReader(job.folder)
     history: list[dict[str, float]] = []
-    with (job.folder / LOG_FILE).open("w", encoding="utf-8") as output, _stop_on_sigterm(job.folder):
+    with (job.folder / LOG_FILE).open("w", encoding="utf-8") as output, stop_on_sigterm(job.folder):
         process = subprocess.Popen(
-            [*command, "-m", "agent0.training.worker", str(file)],
+            command,
             env=environment,
             stdout=output,
             stderr=subprocess.STDOUT,
@@ -81,7 +91,7 @@ def _torchrun(job: TrainingJob, placement: Placement, log: LogMetrics) -> list[d
         finally:
             _end(process)
     if process.returncode:
-        raise _failure(job.folder, process.returncode)
+        raise failure(job.folder, process.returncode)
     return history
 
 
@@ -100,21 +110,21 @@ def _end(process: subprocess.Popen[bytes]) -> None:
         process.wait()
 
 
-def _failure(folder: Path, status: int) -> Agent0Error:
+def failure(folder: Path, status: int) -> Agent0Error:
     """Return the error of the process that failed first, in its own words."""
     error = folder / ERROR_FILE
     if error.is_file():
         kind, _, message = error.read_text(encoding="utf-8").partition("\n")
         return PreemptedError(message) if kind == str(PREEMPTED_STATUS) else Agent0Error(message)
-    tail = (folder / LOG_FILE).read_text(encoding="utf-8", errors="replace")[-TAIL_CHARACTERS:]
+    log = folder / LOG_FILE
+    tail = log.read_text(encoding="utf-8", errors="replace")[-TAIL_CHARACTERS:] if log.is_file() else ""
     return Agent0Error(
-        f"The training processes ended with status {status} and no word of their own; the end of {folder / LOG_FILE} "
-        f"is:\n{tail}"
+        f"The training processes ended with status {status} and no word of their own; the end of {log} is:\n{tail}"
     )
 
 
 @contextmanager
-def _stop_on_sigterm(folder: Path) -> Iterator[None]:
+def stop_on_sigterm(folder: Path) -> Iterator[None]:
     """Pass SIGTERM on as the file that the processes look for: torchrun itself would give them 30 s only."""
     if threading.current_thread() is not threading.main_thread():
         yield

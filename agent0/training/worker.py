@@ -177,7 +177,7 @@ def _rank() -> int:
     return int(os.environ.get("RANK", "0"))
 
 
-def _leave_word(path: Path, text: str) -> None:
+def leave_word(path: Path, text: str) -> None:
     """Write the error of the process that fails first; the others fail because it did."""
     try:
         with path.open("x", encoding="utf-8") as file:
@@ -193,10 +193,10 @@ def main(path: Path) -> int:
     try:
         train(job, StepsFile(job))
     except Agent0Error as error:
-        _leave_word(job.folder / ERROR_FILE, f"{error.exit_code}\n{error}")
+        leave_word(job.folder / ERROR_FILE, f"{error.exit_code}\n{error}")
         return error.exit_code
     except Exception as error:
-        _leave_word(job.folder / ERROR_FILE, f"1\n{type(error).__name__}: {error} (log: {job.folder / LOG_FILE})")
+        leave_word(job.folder / ERROR_FILE, f"1\n{type(error).__name__}: {error} (log: {job.folder / LOG_FILE})")
         raise
     return 0
 

@@ -33,7 +33,7 @@ def curriculum_training(
         parse_section,
     )
     from agent0.stages import open_stage
-    from agent0.stages.curriculum_training import run_curriculum_training
+    from agent0.stages.curriculum_training import Nodes, run_curriculum_training
 
     settings = {
         "model": parse_section(ModelSettings, model),
@@ -44,6 +44,7 @@ def curriculum_training(
         "tracking": parse_section(TrackingSettings, tracking),
     }
     inputs = {"curriculum_model": Path(curriculum_model.path), "executor_model": Path(executor_model.path)}
+    nodes = Nodes(image, vars(task_config))
     with open_stage(
         "curriculum_training",
         iteration=iteration,
@@ -52,5 +53,7 @@ def curriculum_training(
         settings=settings,
         inputs=inputs,
     ) as stage:
-        result = run_curriculum_training(stage, output=Path(trained.path), output_uri=trained.uri, **inputs, **settings)
+        result = run_curriculum_training(
+            stage, output=Path(trained.path), output_uri=trained.uri, nodes=nodes, **inputs, **settings
+        )
         stage.finish(result, Path(trained.path), metrics)

@@ -33,7 +33,7 @@ def executor_training(
         parse_section,
     )
     from agent0.stages import open_stage
-    from agent0.stages.executor_training import run_executor_training
+    from agent0.stages.executor_training import Nodes, run_executor_training
 
     settings = {
         "model": parse_section(ModelSettings, model),
@@ -47,6 +47,7 @@ def executor_training(
         "executor_model": Path(executor_model.path),
         "tasks": Path(tasks.path),
     }
+    nodes = Nodes(image, vars(task_config))
     with open_stage(
         "executor_training",
         iteration=iteration,
@@ -55,5 +56,7 @@ def executor_training(
         settings=settings,
         inputs=inputs,
     ) as stage:
-        result = run_executor_training(stage, output=Path(trained.path), output_uri=trained.uri, **inputs, **settings)
+        result = run_executor_training(
+            stage, output=Path(trained.path), output_uri=trained.uri, nodes=nodes, **inputs, **settings
+        )
         stage.finish(result, Path(trained.path), metrics)

@@ -1,0 +1,218 @@
+"""TrainJobs and their pods over the Kubernetes API, with the client that comes with kfp.
+
+A server that does not answer is asked again for a while: the nodes train on without us.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from http import HTTPStatus
+from pathlib import Path
+from typing import Any, TextIO, TypeVar
+
+from agent0.errors import Agent0Error
+
+Answer = TypeVar("Answer")
+GROUP, VERSION, PLURAL = "trainer.kubeflow.org", "v1alpha1", "trainjobs"
+NAMESPACE_FILE = Path("/var/run/secrets/kubernetes.io/serviceaccount/namespace")
+JOB_LABEL = "jobset.sigs.k8s.io/jobset-name"
+PATIENCE_SECONDS = 600.0
+PAUSE_SECONDS = 2.0
+REQUEST_SECONDS = 60
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a TrainJob ended, with the controller's message."""
+
+    succeeded: bool
+    message: str
+
+
+class Cluster:
+    """The TrainJobs of one namespace.
+
+    Args:
+        api: `kubernetes.client.ApiClient`.
+        namespace: where the jobs are.
+    """
+
+    def __init__(self, api: Any, namespace: str) -> None:
+        from kubernetes import client
+
+        self._jobs = client.CustomObjectsApi(api)
+        self._pods = client.CoreV1Api(api)
+        self._namespace = namespace
+
+    @classmethod
+    def connect(cls) -> Cluster:
+        """Return the cluster that this pod is in, or that of the kubeconfig.
+
+        Raises:
+            Agent0Error: there is neither, or the client is not installed.
+        """
+        try:
+            from kubernetes import client, config
+        except ImportError as error:
+            raise Agent0Error("A TrainJob needs the Kubernetes client; install agent0[trainjob].") from error
+        inside, file = NAMESPACE_FILE.is_file(), os.environ.get("KUBECONFIG")
+        settings = client.Configuration()
+        try:
+            if inside:
+                config.load_incluster_config(settings)
+                return cls(client.ApiClient(settings), NAMESPACE_FILE.read_text(encoding="utf-8").strip())
+            config.load_kube_config(file, client_configuration=settings)
+            _, context = config.list_kube_config_contexts(file)
+        except config.ConfigException as error:
+            raise Agent0Error(f"There is no Kubernetes cluster to start a TrainJob in ({error}).") from error
+        return cls(client.ApiClient(settings), context["context"].get("namespace", "default"))
+
+    def create(self, manifest: Mapping[str, Any]) -> None:
+        """Create a TrainJob.
+
+        Raises:
+            Agent0Error: the API refuses it, or a field of it.
+        """
+        self._ask(
+            f"create TrainJob {manifest['metadata']['name']}",
+            lambda: self._jobs.create_namespaced_custom_object(
+                GROUP,
+                VERSION,
+                self._namespace,
+                PLURAL,
+                manifest,
+                field_validation="Strict",
+                _request_timeout=REQUEST_SECONDS,
+            ),
+        )
+
+    def running(self, name: str) -> bool:
+        """Whether a TrainJob of an earlier attempt still goes on; one that has ended is removed.
+
+        Raises:
+            Agent0Error: it does not go away.
+        """
+        found = self._find(name)
+        if found is None:
+            return False
+        if self.outcome(name) is None and "deletionTimestamp" not in found["metadata"]:
+            return True
+        self.delete(name)
+        deadline = time.monotonic() + 2 * PATIENCE_SECONDS  # its pods are given time to save
+        while self._find(name) is not None:
+            if time.monotonic() > deadline:
+                raise Agent0Error(f"TrainJob {name} of an earlier attempt does not go away; delete it by hand.")
+            time.sleep(PAUSE_SECONDS)
+        return False
+
+    def outcome(self, name: str) -> Outcome | None:
+        """Return how a TrainJob ended; None while it goes on."""
+        found = self._find(name)
+        if found is None:
+            return Outcome(False, "somebody deleted it")
+        for condition in found.get("status", {}).get("conditions", ()):
+            if condition["status"] == "True" and condition["type"] in ("Complete", "Failed"):
+                return Outcome(condition["type"] == "Complete", condition.get("message", ""))
+        return None
+
+    def delete(self, name: str) -> None:
+        """Delete a TrainJob with its pods; none is no error."""
+        self._ask(
+            f"delete TrainJob {name}",
+            lambda: self._jobs.delete_namespaced_custom_object(
+                GROUP, VERSION, self._namespace, PLURAL, name, _request_timeout=REQUEST_SECONDS
+            ),
+            absent=True,
+        )
+
+    @contextmanager
+    def following(self, name: str, container: str, output: TextIO) -> Iterator[None]:
+        """Print what the pods of a TrainJob print, each line behind its pod's name, for the length of the block."""
+        done = threading.Event()
+        watcher = threading.Thread(target=self._follow_pods, args=(name, container, output, done), daemon=True)
+        watcher.start()
+        try:
+            yield
+        finally:
+            done.set()
+            watcher.join()
+
+    def _follow_pods(self, name: str, container: str, output: TextIO, done: threading.Event) -> None:
+        followed: dict[str, threading.Thread] = {}
+        last = False
+        while not last:
+            last = done.wait(PAUSE_SECONDS)
+            pods = self._ask(
+                f"list the pods of {name}",
+                lambda: self._pods.list_namespaced_pod(
+                    self._namespace, label_selector=f"{JOB_LABEL}={name}", _request_timeout=REQUEST_SECONDS
+                ),
+            )
+            for pod in pods.items:
+                if pod.metadata.name not in followed and pod.status.phase != "Pending":
+                    thread = threading.Thread(
+                        target=self._print_log, args=(pod.metadata.name, container, output), daemon=True
+                    )
+                    thread.start()
+                    followed[pod.metadata.name] = thread
+        for thread in followed.values():
+            thread.join(PAUSE_SECONDS)
+
+    def _print_log(self, pod: str, container: str, output: TextIO) -> None:
+        from kubernetes.client import ApiException
+        from urllib3.exceptions import HTTPError
+
+        try:
+            stream = self._pods.read_namespaced_pod_log(
+                pod, self._namespace, container=container, follow=True, _preload_content=False
+            )
+            for line in stream:
+                output.write(f"[{pod}] {line.decode('utf-8', errors='replace')}")
+                output.flush()
+        except (ApiException, HTTPError) as error:
+            output.write(f"[{pod}] The log breaks off here: {' '.join(str(error).split())}\n")
+
+    def _find(self, name: str) -> dict[str, Any] | None:
+        found: dict[str, Any] | None = self._ask(
+            f"read TrainJob {name}",
+            lambda: self._jobs.get_namespaced_custom_object(
+                GROUP, VERSION, self._namespace, PLURAL, name, _request_timeout=REQUEST_SECONDS
+            ),
+            absent=True,
+        )
+        return found
+
+    def _ask(self, doing: str, request: Callable[[], Answer], *, absent: bool = False) -> Any:
+        """Return the answer to a request; None for what is not there, where that is no error."""
+        from kubernetes.client import ApiException
+        from urllib3.exceptions import HTTPError
+
+        deadline = time.monotonic() + PATIENCE_SECONDS
+        while True:
+            try:
+                return request()
+            except ApiException as error:
+                if absent and error.status == HTTPStatus.NOT_FOUND:
+                    return None
+                if error.status < HTTPStatus.INTERNAL_SERVER_ERROR and error.status != HTTPStatus.TOO_MANY_REQUESTS:
+                    raise Agent0Error(f"The cluster refused to {doing}: {_reason(error)}") from error
+                reason = _reason(error)
+            except HTTPError as error:
+                reason = str(error)
+            if time.monotonic() > deadline:
+                raise Agent0Error(f"The cluster gave no answer for {PATIENCE_SECONDS:.0f} s ({doing}): {reason}")
+            time.sleep(PAUSE_SECONDS)
+
+
+def _reason(error: Any) -> str:
+    hint = {
+        HTTPStatus.FORBIDDEN: " Give the pod's service account create, get and delete on trainjobs, list on pods and "
+        "get on pods/log.",
+        HTTPStatus.NOT_FOUND: " Is Kubeflow Trainer installed?",
+    }.get(error.status, "")
+    return f"{error.status} {error.reason}: {' '.join(str(error.body or '').split())[:500]}{hint}"

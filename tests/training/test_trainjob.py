@@ -1,0 +1,219 @@
+"""Training as a TrainJob: what is asked of the cluster, and every way in which the waiting ends."""
+
+from __future__ import annotations
+
+import signal
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from agent0.config import ExecutorSettings, TrainingSettings, TrainJobSettings
+from agent0.errors import Agent0Error, UsageError
+from agent0.training import kubernetes_api
+from agent0.training.checkpoints import complete_checkpoints
+from agent0.training.job import PreemptedError, TrainingJob
+from agent0.training.launch import run_job
+from agent0.training.nodes import Nodes, train_on_nodes
+from agent0.training.processes import Placement
+from agent0.training.trainjob import job_name, run_trainjob
+from tests.training.trainjob_server import TrainJobServer, trainjob_server
+
+MakeJob = Callable[..., TrainingJob]
+LAUNCHER = TrainingSettings(launcher="trainjob", trainjob=TrainJobSettings(nodes=2, grace_seconds=90))
+SHORT = ExecutorSettings(steps=1, tasks_per_step=4, group_size=4, updates_per_step=1, learning_rate=1e-3)
+POD: dict[str, Any] = {
+    "resources": {"limits": {"nvidia.com/gpu": "8"}, "requests": {"nvidia.com/gpu": "8"}},
+    "env": [{"name": "OMP_NUM_THREADS", "value": "1"}],
+    "volumes": [{"name": "shared", "persistentVolumeClaim": {"claimName": "agent0-shared"}}],
+    "volume_mounts": [{"name": "shared", "mountPath": "/shared"}],
+    "tolerations": [{"key": "nvidia.com/gpu", "operator": "Exists"}],
+    "node_selector": {"pool": "h200"},
+    "affinity": None,
+}
+
+
+@pytest.fixture
+def server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[TrainJobServer]:
+    with trainjob_server(tmp_path) as running:
+        monkeypatch.setenv("KUBECONFIG", str(tmp_path / "config"))
+        monkeypatch.setattr(kubernetes_api, "PATIENCE_SECONDS", 20.0)
+        monkeypatch.setattr(kubernetes_api, "PAUSE_SECONDS", 0.2)
+        yield running
+
+
+@pytest.fixture
+def job(tmp_path: Path) -> TrainingJob:
+    """A job whose nodes only pretend."""
+    return TrainingJob(
+        folder=tmp_path / "job",
+        base=tmp_path / "base",
+        output=tmp_path / "output",
+        workspace=tmp_path / "workspace",
+        model={},
+        rollout={},
+        sandbox={},
+        algorithm=SHORT,
+        agent="executor",
+        training=LAUNCHER,
+        seed=1,
+    )
+
+
+def nothing(*_: object) -> None:
+    return None
+
+
+def pretend(server: TrainJobServer, script: str, job: TrainingJob) -> None:
+    """Let the nodes run `script`, which finds the job's folder in `folder` and its node's number in `rank`."""
+    head = f"import os, sys, time, pathlib; folder = pathlib.Path({str(job.folder)!r}); "
+    server.command = [sys.executable, "-u", "-c", f"{head}rank = os.environ['PET_NODE_RANK']; {script}"]
+
+
+def test_the_job_runs_our_image_with_everything_that_the_pod_has(server: TrainJobServer, job: TrainingJob) -> None:
+    pretend(server, "", job)
+    assert run_trainjob(job, Nodes("registry.example/agent0@sha256:0", POD), nothing, poll=0.1) == []
+    (body,) = server.created
+    trainer = body["spec"]["trainer"]
+    assert trainer["image"] == "registry.example/agent0@sha256:0"
+    assert trainer["numNodes"] == 2
+    assert trainer["command"] == ["python", "-m", "agent0.training.node", str(job.folder / "job.json")]
+    assert trainer["resourcesPerNode"] == POD["resources"]
+    assert trainer["env"] == POD["env"]
+    (patch,) = body["spec"]["runtimePatches"]
+    (replicated,) = patch["trainingRuntimeSpec"]["template"]["spec"]["replicatedJobs"]
+    spec = replicated["template"]["spec"]["template"]["spec"]
+    assert spec["volumes"] == POD["volumes"]
+    assert spec["tolerations"] == POD["tolerations"]
+    assert spec["nodeSelector"] == POD["node_selector"]
+    assert spec["terminationGracePeriodSeconds"] == 90
+    assert spec["containers"] == [{"name": "node", "volumeMounts": POD["volume_mounts"]}]
+    assert body["spec"]["runtimeRef"] == {"name": "torch-distributed"}
+    assert all(item.gone for item in server.jobs.values())
+
+
+def test_named_resources_replace_those_of_the_pod(server: TrainJobServer, job: TrainingJob) -> None:
+    pretend(server, "", job)
+    settings = TrainJobSettings(nodes=1, resources={"nvidia.com/gpu": "4"})
+    named = job.model_copy(update={"training": TrainingSettings(launcher="trainjob", trainjob=settings)})
+    run_trainjob(named, Nodes("image", POD), nothing, poll=0.1)
+    wanted = {"nvidia.com/gpu": "4"}
+    assert server.created[0]["spec"]["trainer"]["resourcesPerNode"] == {"limits": wanted, "requests": wanted}
+
+
+def test_each_steps_numbers_and_each_nodes_log_arrive(
+    server: TrainJobServer, job: TrainingJob, capfd: pytest.CaptureFixture[str]
+) -> None:
+    pretend(
+        server,
+        "print('hello of', rank); rank == '0' and (folder / 'steps.jsonl').write_text("
+        """'{"step": 1, "numbers": {"loss": 0.5}}\\n'); time.sleep(3)""",
+        job,
+    )
+    seen: list[int] = []
+    history = run_trainjob(job, Nodes("image", POD), lambda _, step: seen.append(step), poll=0.1)
+    assert history == [{"step": 1.0, "loss": 0.5}]
+    assert seen == [1]
+    printed = capfd.readouterr().err
+    for rank in (0, 1):
+        assert f"[{job_name(job)}-node-0-{rank}] hello of {rank}" in printed
+
+
+def test_a_failure_is_told_in_the_words_of_the_process_and_the_job_is_deleted(
+    server: TrainJobServer, job: TrainingJob
+) -> None:
+    pretend(server, "(folder / 'error.txt').write_text('1\\nthe reward is not a number'); sys.exit(1)", job)
+    with pytest.raises(Agent0Error, match="the reward is not a number"):
+        run_trainjob(job, Nodes("image", POD), nothing, poll=0.1)
+    assert any(request.startswith("DELETE") for request in server.requests)
+
+
+def test_a_failure_without_words_is_told_in_the_controllers(server: TrainJobServer, job: TrainingJob) -> None:
+    pretend(server, "sys.exit(3)", job)
+    with pytest.raises(Agent0Error, match=rf"TrainJob {job_name(job)} failed: nodes ended with"):
+        run_trainjob(job, Nodes("image", POD), nothing, poll=0.1)
+
+
+def test_sigterm_deletes_the_job_after_asking_its_nodes_to_save(server: TrainJobServer, job: TrainingJob) -> None:
+    pretend(server, "signal = __import__('signal'); signal.signal(15, lambda *_: None); "
+            "[time.sleep(0.1) for _ in iter(lambda: (folder / 'stop').exists(), True)]; "
+            "(folder / f'saved{rank}').touch()", job)  # fmt: skip
+    timer = threading.Timer(2.0, signal.raise_signal, (signal.SIGTERM,))
+    timer.start()
+    with pytest.raises(PreemptedError, match="90 s to save"):
+        run_trainjob(job, Nodes("image", POD), nothing, poll=0.1)
+    timer.join()
+    for node in next(iter(server.jobs.values())).nodes:
+        assert node.wait(20) == 0
+    assert {path.name for path in job.folder.glob("saved*")} == {"saved0", "saved1"}
+
+
+def test_a_pod_started_again_waits_on_for_the_job_of_the_attempt_before(
+    server: TrainJobServer, job: TrainingJob
+) -> None:
+    pretend(server, "time.sleep(3)", job)
+    lost = threading.Thread(target=lambda: run_trainjob(job, Nodes("image", POD), nothing, poll=60), daemon=True)
+    lost.start()
+    deadline = time.monotonic() + 20
+    while not server.created:
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    run_trainjob(job, Nodes("image", POD), nothing, poll=0.1)
+    assert len(server.created) == 1
+
+
+@pytest.mark.parametrize(
+    ("status", "words"), [(403, "service account create"), (404, "Trainer installed"), (422, "refused by the test")]
+)
+def test_a_refusal_says_what_to_do(server: TrainJobServer, job: TrainingJob, status: int, words: str) -> None:
+    pretend(server, "", job)
+    server.refusals = [404, status]  # the look for a job of an earlier attempt, then the creation
+    with pytest.raises(Agent0Error, match=words):
+        run_trainjob(job, Nodes("image", POD), nothing, poll=0.1)
+
+
+def test_a_server_that_is_away_for_a_moment_is_asked_again(server: TrainJobServer, job: TrainingJob) -> None:
+    pretend(server, "", job)
+    server.refusals = [503]
+    assert run_trainjob(job, Nodes("image", POD), nothing, poll=0.1) == []
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({}, "on a volume that all nodes mount"),
+        ({"remote": "s3://bucket/key"}, "cannot keep its workspace at s3://bucket/key"),
+        (
+            {"training": TrainingSettings(launcher="trainjob", policy_backend="vllm_server")},
+            "policy_backend 'vllm_server' serves one pod only",
+        ),
+    ],
+)
+def test_what_nodes_could_not_reach_is_refused_before_anything_starts(
+    job: TrainingJob, changes: dict[str, Any], words: str
+) -> None:
+    with pytest.raises(UsageError, match=words):
+        train_on_nodes(job.model_copy(update=changes), Nodes("image", POD), nothing)
+
+
+def test_outside_kubeflow_the_launcher_is_refused(job: TrainingJob) -> None:
+    with pytest.raises(UsageError, match="needs a pod on Kubeflow"):
+        train_on_nodes(job, None, nothing)
+
+
+@pytest.mark.slow
+def test_two_nodes_train_what_one_pod_would(server: TrainJobServer, make_job: MakeJob, tmp_path: Path) -> None:
+    pod = {**POD, "volume_mounts": [{"name": "shared", "mountPath": str(tmp_path)}]}
+    there = make_job("there", algorithm=SHORT, training=LAUNCHER)
+    history = train_on_nodes(there, Nodes("image", pod), nothing)
+    assert [row["step"] for row in history] == [1]
+    assert (there.output / "model.safetensors").is_file()
+    assert len(complete_checkpoints(there.workspace)) == 1
+    here = make_job("here", algorithm=SHORT, training=TrainingSettings(processes=2))
+    expected = run_job(here, Placement((), (), (), 2), nothing)
+    assert history[0]["reward"] == expected[0]["reward"]
+    assert history[0]["loss"] == pytest.approx(expected[0]["loss"], abs=1e-5)
