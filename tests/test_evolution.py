@@ -6,40 +6,18 @@ import json
 import os
 import signal
 import subprocess
-import sys
 import time
 from pathlib import Path
 from typing import Any
 
 import pytest
 from mlflow.tracking import MlflowClient
+from short_evolution import command, events
 
 from agent0.storage.digest import model_digest
 from agent0.tracking.fetching import fetch_model
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
-
-SHORT = [
-    "model.tiny.steps=260",
-    "model.tiny.hidden_size=64",
-    "model.tiny.direct_share=0.1",
-    "curriculum.steps=2",
-    "curriculum.executor_samples=4",
-    "generation.proposals=48",
-    "execution.samples=4",
-    "execution.probe_tasks=8",
-    "filtering.min_self_consistency=0.0",
-    "filtering.max_self_consistency=1.0",
-    "executor.steps=2",
-    "evaluation.questions_per_level=6",
-    "evaluation.samples=2",
-]
-
-
-def command(output: Path, *extra: str) -> list[str]:
-    overrides = [part for item in SHORT for part in ("--set", item)]
-    arguments = ["evolve", "--output", str(output), "--iterations", "2", "--seed", "3", *overrides]
-    return [sys.executable, "-c", "from agent0.cli import main; main()", *arguments, *extra]
 
 
 def environment(folder: Path) -> dict[str, str]:
@@ -49,11 +27,6 @@ def environment(folder: Path) -> dict[str, str]:
         "MLFLOW_TRACKING_URI": f"sqlite:///{folder / 'mlflow.db'}",
         "COLUMNS": "120",
     }
-
-
-def events(output: Path) -> list[dict[str, Any]]:
-    path = output / "progress.jsonl"
-    return [json.loads(line) for line in path.read_text().splitlines()] if path.is_file() else []
 
 
 def comparable(output: Path) -> dict[str, Any]:

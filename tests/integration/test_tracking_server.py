@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 import urllib.error
 import urllib.request
 from pathlib import Path
@@ -88,3 +91,49 @@ def test_a_power_cut_loses_nothing_that_was_acknowledged(client: Any, run: Any, 
     tracked.stop()
     tracked.start()
     assert [point.value for point in client.get_metric_history(run.info.run_id, "reward")] == [0, 1, 2, 3, 4]
+
+
+def test_a_backup_brings_back_runs_models_and_accounts(
+    client: Any, run: Any, postgres: Any, swift: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from mlflow.server import get_app_client
+    from mlflow.tracking import MlflowClient
+    from servers.tracking import TrackingServer
+
+    client.log_metric(run.info.run_id, "reward", 0.5, step=7)
+    client.log_text(run.info.run_id, "weights", "model/weights.txt")
+    client.create_registered_model("kept")
+    client.create_model_version("kept", f"{run.info.artifact_uri}/model", run_id=run.info.run_id)
+    client.set_registered_model_alias("kept", "champion", "1")
+    get_app_client("basic-auth", client.tracking_uri).create_user("keeper", "another-long-password")
+
+    postgres.dump("mlflow", tmp_path / "mlflow.dump")
+    postgres.restore("restored", tmp_path / "mlflow.dump")
+    server = TrackingServer(tmp_path, postgres, swift, "restored")
+    try:
+        server.start()
+        monkeypatch.setenv("MLFLOW_TRACKING_USERNAME", "keeper")
+        monkeypatch.setenv("MLFLOW_TRACKING_PASSWORD", "another-long-password")
+        restored = MlflowClient(server.uri)
+        (point,) = restored.get_metric_history(run.info.run_id, "reward")
+        assert (point.value, point.step) == (0.5, 7)
+        version = restored.get_model_version_by_alias("kept", "champion")
+        assert version.run_id == run.info.run_id
+        (item,) = restored.list_artifacts(run.info.run_id, "model")
+        assert item.path == "model/weights.txt"
+    finally:
+        server.end()
+
+
+def test_the_commands_of_an_upgrade_leave_tables_of_this_version_alone(run: Any, client: Any, postgres: Any) -> None:
+    import yaml
+    from servers.tracking import DEPLOYMENT
+
+    job = yaml.safe_load((DEPLOYMENT / "kubernetes" / "upgrade.yaml").read_text())
+    *_, script = job["spec"]["template"]["spec"]["containers"][0]["command"]
+    environment = {**os.environ, **postgres.environment("mlflow")}
+    for line in script.strip().splitlines():
+        command = line.removeprefix("python ").split()
+        module = command if command[0] == "-m" else ["-m", *command]
+        subprocess.run([sys.executable, *module], env=environment, check=True, timeout=180)
+    assert client.get_run(run.info.run_id).info.run_id == run.info.run_id

@@ -11,7 +11,7 @@ import subprocess
 import tempfile
 from pathlib import Path
 
-from servers.processes import ServerProcess, free_ports
+from servers.processes import ServerError, ServerProcess, free_ports
 
 USER = "mlflow"
 PASSWORD = "a-password"
@@ -68,7 +68,22 @@ class PostgresServer:
 
     def create_database(self, name: str) -> None:
         """Create an empty database."""
-        self._run("psql", "-c", f'CREATE DATABASE "{name}"').check_returncode()
+        self._checked("psql", "-c", f'CREATE DATABASE "{name}"')
+
+    def dump(self, database: str, file: Path) -> None:
+        """Write a backup of a database."""
+        file.write_bytes(self._checked("pg_dump", "--format=custom", database))
+
+    def restore(self, database: str, file: Path) -> None:
+        """Bring a backup back into a new database."""
+        self.create_database(database)
+        self._checked("pg_restore", "--exit-on-error", f"--dbname={database}", str(file))
+
+    def _checked(self, program: str, *arguments: str) -> bytes:
+        done = self._run(program, *arguments)
+        if done.returncode:
+            raise ServerError(f"{program} failed: {done.stderr.decode(errors='replace')}")
+        return done.stdout
 
     def _run(self, program: str, *arguments: str) -> subprocess.CompletedProcess[bytes]:
         environment = {**os.environ, **self.environment("postgres")}

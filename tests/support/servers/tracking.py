@@ -38,14 +38,14 @@ class Storage(Protocol):
 class TrackingServer:
     """One MLflow server with basic authentication; may be stopped and started again."""
 
-    def __init__(self, folder: Path, database: PostgresServer, storage: Storage) -> None:
+    def __init__(self, folder: Path, database: PostgresServer, storage: Storage, name: str = "mlflow") -> None:
         (self._port,) = free_ports(1)
         self._log = folder / "mlflow.log"
         self._process: ServerProcess | None = None
         self.uri = f"http://127.0.0.1:{self._port}"
         service = yaml.safe_load((DEPLOYMENT / "compose.yaml").read_text())["services"]["mlflow"]
         self._command = self._as_here(service["command"])
-        self._environment = {**_own_environment(), **self._settings(service, database, storage)}
+        self._environment = {**_own_environment(), **self._settings(service, database.environment(name), storage)}
 
     def start(self) -> None:
         """Start the server and wait until it is healthy."""
@@ -77,10 +77,10 @@ class TrackingServer:
             raise ValueError(f"The service's command lacks {missing}.")
         return [sys.executable, "-m", "mlflow", *(here.get(argument, argument) for argument in arguments)]
 
-    def _settings(self, service: dict[str, Any], database: PostgresServer, storage: Storage) -> dict[str, str]:
+    def _settings(self, service: dict[str, Any], database: dict[str, str], storage: Storage) -> dict[str, str]:
         settings = {
             **service["environment"],
-            **database.environment("mlflow"),
+            **database,
             "MLFLOW_S3_ENDPOINT_URL": storage.endpoint,
             "AWS_ACCESS_KEY_ID": storage.access_key,
             "AWS_SECRET_ACCESS_KEY": storage.secret_key,

@@ -1,0 +1,47 @@
+"""An evolution of a few minutes: every stage runs, with settings as small as they can be."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+SEED = 3
+SHORT = [
+    "model.tiny.steps=260",
+    "model.tiny.hidden_size=64",
+    "model.tiny.direct_share=0.1",
+    "curriculum.steps=2",
+    "curriculum.executor_samples=4",
+    "generation.proposals=48",
+    "execution.samples=4",
+    "execution.probe_tasks=8",
+    "filtering.min_self_consistency=0.0",
+    "filtering.max_self_consistency=1.0",
+    "executor.steps=2",
+    "evaluation.questions_per_level=6",
+    "evaluation.samples=2",
+]
+
+
+def arguments_of(settings: list[str]) -> list[str]:
+    """Return the settings as arguments of a command."""
+    return [part for item in settings for part in ("--set", item)]
+
+
+def command(output: Path, *extra: str, iterations: int = 2) -> list[str]:
+    """Return the command that runs it into `output`."""
+    arguments = ["evolve", "--output", str(output), "--iterations", str(iterations), "--seed", str(SEED)]
+    return agent0(*arguments, *arguments_of(SHORT), *extra)
+
+
+def agent0(*arguments: str) -> list[str]:
+    """Return a command of the command line."""
+    return [sys.executable, "-c", "from agent0.cli import main; main()", *arguments]
+
+
+def events(output: Path) -> list[dict[str, Any]]:
+    """Return what has begun and ended so far."""
+    path = output / "progress.jsonl"
+    return [json.loads(line) for line in path.read_text().splitlines()] if path.is_file() else []
