@@ -12,7 +12,7 @@ export TOKENIZERS_PARALLELISM := false
 export MLFLOW_DISABLE_TELEMETRY := true
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test test-fast test-integration test-vllm check format bench bench-vllm sandbox mlflow-up mlflow-down ui clean
+.PHONY: help install demo test test-fast test-integration test-vllm test-docker check format bench bench-vllm sandbox mlflow-up mlflow-down ui clean
 
 help:  ## List the commands.
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -31,10 +31,10 @@ demo: install  ## Grow two agents on this machine: three rounds in a few minutes
 	@$(BIN)/agent0 evolve --output $(OUTPUT) $(if $(wildcard $(OUTPUT)/run.json),--resume,--seed $(SEED))
 
 test: install  ## Run all tests but those that need services or a GPU.
-	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m "not integration and not gpu and not vllm"
+	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m "not integration and not gpu and not vllm and not docker"
 
 test-fast: install  ## Run the tests that take seconds.
-	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m "not integration and not gpu and not vllm and not slow"
+	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m "not integration and not gpu and not vllm and not docker and not slow"
 
 test-integration: install  ## Run the tests against real services, as far as those can be installed.
 	@tests/support/install_servers.sh $(SWIFT)
@@ -50,6 +50,13 @@ $(VLLM)/installed: requirements-vllm.txt
 
 test-vllm: $(VLLM)/installed  ## Run the tests that need vLLM, on this machine's CPU, in an environment of its own.
 	@OMP_NUM_THREADS=1 $(VLLM)/bin/python -m pytest -m "vllm and not gpu" tests/vllm
+
+# Not part of continuous integration: building an image with torch takes minutes, and installs Debian packages.
+test-docker: install  ## Build the CPU image and run an iteration in it, with a Docker daemon of the test's own (needs root).
+	@which dockerd mmdebstrap > /dev/null || \
+	  { apt-get update && apt-get install --yes --no-install-recommends docker.io mmdebstrap; } > /dev/null || \
+	  echo "docker.io and mmdebstrap cannot be installed here; the tests are skipped."
+	@$(BIN)/python -m pytest -m docker tests/images
 
 check: install  ## Lint, format check and strict types.
 	@$(BIN)/ruff check .

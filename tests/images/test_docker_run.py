@@ -1,0 +1,105 @@
+"""The CPU image, really built, and an evolution's first iteration, really run in it: `make test-docker`.
+
+Needs root, Debian's docker.io and mmdebstrap, and 15 GB of disk; takes about six minutes on a quiet machine.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.images import docker_daemon
+from tests.images.docker_daemon import client, run
+
+pytestmark = [pytest.mark.docker, pytest.mark.timeout(3600)]
+
+ROOT = Path(__file__).parents[2]
+IMAGE_USER = 10001
+COMMIT = "0123456789abcdef0123456789abcdef01234567"
+NETWORK_OF_THE_HOST = ["--network", "host"]
+SHORT = (
+    "model.tiny.steps=260", "model.tiny.hidden_size=64", "model.tiny.direct_share=0.1", "curriculum.steps=2",
+    "curriculum.executor_samples=4", "generation.proposals=48", "execution.samples=4", "execution.probe_tasks=8",
+    "filtering.min_self_consistency=0.0", "filtering.max_self_consistency=1.0", "executor.steps=2",
+    "evaluation.questions_per_level=6", "evaluation.samples=2",
+)  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def environment() -> Iterator[dict[str, str]]:
+    """The environment of clients of a daemon that lives as long as the tests."""
+    # A socket's path may have 107 characters, so the folder is not one of pytest's.
+    with tempfile.TemporaryDirectory(prefix="agent0-docker-", ignore_cleanup_errors=True) as name:
+        if reason := docker_daemon.obstacle(Path(name)):
+            pytest.skip(reason)
+        with docker_daemon.daemon(Path(name)) as given:
+            yield given
+
+
+@pytest.fixture(scope="module")
+def image(environment: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> str:
+    """The name of the CPU image, built by the project's own script."""
+    folder = tmp_path_factory.mktemp("docker")
+    docker_daemon.make_base_image("local/base:1", folder, environment)
+    build = [sys.executable, str(ROOT / "images" / "build.py"), "agent0-python", "--registry", "local"]
+    build += ["--docker", client(), "--base-image", "local/base:1", "--commit", COMMIT, "--tag", "test"]
+    with docker_daemon.pip_arguments(folder) as arguments:
+        printed = run([*build, *NETWORK_OF_THE_HOST, *arguments], env=environment)
+    print(printed.splitlines()[-1])
+    assert re.search(r"agent0-python .* GB .* local .*local/agent0-python:test sha256:[0-9a-f]{64}$", printed.strip())
+    return "local/agent0-python:test"
+
+
+def test_the_image_is_what_its_recipe_promises(image: str, environment: dict[str, str]) -> None:
+    (found,) = json.loads(run([client(), "image", "inspect", image], env=environment))
+    assert found["Config"]["User"] == f"{IMAGE_USER}:{IMAGE_USER}"
+    assert not found["Config"]["Entrypoint"]
+    assert found["Config"]["Labels"]["org.opencontainers.image.revision"] == COMMIT
+    assert not [item for item in found["Config"]["Env"] if item.startswith("PIP_FIND_LINKS")]
+    assert found["Size"] < 4e9
+
+
+def test_its_sandbox_is_strict_in_a_restricted_container(image: str, environment: dict[str, str]) -> None:
+    restricted = ["--read-only", "--cap-drop", "ALL", "--security-opt", "no-new-privileges", "--tmpfs", "/tmp:exec"]
+    command = [client(), "run", "--rm", "--network", "none", *restricted, image, "agent0", "sandbox", "check"]
+    assert "Policy 'strict' is met." in run(command, env=environment)
+
+
+def test_the_first_iteration_runs_under_the_docker_runner(
+    image: str, environment: dict[str, str], tmp_path: Path
+) -> None:
+    pipeline, root = tmp_path / "evolution.yaml", tmp_path / "root"
+    root.mkdir()
+    root.chmod(0o777)
+    for folder in tmp_path.parents:  # pytest's folders are closed to other users, such as the image's
+        if folder.is_relative_to(tempfile.gettempdir()) and folder != Path(tempfile.gettempdir()):
+            folder.chmod(0o755)
+    settings = [part for item in SHORT for part in ("--set", item)]
+    agent0 = [sys.executable, "-c", "from agent0.cli import main; main()"]
+    compiled = ["pipeline", "compile", "evolution", "--iterations", "1", *settings, "--image", image]
+    run([*agent0, *compiled, "--output", str(pipeline)])
+    script = Path(__file__).with_name("run_in_docker.py")
+    done = subprocess.run(
+        [sys.executable, str(script), str(pipeline), str(root)],
+        capture_output=True,
+        text=True,
+        cwd=tmp_path,
+        env=environment,
+        check=False,
+    )
+    assert done.returncode == 0, (done.stdout + done.stderr)[-6000:]
+    (history,) = root.glob("**/history.json")
+    record = json.loads(history.read_text(encoding="utf-8"))
+    assert [item["iteration"] for item in record["iterations"]] == [0, 1]
+    assert record["code_version"].endswith(f".g{COMMIT[:12]}")
+    assert history.with_name("report.html").is_file()
+    assert os.stat(history).st_uid == IMAGE_USER  # noqa: PTH116 - the owner, not the file
+    assert (root / "mlflow.db").stat().st_size > 0
