@@ -96,7 +96,7 @@ def test_the_first_iteration_runs_under_the_docker_runner(
         check=False,
     )
     assert done.returncode == 0, (done.stdout + done.stderr)[-6000:]
-    (history,) = root.glob("**/history.json")
+    (history,) = root.glob("*/iteration-report/*/history.json")
     record = json.loads(history.read_text(encoding="utf-8"))
     assert [item["iteration"] for item in record["iterations"]] == [0, 1]
     assert record["code_version"].endswith(f".g{COMMIT[:12]}")
