@@ -25,6 +25,7 @@ from agent0.evaluation.report.cli import compare
 from agent0.kubeflow.cli import app as pipeline_app
 from agent0.options import RECIPE_HELP, Ablations, Overrides, Recipe
 from agent0.sandbox.cli import app as sandbox_app
+from agent0.tracking.cli import app as tracking_app
 from agent0.tracking.models_cli import app as models_app
 
 app = typer.Typer(
@@ -40,6 +41,7 @@ app.add_typer(pipeline_app, name="pipeline")
 app.add_typer(sandbox_app, name="sandbox")
 app.add_typer(benchmarks_app, name="benchmarks")
 app.add_typer(models_app, name="models")
+app.add_typer(tracking_app, name="tracking")
 app.command()(compare)
 app.command()(gate)
 app.command()(judge)

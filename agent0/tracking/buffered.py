@@ -224,6 +224,7 @@ def open_session(
     label = f"{iteration} {name}{f' {part}' if part else ''}"
     journal.append(
         {
+            "run": "stage",
             "kind": "open",
             "uri": uri,
             "evolution_id": evolution_id,

@@ -42,13 +42,14 @@ class Journal:
         self._lock = threading.Lock()
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            self._file = path.open("a+b", buffering=0)
+            self._file = path.open("ab", buffering=0)
+            self._reader = path.open("rb")
         except OSError as error:
             raise self._refused(error) from error
         try:
             fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
-            self._file.close()
+            self.close()
             raise JournalInUseError(f"{path} is in use by a stage that runs; it delivers the file itself.") from error
         self.written = self.delivered = 0
         self.opening: Entry | None = None
@@ -57,7 +58,7 @@ class Journal:
         try:
             self._load()
         except BaseException:
-            self._file.close()
+            self.close()
             raise
 
     @property
@@ -78,17 +79,14 @@ class Journal:
                 self.opening = dict(entry)
 
     def undelivered(self) -> Iterator[Entry]:
-        """Yield the entries that MLflow has not taken, in order, up to the last one there is now."""
+        """Yield the entries that MLflow has not taken, in order, up to the last one there is now; for one caller."""
         with self._lock:
             position, end = self._read_at, os.fstat(self._file.fileno()).st_size
-        with self.path.open("rb") as file:
-            file.seek(position)
-            while position < end:
-                line = file.readline()
-                position += len(line)
-                entry = json.loads(line)
-                if entry.get("n", 0) > self.delivered:
-                    yield entry
+        self._reader.seek(position)
+        while self._reader.tell() < end:
+            entry = json.loads(self._reader.readline())
+            if entry.get("n", 0) > self.delivered:
+                yield entry
 
     def mark_delivered(self, number: int) -> None:
         """Note that MLflow has taken every entry up to `number`."""
@@ -101,20 +99,19 @@ class Journal:
     def close(self) -> None:
         """Let others open the file."""
         self._file.close()
+        self._reader.close()
 
     def _load(self) -> None:
         """Count entries, find the last opening and the points of earlier attempts."""
         good = 0
-        self._file.seek(0)
-        with self.path.open("rb") as file:
-            for line in file:
-                if not line.endswith(b"\n"):
-                    break
-                try:
-                    self._take(json.loads(line))
-                except (ValueError, KeyError, TypeError) as error:
-                    raise UsageError(f"{self.path} is no tracking buffer of Agent0; give the file of one.") from error
-                good += len(line)
+        for line in self._reader:
+            if not line.endswith(b"\n"):
+                break
+            try:
+                self._take(json.loads(line))
+            except (ValueError, KeyError, TypeError) as error:
+                raise UsageError(f"{self.path} is no tracking buffer of Agent0; give the file of one.") from error
+            good += len(line)
         self._file.truncate(good)
 
     def _take(self, line: Entry) -> None:

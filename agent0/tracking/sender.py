@@ -36,7 +36,7 @@ class Sender:
         self._journal = journal
         self._warn = warn
         self._wake = threading.Event()
-        self._closing = False
+        self._closing = self._given_up = False
         self._failures = 0
         self.trouble = ""
         self._thread = threading.Thread(target=self._run, name="agent0-tracking", daemon=True)
@@ -53,10 +53,13 @@ class Sender:
         self._closing = True
         self._wake.set()
         self._thread.join(patience)
+        self._given_up = True
+        if self._journal.pending and not self._thread.is_alive() and not self.trouble:
+            self.trouble = "The thread that sends ended by an error, which is in the log."
         return self._journal.pending == 0
 
     def _run(self) -> None:
-        while not (self._closing and self._journal.pending == 0):
+        while not (self._given_up or (self._closing and self._journal.pending == 0)):
             self._wake.wait(self._pause())
             if self._closing and self._failures:
                 time.sleep(CLOSING_PAUSE_SECONDS)

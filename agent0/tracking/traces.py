@@ -112,7 +112,7 @@ def _span(trace: Mapping[str, Any], trace_id: str, number: int, span: Mapping[st
 
     first = number == 0
     begins, lasts = trace["time"] + max(number - 1, 0), len(trace["steps"]) if first else 1
-    failed = span.get("status", "ok") != "ok"
+    failure = "" if span.get("status", "ok") == "ok" else span["status"]
     attributes = {
         SpanAttributeKey.REQUEST_ID: trace_id,
         SpanAttributeKey.SPAN_TYPE: span["type"],
@@ -127,7 +127,7 @@ def _span(trace: Mapping[str, Any], trace_id: str, number: int, span: Mapping[st
             "parent_span_id": None if first else _span_id(trace, 0),
             "start_time_unix_nano": begins * NANOSECONDS,
             "end_time_unix_nano": (begins + lasts) * NANOSECONDS,
-            "status": {"code": "STATUS_CODE_ERROR" if failed else "STATUS_CODE_OK", "message": span.get("status", "")},
+            "status": {"code": "STATUS_CODE_ERROR" if failure else "STATUS_CODE_OK", "message": failure},
             "attributes": {name: json.dumps(value, ensure_ascii=False) for name, value in attributes.items()},
             "events": [],
         }

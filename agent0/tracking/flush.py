@@ -1,0 +1,72 @@
+"""Delivering what a stage left behind because MLflow did not answer."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from mlflow.tracking import MlflowClient
+
+from agent0.errors import UsageError
+from agent0.storage import transfer
+from agent0.tracking.delivery import Delivery, find_run, run_key
+from agent0.tracking.journal import Entry, Journal
+from agent0.tracking.runs import check_run, make_client
+
+UNDELIVERED_TAG = "agent0.undelivered."
+"""Begin of the tag, on an iteration's and the evolution's run, that names a buffer which MLflow has not taken."""
+
+
+def undelivered_tag(iteration: int, stage: str) -> str:
+    """Return the tag that says of a stage that its tracking is incomplete."""
+    return f"{UNDELIVERED_TAG}{iteration}-{stage}"
+
+
+def flush(place: str, uri: str = "") -> int:
+    """Deliver every entry of a buffer that MLflow has not taken; return how many those were.
+
+    Args:
+        place: file, on this machine or `s3://…`.
+        uri: tracking store; the one that the stage tracked to if not given.
+
+    Raises:
+        UsageError: there is no such file, it is no buffer, or a running stage holds it.
+        UnreachableError, RefusedError: MLflow does not answer, or refuses; what was not sent stays.
+    """
+    with _local(place) as path:
+        journal = Journal(path)
+        try:
+            if journal.opening is None:
+                raise UsageError(f"{place} holds nothing: the stage that opened it was killed at once.")
+            client = make_client(uri or journal.opening["uri"])
+            check_run(client, journal.opening["evolution_id"])
+            waiting = journal.pending
+            Delivery(client, journal.opening).send(journal)
+            _untag(client, journal.opening)
+            return waiting
+        finally:
+            journal.close()
+
+
+@contextmanager
+def _local(place: str) -> Iterator[Path]:
+    """Yield a path of the buffer on this machine; a file of a store is copied, since sending it twice does no harm."""
+    if place.startswith("s3://"):
+        with tempfile.TemporaryDirectory(prefix="agent0-flush-") as folder:
+            transfer.get(place, Path(folder) / "buffer.jsonl")
+            yield Path(folder) / "buffer.jsonl"
+        return
+    if not Path(place).is_file():
+        raise UsageError(f"There is no tracking buffer at {place}; give the file that the stage's warning named.")
+    yield Path(place)
+
+
+def _untag(client: MlflowClient, opening: Entry) -> None:
+    evolution = client.get_run(opening["evolution_id"])
+    key = run_key(opening["evolution_id"], opening["iteration"])
+    tag = undelivered_tag(opening["iteration"], opening["stage"])
+    for run in (evolution, find_run(client, evolution.info.experiment_id, key)):
+        if run is not None and tag in run.data.tags:
+            client.delete_tag(run.info.run_id, tag)

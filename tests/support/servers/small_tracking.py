@@ -1,0 +1,67 @@
+"""MLflow's server on SQLite: seconds to start, and the same interface as the one that is deployed."""
+
+from __future__ import annotations
+
+import os
+import sys
+import urllib.error
+import urllib.request
+from pathlib import Path
+
+from servers.processes import ServerProcess, free_ports
+
+USERNAME, PASSWORD = "admin", "password1234"
+
+
+class SmallTrackingServer:
+    """One MLflow server in `folder`, which may be killed and started again.
+
+    Args:
+        folder: its database, artifacts and log.
+        authentication: ask clients for `USERNAME` and `PASSWORD`; needs Flask-WTF.
+    """
+
+    def __init__(self, folder: Path, *, authentication: bool = False) -> None:
+        (self._port,) = free_ports(1)
+        self.uri = f"http://127.0.0.1:{self._port}"
+        self._log = folder / "server.log"
+        self._process: ServerProcess | None = None
+        self._environment = {
+            **os.environ,
+            "MLFLOW_DISABLE_TELEMETRY": "true",
+            "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
+            "MLFLOW_FLASK_SERVER_SECRET_KEY": "a-key-for-forms",
+        }
+        self._command = [sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1", "--port", str(self._port)]
+        self._command += ["--backend-store-uri", f"sqlite:///{folder / 'server.db'}", "--workers", "1"]
+        self._command += ["--artifacts-destination", str(folder / "artifacts")]
+        if authentication:
+            settings = folder / "auth.ini"
+            settings.write_text(
+                "[mlflow]\ndefault_permission = NO_PERMISSIONS\n"
+                f"database_uri = sqlite:///{folder / 'users.db'}\n"
+                f"admin_username = {USERNAME}\nadmin_password = {PASSWORD}\n"
+                "authorization_function = mlflow.server.auth:authenticate_request_basic_auth\n"
+            )
+            self._environment["MLFLOW_AUTH_CONFIG_PATH"] = str(settings)
+            self._command += ["--app-name", "basic-auth"]
+
+    def start(self) -> None:
+        """Start the server, unless it runs, and wait until it is healthy."""
+        if self._process is not None:
+            return
+        self._process = ServerProcess(self._command, self._log, self._environment, whole_tree=True)
+        self._process.wait_until(self._is_healthy)
+
+    def kill(self) -> None:
+        """End the server at once."""
+        if self._process is not None:
+            self._process.kill()
+            self._process = None
+
+    def _is_healthy(self) -> bool:
+        try:
+            with urllib.request.urlopen(f"{self.uri}/health", timeout=10) as answer:
+                return bool(answer.status == 200)
+        except (urllib.error.URLError, OSError):
+            return False
