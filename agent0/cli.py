@@ -26,6 +26,7 @@ from agent0.kubeflow.cli import app as pipeline_app
 from agent0.options import RECIPE_HELP, Ablations, Overrides, Recipe
 from agent0.sandbox.cli import app as sandbox_app
 from agent0.tracking.cli import app as tracking_app
+from agent0.tracking.cli import reproduce
 from agent0.tracking.models_cli import app as models_app
 
 app = typer.Typer(
@@ -42,6 +43,7 @@ app.add_typer(sandbox_app, name="sandbox")
 app.add_typer(benchmarks_app, name="benchmarks")
 app.add_typer(models_app, name="models")
 app.add_typer(tracking_app, name="tracking")
+app.command()(reproduce)
 app.command()(compare)
 app.command()(gate)
 app.command()(judge)
@@ -68,9 +70,7 @@ def evolve(
     The embedded recipe 'tiny' needs no download and no GPU. Interrupted? The same command with --resume goes on at
     the task that did not finish.
     """
-    from agent0.display import show_progress
-    from agent0.report.terminal import terminal_table
-    from agent0.stages.runs import read_history
+    from agent0.display import run_on_screen
     from agent0.tracking.location import tracking_uri
     from agent0_kfp.pipelines.local import LocalEvolution
 
@@ -85,13 +85,7 @@ def evolve(
         fixed = [f"{name}={value}" for name, value in (("iterations", iterations), ("seed", seed)) if value is not None]
         config = load_config(recipe or "tiny", [*(overrides or []), *fixed], ablations or [])
         run = LocalEvolution.create(output, config, tracking_uri())
-    # The run sends standard output to its log, so the view writes to a copy of the descriptor.
-    with os.fdopen(os.dup(sys.stdout.fileno()), "w") as terminal:
-        console = Console(file=terminal)
-        with show_progress(run.progress_file, run.config.iterations, quiet=quiet, console=console):
-            run.run()
-        console.print(terminal_table(read_history(output)))
-        console.print(f"report   {output / 'report.html'}\nsummary  {output / 'summary.json'}\nmlflow   agent0 ui")
+    run_on_screen(run, quiet=quiet)
 
 
 @app.command()

@@ -6,14 +6,19 @@ It follows the file of progress events from a thread, so the run itself knows no
 from __future__ import annotations
 
 import json
+import os
+import sys
 import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
+
+if TYPE_CHECKING:
+    from agent0_kfp.pipelines.local import LocalEvolution
 
 POLL_SECONDS = 0.1
 STAGES_AROUND = 7  # opening, prepare, base model, both agents, the evaluation; closing
@@ -114,3 +119,18 @@ def _follow(path: Path, offset: int, view: _View, stop: threading.Event) -> None
         offset += len(complete)
         for line in complete.splitlines():
             view.show(json.loads(line))
+
+
+def run_on_screen(run: LocalEvolution, *, quiet: bool) -> None:
+    """Run an evolution of this machine to its end with its progress on the screen, and print its table."""
+    from agent0.report.terminal import terminal_table
+    from agent0.stages.runs import read_history
+
+    # The run sends standard output to its log, so the view writes to a copy of the descriptor.
+    with os.fdopen(os.dup(sys.stdout.fileno()), "w") as terminal:
+        console = Console(file=terminal)
+        with show_progress(run.progress_file, run.config.iterations, quiet=quiet, console=console):
+            run.run()
+        console.print(terminal_table(read_history(run.folder)))
+        files = f"report   {run.folder / 'report.html'}\nsummary  {run.folder / 'summary.json'}"
+        console.print(f"{files}\nmlflow   agent0 ui")

@@ -73,7 +73,7 @@ def test_mlflow_holds_the_run_its_stages_and_the_executors(whole: Path, folder: 
     client = MlflowClient(f"sqlite:///{folder / 'mlflow.db'}")
     run = client.get_run(json.loads((whole / "summary.json").read_text())["mlflow_run_id"])
     assert run.info.status == "FINISHED"
-    assert [point.step for point in client.get_metric_history(run.info.run_id, "executor/accuracy")] == [0, 1, 2]
+    assert [point.step for point in client.get_metric_history(run.info.run_id, "eval/accuracy")] == [0, 1, 2]
     assert {"report.html", "summary.json"} <= {item.path for item in client.list_artifacts(run.info.run_id)}
     rounds = client.search_runs([run.info.experiment_id], f"tags.mlflow.parentRunId = '{run.info.run_id}'")
     assert {(r.info.run_name, r.info.status) for r in rounds} == {(f"iteration {n}", "FINISHED") for n in range(3)}

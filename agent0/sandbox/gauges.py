@@ -33,6 +33,21 @@ class Gauges:
     p50_seconds: float
     p99_seconds: float
 
+    def metrics(self) -> dict[str, float]:
+        """Return the reading as numbers for the tracker; shares are of the finished programs."""
+        programs = sum(self.finished.values())
+        if not programs:
+            return {"sandbox/programs": 0.0}
+        return {
+            "sandbox/programs": float(programs),
+            "sandbox/ok_share": self.finished.get("ok", 0) / programs,
+            "sandbox/timeout_share": self.finished.get("timeout", 0) / programs,
+            "sandbox/kills": float(self.kills),
+            "sandbox/restarts": float(self.restarts),
+            "sandbox/p50_seconds": self.p50_seconds,
+            "sandbox/p99_seconds": self.p99_seconds,
+        }
+
 
 class Meter:
     """Counts for `Gauges`; belongs to the engine's thread."""

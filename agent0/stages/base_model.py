@@ -32,7 +32,7 @@ def provide_base_model(stage: Stage, output: Path, settings: ModelSettings) -> S
         _from_hub(settings.source, output)
     stage.tracker.set_tags({"agent0.model": source})
     parameters = _check(output, settings.source)
-    return StageResult({"model/parameters": float(parameters)})
+    return StageResult({"system/parameters": float(parameters)})
 
 
 def _embedded(stage: Stage, output: Path, settings: ModelSettings) -> None:

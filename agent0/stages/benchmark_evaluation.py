@@ -21,6 +21,7 @@ from agent0.rollout.backends import open_backend
 from agent0.rollout.engine import Backend
 from agent0.rollout.models import load_tokenizer
 from agent0.rollout.tokens import model_positions
+from agent0.sandbox import SandboxPool
 from agent0.stages.agents import seed_everything
 from agent0.stages.files import SCORES_FILE
 from agent0.stages.session import Stage, StageResult
@@ -67,6 +68,9 @@ def run_benchmark_evaluation(
 
     with tool_of(assignments, sandbox) as tool:
         throughput = run_assignments(assignments, stores, opened, tokenizer, tool, rollout, shown.show)
+        measured = throughput.metrics()
+        if isinstance(tool, SandboxPool):
+            measured |= tool.gauges().metrics()
     gpus = torch.cuda.device_count()
     judged = judge(assignments, stores, gpus)
     subject = Subject(f"{stage.name} {stage.iteration}", str(executor_model), digest, gpus)
@@ -77,7 +81,7 @@ def run_benchmark_evaluation(
         shutil.copyfile(sample_folder(workspace.folder, assignment) / SAMPLES_FILE, target / SAMPLES_FILE)
     scores = executor_scores(judged)
     write_json(output / SCORES_FILE, scores.model_dump())
-    return StageResult(_metrics(scores)).with_metrics(throughput.metrics())
+    return StageResult(_metrics(scores)).with_metrics(measured)
 
 
 class _Shown:
@@ -102,10 +106,10 @@ class _Shown:
 
 def _metrics(scores: ExecutorScores) -> dict[str, float]:
     return {
-        "executor/accuracy": scores.accuracy,
-        "executor/accuracy_low": scores.ci_low,
-        "executor/accuracy_high": scores.ci_high,
-        "executor/tool_calls": scores.tool_calls,
-        "executor/self_consistency": scores.self_consistency,
-        **{f"executor/accuracy_{name}": level.accuracy for name, level in scores.levels.items()},
+        "eval/accuracy": scores.accuracy,
+        "eval/accuracy_low": scores.ci_low,
+        "eval/accuracy_high": scores.ci_high,
+        "eval/tool_calls": scores.tool_calls,
+        "eval/self_consistency": scores.self_consistency,
+        **{f"eval/accuracy_{name}": level.accuracy for name, level in scores.levels.items()},
     }

@@ -35,8 +35,9 @@ class Contamination:
     def metrics(self) -> dict[str, float]:
         """Numbers for the tracker."""
         kinds = Counter(match.kind for match in self.matches)
-        counts = {f"contamination/{kind}": float(kinds[kind]) for kind in ("exact", "near", "overlap")}
-        return {"contamination/test_questions": float(self.test_questions), **(counts if self.test_questions else {})}
+        counts = {f"tasks/contamination_{kind}": float(kinds[kind]) for kind in ("exact", "near", "overlap")}
+        questions = {"tasks/contamination_test_questions": float(self.test_questions)}
+        return {**questions, **counts} if self.test_questions else questions
 
 
 def check_contamination(tasks: Iterable[LabelledTask], output: Path, filtering: FilteringSettings) -> Contamination:

@@ -84,18 +84,18 @@ def run_evaluation_comparison(
 
 
 def _score_metrics(report: EvaluationReport) -> dict[str, float]:
-    metrics = {"evaluation/mean": fmean(score.score.mean for score in report.benchmarks)}
+    metrics = {"eval/mean": fmean(score.score.mean for score in report.benchmarks)}
     for score in report.benchmarks:
-        metrics[f"evaluation/{score.benchmark}"] = score.score.mean
-        metrics[f"evaluation/{score.benchmark}_low"] = score.score.low
-        metrics[f"evaluation/{score.benchmark}_high"] = score.score.high
+        metrics[f"eval/{score.benchmark}"] = score.score.mean
+        metrics[f"eval/{score.benchmark}_low"] = score.score.low
+        metrics[f"eval/{score.benchmark}_high"] = score.score.high
     return metrics
 
 
 def _gate_metrics(decision: GateDecision) -> dict[str, float]:
     return {
-        "gate/promoted": float(decision.promoted),
-        "gate/mean_gain": decision.mean_gain,
-        "gate/gains": float(len(decision.gains)),
-        "gate/losses": float(len(decision.losses)),
+        "eval/gate_promoted": float(decision.promoted),
+        "eval/gate_mean_gain": decision.mean_gain,
+        "eval/gate_gains": float(len(decision.gains)),
+        "eval/gate_losses": float(len(decision.losses)),
     }

@@ -11,6 +11,7 @@ from itertools import islice
 from pathlib import Path
 
 from agent0.answers import Verdict, equivalent_many
+from agent0.stages.evidence import log_tasks, log_traces
 from agent0.stages.files import SAMPLE_FOLDER, TASKS_FOLDER
 from agent0.stages.session import Stage, StageResult, slowest_part
 from agent0.storage.shards import copy_shard, iterate_records, shard_files, write_shards
@@ -71,7 +72,7 @@ def run_execution_collection(stage: Stage, *, parts: Sequence[Path], output: Pat
 
 
 def collect_votes(stage: Stage, folder: Path) -> StageResult:
-    """Sum up the labelled tasks in `folder`, and log its sample of trajectories as a table."""
+    """Sum up the labelled tasks in `folder`, and log its sample of trajectories as a table, some of it as traces."""
     sample = list(iterate_records(SolvedTask, folder / SAMPLE_FOLDER))
     wanted = {item.task_id for item in sample}
     summary, sampled = VoteSummary(), {}
@@ -80,6 +81,8 @@ def collect_votes(stage: Stage, folder: Path) -> StageResult:
         if task.task.id in wanted:
             sampled[task.task.id] = task
     stage.tracker.log_table([_row(sampled[item.task_id], item) for item in sample], "trajectories.json")
+    log_traces(stage, sampled, sample)
+    log_tasks(stage, "tasks-labelled", folder / TASKS_FOLDER, summary.tasks)
     metrics = summary.metrics()
     agreement = _agreement(iterate_records(LabelledTask, folder / TASKS_FOLDER))
     if agreement is not None:

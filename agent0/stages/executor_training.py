@@ -14,6 +14,7 @@ from agent0.config import (
     TrainingSettings,
 )
 from agent0.errors import Agent0Error
+from agent0.stages.evidence import log_tasks
 from agent0.stages.files import TASKS_FOLDER
 from agent0.stages.origin import origin_of
 from agent0.stages.session import Stage, StageResult
@@ -53,6 +54,7 @@ def run_executor_training(
             f"Only {kept} tasks were kept but executor.tasks_per_step is {executor.tasks_per_step}; lower it, "
             "generate more proposals (generation.proposals) or widen the band (filtering)."
         )
+    log_tasks(stage, "tasks-kept", tasks / TASKS_FOLDER, kept, "training")
     if executor.steps:
         result = run_training(
             stage,

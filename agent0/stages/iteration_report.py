@@ -6,6 +6,7 @@ It runs after every iteration, so an evolution that is cut short leaves a report
 from __future__ import annotations
 
 import random
+import tempfile
 import time
 from collections.abc import Iterable
 from pathlib import Path
@@ -13,6 +14,7 @@ from pathlib import Path
 from agent0.answers import equivalent
 from agent0.evaluation.statistics import clustered_mean
 from agent0.report.history import Example, ExecutorScores, History, IterationRecord, ProposalStatistics
+from agent0.report.pictures import consistency_picture
 from agent0.report.render import render
 from agent0.rewards.diversity import diversity_metrics
 from agent0.stages.files import (
@@ -29,6 +31,7 @@ from agent0.stages.session import Stage, StageReport, StageResult, read_report
 from agent0.storage.atomic import atomic_write, write_json
 from agent0.storage.shards import copy_shard, iterate_records, iterate_shard, shard_files, shard_name, write_shard
 from agent0.storage.workspace import clear_workspace
+from agent0.tracking.tracker import undelivered_tag
 from agent0.types import LabelledTask, SolvedTask, Task
 
 EXAMPLES_PER_ITERATION = 4
@@ -73,15 +76,33 @@ def run_iteration_report(
         stage.iteration_run(number).set_status("FINISHED")
     for name in (REPORT_FILE, SUMMARY_FILE, HISTORY_FILE):
         stage.evolution.log_file(output / name)
+    with tempfile.TemporaryDirectory(prefix="agent0-picture-") as folder:
+        picture = Path(folder) / "self_consistency.png"
+        consistency_picture(grown, stage.iteration, picture)
+        stage.evolution.log_image(picture, "tasks/self_consistency", stage.iteration)
     if stage.iteration == past.planned_iterations:
         stage.evolution.set_status("FINISHED")
     for number in finished:
         clear_workspace(f"{stage.evolution_id}/{number}")  # every stage of the iteration has its result
     return StageResult(
         {
-            "executor/accuracy": record.executor.accuracy,
-            "executor/gain": record.executor.accuracy - grown.iterations[0].executor.accuracy,
-        }
+            "eval/accuracy": record.executor.accuracy,
+            "eval/gain": record.executor.accuracy - grown.iterations[0].executor.accuracy,
+        },
+        warnings=_undelivered(stage, reports),
+    )
+
+
+def _undelivered(stage: Stage, reports: Iterable[StageReport]) -> tuple[str, ...]:
+    """Say on the iteration's and the evolution's run, and return, which stages MLflow does not know all of."""
+    missing = {report.stage: report.undelivered for report in reports if report.undelivered}
+    tags = {undelivered_tag(stage.iteration, name): file for name, file in missing.items()}
+    if tags:
+        stage.evolution.set_tags(tags)
+        stage.iteration_run(stage.iteration).set_tags(tags)
+    return tuple(
+        f"MLflow does not hold all of {name}; deliver it with: agent0 tracking flush {file}"
+        for name, file in missing.items()
     )
 
 
@@ -96,9 +117,9 @@ def write_history(history: History, folder: Path) -> None:
 def evolution_metrics(record: IterationRecord) -> dict[str, float]:
     """Return the numbers of one iteration that belong on the evolution's own run."""
     metrics = {
-        "executor/accuracy": record.executor.accuracy,
-        "executor/tool_calls": record.executor.tool_calls,
-        **{f"executor/accuracy_{name}": level.accuracy for name, level in record.executor.levels.items()},
+        "eval/accuracy": record.executor.accuracy,
+        "eval/tool_calls": record.executor.tool_calls,
+        **{f"eval/accuracy_{name}": level.accuracy for name, level in record.executor.levels.items()},
     }
     if record.proposals is not None:
         optional = {
@@ -166,7 +187,7 @@ def _diversity(stage: Stage, tasks: Path, history: Path, output: Path) -> dict[s
     sample = random.Random(stage.seed).sample(new, min(DIVERSITY_SAMPLE, len(new)))
     past = random.Random(stage.seed).sample(old, min(DIVERSITY_SAMPLE, len(old)))
     measured = diversity_metrics(sample, past)
-    return {f"diversity/{name}": value for name, value in measured.items()}
+    return {f"tasks/diversity_{name}": value for name, value in measured.items()}
 
 
 def _examples(stage: Stage, labelled: Path, kept: Path) -> tuple[Example, ...]:

@@ -75,13 +75,14 @@ def run_sandboxed_execution(
         if labelling.unprobed:
             with open_executor(first_executor_model, pool, rollout, execution.sampling, log=output) as first:
                 labelling.probe(first)
+        measured = {**throughput.metrics(), **pool.gauges().metrics()}
     labelling.deliver(output / TASKS_FOLDER, trajectories)
     stage.tracker.set_tags({"agent0.trajectories_sha256": folder_digest(trajectories)})
     sample = labelling.sample(tracking.trajectories)
     write_shard(output / SAMPLE_FOLDER / shard_name(share.pod), sample, SolvedTask)
     if share.is_everything:
-        return collect_votes(stage, output).with_metrics(throughput.metrics())
-    return StageResult({"tasks/labelled": float(sum(map(len, labelling.shards.values()))), **throughput.metrics()})
+        return collect_votes(stage, output).with_metrics(measured)
+    return StageResult({"tasks/labelled": float(sum(map(len, labelling.shards.values()))), **measured})
 
 
 @dataclass(frozen=True)

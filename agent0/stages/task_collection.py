@@ -12,6 +12,7 @@ from agent0.config import RewardSettings, RolloutSettings
 from agent0.errors import Agent0Error
 from agent0.rewards import repetition_shares
 from agent0.rewards.streaming import streaming_repetition_shares
+from agent0.stages.evidence import log_tasks
 from agent0.stages.files import PROPOSALS_FOLDER, TASKS_FOLDER
 from agent0.stages.session import Stage, StageResult, slowest_part
 from agent0.storage.shards import iterate_records, write_shards
@@ -54,6 +55,7 @@ def collect_tasks(stage: Stage, parts: Sequence[Path], output: Path, rollout: Ro
             "(curriculum.learning_rate, curriculum.steps) or raise generation.proposals."
         )
     write_shards(output / TASKS_FOLDER, pool.tasks.values(), Task)
+    log_tasks(stage, "tasks-generated", output / TASKS_FOLDER, len(pool.tasks))
     measure = repetition_shares if len(pool.questions) <= EXACT_REPETITION_LIMIT else streaming_repetition_shares
     shares = measure(pool.questions, RewardSettings().repetition_distance)
     metrics = {

@@ -14,6 +14,7 @@ from agent0.answers.audit import audit_labels
 from agent0.config import FilteringSettings
 from agent0.errors import Agent0Error
 from agent0.stages.contamination_check import check_contamination, contamination_warnings
+from agent0.stages.evidence import TABLE_ROWS, log_tasks, vote_row
 from agent0.stages.files import TASKS_FOLDER
 from agent0.stages.session import Stage, StageResult
 from agent0.storage.shards import iterate_records, write_shards
@@ -38,9 +39,12 @@ def run_task_filtering(stage: Stage, *, labelled: Path, output: Path, filtering:
     contaminated = contamination.task_ids if filtering.contamination == "drop" else frozenset()
     counts: Counter[str] = Counter()
     total, kept, self_consistency = 0, 0, 0.0
+    rows: list[dict[str, object]] = []
     for task in _tasks(labelled):
         total += 1
         reason = reason_to_drop(task, filtering, contaminated)
+        if len(rows) < TABLE_ROWS:
+            rows.append(vote_row(task, reason))
         if reason:
             counts[reason] += 1
         else:
@@ -49,6 +53,8 @@ def run_task_filtering(stage: Stage, *, labelled: Path, output: Path, filtering:
     if kept < filtering.min_tasks:
         raise Agent0Error(_too_few(kept, total, counts, filtering))
     write_shards(output / TASKS_FOLDER, _tasks(labelled, filtering, (None,), contaminated), LabelledTask)
+    log_tasks(stage, "tasks-kept", output / TASKS_FOLDER, kept)
+    stage.tracker.log_table(rows, "votes.json")
     grader = default_grader()
     inside = _tasks(labelled, filtering, (None, AUDIT), contaminated)
     labels = audit_labels(inside, grader, accuracy_floor=filtering.label_accuracy_floor)
@@ -58,7 +64,7 @@ def run_task_filtering(stage: Stage, *, labelled: Path, output: Path, filtering:
         "tasks/kept_share": kept / total,
         "tasks/kept_self_consistency": self_consistency / kept,
         **{f"tasks/{name}": value for name, value in labels.metrics().items() if labels.known and "_p" not in name},
-        **{f"labels/{name}": value for name, value in everything.metrics().items() if "_p" in name},
+        **{f"tasks/{name}": value for name, value in everything.metrics().items() if "_p" in name},
         **contamination.metrics(),
     }
     warnings = (*labels.warnings, *everything.warnings, *contamination_warnings(contamination, filtering))

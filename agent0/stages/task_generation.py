@@ -44,19 +44,19 @@ def run_task_generation(
     workspace = stage.workspace(output, share.part)
     shards = share.shards(generation.proposals, generation.shard_size)
     missing = unfinished(workspace, PIECE, ProposalOutcome, shards)
-    throughput = Throughput()
+    measured = Throughput().metrics()
     if missing:
         with (
             SandboxPool(sandbox) as pool,
             open_proposer(curriculum_model, pool, rollout, generation.sampling, log=output) as agent,
         ):
             draw_shards(stage, agent, workspace, shards, missing)
-            throughput = agent.throughput
+            measured = {**agent.throughput.metrics(), **pool.gauges().metrics()}
     for number in shards:
         deliver(workspace, piece(PIECE, number), output / PROPOSALS_FOLDER, number)
     if share.is_everything:
-        return collect_tasks(stage, [output], output, rollout).with_metrics(throughput.metrics())
-    return StageResult({"tasks/generated": float(sum(map(len, shards.values()))), **throughput.metrics()})
+        return collect_tasks(stage, [output], output, rollout).with_metrics(measured)
+    return StageResult({"tasks/generated": float(sum(map(len, shards.values()))), **measured})
 
 
 def draw_shards(

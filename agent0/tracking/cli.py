@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -41,3 +42,42 @@ def _buffers(place: str) -> list[str]:
     if not found:
         raise UsageError(f"{place} holds no tracking buffers (*.jsonl).")
     return found
+
+
+def reproduce(
+    run_id: Annotated[str, typer.Argument(help="MLflow run of an evolution, or of anything nested in it.")],
+    output: Annotated[Path | None, typer.Option("--output", "-o", help="Folder of the new run.")] = None,
+    compile_only: Annotated[
+        Path | None, typer.Option(help="Write the compiled pipeline to this file, and run nothing.")
+    ] = None,
+    image: Annotated[str | None, typer.Option(help="Image of the compiled pipeline's components.")] = None,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Show no progress, only the result.")] = False,
+) -> None:
+    """Compile the pipeline of an evolution anew from what MLflow keeps of it, and run it on this machine.
+
+    Example: [bold]agent0 reproduce 0b1d5c5e3d0f4b0c9a7e6f5d4c3b2a10 --output runs/again[/bold]
+
+    With --compile-only it is written for Kubeflow instead. The same settings, seed and code give the same results;
+    where the installed code is not the one that ran, a warning says so.
+    """
+    from agent0.display import run_on_screen
+    from agent0.storage.digest import code_version
+    from agent0.tracking.location import tracking_uri
+    from agent0.tracking.recipe_of_run import recipe_of
+    from agent0_kfp.components import DEFAULT_IMAGE
+    from agent0_kfp.pipelines.evolution import compile_evolution
+    from agent0_kfp.pipelines.local import LocalEvolution
+
+    found = recipe_of(tracking_uri(), run_id)
+    if found.code_version != code_version():
+        print(
+            f"agent0: warning: run {found.run_id} was made by code {found.code_version}, and this is {code_version()}; "
+            "the results may differ.",
+            file=sys.stderr,
+        )
+    if compile_only is not None:
+        compile_evolution(found.config, compile_only, image or DEFAULT_IMAGE)
+        print(f"{compile_only}: evolution, {found.config.iterations} iterations, recipe {found.config.recipe}")
+        return
+    folder = output or Path(f"runs/reproduced-{found.run_id[:8]}")
+    run_on_screen(LocalEvolution.create(folder, found.config, tracking_uri()), quiet=quiet)

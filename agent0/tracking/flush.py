@@ -14,14 +14,7 @@ from agent0.storage import transfer
 from agent0.tracking.delivery import Delivery, find_run, run_key
 from agent0.tracking.journal import Entry, Journal
 from agent0.tracking.runs import check_run, make_client
-
-UNDELIVERED_TAG = "agent0.undelivered."
-"""Begin of the tag, on an iteration's and the evolution's run, that names a buffer which MLflow has not taken."""
-
-
-def undelivered_tag(iteration: int, stage: str) -> str:
-    """Return the tag that says of a stage that its tracking is incomplete."""
-    return f"{UNDELIVERED_TAG}{iteration}-{stage}"
+from agent0.tracking.tracker import undelivered_tag
 
 
 def flush(place: str, uri: str = "") -> int:

@@ -86,6 +86,7 @@ def start_run(
     params: Mapping[str, Any],
     tags: Mapping[str, str],
     iterations: Iterable[int] = (),
+    texts: Mapping[str, str] | None = None,
 ) -> str:
     """Open the run of an evolution or evaluation, or take the one of Kubeflow's plugin; return its id.
 
@@ -96,6 +97,7 @@ def start_run(
         params: settings.
         tags: of the run; the word before the name's first space says what it is.
         iterations: numbers of the iterations that will have runs in it.
+        texts: files to keep as artifacts, by name.
 
     Raises:
         UnreachableError: MLflow does not answer.
@@ -112,6 +114,8 @@ def start_run(
         entries = [Param(key, str(value)[:MAX_PARAM_LENGTH]) for key, value in params.items()]
         for start in range(0, len(entries), MAX_NAMES):
             client.log_batch(run_id, params=entries[start : start + MAX_NAMES])
+        for file, text in (texts or {}).items():
+            client.log_text(run_id, text, file)
         for number in iterations:
             _schedule_iteration(client, str(run.info.experiment_id), run_id, number)
     return run_id

@@ -13,6 +13,11 @@ from typing import Any, Protocol
 from agent0.tracking.origin import Origin
 
 
+def undelivered_tag(iteration: int, stage: str) -> str:
+    """Return the tag, on an iteration's and the evolution's run, that names a stage's buffer MLflow has not taken."""
+    return f"agent0.undelivered.{iteration}-{stage}"
+
+
 @dataclass(frozen=True)
 class TrackedDataset:
     """Data that a run made or used.

@@ -164,7 +164,7 @@ def test_every_benchmark_is_evaluated_and_the_model_put_to_the_gate(
     (parent,) = [run for run in runs if "mlflow.parentRunId" not in run.data.tags]
     assert (parent.info.run_name, parent.info.status) == ("evaluation candidate seed 1", "FINISHED")
     assert parent.data.tags["agent0.decision"] == "keep"
-    assert {"evaluation/gsm8k", "gate/promoted"} <= set(parent.data.metrics)
+    assert {"eval/gsm8k", "eval/gate_promoted"} <= set(parent.data.metrics)
     assert len(runs) == 5  # the evaluation, its model, two benchmarks, the comparison
     assert not list((tmp_path / "workspace" / parent.info.run_id).iterdir()), "the workspace of finished stages is left"
 

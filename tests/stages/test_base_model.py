@@ -22,7 +22,7 @@ def model(random_model: Any, tokenizer: Any, tmp_path: Path) -> Path:
 
 def provide(source: str, output: Path) -> float:
     return provide_base_model(Stage.untracked("base_model", 0), output, ModelSettings(source=source)).metrics[
-        "model/parameters"
+        "system/parameters"
     ]
 
 

@@ -45,7 +45,7 @@ def test_the_embedded_benchmark_is_scored_by_level(model: Path, tmp_path: Path) 
     found = scores(tmp_path / "out")
     assert list(found.levels) == ["2x1", "2x2", "3x2", "4x2", "5x3"]
     assert (found.n, found.samples) == (10, 2)
-    assert {"executor/accuracy", "executor/accuracy_5x3", "system/generated_tokens"} <= set(metrics)
+    assert {"eval/accuracy", "eval/accuracy_5x3", "system/generated_tokens"} <= set(metrics)
     assert (tmp_path / "out" / "tiny" / "samples.jsonl").read_text().count("\n") == 20
 
 
@@ -67,7 +67,7 @@ def test_published_benchmarks_are_scored_by_name(model: Path, tmp_path: Path) ->
     found = scores(tmp_path / "out")
     assert list(found.levels) == ["gsm8k", "amc_2023"]
     assert found.n == 6
-    assert "executor/accuracy_gsm8k" in metrics
+    assert "eval/accuracy_gsm8k" in metrics
     record = json.loads((tmp_path / "out" / "evaluation.json").read_text())
     assert [entry["decoding"]["temperature"] for entry in record["benchmarks"]] == [0.0, 0.6]
 

@@ -44,7 +44,7 @@ def test_the_benchmarks_become_one_record_with_a_page_and_no_decision(write_eval
     for score, right in zip(report.benchmarks, (70, 30), strict=True):
         verdicts = read_questions(str(tmp_path / "out"), score).values()
         assert sum(verdict.accuracy for verdict in verdicts) == right
-    assert result.metrics["evaluation/mean"] == pytest.approx(0.5)
+    assert result.metrics["eval/mean"] == pytest.approx(0.5)
     assert "candidate" in (tmp_path / "out" / "comparison.html").read_text()
     assert not (tmp_path / "out" / "decision.json").exists()
 
@@ -57,7 +57,7 @@ def test_a_champion_is_decided_against(right: int, decided: str, write_evaluatio
     assert record["decision"] == decided
     assert record["results"][0]["difference"]["mean"] == pytest.approx(right / 100 - 0.5)
     assert record["settings"]["draws"] == 500
-    assert result.metrics["gate/promoted"] == (decided == "promote")
+    assert result.metrics["eval/gate_promoted"] == (decided == "promote")
     assert "champion" in (tmp_path / "out" / "comparison.html").read_text()
 
 

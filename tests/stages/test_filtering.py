@@ -120,8 +120,8 @@ def test_a_task_that_repeats_a_test_question_is_warned_of_and_shown(
     match = json.loads((tmp_path / "out" / CONTAMINATION_FILE).read_text())
     assert (match["task_id"], match["benchmark"], match["kind"]) == ("t2", "gsm8k", "near")
     assert "seat five people" in match["shared"]
-    assert result.metrics["contamination/near"] == 1
-    assert result.metrics["contamination/test_questions"] == 1
+    assert result.metrics["tasks/contamination_near"] == 1
+    assert result.metrics["tasks/contamination_test_questions"] == 1
 
 
 def test_a_task_that_repeats_a_test_question_is_dropped_where_that_is_asked(
@@ -145,7 +145,7 @@ def test_a_task_that_repeats_a_test_question_stops_the_run_where_that_is_asked(
 
 def test_nothing_is_compared_where_that_is_switched_off(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     result = contaminated(tmp_path, monkeypatch, "off")
-    assert result.metrics["contamination/test_questions"] == 0
+    assert result.metrics["tasks/contamination_test_questions"] == 0
     assert kept_ids(tmp_path) == ["t0", "t1", "t2", "t3"]
 
 
@@ -158,7 +158,8 @@ def test_without_test_sets_a_metric_says_so_and_nothing_warns(tmp_path: Path, mo
         output=tmp_path / "out",
         filtering=FilteringSettings(min_tasks=1),
     )
-    assert {n: v for n, v in result.metrics.items() if "contamination" in n} == {"contamination/test_questions": 0}
+    measured = {name: value for name, value in result.metrics.items() if "contamination" in name}
+    assert measured == {"tasks/contamination_test_questions": 0}
     assert result.warnings == ()
 
 

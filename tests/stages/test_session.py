@@ -132,7 +132,7 @@ def test_a_model_folder_is_copied_whole(random_model: object, tokenizer: object,
     settings = load_config("tiny", [f"model.source={tmp_path / 'model'}"]).model
     result = provide_base_model(Stage.untracked("base_model"), tmp_path / "out", settings)
     counted = sum(p.numel() for p in random_model.parameters())  # type: ignore[attr-defined]
-    assert result.metrics["model/parameters"] == counted
+    assert result.metrics["system/parameters"] == counted
     assert (tmp_path / "out" / "config.json").is_file()
 
 
