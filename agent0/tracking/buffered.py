@@ -165,6 +165,7 @@ class TrackingSession:
                 path.unlink()
             self._clean()
             return ""
+        self.journal.release()
         if self.temporary is None or output is None:
             return str(path)
         shutil.copyfile(path, output / LEFTOVER_FILE)

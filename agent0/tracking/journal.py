@@ -96,6 +96,10 @@ class Journal:
             if number == self.written:
                 self._read_at = os.fstat(self._file.fileno()).st_size
 
+    def release(self) -> None:
+        """Let others open the file, while a request that hangs may still note what it has brought."""
+        fcntl.flock(self._file, fcntl.LOCK_UN)
+
     def close(self) -> None:
         """Let others open the file."""
         self._file.close()

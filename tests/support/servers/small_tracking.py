@@ -10,7 +10,7 @@ from pathlib import Path
 
 from servers.processes import ServerProcess, free_ports
 
-USERNAME, PASSWORD = "admin", "password1234"
+USERNAME, PASSWORD = "admin", "a-long-password"
 
 
 class SmallTrackingServer:
