@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from metric_dictionary import unknown
 from mlflow.tracking import MlflowClient
 from short_evolution import command, events
 
@@ -81,6 +82,13 @@ def test_mlflow_holds_the_run_its_stages_and_the_executors(whole: Path, folder: 
     runs = client.search_runs([run.info.experiment_id])
     nested = [found for found in runs if found.data.tags.get("mlflow.parentRunId") in parents]
     assert {r.info.status for r in nested} == {"FINISHED"}
+    assert unknown({name for r in (run, *rounds, *nested) for name in r.data.metrics}) == []
+    datasets = {item.dataset.name for r in nested for item in r.inputs.dataset_inputs}
+    assert datasets == {"tasks-generated", "tasks-labelled", "tasks-kept"}
+    traces = client.search_traces([run.info.experiment_id])
+    assert len(traces) == 2 * 8
+    assert all("vote" in {a.name for a in trace.info.assessments} for trace in traces)
+    assert not list((whole / "workspace" / "tracking").rglob("*.jsonl"))  # all of it was delivered
     names = {(r.data.tags["agent0.stage"], r.data.tags["agent0.iteration"]) for r in nested}
     assert len(nested) == len(names) == 4 + 2 * 7
     training = next(r for r in nested if r.data.tags["agent0.stage"] == "executor_training")
@@ -103,6 +111,17 @@ def test_both_agents_are_registered_where_they_are_and_come_back_by_alias(whole:
         assert trained.is_relative_to(whole.resolve()), "the files were copied"
         fetch_model(client, newest, folder / f"downloaded {name}")
         assert model_digest(folder / f"downloaded {name}") == model_digest(trained) == newest.tags["model_sha256"]
+
+
+def test_a_run_in_mlflow_compiles_to_the_same_pipeline(whole: Path, folder: Path) -> None:
+    run_id = json.loads((whole / "summary.json").read_text())["mlflow_run_id"]
+    arguments = ["reproduce", run_id, "--output", str(folder / "again"), "--compile-only", str(folder / "again.yaml")]
+    done = subprocess.run(
+        [*command(whole)[:3], *arguments], capture_output=True, text=True, env=environment(folder), check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stderr == ""
+    assert (folder / "again.yaml").read_bytes() == (whole / "evolution.yaml").read_bytes()
 
 
 def test_killed_and_resumed_it_ends_as_if_nothing_had_happened(whole: Path, folder: Path) -> None:

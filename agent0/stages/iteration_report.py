@@ -8,7 +8,7 @@ from __future__ import annotations
 import random
 import tempfile
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from agent0.answers import equivalent
@@ -66,22 +66,10 @@ def run_iteration_report(
     )
     grown = past.model_copy(update={"iterations": (*iterations, record), "finished_at": time.time()})
     write_history(grown, output)
-    diversity = _diversity(stage, tasks, history, output)
-    finished = {stage.iteration: {**evolution_metrics(record), **diversity}}
+    finished = {stage.iteration: {**evolution_metrics(record), **_diversity(stage, tasks, history, output)}}
     if stage.iteration == past.first_iteration:
         finished[0] = evolution_metrics(iterations[0])
-    for number, metrics in sorted(finished.items()):
-        for tracker in (stage.evolution, stage.iteration_run(number)):
-            tracker.log_metrics(metrics, number)
-        stage.iteration_run(number).set_status("FINISHED")
-    for name in (REPORT_FILE, SUMMARY_FILE, HISTORY_FILE):
-        stage.evolution.log_file(output / name)
-    with tempfile.TemporaryDirectory(prefix="agent0-picture-") as folder:
-        picture = Path(folder) / "self_consistency.png"
-        consistency_picture(grown, stage.iteration, picture)
-        stage.evolution.log_image(picture, "tasks/self_consistency", stage.iteration)
-    if stage.iteration == past.planned_iterations:
-        stage.evolution.set_status("FINISHED")
+    _log(stage, grown, finished, output)
     for number in finished:
         clear_workspace(f"{stage.evolution_id}/{number}")  # every stage of the iteration has its result
     return StageResult(
@@ -91,6 +79,22 @@ def run_iteration_report(
         },
         warnings=_undelivered(stage, reports),
     )
+
+
+def _log(stage: Stage, history: History, finished: Mapping[int, Mapping[str, float]], output: Path) -> None:
+    """Write the finished iterations' numbers, the report and a picture to MLflow, and end the iterations' runs."""
+    for number, metrics in sorted(finished.items()):
+        for tracker in (stage.evolution, stage.iteration_run(number)):
+            tracker.log_metrics(metrics, number)
+        stage.iteration_run(number).set_status("FINISHED")
+    for name in (REPORT_FILE, SUMMARY_FILE, HISTORY_FILE):
+        stage.evolution.log_file(output / name)
+    with tempfile.TemporaryDirectory(prefix="agent0-picture-") as folder:
+        picture = Path(folder) / "self_consistency.png"
+        consistency_picture(history, stage.iteration, picture)
+        stage.evolution.log_image(picture, "tasks/self_consistency", stage.iteration)
+    if stage.iteration == history.planned_iterations:
+        stage.evolution.set_status("FINISHED")
 
 
 def _undelivered(stage: Stage, reports: Iterable[StageReport]) -> tuple[str, ...]:

@@ -1,0 +1,21 @@
+"""The metric dictionary of `mlflow/README.md`, read as patterns."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+
+def patterns() -> list[re.Pattern[str]]:
+    """The names in the first column of the dictionary's table, as patterns."""
+    text = (Path(__file__).parents[2] / "mlflow" / "README.md").read_text(encoding="utf-8")
+    section = text.split("## Metrics")[1].split("\n## ")[0]
+    rows = [line.split("|")[1] for line in section.splitlines() if line.startswith("| `")]
+    names = [name for row in rows for name in re.findall(r"`([^`]+)`", row)]
+    return [re.compile(re.escape(n).replace(r"\*", ".+").replace("BENCHMARK", "[a-z0-9_-]+")) for n in names]
+
+
+def unknown(names: set[str]) -> list[str]:
+    """Those of the names that the dictionary does not explain."""
+    known = patterns()
+    return sorted(name for name in names if not any(pattern.fullmatch(name) for pattern in known))
