@@ -118,6 +118,7 @@ class Rounds:
             code_version=inputs["code_version"],
             mlflow_run_id=inputs["mlflow_run_id"],
             job=dsl.PIPELINE_JOB_ID_PLACEHOLDER,
+            compiled_with=shop.options.model_dump(mode="json"),
         )
         run_id = opened.outputs["Output"]
         prepared = shop.task(

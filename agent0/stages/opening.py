@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
+from typing import Any
 
 from agent0.ablations import active_ablations
 from agent0.config import Config
@@ -28,7 +30,14 @@ class Beginning:
     history_uri: str = ""
 
 
-def open_evolution(config: Config, beginning: Beginning, code_version: str, run_id: str, job: str) -> str:
+def open_evolution(
+    config: Config,
+    beginning: Beginning,
+    code_version: str,
+    run_id: str,
+    job: str,
+    compiled_with: Mapping[str, Any] | None = None,
+) -> str:
     """Return the id of the evolution's MLflow run, which is RUNNING and tagged with `job` then.
 
     A run is gone on with if it is named, if the same pipeline job opened it (a task started again), or if it failed or
@@ -40,12 +49,14 @@ def open_evolution(config: Config, beginning: Beginning, code_version: str, run_
         code_version: what its results count as; empty for the installed code.
         run_id: the run to go on with; empty to look for one, or to open a new one.
         job: id of the pipeline's run, by which `closing` finds what it has to close.
+        compiled_with: options that the pipeline was compiled with; kept, so that it can be compiled again.
 
     Raises:
         UsageError: the settings do not fit together, or the named run is another evolution's.
         Agent0Error: MLflow does not answer.
     """
     from agent0.tracking.jobs import continue_run, find_unfinished, named_run  # mlflow takes seconds to import
+    from agent0.tracking.recipe_of_run import CONFIG_FILE, PIPELINE_FILE
     from agent0.tracking.runs import start_run
 
     check_consistency(config)
@@ -72,6 +83,10 @@ def open_evolution(config: Config, beginning: Beginning, code_version: str, run_
             "agent0.job": job,
         },
         (0, *range(beginning.iteration, beginning.iteration + config.iterations)),
+        {
+            CONFIG_FILE: json.dumps(settings, indent=2),
+            PIPELINE_FILE: json.dumps({"options": dict(compiled_with or {}), "beginning": asdict(beginning)}, indent=2),
+        },
     )
 
 

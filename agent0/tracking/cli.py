@@ -10,6 +10,9 @@ import typer
 
 from agent0.errors import UsageError
 
+PARAMETERS = {"iteration": "start_iteration"}
+"""Run parameters of the pipeline that have another name than the field of `Beginning`."""
+
 app = typer.Typer(help="What is written to MLflow.", no_args_is_help=True)
 
 
@@ -64,9 +67,9 @@ def reproduce(
     from agent0.storage.digest import code_version
     from agent0.tracking.location import tracking_uri
     from agent0.tracking.recipe_of_run import recipe_of
-    from agent0_kfp.components import DEFAULT_IMAGE
     from agent0_kfp.pipelines.evolution import compile_evolution
     from agent0_kfp.pipelines.local import LocalEvolution
+    from agent0_kfp.pipelines.options import CompileOptions
 
     found = recipe_of(tracking_uri(), run_id)
     if found.code_version != code_version():
@@ -75,9 +78,18 @@ def reproduce(
             "the results may differ.",
             file=sys.stderr,
         )
+    begun = " ".join(f"{PARAMETERS.get(name, name)}={value}" for name, value in found.beginning.items() if value)
     if compile_only is not None:
-        compile_evolution(found.config, compile_only, image or DEFAULT_IMAGE)
+        options = CompileOptions.parse({**found.options, **({"image": image} if image else {})})
+        compile_evolution(found.config, compile_only, options)
         print(f"{compile_only}: evolution, {found.config.iterations} iterations, recipe {found.config.recipe}")
+        if begun:
+            print(f"It went on with an earlier evolution; start it with {begun}")
         return
+    if begun:
+        raise UsageError(
+            f"Run {found.run_id} went on with an earlier evolution, which a local run cannot; compile it by "
+            f"--compile-only and start it with {begun}."
+        )
     folder = output or Path(f"runs/reproduced-{found.run_id[:8]}")
     run_on_screen(LocalEvolution.create(folder, found.config, tracking_uri()), quiet=quiet)

@@ -131,7 +131,8 @@ class Delivery:
         if run.info.status != "RUNNING" and not entry["injected"]:
             self._client.update_run(run.info.run_id, status="RUNNING")
         iteration = self.run_id(f"iteration {entry['iteration']}")
-        if iteration != entry["evolution_id"] and self._client.get_run(iteration).info.status == "SCHEDULED":
+        status = self._client.get_run(iteration).info.status
+        if iteration != entry["evolution_id"] and status not in ("RUNNING", "FINISHED"):
             self._client.update_run(iteration, status="RUNNING")
         tags = {**entry["tags"], MLFLOW_PARENT_RUN_ID: iteration}
         self._client.log_batch(run.info.run_id, tags=[RunTag(name, value) for name, value in tags.items()])

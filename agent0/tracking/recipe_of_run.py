@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import json
 import tempfile
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from mlflow.entities import Run
 from mlflow.exceptions import MlflowException
+from mlflow.tracking import MlflowClient
 from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID
 
 from agent0.config import Config, parse_section
@@ -18,15 +21,27 @@ from agent0.tracking.runs import KIND_TAG, open_client
 
 CONFIG_FILE = "config.json"
 """Every setting of an evolution, as an artifact of its MLflow run."""
+PIPELINE_FILE = "pipeline.json"
+"""What its pipeline was compiled with, and where it began, likewise."""
 
 
 @dataclass(frozen=True)
 class KeptRecipe:
-    """An evolution's run, all its settings, and the version of the code that it ran."""
+    """What is kept of an evolution.
+
+    Attributes:
+        run_id: its run.
+        config: all settings.
+        code_version: of the code that it ran.
+        options: what its pipeline was compiled with.
+        beginning: run parameters that let it go on with an earlier evolution; empty where it began anew.
+    """
 
     run_id: str
     config: Config
     code_version: str
+    options: Mapping[str, Any]
+    beginning: Mapping[str, Any]
 
 
 def recipe_of(uri: str, run_id: str) -> KeptRecipe:
@@ -47,10 +62,22 @@ def recipe_of(uri: str, run_id: str) -> KeptRecipe:
             run = client.get_run(run.data.tags[MLFLOW_PARENT_RUN_ID])
         if run.data.tags.get(KIND_TAG) != "evolution":
             raise UsageError(f"The MLflow run {run_id} is of no evolution; `agent0 reproduce` runs evolutions again.")
-        if all(item.path != CONFIG_FILE for item in client.list_artifacts(run.info.run_id)):
-            raise UsageError(f"The MLflow run {run.info.run_id} keeps no {CONFIG_FILE}; an older version made it.")
-        with tempfile.TemporaryDirectory(prefix="agent0-recipe-") as folder:
-            settings = json.loads(Path(client.download_artifacts(run.info.run_id, CONFIG_FILE, folder)).read_bytes())
+        settings, pipeline = (_artifact(client, run, name) for name in (CONFIG_FILE, PIPELINE_FILE))
     except MlflowException as error:
         raise explained(error, uri) from error
-    return KeptRecipe(str(run.info.run_id), parse_section(Config, settings), run.data.tags["agent0.code_version"])
+    beginning = pipeline["beginning"]
+    return KeptRecipe(
+        str(run.info.run_id),
+        parse_section(Config, settings),
+        run.data.tags["agent0.code_version"],
+        pipeline["options"],
+        {} if beginning["iteration"] == 1 else beginning,
+    )
+
+
+def _artifact(client: MlflowClient, run: Run, name: str) -> dict[str, Any]:
+    if all(item.path != name for item in client.list_artifacts(run.info.run_id)):
+        raise UsageError(f"The MLflow run {run.info.run_id} keeps no {name}; an older version of Agent0 made it.")
+    with tempfile.TemporaryDirectory(prefix="agent0-recipe-") as folder:
+        found: dict[str, Any] = json.loads(Path(client.download_artifacts(run.info.run_id, name, folder)).read_bytes())
+        return found

@@ -24,6 +24,7 @@ def opening(
     code_version: str,
     mlflow_run_id: str,
     job: str,
+    compiled_with: dict,
 ) -> str:
     """Fail before any GPU is asked for if a setting is wrong; return the id of the evolution's MLflow run."""
     from agent0.config import Config, parse_section
@@ -47,6 +48,6 @@ def opening(
         fixed = {"recipe": recipe, "seed": seed, "iterations": iterations, "pods": pods}
         config = parse_section(Config, {**fixed, **sections})
         beginning = Beginning(start_iteration, curriculum_model_uri, executor_model_uri, history_uri)
-        run_id = open_evolution(config, beginning, code_version, mlflow_run_id, job)
+        run_id = open_evolution(config, beginning, code_version, mlflow_run_id, job, compiled_with)
         progress.end(f"MLflow run {run_id}")
         return run_id
