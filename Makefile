@@ -76,6 +76,7 @@ bench: install  ## Run every benchmark against its bar.
 	@$(BIN)/python benchmarks/streaming.py --check
 	@$(BIN)/python benchmarks/kill_anywhere.py --check
 	@$(BIN)/python benchmarks/storage.py --check
+	@$(BIN)/python benchmarks/tracking.py --check
 	@$(BIN)/python benchmarks/tiny_evolution.py --seeds 3 --check
 
 bench-vllm: $(VLLM)/installed  ## Run the benchmark of rollouts with vLLM against its bars.

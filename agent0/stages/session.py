@@ -10,6 +10,7 @@ import hashlib
 import json
 import os
 import resource
+import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -131,8 +132,7 @@ class Stage:
             log=tuple(result.log),
             warnings=result.warnings,
         )
-        system = {"system/seconds": report.seconds, "system/peak_memory_mb": report.peak_memory_mb}
-        self.tracker.log_metrics({**result.metrics, **system}, self.iteration)
+        self.tracker.log_metrics({**result.metrics, **_system_metrics(report)}, self.iteration)
         self.tracker.set_tags({"agent0.output_sha256": folder_digest(folder, of_a_stage)})
         for warning in result.warnings:
             self.progress.warn(warning)
@@ -253,6 +253,21 @@ def flatten(model: BaseModel, prefix: str) -> dict[str, object]:
         value = getattr(model, name)
         flat.update(flatten(value, f"{prefix}.{name}") if isinstance(value, BaseModel) else {f"{prefix}.{name}": value})
     return flat
+
+
+def _system_metrics(report: StageReport) -> dict[str, float]:
+    """Return what the stage took of its machine: of its process and of the children that it has waited for."""
+    used = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
+    metrics = {
+        "system/seconds": report.seconds,
+        "system/cpu_seconds": sum(usage.ru_utime + usage.ru_stime for usage in used),
+        "system/peak_memory_mb": report.peak_memory_mb,
+    }
+    torch = sys.modules.get("torch")  # a stage that has not needed it used no GPU
+    if torch is not None and torch.cuda.is_available():
+        peaks = [torch.cuda.max_memory_reserved(device) for device in range(torch.cuda.device_count())]
+        metrics["system/gpu_peak_memory_mb"] = max(peaks) / 2**20
+    return metrics
 
 
 def _headline(metrics: Mapping[str, float]) -> str:
