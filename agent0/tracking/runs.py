@@ -18,7 +18,11 @@ from pathlib import Path
 from typing import Any
 
 from mlflow.entities import Param, Run, RunTag
-from mlflow.environment_variables import MLFLOW_HTTP_REQUEST_MAX_RETRIES, MLFLOW_HTTP_REQUEST_TIMEOUT
+from mlflow.environment_variables import (
+    MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR,
+    MLFLOW_HTTP_REQUEST_MAX_RETRIES,
+    MLFLOW_HTTP_REQUEST_TIMEOUT,
+)
 from mlflow.exceptions import MlflowException
 from mlflow.tracking import MlflowClient
 from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID
@@ -45,7 +49,7 @@ def open_client(uri: str) -> MlflowClient:
 
 
 def make_client(uri: str) -> MlflowClient:
-    """Return a client that asks once and gives up early: whoever uses it knows better when to ask again.
+    """Return a client that asks once, gives up early and draws no bars: its user knows better when to ask again.
 
     Raises:
         RefusedError: there can be no store at `uri`.
