@@ -54,11 +54,13 @@ def make_client(uri: str) -> MlflowClient:
     Raises:
         RefusedError: there can be no store at `uri`.
     """
-    for variable, value in (
-        (MLFLOW_HTTP_REQUEST_MAX_RETRIES, 0),
-        (MLFLOW_HTTP_REQUEST_TIMEOUT, REQUEST_TIMEOUT_SECONDS),
-    ):
-        os.environ.setdefault(variable.name, str(value))
+    quiet = {
+        MLFLOW_HTTP_REQUEST_MAX_RETRIES: "0",
+        MLFLOW_HTTP_REQUEST_TIMEOUT: str(REQUEST_TIMEOUT_SECONDS),
+        MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR: "false",
+    }
+    for variable, value in quiet.items():
+        os.environ.setdefault(variable.name, value)
     try:
         return MlflowClient(tracking_uri=uri)
     except MlflowException as error:

@@ -12,7 +12,10 @@ def patterns() -> list[re.Pattern[str]]:
     section = text.split("## Metrics")[1].split("\n## ")[0]
     rows = [line.split("|")[1] for line in section.splitlines() if line.startswith("| `")]
     names = [name for row in rows for name in re.findall(r"`([^`]+)`", row)]
-    return [re.compile(re.escape(n).replace(r"\*", ".+").replace("BENCHMARK", "[a-z0-9_-]+")) for n in names]
+    placeholders = {r"\*": ".+", "BENCHMARK": "[a-z0-9_-]+", "AGENT": "(?:curriculum|executor)"}
+    for placeholder, meaning in placeholders.items():
+        names = [(re.escape(name) if placeholder == r"\*" else name).replace(placeholder, meaning) for name in names]
+    return [re.compile(name) for name in names]
 
 
 def unknown(names: set[str]) -> list[str]:
