@@ -22,6 +22,7 @@ from mlflow.environment_variables import (
     MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR,
     MLFLOW_HTTP_REQUEST_MAX_RETRIES,
     MLFLOW_HTTP_REQUEST_TIMEOUT,
+    MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT,
 )
 from mlflow.exceptions import MlflowException
 from mlflow.tracking import MlflowClient
@@ -49,7 +50,7 @@ def open_client(uri: str) -> MlflowClient:
 
 
 def make_client(uri: str) -> MlflowClient:
-    """Return a client that asks once, gives up early and draws no bars: its user knows better when to ask again.
+    """Return a client that asks once, gives up early and prints nothing: its user knows better when to ask again.
 
     Raises:
         RefusedError: there can be no store at `uri`.
@@ -58,6 +59,7 @@ def make_client(uri: str) -> MlflowClient:
         MLFLOW_HTTP_REQUEST_MAX_RETRIES: "0",
         MLFLOW_HTTP_REQUEST_TIMEOUT: str(REQUEST_TIMEOUT_SECONDS),
         MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR: "false",
+        MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT: "true",
     }
     for variable, value in quiet.items():
         os.environ.setdefault(variable.name, value)

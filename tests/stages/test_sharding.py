@@ -13,6 +13,7 @@ from agent0.config import ExecutionSettings, GenerationSettings, SandboxSettings
 from agent0.errors import Agent0Error, UsageError
 from agent0.rollout.engine import Generation, Request
 from agent0.rollout.scripted import ScriptedBackend
+from agent0.sandbox.gauges import Gauges, Meter
 from agent0.stages import Stage, StageResult, agents, sandboxed_execution, task_generation
 from agent0.stages.execution_collection import run_execution_collection
 from agent0.stages.files import SAMPLE_FOLDER, TASKS_FOLDER
@@ -53,6 +54,13 @@ class SeededBackend(ScriptedBackend):
         return await ScriptedBackend(self._tokenizer, lambda _: written).generate(request)
 
 
+class IdleSandbox:
+    """Stands where the sandbox would; the agents here run no program."""
+
+    def gauges(self) -> Gauges:
+        return Meter().read(queued=0, running=0)
+
+
 @pytest.fixture(params=[None, 5], ids=["batch by batch", "any mixture"])
 def backend(tokenizer: Any, monkeypatch: pytest.MonkeyPatch, request: Any) -> SeededBackend:
     backend = SeededBackend(tokenizer, request.param)
@@ -63,7 +71,7 @@ def backend(tokenizer: Any, monkeypatch: pytest.MonkeyPatch, request: Any) -> Se
 
     monkeypatch.setattr(agents, "open_backend", opened)
     for module in (task_generation, sandboxed_execution):  # the script writes no programs
-        monkeypatch.setattr(module, "SandboxPool", lambda _: nullcontext())
+        monkeypatch.setattr(module, "SandboxPool", lambda _: nullcontext(IdleSandbox()))
     return backend
 
 
