@@ -131,8 +131,9 @@ def execute(model: Path, tmp_path: Path) -> Callable[..., StageResult]:
 
 
 def comparable(result: StageResult) -> tuple[dict[str, float], dict[str, dict[str, int]]]:
-    """The result without what an attempt says of its own speed."""
-    return {k: v for k, v in result.metrics.items() if not k.startswith("system/")}, result.counts
+    """The result without what an attempt says of its own speed and of its own sandbox."""
+    own = ("system/", "sandbox/")
+    return {k: v for k, v in result.metrics.items() if not k.startswith(own)}, result.counts
 
 
 def contents(folder: Path) -> dict[str, bytes]:
