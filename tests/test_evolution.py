@@ -6,7 +6,6 @@ import json
 import os
 import signal
 import subprocess
-import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -14,30 +13,12 @@ from typing import Any
 import pytest
 from metric_dictionary import unknown
 from mlflow.tracking import MlflowClient
+from short_evolution import command, events
+
+from agent0.storage.digest import model_digest
+from agent0.tracking.fetching import fetch_model
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
-
-SHORT = [
-    "model.tiny.steps=260",
-    "model.tiny.hidden_size=64",
-    "model.tiny.direct_share=0.1",
-    "curriculum.steps=2",
-    "curriculum.executor_samples=4",
-    "generation.proposals=48",
-    "execution.samples=4",
-    "execution.probe_tasks=8",
-    "filtering.min_self_consistency=0.0",
-    "filtering.max_self_consistency=1.0",
-    "executor.steps=2",
-    "evaluation.questions_per_level=6",
-    "evaluation.samples=2",
-]
-
-
-def command(output: Path, *extra: str) -> list[str]:
-    overrides = [part for item in SHORT for part in ("--set", item)]
-    arguments = ["evolve", "--output", str(output), "--iterations", "2", "--seed", "3", *overrides]
-    return [sys.executable, "-c", "from agent0.cli import main; main()", *arguments, *extra]
 
 
 def environment(folder: Path) -> dict[str, str]:
@@ -47,11 +28,6 @@ def environment(folder: Path) -> dict[str, str]:
         "MLFLOW_TRACKING_URI": f"sqlite:///{folder / 'mlflow.db'}",
         "COLUMNS": "120",
     }
-
-
-def events(output: Path) -> list[dict[str, Any]]:
-    path = output / "progress.jsonl"
-    return [json.loads(line) for line in path.read_text().splitlines()] if path.is_file() else []
 
 
 def comparable(output: Path) -> dict[str, Any]:
@@ -122,8 +98,19 @@ def test_mlflow_holds_the_run_its_stages_and_the_executors(whole: Path, folder: 
     assert [point.step for point in clipped] == list(range(1, 9))
     assert any(name.startswith("executor/adpo/") for name in training.data.metrics)
     assert "executor/clip_ratio/high_mean" in training.data.metrics
-    versions = client.search_model_versions("name='agent0-executor'")
-    assert {version.tags["iteration"] for version in versions} == {"1", "2"}
+
+
+def test_both_agents_are_registered_where_they_are_and_come_back_by_alias(whole: Path, folder: Path) -> None:
+    client = MlflowClient(f"sqlite:///{folder / 'mlflow.db'}")
+    for name in ("agent0-executor", "agent0-curriculum"):
+        versions = client.search_model_versions(f"name='{name}'", order_by=["version_number ASC"])
+        lineage = [(version.tags["iteration"], version.tags.get("parent_version")) for version in versions]
+        assert lineage == [("1", None), ("2", "1")]
+        newest = client.get_model_version_by_alias(name, "candidate")
+        trained = Path(newest.source.removeprefix("file://"))
+        assert trained.is_relative_to(whole.resolve()), "the files were copied"
+        fetch_model(client, newest, folder / f"downloaded {name}")
+        assert model_digest(folder / f"downloaded {name}") == model_digest(trained) == newest.tags["model_sha256"]
 
 
 def test_a_run_in_mlflow_compiles_to_the_same_pipeline(whole: Path, folder: Path) -> None:
