@@ -16,6 +16,7 @@ EnvironmentName = Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")]
 
 SETTINGS_KEYS = (
     "AGENT0_BENCHMARKS",
+    "AGENT0_TRACKING_BUFFER",
     "AGENT0_CACHE",
     "AGENT0_CACHE_GB",
     "AGENT0_WORKSPACE",

@@ -97,7 +97,7 @@ def run(client: Any, output: Path) -> Any:
 
 def test_the_server_holds_all_of_it_though_it_was_away(client: Any, run: Any) -> None:
     assert run.info.status == "FINISHED"
-    history = client.get_metric_history(run.info.run_id, "executor/accuracy")
+    history = client.get_metric_history(run.info.run_id, "eval/accuracy")
     assert [point.step for point in history] == [0, 1]
     assert {"report.html", "summary.json"} <= {item.path for item in client.list_artifacts(run.info.run_id)}
     rounds = client.search_runs([run.info.experiment_id], f"tags.mlflow.parentRunId = '{run.info.run_id}'")
@@ -127,9 +127,9 @@ def test_the_model_comes_back_by_its_alias_and_scores_the_same(
     seed = derive_seed(SEED, "benchmark_evaluation", 1)
     _run(environment, "evaluate", f"--model={model}", f"--seed={seed}", f"--output={again}", *arguments_of(SHORT))
     (benchmark,) = json.loads((again / "evaluation.json").read_text())["benchmarks"]
-    found = {"executor/accuracy": benchmark["score"]["mean"]}
+    found = {"eval/accuracy": benchmark["score"]["mean"]}
     for level, score in benchmark["groups"]["level"].items():
-        found[f"executor/accuracy_{level}"] = score["mean"]
+        found[f"eval/accuracy_{level}"] = score["mean"]
     assert len(found) == 6
     tracked = {name: client.get_metric_history(run.info.run_id, name)[-1].value for name in found}
     assert found == pytest.approx(tracked)
@@ -142,7 +142,7 @@ def test_a_reviewer_sees_charts_report_and_model(client: Any, run: Any) -> None:
     pytest.importorskip("playwright", reason="playwright is not installed")
     if review_pages.program() is None:
         pytest.skip("Chromium is not installed; run `make test-integration` as root on Debian")
-    experiment, accuracy = run.info.experiment_id, run.data.metrics["executor/accuracy"]
+    experiment, accuracy = run.info.experiment_id, run.data.metrics["eval/accuracy"]
     with review_pages.opened_browser(client.tracking_uri, USERNAME, PASSWORD) as page:
         charts = review_pages.open_charts(page, experiment, run.info.run_id)
         assert f"evolution tiny seed {SEED}" in charts
