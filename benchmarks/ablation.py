@@ -25,14 +25,15 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 from safetensors.torch import load_file
-from tiny_evolution import evolve, t_interval
+from tiny_evolution import evolve
 
 from agent0.ablations import ABLATIONS, active_ablations
 from agent0.config import load_config
+from agent0.report.ablation import FULL, conclusion, shown
+from agent0.report.ablation import paired as paired_finals
 from agent0.report.history import History
 from agent0.stages.files import HISTORY_FILE
 
-FULL = "full"
 TABLE_WIDTH = 110
 VARIANTS: Mapping[str, tuple[str, ...]] = {
     FULL: (),
@@ -192,15 +193,7 @@ def table(runs: Sequence[Run], variants: Sequence[str]) -> Table:
 def differences(runs: Sequence[Run], variants: Sequence[str]) -> Iterator[str]:
     """Say for each variant what its difference to the full method amounts to."""
     for variant in variants[1:]:
-        values = paired(runs, variant)
-        if len(values) < 2:
-            yield f"{variant}: fewer than two pairs of seeds, so nothing can be said."
-            continue
-        mean, half = t_interval(values)
-        if abs(mean) <= half:
-            yield f"{variant}: no difference beyond the error bars ({len(values)} pairs)."
-        else:
-            yield f"{variant}: {'above' if mean > 0 else 'below'} the full method by {abs(mean):.3f} ± {half:.3f}."
+        yield conclusion(variant, paired(runs, variant))
     if {"no-tool", "r-zero"} & set(variants):
         yield "Without the tool the first executor has none either, so '1st exec.' is another yardstick there."
 
@@ -208,12 +201,7 @@ def differences(runs: Sequence[Run], variants: Sequence[str]) -> Iterator[str]:
 def paired(runs: Sequence[Run], variant: str) -> list[float]:
     """Final accuracy of a variant minus the full method's, for each seed that both ended."""
     finals = {(run.variant, run.seed): run.final for run in runs if run.history}
-    seeds = sorted({run.seed for run in runs})
-    return [
-        finals[variant, seed] - finals[FULL, seed]
-        for seed in seeds
-        if (variant, seed) in finals and (FULL, seed) in finals
-    ]
+    return paired_finals(finals, variant)
 
 
 def changed_tensors(folder: Path) -> int:
@@ -236,14 +224,6 @@ def changed_tensors(folder: Path) -> int:
 def largest(steps: Sequence[Mapping[str, float]], name: str) -> float:
     """Return the largest value of a metric over steps; 0 where no step has it."""
     return max((step[name] for step in steps if name in step), default=0.0)
-
-
-def shown(values: Sequence[float]) -> str:
-    """Show a mean with its interval; without one where there is a single value."""
-    if len(values) < 2:
-        return f"{values[0]:+.3f}" if values else "–"
-    mean, half = t_interval(values)
-    return f"{mean:+.3f} ± {half:.3f}"
 
 
 def mean_of_known(values: Sequence[float | None]) -> str:

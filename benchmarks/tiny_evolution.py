@@ -11,19 +11,18 @@ from __future__ import annotations
 
 import argparse
 import json
-import math
 import os
 import subprocess
 import sys
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
-from statistics import fmean, stdev
 from typing import Any
 
 from rich.console import Console
 from rich.table import Table
-from scipy.stats import t as student
+
+from agent0.report.ablation import t_interval
 
 
 def main() -> int:
@@ -107,12 +106,6 @@ def interval(name: str, values: list[float]) -> tuple[float, float]:
     mean, half = t_interval(values)
     Console().print(f"{name}: {mean:+.3f} (95 % over {len(values)} seeds: {mean - half:+.3f} to {mean + half:+.3f})")
     return mean - half, mean
-
-
-def t_interval(values: Sequence[float]) -> tuple[float, float]:
-    """Return the mean of at least two values and the half width of its 95 % t interval."""
-    half = float(student.ppf(0.975, len(values) - 1)) * stdev(values) / math.sqrt(len(values))
-    return fmean(values), half
 
 
 if __name__ == "__main__":

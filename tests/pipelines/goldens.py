@@ -45,6 +45,7 @@ GOLDENS: Mapping[str, Golden] = {
         "evolution", "qwen3-8b", ("iterations=1", "pods=2"), CompileOptions.parse(EVERYTHING)
     ),
     "evaluation-qwen3-8b.yaml": Golden("evaluation", "qwen3-8b", (), CompileOptions(image=IMAGE, gpus=1)),
+    "ablation-tiny.yaml": Golden("ablation", "tiny", ("iterations=1",)),
 }
 
 

@@ -1,0 +1,98 @@
+"""Stages of an ablation: which variants run, what is left out of one, and their comparison."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from agent0.ablations import ABLATIONS, active_ablations
+from agent0.config import TrackingSettings
+from agent0.errors import UsageError
+from agent0.report.ablation import FULL, render_ablation, rows
+from agent0.report.history import History
+from agent0.stages.runs import read_history
+from agent0.stages.session import Stage, StageResult
+from agent0.storage.atomic import atomic_write, write_json
+from agent0.storage.digest import code_version
+from agent0.tracking.location import tracking_uri
+
+TABLE_FILE = "ablation.json"
+PAGE_FILE = "ablation.html"
+
+
+def prepare_ablation(
+    recipe: str, variants: Sequence[str], seeds: Sequence[int], tracking: TrackingSettings, job: str
+) -> tuple[str, list[dict[str, Any]]]:
+    """Open the ablation's MLflow run; return its id and each variant with each seed.
+
+    Raises:
+        UsageError: an unknown variant, one or a seed named twice, or no full method to compare with.
+        Agent0Error: MLflow does not answer.
+    """
+    from agent0.tracking.runs import start_run  # mlflow takes seconds to import
+
+    unknown = sorted(set(variants) - {FULL, *ABLATIONS})
+    if unknown:
+        raise UsageError(f"There is no variant {', '.join(unknown)}; there are: {', '.join((FULL, *ABLATIONS))}.")
+    for kind, named in (("variant", variants), ("seed", seeds)):
+        if len(set(named)) != len(named) or not named:
+            raise UsageError(f"Name each {kind} once, and at least one; got {list(named)}.")
+    if FULL not in variants:
+        raise UsageError(f"Every variant is compared with the full method; add {FULL!r} to the variants.")
+    run_id = start_run(
+        tracking_uri(),
+        tracking.experiment,
+        f"ablation {recipe}",
+        {"variants": ", ".join(variants), "seeds": ", ".join(map(str, seeds))},
+        {"agent0.recipe": recipe, "agent0.code_version": code_version(), "agent0.job": job},
+    )
+    return run_id, [{"variant": variant, "seed": seed} for seed in seeds for variant in variants]
+
+
+def ablate(variant: str, sections: Mapping[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
+    """Return the sections with a part of the method left out; the full method's are as they were.
+
+    Raises:
+        UsageError: the sections leave out a part themselves, so there is no full method to compare with.
+    """
+    already = active_ablations(sections)
+    if already:
+        raise UsageError(
+            f"The settings themselves leave out {', '.join(already)}; give the full method's and name the variant."
+        )
+    changed: dict[str, dict[str, Any]] = json.loads(json.dumps(sections))
+    for key, value in ABLATIONS[variant].settings.items() if variant != FULL else ():
+        *parents, leaf = key.split(".")
+        target: dict[str, Any] = changed
+        for parent in parents:
+            target = target[parent]
+        target[leaf] = value
+    return changed
+
+
+def compare_ablations(stage: Stage, histories: Sequence[Path], recipe: str, output: Path, page: Path) -> StageResult:
+    """Write the table and the page of all variants to `output`, and the page to `page` as well.
+
+    Raises:
+        Agent0Error: a folder holds no history.
+    """
+    found: dict[tuple[str, int], History] = {}
+    for folder in histories:
+        history = read_history(folder)
+        variant = next(iter(active_ablations(history.config)), FULL)
+        found[variant, history.seed] = history
+    table = rows(found)
+    write_json(output / TABLE_FILE, [asdict(row) for row in table])
+    text = render_ablation(table, recipe)
+    for path in (output / PAGE_FILE, page):
+        with atomic_write(path) as file:
+            file.write(text)
+    metrics = {f"ablation/{row.variant}": row.final for row in table}
+    stage.evolution.log_metrics(metrics, stage.iteration)
+    for name in (TABLE_FILE, PAGE_FILE):
+        stage.evolution.log_file(output / name)
+    stage.evolution.set_status("FINISHED")
+    return StageResult(metrics)

@@ -1,0 +1,1 @@
+"""The component that leaves a part of the method out."""

@@ -1,0 +1,1 @@
+"""The component that compares the variants of an ablation."""

@@ -1,0 +1,1 @@
+"""The component that checks an ablation and lists its variants."""
