@@ -37,7 +37,7 @@ def test_every_command_has_help_with_an_example(command: list[str]) -> None:
         (["evolve", "--set", "execution.samples=1"], 2, "greater than or equal to 2"),
         (["evolve", "--resume"], 2, "no evolution to resume"),
         (["evolve", "--resume", "--seed", "1"], 2, "the run's own settings"),
-        (["evaluate", "--model", "no/such/model"], 1, "There is no model at no/such/model"),
+        (["evaluate", "--model", "no/such/model"], 2, "There is no folder no/such/model"),
         (["report", "."], 1, "holds no history"),
         (["report", "a", "b", "c", "d", "e", "f"], 2, "at most 5 runs, and 6 are named"),
         (["pipeline", "compile", "evaluatoin", "-o", "x.yaml"], 2, "There is no pipeline"),

@@ -58,7 +58,7 @@ def _parameters(package: Package) -> dict[str, str]:
         elif isinstance(item.default, dict) and item.default:
             rows.update({name: item.type, **_flat(item.default, name)})
         else:
-            rows[name] = f"{item.type} {json.dumps(item.default, ensure_ascii=False)}"
+            rows[name] = f"{item.type} {json.dumps(item.default, ensure_ascii=False, sort_keys=True)}"
     return rows
 
 
@@ -101,4 +101,4 @@ def _flat(value: Any, place: str) -> dict[str, str]:
         for key, item in value.items():
             rows.update(_flat(item, f"{place}.{key}"))
         return rows
-    return {place: json.dumps(value, ensure_ascii=False)}
+    return {place: json.dumps(value, ensure_ascii=False, sort_keys=True)}  # a protocol buffer has its own order

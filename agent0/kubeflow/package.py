@@ -177,11 +177,11 @@ def _parsed(spec: Mapping[str, Any], platform: Mapping[str, Any], where: str) ->
 
 
 def whole_numbers(value: Any) -> Any:
-    """Write numbers without a fraction as integers; a protocol buffer keeps each as a float."""
+    """Write numbers without a fraction as integers, and keys in order; a protocol buffer knows floats and no order."""
     if isinstance(value, float) and value.is_integer():
         return int(value)
     if isinstance(value, dict):
-        return {key: whole_numbers(item) for key, item in value.items()}
+        return {key: whole_numbers(value[key]) for key in sorted(value)}
     if isinstance(value, list):
         return [whole_numbers(item) for item in value]
     return value

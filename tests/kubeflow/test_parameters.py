@@ -168,3 +168,9 @@ def test_a_model_of_the_registry_is_checked_where_the_registry_is_known(
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:9")
     with pytest.raises(Agent0Error, match=r"http://127\.0\.0\.1:9"):
         check_models({"model": {"source": "models:/agent0-executor@candidate"}})
+
+
+def test_the_keys_of_a_section_are_in_order(compiled: Path) -> None:
+    for item in read_package(compiled / "evolution.yaml").inputs.values():
+        if isinstance(item.default, dict):
+            assert list(item.default) == sorted(item.default)
