@@ -75,7 +75,7 @@ bench: install  ## Run every benchmark against its bar.
 	@$(BIN)/python benchmarks/adpo.py --check
 	@$(BIN)/python benchmarks/streaming.py --check
 	@$(BIN)/python benchmarks/kill_anywhere.py --check
-	@$(BIN)/python benchmarks/storage.py --check
+	@$(BIN)/python benchmarks/storage.py --full --check
 	@$(BIN)/python benchmarks/tracking.py --check
 	@$(BIN)/python benchmarks/tiny_evolution.py --seeds 3 --check
 

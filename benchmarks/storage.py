@@ -3,8 +3,9 @@
 The server is OpenStack Swift from `.venv-swift` (`make test-integration` makes it), which also holds the AWS command
 line. Each transfer is a process of its own: its wall time counts from start to end, its peak memory is its own. The
 contenders take turns, and a ratio is the median over the rounds of (the other's time) / (our time) of the same round.
-Ours alone checks every byte against sha256. `--full` takes the large folder of 1 GiB; `--check` exits with 1 when a bar
-is missed. On one machine the server shares the processors with its client, so absolute rates say little.
+Ours alone checks every byte against sha256; at the end stored objects are damaged in many ways, each of which `get`
+has to find. `--full` takes the large folder of 1 GiB; `--check` exits with 1 when a bar is missed. On one machine the
+server shares the processors with its client, so absolute rates say little.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from __future__ import annotations
 import argparse
 import filecmp
 import os
+import random
 import shutil
 import statistics
 import subprocess
@@ -32,6 +34,7 @@ MEBIBYTE = 1 << 20
 # network between, one request in one piece is the fastest there is, and it leaves nothing to resume.
 BARS = {(False, "aws s3 cp"): 0.9, (True, "aws s3 cp"): 0.9, (False, "boto3 loop"): 1.0}
 MOST_MEMORY_MIB = 256
+DAMAGES = 100
 
 OURS = """
 import sys
@@ -135,6 +138,52 @@ def compare(load: Path, starts: dict[str, list[str]], rounds: int) -> dict[tuple
     return found
 
 
+def damaged(trials: int, folder: Path) -> list[str]:
+    """Damage stored objects in every way that a server or another writer could; return the ways that `get` missed."""
+    import boto3
+    from botocore.config import Config
+
+    from agent0.storage import transfer
+    from agent0.storage.uri import StorageError
+
+    client = boto3.client("s3", config=Config(s3={"addressing_style": "path"}))
+    source = make_files(folder / "damaged", 6, 300_000)
+    transfer.put(source, f"s3://{BUCKET}/damaged")
+    chance = random.Random(0)
+    names = sorted(path.name for path in source.iterdir())
+    undetected = []
+    for trial in range(trials):
+        name = chance.choice(names)
+        right = (source / name).read_bytes()
+        other = (source / chance.choice([item for item in names if item != name])).read_bytes()
+        way, wrong = chance.choice(damages(right, other, chance))
+        kept = client.head_object(Bucket=BUCKET, Key=f"damaged/{name}")["Metadata"]
+        client.put_object(Bucket=BUCKET, Key=f"damaged/{name}", Body=wrong, Metadata=kept)
+        back = folder / f"damaged-{trial}"
+        try:
+            transfer.get(f"s3://{BUCKET}/damaged", back)
+        except StorageError:
+            if back.exists():
+                undetected.append(f"{way}: found, but a folder was left")
+        else:
+            undetected.append(way)
+        client.put_object(Bucket=BUCKET, Key=f"damaged/{name}", Body=right, Metadata=kept)
+    transfer.get(f"s3://{BUCKET}/damaged", folder / "damaged-not")
+    return undetected
+
+
+def damages(data: bytes, other: bytes, chance: random.Random) -> list[tuple[str, bytes]]:
+    """Return what each kind of damage makes of an object."""
+    at = chance.randrange(len(data))
+    return [
+        ("one bit turned", data[:at] + bytes([data[at] ^ 1 << chance.randrange(8)]) + data[at + 1 :]),
+        ("cut short", data[:at]),
+        ("a byte too many", data + b"\0"),
+        ("another file's content", other),
+        ("a block of zeros", data[:at] + bytes(min(4096, len(data) - at)) + data[at + 4096 :]),
+    ]
+
+
 def report(loads: dict[str, dict[tuple[str, str], list[Measured]]]) -> list[str]:
     """Print the table and return the bars that were missed."""
     table = Table(
@@ -201,6 +250,9 @@ def main() -> int:
                 if arguments.only in (None, name)
             }
             missed = report(found)
+            undetected = damaged(DAMAGES, folder)
+            print(f"Damaged objects that get found: {DAMAGES - len(undetected)} of {DAMAGES}.")
+            missed += [f"not detected: {way}" for way in undetected]
         finally:
             server.stop()
     print("\n".join(missed) or "Every bar is met.")
