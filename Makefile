@@ -77,6 +77,7 @@ bench: install  ## Run every benchmark against its bar.
 	@$(BIN)/python benchmarks/kill_anywhere.py --check
 	@$(BIN)/python benchmarks/storage.py --full --check
 	@$(BIN)/python benchmarks/tracking.py --check
+	@$(BIN)/python benchmarks/pipeline.py --check
 	@$(BIN)/python benchmarks/tiny_evolution.py --seeds 3 --check
 
 bench-vllm: $(VLLM)/installed  ## Run the benchmark of rollouts with vLLM against its bars.

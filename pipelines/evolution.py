@@ -50,7 +50,7 @@ def make_evolution(config: Config, options: CompileOptions) -> Callable[..., Any
         Parameter(
             "curriculum_model_uri",
             str,
-            "Curriculum agent to begin with (a hub id, a folder, s3://); empty: the base model.",
+            "Curriculum agent to begin with (models:/, a folder, s3://, a hub id); empty: the base model.",
             "",
         ),
         Parameter("executor_model_uri", str, "Executor agent to begin with, likewise; empty: the base model.", ""),
