@@ -252,16 +252,19 @@ def hostile() -> list[Row]:
 
 
 def runner() -> list[Row]:
-    """The runner over the rollout engine, with the embedded model."""
+    """The whole of an evaluation over the rollout engine, with the embedded model."""
     from evaluation_runner import measure  # torch takes seconds to import
 
-    samples, engine, whole, after = measure()
-    overhead = whole / engine - 1
+    seconds = measure()
     return [
-        Row(f"{samples} samples of the embedded model, engine alone", f"{engine:.2f} s"),
-        Row("  through the runner, which keeps each", f"{whole:.2f} s"),
-        Row("  overhead of the runner", f"{100 * overhead:.1f} %", "<= 15 %", overhead <= 0.15),
-        Row("  scoring, record and log, after the run", f"{after:.2f} s"),
+        Row(f"{seconds.samples} samples of the embedded model, engine alone", f"{seconds.engine:.2f} s"),
+        Row("  through the runner, which keeps each", f"{seconds.sampling:.2f} s"),
+        Row("  scoring", f"{seconds.scoring:.2f} s"),
+        Row("  record", f"{seconds.record:.2f} s"),
+        Row("  log", f"{seconds.log:.2f} s"),
+        Row("  overhead without the log", f"{100 * seconds.without_log:.1f} %"),
+        Row("  overhead of all", f"{100 * seconds.overhead:.1f} %", "<= 15 %", seconds.overhead <= 0.15),
+        Row("  scoring, record and log over the engine", f"{100 * seconds.own:.1f} %", "<= 15 %", seconds.own <= 0.15),
     ]
 
 

@@ -1,14 +1,21 @@
-"""What the runner costs over the rollout engine: the same thousand samples of the embedded model through both."""
+"""What `agent0 evaluate` costs over the rollout engine: the same thousand samples of the embedded model through both.
+
+The whole work counts: sampling with every sample kept, scoring, the record, and the log for `inspect view`. Not counted
+is what happens once whatever the number of samples: imports, and the start of the grader's processes.
+"""
 
 from __future__ import annotations
 
 import tempfile
 import time
+from dataclasses import dataclass, replace
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import agent0.lean_transformers  # noqa: F401  # before anything that imports transformers
-from agent0.config import load_config
+from agent0.answers import close_default_grader, default_grader, equivalent
+from agent0.config import Config, load_config
 from agent0.evaluation.conclusion import Subject, conclude, judge
 from agent0.evaluation.preparation import Assignment, prepare
 from agent0.evaluation.runner import open_stores, run_assignment
@@ -24,39 +31,56 @@ WINDOW = 500
 ROUNDS = 3
 
 
-def measure() -> tuple[int, float, float, float]:
-    """Return samples, seconds of the engine, seconds of the runner (best of rounds in turn), seconds of what follows.
+@dataclass(frozen=True)
+class Seconds:
+    """Seconds of one round: of the engine alone, and of the parts of an evaluation of the same samples."""
 
-    What follows is scoring, the record and the log.
-    """
-    config = load_config("tiny", [f"evaluation.samples={SAMPLES_PER_QUESTION}", "evaluation.logs=true"])
+    samples: int
+    engine: float
+    sampling: float
+    scoring: float
+    record: float
+    log: float
+
+    @property
+    def without_log(self) -> float:
+        """Overhead of all but the log over the engine."""
+        return (self.sampling + self.scoring + self.record) / self.engine - 1
+
+    @property
+    def overhead(self) -> float:
+        """Overhead of the whole over the engine."""
+        return (self.sampling + self.scoring + self.record + self.log) / self.engine - 1
+
+    @property
+    def own(self) -> float:
+        """Share of the engine's time that comes on top of the sampling, whose own time varies from run to run."""
+        return (self.scoring + self.record + self.log) / self.engine
+
+
+def measure() -> Seconds:
+    """Return the best seconds of every part over some rounds, in which engine and evaluation take turns."""
+    config = load_config("tiny", [f"evaluation.samples={SAMPLES_PER_QUESTION}"])
     progress = Progress("pretraining", 0)
     model = ensure_base_model(
         config.model.tiny, lambda step, loss: progress.step(step, config.model.tiny.steps, "steps", {"loss": loss})
     )
     tokenizer = load_tokenizer(model)
     [assignment] = prepare(config.evaluation, config.rollout, tokenizer, 0)
-    engine_seconds, runner_seconds = float("inf"), float("inf")
+    import inspect_ai.log  # noqa: F401  # start-up: its import takes seconds
+
+    rounds = []
     with (
         tempfile.TemporaryDirectory() as temporary,
         SandboxPool(config.sandbox) as pool,
         open_backend(model, tokenizer, config.rollout, assignment.sampling, log=Path(temporary)) as backend,
     ):
         for number in range(ROUNDS):
-            engine_seconds = min(engine_seconds, _engine(assignment, tokenizer, backend, pool))
-            stores = open_stores([assignment], Path(temporary) / str(number), "digest")
-            engine = RolloutEngine(tokenizer, backend, pool, assignment.budget)
-            before = time.perf_counter()
-            run_assignment(
-                assignment, stores["tiny"], engine, tokenizer, window=WINDOW, progress=lambda assignment, done: None
-            )
-            runner_seconds = min(runner_seconds, time.perf_counter() - before)
-        before = time.perf_counter()
-        judged = judge([assignment], stores)
-        subject = Subject("embedded", str(model), "digest")
-        conclude(judged, subject, config.evaluation, config.rollout, 0, 0.0, Path(temporary))
-        after = time.perf_counter() - before
-    return assignment.total, engine_seconds, runner_seconds, after
+            folder = Path(temporary) / str(number)
+            engine = _engine(assignment, tokenizer, backend, pool)
+            rounds.append(replace(_evaluation(config, assignment, tokenizer, backend, pool, folder), engine=engine))
+    parts = ("engine", "sampling", "scoring", "record", "log")
+    return Seconds(assignment.total, **{part: min(getattr(seconds, part) for seconds in rounds) for part in parts})
 
 
 def _engine(assignment: Assignment, tokenizer: Any, backend: Backend, pool: ProgramRunner) -> float:
@@ -73,3 +97,25 @@ def _engine(assignment: Assignment, tokenizer: Any, backend: Backend, pool: Prog
     before = time.perf_counter()
     engine.run_batches(batches, lambda batch, trajectories: None)
     return time.perf_counter() - before
+
+
+def _evaluation(
+    config: Config, assignment: Assignment, tokenizer: Any, backend: Backend, pool: ProgramRunner, folder: Path
+) -> Seconds:
+    close_default_grader()
+    default_grader.cache_clear()  # no verdict of an earlier round is known
+    equivalent("x+1", "1+x")  # needs a worker, so its processes start
+    engine = RolloutEngine(tokenizer, backend, pool, assignment.budget)
+    subject = Subject("embedded", "tiny", "digest")
+    times = [time.perf_counter()]
+    stores = open_stores([assignment], folder, "digest")
+    run_assignment(assignment, stores["tiny"], engine, tokenizer, window=WINDOW, progress=lambda assignment, done: None)
+    times.append(time.perf_counter())
+    judged = judge([assignment], stores)
+    times.append(time.perf_counter())
+    for logs in (False, True):
+        settings = config.evaluation.model_copy(update={"logs": logs})
+        conclude(judged, subject, settings, config.rollout, 0, 0.0, folder)
+        times.append(time.perf_counter())
+    sampling, scoring, record, both = (after - before for before, after in pairwise(times))
+    return Seconds(assignment.total, 0.0, sampling, scoring, record, max(0.0, both - record))

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from agent0.config import EvaluationSettings, RolloutSettings
 from agent0.evaluation.executor_scores import Judged
-from agent0.evaluation.inspect_log import write_logs
+from agent0.evaluation.inspect_log import write_log
 from agent0.evaluation.preparation import Assignment
 from agent0.evaluation.results import EvaluationReport, write_results
 from agent0.evaluation.sample_store import SampleStore
@@ -73,7 +73,7 @@ def conclude(
     )
     if settings.logs:
         for assignment, score, outcomes in judged:
-            write_logs(folder / LOGS_FOLDER, subject.name, assignment, score, outcomes)
+            write_log(folder / LOGS_FOLDER, subject.name, assignment, score, outcomes)
     return report
 
 

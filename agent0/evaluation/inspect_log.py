@@ -1,8 +1,10 @@
 """Logs of all samples in the format of inspect_ai, which `inspect view` opens: turns, programs, outputs, verdicts.
 
-They are written through inspect_ai's public log functions when a benchmark is finished. inspect_ai does not run the
-samples: its scheduler costs about nine milliseconds of processor time a sample, more than the embedded model takes to
-draw one, and it passes text where the rollout engine passes tokens.
+They are written when a benchmark is finished. inspect_ai does not run the samples: its scheduler costs about nine
+milliseconds of processor time a sample, more than the embedded model takes to draw one, and it passes text where the
+rollout engine passes tokens. Nor does it write them, since building and validating its objects takes as long as
+drawing: `inspect_sample` makes the members of the archive, and only the header goes through inspect_ai's types. What
+it reads back is tested with its own reader, of the version that `pyproject.toml` pins.
 """
 
 from __future__ import annotations
@@ -11,18 +13,20 @@ import importlib.util
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
+from zipfile import ZIP_DEFLATED, ZipFile
 
 from agent0.errors import UsageError
-from agent0.evaluation.preparation import Assignment, Question
+from agent0.evaluation.inspect_sample import SampleWriter
+from agent0.evaluation.preparation import Assignment
 from agent0.evaluation.results import BenchmarkScore
-from agent0.evaluation.sample_store import SampleRecord
 from agent0.evaluation.scorecard import Outcome
-from agent0.evaluation.scoring import Scored
-from agent0.types import ToolCall
+from agent0.storage.atomic import atomic_path
 
-SAMPLES_PER_LOG = 2000  # a log is made in memory
-_STOP_REASONS = {"eos": "stop", "length": "max_tokens", "turns": "max_tokens"}
+if TYPE_CHECKING:
+    from inspect_ai.log import EvalLog
+
+_COMPRESSION = 1  # more takes three times as long for a tenth of the size
 
 
 def require_inspect() -> None:
@@ -38,36 +42,39 @@ def require_inspect() -> None:
         )
 
 
-def write_logs(
+def write_log(
     folder: Path, model: str, assignment: Assignment, score: BenchmarkScore, outcomes: Sequence[Outcome]
-) -> list[Path]:
-    """Write the samples of a benchmark as `.eval` files, at most `SAMPLES_PER_LOG` samples each; return their paths."""
-    from inspect_ai.log import write_eval_log
+) -> Path:
+    """Write all samples of a benchmark as one `.eval` file and return its path; an interrupted one is never seen."""
+    from pydantic_core import to_json
 
-    folder.mkdir(parents=True, exist_ok=True)
-    size = max(1, SAMPLES_PER_LOG // assignment.samples)
+    path = folder / f"{assignment.benchmark.name}.eval"
     questions = {question.item.id: question for question in assignment.questions}
-    parts = [outcomes[start : start + size] for start in range(0, len(outcomes), size)]
-    paths = []
-    for number, part in enumerate(parts, start=1):
-        name = assignment.benchmark.name if len(parts) == 1 else f"{assignment.benchmark.name}-{number:03}"
-        samples = [
-            _sample(questions[outcome.item.id], assignment, model, record, scored)
-            for outcome in part
-            for record, scored in zip(outcome.records, outcome.scored, strict=True)
-        ]
-        path = folder / f"{name}.eval"
-        write_eval_log(_log(name, model, assignment, score, samples), path)
-        paths.append(path)
-    return paths
+    ended = datetime.now(UTC)
+    writer = SampleWriter(assignment, model, ended.isoformat(timespec="seconds"))
+    summaries = []
+    with (
+        atomic_path(path) as temporary,
+        ZipFile(temporary, "w", ZIP_DEFLATED, compresslevel=_COMPRESSION) as archive,
+    ):
+        for outcome in outcomes:
+            question = questions[outcome.item.id]
+            for record, scored in zip(outcome.records, outcome.scored, strict=True):
+                sample = writer.sample(question, record, scored)
+                archive.writestr(f"samples/{sample['id']}_epoch_{sample['epoch']}.json", to_json(sample))
+                summaries.append(writer.summary(sample))
+        archive.writestr("summaries.json", to_json(summaries))
+        header = _header(model, assignment, score, len(summaries), ended)
+        archive.writestr("header.json", header.model_dump_json(exclude_none=True))
+    return path
 
 
-def _log(name: str, model: str, assignment: Assignment, score: BenchmarkScore, samples: list[Any]) -> Any:
+def _header(model: str, assignment: Assignment, score: BenchmarkScore, samples: int, ended: datetime) -> EvalLog:
     from inspect_ai.log import EvalConfig, EvalDataset, EvalLog, EvalMetric, EvalResults, EvalScore, EvalSpec, EvalStats
     from inspect_ai.model import ModelUsage
 
     headline = {"score": score.score, "mean@k": score.mean_at_k, **score.rates}
-    ended = datetime.now(UTC)
+    name = assignment.benchmark.name
     now = ended.isoformat(timespec="seconds")
     decoding = score.decoding.model_dump(mode="json")
     return EvalLog(
@@ -88,8 +95,8 @@ def _log(name: str, model: str, assignment: Assignment, score: BenchmarkScore, s
             metadata={"rule": score.rule, "aggregation": score.aggregation, "content_sha256": score.dataset_sha256},
         ),
         results=EvalResults(
-            total_samples=len(samples),
-            completed_samples=len(samples),
+            total_samples=samples,
+            completed_samples=samples,
             scores=[
                 EvalScore(
                     name="rule",
@@ -110,100 +117,4 @@ def _log(name: str, model: str, assignment: Assignment, score: BenchmarkScore, s
                 )
             },
         ),
-        samples=samples,
     )
-
-
-def _sample(question: Question, assignment: Assignment, model: str, record: SampleRecord, scored: Scored) -> Any:
-    from inspect_ai.log import EvalSample
-    from inspect_ai.model import ModelUsage
-    from inspect_ai.scorer import Score
-
-    conversation = _Conversation(question, model, assignment, record)
-    return EvalSample(
-        id=question.item.id,
-        epoch=record.sample + 1,
-        input=conversation.opening,
-        choices=list(question.item.options) or None,
-        target=question.item.gold,
-        messages=conversation.messages,
-        output=conversation.output,
-        scores={
-            "rule": Score(
-                value="C" if scored.correct else "I",
-                answer=scored.answer,
-                explanation=scored.status,
-                metadata={"others": dict(scored.others), "truncated": record.truncated},
-            )
-        },
-        metadata={**question.item.groups, "seed": record.seed, "finish": record.finish},
-        events=conversation.events,
-        model_usage={
-            f"agent0/{model}": ModelUsage(
-                input_tokens=record.prompt_tokens,
-                output_tokens=record.drawn_tokens,
-                total_tokens=record.prompt_tokens + record.drawn_tokens,
-            )
-        },
-    )
-
-
-class _Conversation:
-    """A trajectory as messages and events: each turn is one of the assistant's, each program a call of the tool."""
-
-    def __init__(self, question: Question, model: str, assignment: Assignment, record: SampleRecord) -> None:
-        from inspect_ai.model import ChatMessageSystem, ChatMessageUser, GenerateConfig
-
-        kinds = {"system": ChatMessageSystem, "user": ChatMessageUser}
-        self.opening: list[Any] = [kinds[message["role"]](content=message["content"]) for message in question.messages]
-        self.messages: list[Any] = list(self.opening)
-        self.events: list[Any] = []
-        self.output: Any = None
-        self._model = f"agent0/{model}"
-        self._record = record
-        self._config = GenerateConfig(
-            temperature=assignment.sampling.temperature,
-            top_p=assignment.sampling.top_p,
-            top_k=assignment.sampling.top_k or None,
-            max_tokens=assignment.protocol.decoding.max_tokens,
-            seed=record.seed,
-        )
-        drawn = record.turns[::2] or (record.text,)
-        for number, text in enumerate(drawn):
-            self._turn(text, record.tool_calls[number] if number < len(record.tool_calls) else None, number)
-
-    def _turn(self, text: str, call: ToolCall | None, number: int) -> None:
-        from inspect_ai.event import ModelEvent, ToolEvent
-        from inspect_ai.model import ChatCompletionChoice, ChatMessageAssistant, ChatMessageTool, ModelOutput
-        from inspect_ai.tool import ToolCall as InspectCall
-
-        name = f"{self._record.item}-{self._record.sample}-{number}"
-        asked = [] if call is None else [InspectCall(id=name, function="python", arguments={"code": call.code})]
-        message = ChatMessageAssistant(content=text, tool_calls=asked or None, source="generate")
-        reason = "tool_calls" if call else _STOP_REASONS[self._record.finish]
-        self.output = ModelOutput(
-            model=self._model, choices=[ChatCompletionChoice(message=message, stop_reason=reason)]
-        )
-        self.events.append(
-            ModelEvent(
-                model=self._model,
-                input=list(self.messages),
-                tools=[],
-                tool_choice="none",
-                config=self._config,
-                output=self.output,
-            )
-        )
-        self.messages.append(message)
-        if call is None:
-            return
-        self.messages.append(ChatMessageTool(content=call.observation, tool_call_id=name, function="python"))
-        self.events.append(
-            ToolEvent(
-                id=name,
-                function="python",
-                arguments={"code": call.code},
-                result=call.observation,
-                metadata={"status": call.status},
-            )
-        )
