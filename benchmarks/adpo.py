@@ -56,23 +56,34 @@ class Turns(TrainerCallback):
 
     def __init__(self, order: Order, training: int) -> None:
         self._order, self._training = order, training
+        self._has_turn = False
         self.whole: list[float] = []
         self.rest: list[float] = []
         self.generating = 0.0
 
     def on_step_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         """Wait for the turn; both trainings of a pair then draw alike."""
+        self._give_turn_back()
         self._order.wait_for(self._training)
+        self._has_turn = True
         torch.manual_seed(state.global_step)
         self.generating = 0.0
         self._began = time.perf_counter()
 
     def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
-        """Take the time and hand the turn over."""
+        """Take the time; the turn is kept for what follows a step, so that it disturbs nobody's measurement."""
         seconds = time.perf_counter() - self._began
         self.whole.append(seconds)
         self.rest.append(seconds - self.generating)
-        self._order.done()
+
+    def on_train_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        """Let the other training end."""
+        self._give_turn_back()
+
+    def _give_turn_back(self) -> None:
+        if self._has_turn:
+            self._has_turn = False
+            self._order.done()
 
 
 def trainer(kind: Any, folder: str, steps: int, turns: Turns, **extra: Any) -> Any:
@@ -106,6 +117,12 @@ def trainer(kind: Any, folder: str, steps: int, turns: Turns, **extra: Any) -> A
     return run
 
 
+def train(run: Any) -> None:
+    """Train on one core: threads of torch that wait for a busy machine's cores would be what is measured."""
+    torch.set_num_threads(1)
+    run.train()
+
+
 def interval(ratios: list[float]) -> tuple[float, float, float]:
     """The median and its bootstrapped 95 % interval."""
     rng = random.Random(0)
@@ -128,7 +145,7 @@ def main() -> None:
             trainer(GRPOTrainer, folder, steps, plain),
             trainer(ADPOTrainer, folder, steps, ours, adpo=ADPOSettings()),
         ]
-        threads = [threading.Thread(target=run.train, daemon=True) for run in runs]
+        threads = [threading.Thread(target=train, args=(run,), daemon=True) for run in runs]
         for thread in threads:
             thread.start()
         for thread in threads:
