@@ -18,7 +18,8 @@ class SmallTrackingServer:
 
     Args:
         folder: its database, artifacts and log.
-        authentication: ask clients for `USERNAME` and `PASSWORD`; needs Flask-WTF.
+        authentication: ask clients for `USERNAME` and `PASSWORD`, and remember a checked password for as long as the
+            deployed server does; needs Flask-WTF.
     """
 
     def __init__(self, folder: Path, *, authentication: bool = False) -> None:
@@ -38,7 +39,7 @@ class SmallTrackingServer:
         if authentication:
             settings = folder / "auth.ini"
             settings.write_text(
-                "[mlflow]\ndefault_permission = NO_PERMISSIONS\n"
+                "[mlflow]\ndefault_permission = NO_PERMISSIONS\nauth_cache_ttl_seconds = 60\n"
                 f"database_uri = sqlite:///{folder / 'users.db'}\n"
                 f"admin_username = {USERNAME}\nadmin_password = {PASSWORD}\n"
                 "authorization_function = mlflow.server.auth:authenticate_request_basic_auth\n"
