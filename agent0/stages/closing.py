@@ -71,8 +71,9 @@ def _report(uri: str, run_id: str) -> str:
 
 
 def _bare_page(ending: Ending, runs: list[str]) -> str:
+    rest = "Results are in the tasks' own artifacts." if ending.status == "FINISHED" else "No round was finished."
     listed = "".join(f"<li>{html.escape(run)}</li>" for run in runs)
     return (
         "<!doctype html><meta charset=utf-8><title>Agent0</title>"
-        f"<p>{html.escape(ending.sentence())}</p><p>No round was finished.</p><ul>{listed}</ul>\n"
+        f"<p>{html.escape(ending.sentence())}</p><p>{rest}</p><ul>{listed}</ul>\n"
     )

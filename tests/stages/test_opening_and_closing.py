@@ -1,0 +1,151 @@
+"""Which MLflow run an evolution opens or goes on with, and that none is left open at its end."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from mlflow.tracking import MlflowClient
+
+from agent0.config import TrackingSettings, load_config
+from agent0.errors import UsageError
+from agent0.stages import open_stage
+from agent0.stages.closing import Ending, close_runs
+from agent0.stages.iteration_report import write_history
+from agent0.stages.opening import Beginning, open_evolution
+from agent0.stages.prepare import begin_history
+from agent0.tracking.jobs import OUTCOME_TAG
+from tests.report.conftest import made_up_history
+
+CONFIG = load_config("tiny", ["iterations=1"])
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory: pytest.TempPathFactory) -> str:
+    return f"sqlite:///{tmp_path_factory.mktemp('store') / 'mlflow.db'}"
+
+
+@pytest.fixture
+def client(store: str, monkeypatch: pytest.MonkeyPatch) -> MlflowClient:
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", store)
+    return MlflowClient(store)
+
+
+@dataclass(frozen=True)
+class Pipelines:
+    """What pipelines do in an experiment of their own."""
+
+    tracking: TrackingSettings
+    page: Path
+
+    def open(
+        self, job: str, *, seed: int = 0, code: str = "", run_id: str = "", beginning: Beginning | None = None
+    ) -> str:
+        config = CONFIG.model_copy(update={"seed": seed, "tracking": self.tracking})
+        return open_evolution(config, beginning or Beginning(), code, run_id, job)
+
+    def close(self, job: str, state: str, message: str = "") -> list[str]:
+        return close_runs(job, Ending(state, message), self.tracking, self.page)
+
+
+@pytest.fixture
+def pipelines(client: MlflowClient, tmp_path: Path, request: pytest.FixtureRequest) -> Pipelines:
+    return Pipelines(TrackingSettings(experiment=request.node.name), tmp_path / "page")
+
+
+def test_a_task_that_is_started_again_finds_the_run_it_had_opened(pipelines: Pipelines) -> None:
+    assert pipelines.open("job-1") == pipelines.open("job-1")
+
+
+def test_only_a_run_that_ended_badly_with_the_same_settings_and_code_is_gone_on_with(
+    pipelines: Pipelines, client: MlflowClient
+) -> None:
+    first = pipelines.open("job-1")
+    assert pipelines.open("job-2") != first, "a run that goes on is another job's"
+    pipelines.close("job-1", "FAILED", "a node was lost")
+    for other in (
+        pipelines.open("job-3", seed=1),
+        pipelines.open("job-3", code="other"),
+        pipelines.open("job-3", beginning=Beginning(executor_model_uri="models:/x/1")),
+    ):
+        assert other != first
+    assert pipelines.open("job-4") == first
+    run = client.get_run(first)
+    assert (run.info.status, run.data.tags["agent0.job"], run.data.tags[OUTCOME_TAG]) == ("RUNNING", "job-4", "")
+    pipelines.close("job-4", "SUCCEEDED")
+    assert pipelines.open("job-5") != first, "a finished run is not gone on with"
+
+
+def test_a_named_run_must_be_of_the_same_evolution(pipelines: Pipelines) -> None:
+    first = pipelines.open("job-1")
+    assert pipelines.open("job-2", run_id=first) == first
+    with pytest.raises(UsageError, match="other settings, another seed"):
+        pipelines.open("job-2", seed=1, run_id=first)
+    with pytest.raises(UsageError, match="There is no MLflow run nothing"):
+        pipelines.open("job-2", run_id="nothing")
+
+
+def test_an_evolution_begins_with_round_one_or_later(pipelines: Pipelines) -> None:
+    with pytest.raises(UsageError, match="start_iteration is 0"):
+        pipelines.open("job", beginning=Beginning(iteration=0))
+
+
+@pytest.mark.parametrize(
+    ("state", "status"), [("FAILED", "FAILED"), ("CANCELLED", "KILLED"), ("Error", "FAILED"), ("SUCCEEDED", "FINISHED")]
+)
+def test_closing_ends_every_run_of_the_job_and_says_why(
+    pipelines: Pipelines, client: MlflowClient, state: str, status: str
+) -> None:
+    mine, other = pipelines.open("job-1"), pipelines.open("job-2", seed=1)
+    assert pipelines.close("job-1", state, "pod <evicted>") == [mine]
+    run = client.get_run(mine)
+    assert (run.info.status, run.data.tags[OUTCOME_TAG]) == (status, f"The pipeline ended as {state}: pod <evicted>")
+    nested = client.search_runs([run.info.experiment_id], f"tags.`mlflow.parentRunId` = '{mine}'")
+    assert nested
+    assert "RUNNING" not in {item.info.status for item in nested}
+    assert client.get_run(other).info.status == "RUNNING"
+    page = pipelines.page.read_text()
+    assert "pod &lt;evicted&gt;" in page
+    assert mine in page
+
+
+def test_a_stage_whose_pod_was_killed_is_closed_with_its_evolution(pipelines: Pipelines, client: MlflowClient) -> None:
+    run_id = pipelines.open("job-1")
+    experiment = client.get_run(run_id).info.experiment_id
+    with open_stage("prepare", iteration=1, seed=0, mlflow_run_id=run_id):
+        deadline = time.monotonic() + 30
+        while not (stages := client.search_runs([experiment], "tags.`agent0.kind` = 'stage'")):
+            assert time.monotonic() < deadline
+            time.sleep(0.1)
+        assert [run.info.status for run in stages] == ["RUNNING"]
+        pipelines.close("job-1", "FAILED")
+        stages = client.search_runs([experiment], "tags.`agent0.kind` = 'stage'")
+        assert [run.info.status for run in stages] == ["FAILED"]
+
+
+def test_closing_draws_the_report_of_the_rounds_that_were_finished(
+    pipelines: Pipelines, client: MlflowClient, tmp_path: Path
+) -> None:
+    run_id = pipelines.open("job-1")
+    write_history(made_up_history(), tmp_path / "history")
+    client.log_artifact(run_id, str(tmp_path / "history" / "history.json"))
+    pipelines.close("job-1", "FAILED", "out of memory")
+    assert "<svg" in pipelines.page.read_text()
+    assert {item.path for item in client.list_artifacts(run_id)} >= {"history.json", "report.html", "summary.json"}
+
+
+def test_a_job_without_runs_still_has_a_page(pipelines: Pipelines) -> None:
+    assert pipelines.close("nobody", "FAILED", "wrong setting") == []
+    assert "wrong setting" in pipelines.page.read_text()
+
+
+def test_a_history_goes_on_right_after_its_last_round(tmp_path: Path) -> None:
+    write_history(made_up_history(), tmp_path / "past")
+    last = made_up_history().iterations[-1].iteration
+    grown = begin_history(CONFIG, last + 1, str(tmp_path / "past"), "run", tmp_path / "history")
+    assert [record.iteration for record in grown.iterations][-1] == last
+    assert (grown.mlflow_run_id, grown.planned_iterations) == ("run", last + 1)
+    with pytest.raises(UsageError, match=f"go on with start_iteration {last + 1}, not 1"):
+        begin_history(CONFIG, 1, str(tmp_path / "past"), "run", tmp_path / "again")
