@@ -84,8 +84,10 @@ class _View:
             self._bars.update(
                 self._current, completed=event["done"], total=event["total"], unit=event["unit"], shown=shown
             )
+        elif event["kind"] == "note":
+            self._print(f"[dim]note[/]  {name}: {event['message']}")
         elif event["kind"] == "warning":
-            self._print(f"[yellow]note[/]  {name}: {event['message']}")
+            self._print(f"[yellow]warn[/]  {name}: {event['message']}")
         elif event["kind"] == "end":
             self._drop()
             self._bars.advance(self._all)

@@ -22,7 +22,7 @@ ENVIRONMENT_VARIABLE = "AGENT0_PROGRESS"
 PRINT_INTERVAL = 10.0
 WRITE_INTERVAL = 0.2
 
-Kind = Literal["start", "step", "warning", "end", "error"]
+Kind = Literal["start", "step", "note", "warning", "end", "error"]
 
 
 class Progress:
@@ -46,6 +46,10 @@ class Progress:
             return
         self._last = now
         self._emit("step", done=done, total=total, unit=unit, metrics=dict(metrics or {}))
+
+    def note(self, message: str) -> None:
+        """Say something that a person may want to know before the result is there."""
+        self._emit("note", message=message)
 
     def warn(self, message: str) -> None:
         """Say something that a person should know and that stops nothing."""

@@ -29,7 +29,8 @@ PLAIN_SECONDS = 10.0
 
 def evaluate(
     model: Annotated[
-        str, typer.Option("--model", "-m", help="Folder, s3://, models:/NAME@ALIAS or models:/NAME/VERSION.")
+        str,
+        typer.Option("--model", "-m", help="Folder, s3://, models:/NAME@ALIAS, models:/NAME/VERSION, or a hub's id."),
     ],
     benchmarks: Annotated[
         str, typer.Option("--benchmarks", "-b", help="Names, with commas between; `agent0 benchmarks list`.")
@@ -141,7 +142,7 @@ def plan_table(assignments: Sequence[Assignment], stores: dict[str, SampleStore]
             str(assignment.samples),
             f"{drawn}, {decoding.max_tokens}{', tool' if assignment.tool else ''}",
             f"{len(stores[assignment.benchmark.name].records):,}",
-            _detectable(assignment.detectable_difference()),
+            assignment.can_show(),
         )
     return table
 
@@ -238,8 +239,3 @@ class _Lines:
             return
         self._last = now
         self._console.print(f"{assignment.benchmark.name}: {done}/{assignment.total} samples", highlight=False)
-
-
-def _detectable(difference: float) -> str:
-    """Return the least difference that a run can show; a handful of questions can show none."""
-    return f"{100 * difference:.1f} points" if difference <= 1 else "nothing"

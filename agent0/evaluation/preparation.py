@@ -113,6 +113,11 @@ class Assignment:
         """
         return minimum_detectable_difference(len(self.questions), samples=self.samples, correlation_within=0.5)
 
+    def can_show(self) -> str:
+        """Return the least difference to another model that a run can show; a handful of questions can show none."""
+        difference = self.detectable_difference()
+        return f"{100 * difference:.1f} points" if difference <= 1 else "nothing"
+
 
 def prepare(
     settings: EvaluationSettings, rollout: RolloutSettings, tokenizer: Any, seed: int

@@ -6,9 +6,9 @@ import shutil
 from pathlib import Path
 
 from agent0.config import ModelSettings
-from agent0.errors import Agent0Error, UsageError
+from agent0.errors import UsageError
 from agent0.stages.session import Stage, StageResult
-from agent0.tracking.model_source import copy_model
+from agent0.tracking.model_source import copy_model, from_hub
 from agent0.tracking.model_uri import is_model_uri
 
 
@@ -29,7 +29,7 @@ def provide_base_model(stage: Stage, output: Path, settings: ModelSettings) -> S
     elif Path(settings.source).expanduser().exists() or settings.source.startswith(("/", ".", "~")):
         _from_folder(Path(settings.source).expanduser(), output)
     else:
-        _from_hub(settings.source, output)
+        from_hub(settings.source, output)
     stage.tracker.set_tags({"agent0.model": source})
     parameters = _check(output, settings.source)
     return StageResult({"system/parameters": float(parameters)})
@@ -49,19 +49,6 @@ def _from_folder(source: Path, output: Path) -> None:
     if not (source / "config.json").is_file():
         raise UsageError(f"model.source {source} holds no model (no config.json); give the folder of a saved model.")
     shutil.copytree(source, output, dirs_exist_ok=True)
-
-
-def _from_hub(name: str, output: Path) -> None:
-    from huggingface_hub import snapshot_download
-    from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
-
-    try:
-        snapshot_download(name, local_dir=output)
-    except (HfHubHTTPError, HFValidationError, LocalEntryNotFoundError, OSError) as error:
-        raise Agent0Error(
-            f"model.source {name!r} is no local folder, and the hub does not give it ({error}); check the name, the "
-            "network and HF_TOKEN, or give a folder."
-        ) from error
 
 
 def _check(folder: Path, source: str) -> int:

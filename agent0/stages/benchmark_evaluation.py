@@ -57,6 +57,11 @@ def run_benchmark_evaluation(
     tokenizer = load_tokenizer(executor_model)
     assignments = prepare(evaluation, rollout, tokenizer, stage.seed)
     check_room(assignments, model_positions(executor_model))
+    for assignment in assignments:
+        stage.progress.note(
+            f"{assignment.benchmark.name}: {len(assignment.questions):,} questions, {assignment.samples} samples of "
+            f"each; the least difference to another model that this can show: {assignment.can_show()}"
+        )
     digest = model_digest(executor_model)
     # Tasks of one evaluation pipeline run side by side, each with benchmarks of its own.
     workspace = stage.workspace(output, "-".join(evaluation.benchmarks))

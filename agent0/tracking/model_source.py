@@ -1,9 +1,10 @@
-"""A model by any of its names, as a folder on this machine: a folder, an `s3://` place, or a registered version."""
+"""A model by any of its names, as a folder here: a folder, an `s3://` place, a registered version, a hub's id."""
 
 from __future__ import annotations
 
 import hashlib
 import os
+import re
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,7 +13,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from agent0.errors import UsageError
+from agent0.errors import Agent0Error, UsageError
 from agent0.storage import transfer
 from agent0.storage.cache import ROOT_VARIABLE, cached
 from agent0.storage.crew import ProgressCallback
@@ -22,6 +23,9 @@ from agent0.tracking.model_uri import ModelUri, is_model_uri, parse_model_uri
 if TYPE_CHECKING:
     from mlflow.entities.model_registry import ModelVersion
     from mlflow.tracking import MlflowClient
+
+
+HUB_ID = re.compile(r"[\w-][\w.-]*/[\w.-]+")
 
 
 @dataclass(frozen=True)
@@ -58,6 +62,7 @@ def found_model(source: str, progress: ProgressCallback | None = None) -> Iterat
 
     Raises:
         UsageError: no such folder.
+        Agent0Error: the hub does not give it.
         RegistryError: no such registered model, alias or version.
         StorageError: its files are not there, are not what was stored, or the store refuses.
     """
@@ -70,12 +75,32 @@ def found_model(source: str, progress: ProgressCallback | None = None) -> Iterat
             yield FoundModel(folder, source, _last_part(source))
     else:
         folder = Path(source).expanduser()
+        if not folder.is_dir() and HUB_ID.fullmatch(source):
+            folder = from_hub(source)
         if not folder.is_dir():
             raise UsageError(
-                f"There is no folder {source}; give the folder of a saved model, s3://BUCKET/KEY, or "
-                "models:/NAME@ALIAS."
+                f"There is no folder {source}; give the folder of a saved model, s3://BUCKET/KEY, "
+                "models:/NAME@ALIAS, or a hub's OWNER/NAME."
             )
-        yield FoundModel(folder, source, folder.resolve().name)
+        yield FoundModel(folder, source, Path(source).expanduser().resolve().name)
+
+
+def from_hub(name: str, target: Path | None = None) -> Path:
+    """Fetch a model from the hub into `target`, or into the hub's own cache, and return its folder.
+
+    Raises:
+        Agent0Error: the hub does not give it.
+    """
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
+
+    try:
+        return Path(snapshot_download(name, local_dir=target))
+    except (HfHubHTTPError, HFValidationError, LocalEntryNotFoundError, OSError) as error:
+        raise Agent0Error(
+            f"There is no folder {name!r} here, and the hub does not give that model ({error}); check the name, the "
+            "network and HF_TOKEN, or give a folder."
+        ) from error
 
 
 def copy_model(source: str, output: Path) -> str:

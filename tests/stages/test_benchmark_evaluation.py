@@ -49,6 +49,18 @@ def test_the_embedded_benchmark_is_scored_by_level(model: Path, tmp_path: Path) 
     assert (tmp_path / "out" / "tiny" / "samples.jsonl").read_text().count("\n") == 20
 
 
+def test_what_an_evaluation_can_show_is_said_before_it_runs(
+    model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    events = tmp_path / "progress.jsonl"
+    monkeypatch.setenv("AGENT0_PROGRESS", str(events))
+    evaluate(model, tmp_path / "out", samples=2)
+    told = [json.loads(line) for line in events.read_text().splitlines()]
+    assert [event["kind"] for event in told][:2] == ["note", "step"]
+    assert told[0]["message"].startswith("tiny: 10 questions, 2 samples of each; the least difference")
+    assert told[0]["message"].endswith(("points", "nothing"))
+
+
 def test_published_benchmarks_are_scored_by_name(model: Path, tmp_path: Path) -> None:
     data = tmp_path / "data"
     data.mkdir()
