@@ -1,0 +1,59 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import yaml
+from typer.testing import CliRunner
+
+from agent0.cli import app
+from agent0.config import load_config
+from agent0.errors import UsageError
+from agent0_kfp.pipelines.ablation import compile_ablation
+from agent0_kfp.pipelines.options import LOCAL, CompileOptions
+
+
+@pytest.mark.parametrize(
+    ("values", "words"),
+    [
+        ({"retrys": 1}, "did you mean 'retries'"),
+        ({"retries": -1}, "greater than or equal to 0"),
+        ({"shared_memory": "lots"}, "shared_memory"),
+        ({"uncached": ["task_generaton"]}, "there is no component task_generaton"),
+        ({"credential_keys": ["AWS KEY"]}, "credential_keys"),
+    ],
+)
+def test_a_wrong_option_is_named(values: dict[str, object], words: str) -> None:
+    with pytest.raises(UsageError, match=words):
+        CompileOptions.parse(values)
+
+
+def test_the_command_takes_options_for_every_pipeline(tmp_path: Path) -> None:
+    command = ["pipeline", "compile", "ablation", "-o", str(tmp_path / "a.yaml"), "--iterations", "1", "--gpus", "2"]
+    command += ["--workspace", "s3://bucket/work", "-O", "retries=0", "-O", "shared_memory=2Gi"]
+    done = CliRunner().invoke(app, command)
+    assert done.exit_code == 0, done.exception
+    assert "ablation 1 iterations" in done.stdout
+    spec, platform = yaml.load_all((tmp_path / "a.yaml").read_text(), yaml.CSafeLoader)
+    parameters = spec["root"]["inputDefinitions"]["parameters"]
+    assert parameters["variants"]["defaultValue"][:2] == ["full", "no-curriculum-training"]
+    assert parameters["training_gpus"]["defaultValue"] == 2
+    executors = platform["platforms"]["kubernetes"]["deploymentSpec"]["executors"]
+    assert executors["exec-executor-training"]["emptyDirMounts"][0]["sizeLimit"] == "2Gi"
+    assert not any("retryPolicy" in task for part in spec["components"].values() for task in _tasks(part))
+
+
+def _tasks(component: dict[str, object]) -> list[object]:
+    dag = component.get("dag")
+    return list(dag["tasks"].values()) if isinstance(dag, dict) else []
+
+
+def test_the_options_are_listed_with_their_defaults() -> None:
+    listed = CliRunner().invoke(app, ["pipeline", "options"]).stdout
+    assert all(name in listed for name in CompileOptions.model_fields)
+    assert "16Gi" in listed
+
+
+def test_an_ablation_over_several_pods_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="set pods to 1 for an ablation"):
+        compile_ablation(load_config("tiny", ["pods=2"]), tmp_path / "a.yaml", LOCAL)
