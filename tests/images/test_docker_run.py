@@ -84,11 +84,11 @@ def test_the_first_iteration_runs_under_the_docker_runner(
             folder.chmod(0o755)
     settings = [part for item in SHORT for part in ("--set", item)]
     agent0 = [sys.executable, "-c", "from agent0.cli import main; main()"]
-    compiled = ["pipeline", "compile", "evolution", "--iterations", "1", *settings, "--image", image]
+    compiled = ["pipeline", "compile", "evolution", "--iterations", "1", "-O", "retries=0", *settings, "--image", image]
     run([*agent0, *compiled, "--output", str(pipeline)])
     script = Path(__file__).with_name("run_in_docker.py")
     done = subprocess.run(
-        [sys.executable, str(script), str(pipeline), str(root)],
+        [sys.executable, str(script), str(pipeline), str(root), image],
         capture_output=True,
         text=True,
         cwd=tmp_path,
