@@ -41,7 +41,7 @@ class World:
     def prepare(self, model: str, champion: str = CHAMPION) -> PreparedEvaluation:
         settings = EvaluationSettings(benchmarks=("gsm8k",))
         given = (ModelSettings(source=model), settings, GateSettings(), TrackingSettings())
-        return prepare_evaluation("", 0, champion, *given)
+        return prepare_evaluation("", 0, champion, *given, job="")
 
     def compare(
         self, prepared: PreparedEvaluation, right: int, *, champion: str = CHAMPION, promote: bool = True, **more: Any
