@@ -135,7 +135,7 @@ def test_the_model_comes_back_by_its_alias_and_scores_the_same(
     assert found == pytest.approx(tracked)
 
 
-def test_a_reviewer_sees_charts_report_and_model(client: Any, run: Any) -> None:
+def test_a_reviewer_sees_charts_report_model_and_traces(client: Any, run: Any) -> None:
     import review_pages
     from servers.tracking import PASSWORD, USERNAME
 
@@ -153,6 +153,8 @@ def test_a_reviewer_sees_charts_report_and_model(client: Any, run: Any) -> None:
         model = review_pages.open_model(page, "agent0-executor")
         assert "Version 1" in model
         assert f"code_version\n: {run.data.tags['agent0.code_version']}" in model
+        trace = review_pages.open_trace(page, experiment, review_pages.trace_with_tool(client, experiment))
+        assert {"turn 1", "python", "vote", "known_answer"} <= set(trace.splitlines())
 
 
 def _run(environment: dict[str, str], *arguments: str) -> None:

@@ -15,14 +15,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from mlflow.tracking import MlflowClient
     from playwright.sync_api import Page
 
 SECONDS = 90  # for a page to show what it should, on a loaded machine
 SETTLE_SECONDS = 3  # for what moves to come to rest before a picture
-# What MLflow keeps in the browser of somebody who was there before: no assistant in the way.
+# What MLflow keeps in the browser of somebody who was there before: no assistant and no tour in the way.
 SEEN_BEFORE = """
 localStorage.setItem('mlflow.assistant.panelOpen_v1', 'false');
 localStorage.setItem('mlflow.assistant.fab.autoOpenedOnFirstLoad_v1', 'true');
+localStorage.setItem('mlflow.detectIssues.guidanceShown_v1', 'true');
 """
 
 
@@ -54,7 +56,7 @@ def opened_browser(uri: str, username: str, password: str) -> Iterator[Page]:
 def open_charts(page: Page, experiment: str, run: str) -> str:
     """Open the charts of the executor's scores in a run, wait until they are drawn, and return the page's text."""
     page.goto(f"/#/experiments/{experiment}/runs/{run}/model-metrics")
-    page.get_by_placeholder("Search metric charts").fill("executor/")
+    page.get_by_placeholder("Search metric charts").fill("eval/")
     page.locator(".js-plotly-plot .scatterlayer .trace").first.wait_for()
     return page.locator("body").inner_text()
 
@@ -74,6 +76,20 @@ def open_model(page: Page, name: str) -> str:
     return page.locator("body").inner_text()
 
 
+def open_trace(page: Page, experiment: str, trace: str) -> str:
+    """Open a trace with what was said of it, and return the page's text."""
+    page.goto(f"/#/experiments/{experiment}/traces?selectedEvaluationId={trace}")
+    page.get_by_label("Assess trace").first.click()
+    page.get_by_text("Feedback (").first.wait_for()
+    return page.locator("body").inner_text()
+
+
+def trace_with_tool(client: MlflowClient, experiment: str) -> str:
+    """Return the id of an experiment's newest trace in which the tool was called."""
+    traces = client.search_traces(locations=[experiment])
+    return str(next(t.info.trace_id for t in traces if any(span.span_type == "TOOL" for span in t.data.spans)))
+
+
 def main() -> None:
     """Write the pictures."""
     from mlflow.tracking import MlflowClient
@@ -83,11 +99,14 @@ def main() -> None:
     parser.add_argument("folder", type=Path)
     arguments = parser.parse_args()
     uri, run = os.environ["MLFLOW_TRACKING_URI"], arguments.run
-    experiment = MlflowClient(uri).get_run(run).info.experiment_id
+    client = MlflowClient(uri)
+    experiment = client.get_run(run).info.experiment_id
+    trace = trace_with_tool(client, experiment)
     pages: dict[str, Callable[[Page], str]] = {
         "mlflow-evolution": lambda page: open_charts(page, experiment, run),
         "mlflow-report": lambda page: open_report(page, experiment, run),
         "mlflow-registry": lambda page: open_model(page, "agent0-executor"),
+        "mlflow-traces": lambda page: open_trace(page, experiment, trace),
     }
     account = (os.environ.get(f"MLFLOW_TRACKING_{name}", "") for name in ("USERNAME", "PASSWORD"))
     with opened_browser(uri, *account) as page:
