@@ -7,6 +7,7 @@ aliases; a move looks before and after, which finds anybody else's move but one 
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -23,6 +24,7 @@ from agent0.tracking.places import holds_model, lies_at, upload
 
 Client, Version = MlflowClient, ModelVersion
 CANDIDATE, CHAMPION = "candidate", "champion"
+ALIAS_ATTEMPTS = 8
 REPLACED_TAG = "replaced_by"
 DESCRIPTION = "Grown by Agent0, a version for each iteration; `agent0 models show` tells where each comes from."
 
@@ -216,7 +218,18 @@ def _parent(client: MlflowClient, name: str, origin: Origin) -> ModelVersion | N
 
 
 def _point_forward(client: MlflowClient, name: str, version: str) -> None:
-    """Point `candidate` to the version unless it points to a newer one."""
-    now = aliases(client, name).get(CANDIDATE)
-    if now is None or int(now) < int(version):
-        client.set_registered_model_alias(name, CANDIDATE, str(version))
+    """Point `candidate` to the version unless it points to a newer one.
+
+    MLflow refuses one of two stages that set an alias in the same moment, so the one refused looks again.
+    """
+    for attempt in range(1, ALIAS_ATTEMPTS + 1):
+        now = aliases(client, name).get(CANDIDATE)
+        if now is not None and int(now) >= int(version):
+            return
+        try:
+            client.set_registered_model_alias(name, CANDIDATE, str(version))
+            return
+        except MlflowException:
+            if attempt == ALIAS_ATTEMPTS:
+                raise
+            time.sleep(0.1 * attempt)
