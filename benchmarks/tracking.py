@@ -75,7 +75,6 @@ class Turns(TrainerCallback):
         self._uris, self._evolution, self._seconds = uris, evolution, seconds
         self._left = [kind for _ in range(rounds) for kind in uris]
         self._session: TrackingSession | None = None
-        self._warm = False
         self.blocks: list[Block] = []
 
     def on_step_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:

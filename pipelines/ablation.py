@@ -21,7 +21,7 @@ from agent0_kfp.pipelines.compiling import write_pipeline
 from agent0_kfp.pipelines.options import CompileOptions
 from agent0_kfp.pipelines.placement import Workshop
 from agent0_kfp.pipelines.rounds import FUNCTIONS as ROUND_FUNCTIONS
-from agent0_kfp.pipelines.rounds import SECTION_DESCRIPTIONS, Rounds, section_parameters
+from agent0_kfp.pipelines.rounds import Rounds, section_inputs, section_parameters
 from agent0_kfp.pipelines.signatures import Parameter, make_pipeline, values_of
 
 FUNCTIONS = (*ROUND_FUNCTIONS, ablation_preparation, ablated_sections, ablation_comparison, closing)
@@ -100,7 +100,7 @@ def _make_variant(rounds: Rounds, shop: Workshop) -> Callable[..., Any]:
     parameters = [
         Parameter("recipe", str, "Name under which the run is tracked."),
         Parameter("seed", int, "Seed of the evolution."),
-        *_section_inputs(),
+        *section_inputs(),
         Parameter("code_version", str, "Version of the code."),
         *(parameter.required() for parameter in shop.parameters),
     ]
@@ -136,11 +136,7 @@ def _make_variants(shop: Workshop, variant: Callable[..., Any]) -> Callable[...,
         Parameter("mlflow_run_id", str, "MLflow run of the ablation."),
         Parameter("recipe", str, "Name under which the runs are tracked."),
         Parameter("code_version", str, "Version of the code."),
-        *_section_inputs(),
+        *section_inputs(),
         *(parameter.required() for parameter in shop.parameters),
     ]
     return make_pipeline("variants", "All variants, and their comparison.", parameters, ComparedOutputs, body)
-
-
-def _section_inputs() -> list[Parameter]:
-    return [Parameter(name, dict, SECTION_DESCRIPTIONS[name]) for name in SECTIONS]

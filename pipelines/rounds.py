@@ -82,6 +82,11 @@ def section_parameters(config: Config) -> list[Parameter]:
     return [Parameter(name, dict, SECTION_DESCRIPTIONS[name], defaults[name]) for name in SECTIONS]
 
 
+def section_inputs() -> list[Parameter]:
+    """Return the sections of the configuration as inputs of a nested pipeline, without defaults."""
+    return [Parameter(name, dict, SECTION_DESCRIPTIONS[name]) for name in SECTIONS]
+
+
 class Rounds:
     """The tasks of an evolution: opening, base model, the agents to begin with, and its rounds.
 
@@ -103,36 +108,24 @@ class Rounds:
         """
         shop, seed = self._workshop, inputs["seed"]
         sections = {name: inputs[name] for name in SECTIONS}
+        whole = {
+            "iterations": self._config.iterations,
+            "pods": self._config.pods,
+            **{name: inputs[name] for name in ("recipe", "seed", "start_iteration", "history_uri", *SECTIONS)},
+        }
         opened = shop.task(
             "opening",
             inputs,
-            recipe=inputs["recipe"],
-            seed=seed,
-            iterations=self._config.iterations,
-            pods=self._config.pods,
-            **sections,
-            start_iteration=inputs["start_iteration"],
+            **whole,
             curriculum_model_uri=inputs["curriculum_model_uri"],
             executor_model_uri=inputs["executor_model_uri"],
-            history_uri=inputs["history_uri"],
             code_version=inputs["code_version"],
             mlflow_run_id=inputs["mlflow_run_id"],
             job=dsl.PIPELINE_JOB_ID_PLACEHOLDER,
             compiled_with=shop.options.model_dump(mode="json"),
         )
         run_id = opened.outputs["Output"]
-        prepared = shop.task(
-            "prepare",
-            inputs,
-            recipe=inputs["recipe"],
-            seed=seed,
-            iterations=self._config.iterations,
-            pods=self._config.pods,
-            **sections,
-            start_iteration=inputs["start_iteration"],
-            history_uri=inputs["history_uri"],
-            mlflow_run_id=run_id,
-        )
+        prepared = shop.task("prepare", inputs, **whole, mlflow_run_id=run_id)
         base = shop.task("base_model", inputs, seed=seed, mlflow_run_id=run_id, model=inputs["model"]).outputs["base"]
         agents = {
             role: shop.task(
@@ -185,7 +178,7 @@ class Rounds:
             Parameter("iteration", int, "Number of the round."),
             Parameter("seed", int, "Seed of the whole evolution."),
             Parameter("mlflow_run_id", str, "MLflow run of the evolution."),
-            *(Parameter(name, dict, SECTION_DESCRIPTIONS[name]) for name in SECTIONS),
+            *section_inputs(),
             *(parameter.required() for parameter in self._workshop.parameters),
             Parameter("curriculum_model", dsl.Input[dsl.Model], "The curriculum agent before the round."),
             Parameter("executor_model", dsl.Input[dsl.Model], "The executor agent before the round."),

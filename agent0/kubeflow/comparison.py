@@ -12,7 +12,6 @@ from agent0.kubeflow.package import Package
 
 _TASK_OPTIONS = ("cachingOptions", "retryPolicy", "parameterIterator", "iteratorPolicy", "triggerPolicy")
 _CONTAINER_OPTIONS = ("resources", "env", "command", "args")
-MISSING = "–"
 
 
 @dataclass(frozen=True)

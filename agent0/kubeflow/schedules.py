@@ -19,7 +19,6 @@ from agent0.kubeflow.runs import experiment_id, list_runs, reference_to, runtime
 from agent0.kubeflow.versions import NEWEST_FIRST, in_namespace, pages
 
 RUNS_LOOKED_AT = 200
-LARGEST_CONCURRENCY = 10  # the server's own bound
 
 
 @dataclass(frozen=True)

@@ -22,11 +22,10 @@ from agent0.tracking.delivery import MAX_NAMES, MAX_POINTS, UnreachableError, pa
 from agent0.tracking.journal import Journal, JournalInUseError
 from agent0.tracking.location import buffer_folder
 from agent0.tracking.origin import Origin
-from agent0.tracking.runs import check_run, make_client
+from agent0.tracking.runs import MAX_PARAM_LENGTH, check_run, make_client
 from agent0.tracking.sender import Sender
 from agent0.tracking.tracker import TrackedDataset
 
-MAX_PARAM_LENGTH = 6000
 MAX_TAG_LENGTH = 8000
 MAX_DIGEST_LENGTH = 36
 MAX_FILE_BYTES = 64 << 20

@@ -148,7 +148,7 @@ def check_run(client: MlflowClient, evolution_id: str, injected: str = "") -> Ru
         if run.info.lifecycle_stage != "active" or KIND_TAG not in run.data.tags:
             raise RefusedError(
                 f"The MLflow run {evolution_id} is no evolution or evaluation of Agent0, or was deleted; give the id "
-                "that the stage `prepare` printed."
+                "that the stage `opening` printed."
             )
         expected = str(client.get_run(injected).info.experiment_id) if injected else ""
         expected = expected or os.environ.get("MLFLOW_EXPERIMENT_ID", experiment)

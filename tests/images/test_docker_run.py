@@ -15,6 +15,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from short_evolution import SHORT, agent0, arguments_of
 
 from tests.images import docker_daemon
 from tests.images.docker_daemon import client, run
@@ -25,12 +26,6 @@ ROOT = Path(__file__).parents[2]
 IMAGE_USER = 10001
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
 NETWORK_OF_THE_HOST = ["--network", "host"]
-SHORT = (
-    "model.tiny.steps=260", "model.tiny.hidden_size=64", "model.tiny.direct_share=0.1", "curriculum.steps=2",
-    "curriculum.executor_samples=4", "generation.proposals=48", "execution.samples=4", "execution.probe_tasks=8",
-    "filtering.min_self_consistency=0.0", "filtering.max_self_consistency=1.0", "executor.steps=2",
-    "evaluation.questions_per_level=6", "evaluation.samples=2",
-)  # fmt: skip
 
 
 @pytest.fixture(scope="module")
@@ -82,10 +77,8 @@ def test_the_first_iteration_runs_under_the_docker_runner(
     for folder in tmp_path.parents:  # pytest's folders are closed to other users, such as the image's
         if folder.is_relative_to(tempfile.gettempdir()) and folder != Path(tempfile.gettempdir()):
             folder.chmod(0o755)
-    settings = [part for item in SHORT for part in ("--set", item)]
-    agent0 = [sys.executable, "-c", "from agent0.cli import main; main()"]
-    compiled = ["pipeline", "compile", "evolution", "--iterations", "1", "-O", "retries=0", *settings, "--image", image]
-    run([*agent0, *compiled, "--output", str(pipeline)])
+    compiled = ["pipeline", "compile", "evolution", "--iterations", "1", "-O", "retries=0", "--image", image]
+    run(agent0(*compiled, *arguments_of(SHORT), "--output", str(pipeline)))
     script = Path(__file__).with_name("run_in_docker.py")
     done = subprocess.run(
         [sys.executable, str(script), str(pipeline), str(root), image],

@@ -84,13 +84,6 @@ def _await(output: Path, process: subprocess.Popen[bytes], stage: str) -> None:
 
 
 @pytest.fixture
-def client(output: Path, tracked: Any) -> Any:
-    from mlflow.tracking import MlflowClient
-
-    return MlflowClient(tracked.uri)
-
-
-@pytest.fixture
 def run(client: Any, output: Path) -> Any:
     return client.get_run(json.loads((output / "summary.json").read_text())["mlflow_run_id"])
 

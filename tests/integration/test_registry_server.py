@@ -18,13 +18,6 @@ pytest.importorskip("mlflow", reason="the extra tracking is not installed")
 
 
 @pytest.fixture
-def client(tracked: Any) -> Any:
-    from mlflow.tracking import MlflowClient
-
-    return MlflowClient(tracked.uri)
-
-
-@pytest.fixture
 def model(tmp_path: Path) -> Path:
     folder = tmp_path / "model"
     (folder / "nested").mkdir(parents=True)

@@ -17,13 +17,6 @@ pytest.importorskip("mlflow", reason="the extra tracking is not installed")
 
 
 @pytest.fixture
-def client(tracked: Any) -> Any:
-    from mlflow.tracking import MlflowClient
-
-    return MlflowClient(tracked.uri)
-
-
-@pytest.fixture
 def run(client: Any, request: pytest.FixtureRequest) -> Any:
     return client.create_run(client.create_experiment(request.node.name))
 

@@ -10,6 +10,7 @@ import pytest
 from kfp import components, local
 from mlflow.entities import Run
 from mlflow.tracking import MlflowClient
+from short_evolution import SHORTEST
 
 from agent0.config import load_config
 from agent0_kfp.pipelines.catalogue import PIPELINES
@@ -21,22 +22,7 @@ pytestmark = [
     pytest.mark.timeout(900),
     pytest.mark.filterwarnings("ignore:Task .* have no effect in the current local runner:UserWarning"),
 ]
-SHORT = [
-    "iterations=1",
-    "model.tiny.steps=260",
-    "model.tiny.hidden_size=64",
-    "model.tiny.direct_share=0.1",
-    "curriculum.steps=1",
-    "curriculum.executor_samples=4",
-    "generation.proposals=40",
-    "execution.samples=4",
-    "execution.probe_tasks=6",
-    "filtering.min_self_consistency=0.0",
-    "filtering.max_self_consistency=1.0",
-    "executor.steps=1",
-    "evaluation.questions_per_level=4",
-    "evaluation.samples=2",
-]
+SHORT = ["iterations=1", *SHORTEST]
 
 
 @pytest.fixture(scope="module")

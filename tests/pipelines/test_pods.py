@@ -13,29 +13,14 @@ import pytest
 import yaml
 from google.protobuf import json_format
 from kfp.pipeline_spec import pipeline_spec_pb2
+from short_evolution import SHORTEST, arguments_of
 
 from agent0.config import load_config
 from agent0.stages.files import TASKS_FOLDER
 from agent0_kfp.pipelines.evolution import compile_evolution
 from agent0_kfp.pipelines.options import LOCAL
 
-SHORT = [
-    "model.tiny.steps=260",
-    "model.tiny.hidden_size=64",
-    "model.tiny.direct_share=0.1",
-    "curriculum.steps=1",
-    "curriculum.executor_samples=4",
-    "generation.proposals=40",
-    "generation.shard_size=12",
-    "execution.samples=4",
-    "execution.shard_size=7",
-    "execution.probe_tasks=6",
-    "filtering.min_self_consistency=0.0",
-    "filtering.max_self_consistency=1.0",
-    "executor.steps=1",
-    "evaluation.questions_per_level=4",
-    "evaluation.samples=2",
-]
+SHORT = [*SHORTEST, "generation.shard_size=12", "execution.shard_size=7"]
 
 
 def compiled(folder: Path, pods: int) -> Path:
@@ -84,7 +69,7 @@ def test_the_yaml_for_several_pods_is_the_same_in_every_process(tmp_path: Path) 
 
 def evolve(folder: Path, pods: int) -> Path:
     output = folder / f"pods{pods}"
-    overrides = [part for item in [*SHORT, f"pods={pods}"] for part in ("--set", item)]
+    overrides = arguments_of([*SHORT, f"pods={pods}"])
     done = subprocess.run(
         [sys.executable, "-m", "agent0", "evolve", "--output", str(output), "--iterations", "1", *overrides],
         capture_output=True,

@@ -23,6 +23,22 @@ SHORT = [
     "evaluation.questions_per_level=6",
     "evaluation.samples=2",
 ]
+SHORTEST = [
+    "model.tiny.steps=260",
+    "model.tiny.hidden_size=64",
+    "model.tiny.direct_share=0.1",
+    "curriculum.steps=1",
+    "curriculum.executor_samples=4",
+    "generation.proposals=40",
+    "execution.samples=4",
+    "execution.probe_tasks=6",
+    "filtering.min_self_consistency=0.0",
+    "filtering.max_self_consistency=1.0",
+    "executor.steps=1",
+    "evaluation.questions_per_level=4",
+    "evaluation.samples=2",
+]
+"""Shorter still, for tests of one round."""
 
 
 def arguments_of(settings: list[str]) -> list[str]:

@@ -8,6 +8,8 @@ import signal
 import socket
 import subprocess
 import time
+import urllib.error
+import urllib.request
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -101,3 +103,12 @@ def listens(port: int) -> bool:
     except OSError:
         return False
     return True
+
+
+def is_healthy(uri: str) -> bool:
+    """Say whether an MLflow server answers that it is well."""
+    try:
+        with urllib.request.urlopen(f"{uri}/health", timeout=10) as answer:
+            return bool(answer.status == 200)
+    except (urllib.error.URLError, OSError):
+        return False

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import os
 import sys
-import urllib.error
-import urllib.request
 from pathlib import Path
 
-from servers.processes import ServerProcess, free_ports
+from servers.processes import ServerProcess, free_ports, is_healthy
 
 USERNAME, PASSWORD = "admin", "a-long-password"
 
@@ -52,17 +50,10 @@ class SmallTrackingServer:
         if self._process is not None:
             return
         self._process = ServerProcess(self._command, self._log, self._environment, whole_tree=True)
-        self._process.wait_until(self._is_healthy)
+        self._process.wait_until(lambda: is_healthy(self.uri))
 
     def kill(self) -> None:
         """End the server at once."""
         if self._process is not None:
             self._process.kill()
             self._process = None
-
-    def _is_healthy(self) -> bool:
-        try:
-            with urllib.request.urlopen(f"{self.uri}/health", timeout=10) as answer:
-                return bool(answer.status == 200)
-        except (urllib.error.URLError, OSError):
-            return False

@@ -9,15 +9,13 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-import urllib.error
-import urllib.request
 from pathlib import Path
 from typing import Any, Protocol
 
 import yaml
 
 from servers.postgres import PostgresServer
-from servers.processes import ServerProcess, free_ports
+from servers.processes import ServerProcess, free_ports, is_healthy
 
 DEPLOYMENT = Path(__file__).parents[3] / "mlflow"
 FILES = DEPLOYMENT / "kubernetes" / "base"
@@ -50,7 +48,7 @@ class TrackingServer:
     def start(self) -> None:
         """Start the server and wait until it is healthy."""
         self._process = ServerProcess(self._command, self._log, self._environment, whole_tree=True)
-        self._process.wait_until(self._is_healthy)
+        self._process.wait_until(lambda: is_healthy(self.uri))
 
     def stop(self) -> None:
         """Kill the server, as a power cut would."""
@@ -95,13 +93,6 @@ class TrackingServer:
         if unset := [name for name, value in settings.items() if "$" in value]:
             raise ValueError(f"The service's variables {unset} have no value here.")
         return settings
-
-    def _is_healthy(self) -> bool:
-        try:
-            with urllib.request.urlopen(f"{self.uri}/health", timeout=10) as answer:
-                return bool(answer.status == 200)
-        except (urllib.error.URLError, OSError):
-            return False
 
 
 def _own_environment() -> dict[str, str]:
