@@ -4,6 +4,7 @@ import resource
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -26,13 +27,15 @@ def path(tmp_path: Path) -> Path:
     return tmp_path / "buffers" / "stage.jsonl"
 
 
-@pytest.fixture
+@contextmanager
 def small_disk() -> Iterator[None]:
-    """No file may grow beyond 4 KiB."""
+    """No file may grow beyond 4 KiB; that of pytest's own output neither, so only while nothing is printed."""
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (4096, hard))
-    yield
-    resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
 
 
 def test_entries_come_back_in_order_and_those_delivered_do_not(path: Path) -> None:
@@ -83,9 +86,12 @@ def test_two_processes_cannot_hold_a_journal(path: Path) -> None:
     Journal(path)
 
 
-def test_a_full_disk_is_a_clear_error_and_loses_nothing(path: Path, small_disk: None) -> None:
+def test_a_full_disk_is_a_clear_error_and_loses_nothing(path: Path) -> None:
     journal = Journal(path)
-    with pytest.raises(Agent0Error, match=r"stage\.jsonl cannot be written .*free disk space there"):
+    with (
+        pytest.raises(Agent0Error, match=r"stage\.jsonl cannot be written .*free disk space there"),
+        small_disk(),
+    ):
         write_points(journal, 1000)
     journal.close()
     kept = [entry["values"]["a/b"] for entry in Journal(path).undelivered()]
