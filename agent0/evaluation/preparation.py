@@ -21,7 +21,8 @@ from agent0.evaluation.statistics import minimum_detectable_difference
 from agent0.evaluation.stratified import stratified_subset
 from agent0.evaluation.tiny import QUESTION_SEED, tiny_items
 from agent0.protocol import Message, get_prompts
-from agent0.rollout.engine import TokenBudget, encode_prompt
+from agent0.rollout.engine import TokenBudget
+from agent0.rollout.tokens import encode_prompt
 from agent0.seeds import derive_seed
 
 

@@ -8,7 +8,7 @@ from agent0.rollout.engine import (
     RolloutEngine,
     Throughput,
     TokenBudget,
-    encode_prompt,
 )
+from agent0.rollout.tokens import encode_prompt
 
 __all__ = ["Backend", "Batch", "Generation", "Request", "RolloutEngine", "Throughput", "TokenBudget", "encode_prompt"]

@@ -8,7 +8,8 @@ from typing import Any, Protocol
 
 from agent0.config import RolloutSettings
 from agent0.protocol import PromptSet, get_prompts, parse_question
-from agent0.rollout.engine import Batch, RolloutEngine, Throughput, encode_prompt
+from agent0.rollout.engine import Batch, RolloutEngine, Throughput
+from agent0.rollout.tokens import encode_prompt
 from agent0.seeds import derive_seed
 from agent0.types import Trajectory
 from agent0.worlds import World, get_world

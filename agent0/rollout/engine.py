@@ -16,8 +16,8 @@ from typing import Any, Literal, Protocol
 
 from agent0.answers import extract_boxed
 from agent0.config import RolloutSettings
-from agent0.errors import Agent0Error, UsageError
-from agent0.protocol import STOP, Message, last_program
+from agent0.protocol import STOP, last_program
+from agent0.rollout.tokens import check_prompts
 from agent0.rollout.trajectory import Observations, TrajectoryBuilder, shown
 from agent0.sandbox import RunResult
 from agent0.seeds import derive_seed
@@ -126,6 +126,10 @@ class Batch:
         return derive_seed(self.seed, number) if self.seeds is None else self.seeds[number]
 
 
+Deliver = Callable[[Batch, list[Trajectory]], None]
+"""Takes over a batch with its trajectories, in the order of its prompts."""
+
+
 class RolloutEngine:
     """Turns prompts into trajectories with a tokenizer, a backend, a sandbox and a budget."""
 
@@ -148,13 +152,14 @@ class RolloutEngine:
     def run_batches(
         self,
         batches: Iterable[Batch],
-        deliver: Callable[[Batch, list[Trajectory]], None],
+        deliver: Deliver,
         on_finished: Callable[[int], None] | None = None,
     ) -> None:
         """Roll out batch after batch, and hand each over as soon as it is whole.
 
         Where the backend serves any mixture, the next batch begins while the last trajectories of the one before still
-        run, so batches may be delivered out of order; memory holds those that are not whole.
+        run, so batches may be delivered out of order; memory holds those that are not whole. A batch that is whole is
+        delivered whatever fails beside it.
 
         Args:
             batches: consumed as capacity frees up.
@@ -173,61 +178,56 @@ class RolloutEngine:
         finally:
             self.throughput.seconds += time.monotonic() - began
 
-    async def _run_batches(
-        self, batches: Iterable[Batch], deliver: Callable[[Batch, list[Trajectory]], None], counter: _Counter
-    ) -> None:
+    async def _run_batches(self, batches: Iterable[Batch], deliver: Deliver, counter: _Counter) -> None:
         limit = self._backend.concurrency
         if limit is None:
             for batch in batches:
                 check_prompts(batch.prompts, self._budget.prompt)
+                places = asyncio.Semaphore(len(batch.prompts))
                 async with self._backend.session(len(batch.prompts)) as session:
-                    deliver(batch, await self._gather(session, batch, asyncio.Semaphore(len(batch.prompts)), counter))
+                    await self._roll_batch(session, batch, places, counter, deliver)
             return
         places = asyncio.Semaphore(limit)
         async with self._backend.session(limit) as session, asyncio.TaskGroup() as group:
             for batch in batches:
                 check_prompts(batch.prompts, self._budget.prompt)
                 begun = asyncio.Event()
-                group.create_task(self._deliver(session, batch, places, counter, deliver, begun))
+                group.create_task(self._roll_batch(session, batch, places, counter, deliver, begun))
                 await begun.wait()
 
-    async def _deliver(
+    async def _roll_batch(
         self,
         session: Session,
         batch: Batch,
         places: asyncio.Semaphore,
         counter: _Counter,
-        deliver: Callable[[Batch, list[Trajectory]], None],
-        begun: asyncio.Event,
-    ) -> None:
-        deliver(batch, await self._gather(session, batch, places, counter, begun))
-
-    async def _gather(
-        self,
-        session: Session,
-        batch: Batch,
-        places: asyncio.Semaphore,
-        counter: _Counter,
+        deliver: Deliver,
         begun: asyncio.Event | None = None,
-    ) -> list[Trajectory]:
-        """Roll out a batch, each trajectory as a place frees up; `begun` is set once all have one."""
+    ) -> None:
+        """Roll out a batch, each trajectory as a place frees up; `begun` is set once all have one.
 
-        async def one(prompt: Sequence[int], seed: int) -> Trajectory:
-            trajectory = await self._roll(session, prompt, seed)
+        The trajectory that ends last delivers the batch before it gives way to others, so that no error among those
+        can lose what is whole.
+        """
+        ended: dict[int, Trajectory] = {}
+
+        async def one(number: int) -> None:
+            ended[number] = await self._roll(session, batch.prompts[number], batch.seed_of(number))
+            if len(ended) == len(batch.prompts):
+                deliver(batch, [ended[place] for place in range(len(ended))])
             # Not where it failed: the others are cancelled then, and a session must not draw for them once more.
             places.release()
             session.retire()
             counter.add()
-            return trajectory
 
-        tasks = []
+        if not batch.prompts:
+            deliver(batch, [])
         async with asyncio.TaskGroup() as group:
-            for number, prompt in enumerate(batch.prompts):
+            for number in range(len(batch.prompts)):
                 await places.acquire()
-                tasks.append(group.create_task(one(prompt, batch.seed_of(number))))
+                group.create_task(one(number))
             if begun:
                 begun.set()
-        return [task.result() for task in tasks]
 
     async def _roll(self, session: Session, prompt: Sequence[int], seed: int) -> Trajectory:
         """Roll out one trajectory: draw a turn, run its program, append what it printed, until something ends it."""
@@ -273,34 +273,6 @@ class _Counter:
         self._count += 1
         if self._on_finished:
             self._on_finished(self._count)
-
-
-def check_prompts(prompts: Iterable[Sequence[int]], limit: int) -> None:
-    """Check encoded prompts against the budget; stages do before they load a model.
-
-    Raises:
-        UsageError: one is longer than `limit` tokens.
-    """
-    longest = max(map(len, prompts), default=0)
-    if longest > limit:
-        raise UsageError(
-            f"A prompt has {longest} tokens but rollout.max_prompt_tokens is {limit}; raise it or shorten the prompt."
-        )
-
-
-def encode_prompt(tokenizer: Any, messages: list[Message]) -> list[int]:
-    """Return the token ids of `messages` up to where the assistant begins.
-
-    Raises:
-        Agent0Error: the tokenizer has no chat template.
-    """
-    if not getattr(tokenizer, "chat_template", None):
-        raise Agent0Error(
-            "The tokenizer has no chat template, so prompts cannot be rendered; choose a model whose tokenizer has "
-            "one, or save one into its tokenizer_config.json."
-        )
-    token_ids: list[int] = tokenizer.apply_chat_template(messages, add_generation_prompt=True, return_dict=False)
-    return token_ids
 
 
 def _first_error(group: BaseExceptionGroup[BaseException]) -> BaseException:

@@ -1,16 +1,45 @@
-"""Which tokens end an assistant's turn, and whether a model, its tokenizer and the token budget fit together."""
+"""Prompts as tokens, which tokens end a turn, and whether a model, its tokenizer and the token budget fit together."""
 
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
 from agent0.config import RolloutSettings
-from agent0.errors import UsageError
-from agent0.protocol import STOP
+from agent0.errors import Agent0Error, UsageError
+from agent0.protocol import STOP, Message
 
 _PROBE = "\u25c6"  # a text that no template holds
+
+
+def check_prompts(prompts: Iterable[Sequence[int]], limit: int) -> None:
+    """Check encoded prompts against the budget; stages do before they load a model.
+
+    Raises:
+        UsageError: one is longer than `limit` tokens.
+    """
+    longest = max(map(len, prompts), default=0)
+    if longest > limit:
+        raise UsageError(
+            f"A prompt has {longest} tokens but rollout.max_prompt_tokens is {limit}; raise it or shorten the prompt."
+        )
+
+
+def encode_prompt(tokenizer: Any, messages: list[Message]) -> list[int]:
+    """Return the token ids of `messages` up to where the assistant begins.
+
+    Raises:
+        Agent0Error: the tokenizer has no chat template.
+    """
+    if not getattr(tokenizer, "chat_template", None):
+        raise Agent0Error(
+            "The tokenizer has no chat template, so prompts cannot be rendered; choose a model whose tokenizer has "
+            "one, or save one into its tokenizer_config.json."
+        )
+    token_ids: list[int] = tokenizer.apply_chat_template(messages, add_generation_prompt=True, return_dict=False)
+    return token_ids
 
 
 def check_model_tokens(model: Path, tokenizer: Any, rollout: RolloutSettings) -> list[int]:

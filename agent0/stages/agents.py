@@ -15,8 +15,9 @@ from agent0.config import RolloutSettings, SamplingSettings
 from agent0.protocol import get_prompts
 from agent0.rollout.agents import CurriculumAgent, ExecutorAgent, askable
 from agent0.rollout.backends import open_backend
-from agent0.rollout.engine import ProgramRunner, RolloutEngine, TokenBudget, check_prompts, encode_prompt
+from agent0.rollout.engine import ProgramRunner, RolloutEngine, TokenBudget
 from agent0.rollout.models import load_tokenizer
+from agent0.rollout.tokens import check_prompts, encode_prompt
 
 
 @contextmanager

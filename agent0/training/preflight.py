@@ -12,9 +12,8 @@ from pathlib import Path
 from agent0.config import CurriculumSettings
 from agent0.errors import UsageError
 from agent0.protocol import get_prompts
-from agent0.rollout.engine import check_prompts, encode_prompt
 from agent0.rollout.models import load_tokenizer
-from agent0.rollout.tokens import check_model_tokens
+from agent0.rollout.tokens import check_model_tokens, check_prompts, encode_prompt
 from agent0.rollout.vllm_backend import refuse_vocabulary_dropout
 from agent0.rollout.vllm_version import require_vllm
 from agent0.storage.shards import iterate_records

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from agent0.errors import Agent0Error
-from agent0.rollout import Batch, RolloutEngine, TokenBudget, encode_prompt
+from agent0.rollout import Batch, Generation, RolloutEngine, TokenBudget, encode_prompt
 from agent0.rollout.scripted import ScriptedBackend
 from agent0.sandbox import RunResult
 from agent0.types import Trajectory
@@ -147,6 +147,32 @@ def test_an_error_of_one_trajectory_ends_the_rest(tokenizer: Any) -> None:
     engine = RolloutEngine(tokenizer, ScriptedBackend(tokenizer, lambda _: CALL, concurrency=8), Failing(), BUDGET)
     with pytest.raises(Agent0Error, match="the sandbox is gone"):
         engine.run([[5, 6]] * 4, 0)
+
+
+@pytest.mark.parametrize("later", range(7))
+def test_what_has_ended_is_delivered_however_soon_before_its_neighbour_takes_all_down(
+    tokenizer: Any, later: int
+) -> None:
+    ended: list[int] = []
+
+    class Ticking(ScriptedBackend):
+        async def generate(self, request: Any) -> Any:
+            fails = request.prompt == [1]
+            for _ in range(4 if fails else 1 + later):
+                await asyncio.sleep(0)
+            if fails:
+                raise Agent0Error("the machine is gone")
+            ended.extend(request.prompt)
+            return Generation([tokenizer.eos_token_id], "eos")
+
+    delivered: list[int] = []
+    engine = RolloutEngine(
+        tokenizer, Ticking(tokenizer, str, concurrency=2), FakePrograms(lambda _: result()), TokenBudget(9, 9, 9, 0)
+    )
+    with pytest.raises(Agent0Error, match="the machine is gone"):
+        engine.run_batches([Batch(0, [[1]]), Batch(2, [[2]])], lambda batch, _: delivered.append(batch.key))
+    assert delivered == ended
+    assert bool(ended) == (later < 5)
 
 
 def test_every_turn_of_every_trajectory_has_its_own_seed(tokenizer: Any) -> None:
