@@ -7,18 +7,19 @@ that imported everything once and forks a child per task. The template has one t
 no database connection, and dies with the process that opened it; its children die with it.
 """
 
+import faulthandler
 import json
 import os
 import runpy
-import signal
+import select
 import socket
 import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 from agent0.errors import Agent0Error
 from agent0.processes import die_with_parent
@@ -88,28 +89,50 @@ def serve(address: str) -> None:
     threads = len(list(Path("/proc/self/task").iterdir()))
     if threads != 1:
         raise Agent0Error(f"The template of the local tasks has {threads} threads; none may be forked.")
+    running: dict[int, tuple[int, socket.socket]] = {}
+    poll = select.poll()
     with socket.socket(socket.AF_UNIX) as listener:
         listener.bind(address)
         listener.listen()
-        signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # the kernel buries finished children
+        poll.register(listener, select.POLLIN)
         os.write(1, READY)
         while True:
-            connection, _ = listener.accept()
-            if os.fork() == 0:
-                listener.close()
-                signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-                _run(connection)
-            connection.close()
+            for descriptor, _ in poll.poll():
+                if descriptor in running:
+                    poll.unregister(descriptor)
+                    _bury(descriptor, *running.pop(descriptor))
+                    continue
+                connection, _ = listener.accept()
+                pid = os.fork()
+                if pid == 0:
+                    for held in (listener, *(other for _, other in running.values())):
+                        held.close()
+                    _run(connection)
+                process = os.pidfd_open(pid)
+                running[process] = pid, connection
+                poll.register(process, select.POLLIN)
 
 
-def _run(connection: socket.socket) -> None:
-    """In a child: become the requested process, run its module, report its exit status, end."""
+def _bury(process: int, pid: int, connection: socket.socket) -> None:
+    """Tell whoever asked for a child how it ended: its exit status, or 128 and the number of the signal."""
+    _, status = os.waitpid(pid, 0)
+    os.close(process)
+    code = os.waitstatus_to_exitcode(status)
+    with connection, suppress(BrokenPipeError):  # the launcher may have been killed
+        connection.sendall(bytes([code if code >= 0 else 128 - code]))
+
+
+def _run(connection: socket.socket) -> NoReturn:
+    """In a child: become the requested process, run its module, end with its exit status."""
     status = 1
     try:
-        request, descriptors = _receive(connection)
+        die_with_parent()
+        with connection:
+            request, descriptors = _receive(connection)
         for target, source in enumerate(descriptors):
             os.dup2(source, target)
             os.close(source)
+        faulthandler.enable()  # a crash of a library leaves a traceback in the task's log
         os.environ.clear()
         os.environ.update(request["environment"])
         os.chdir(request["folder"])
@@ -126,7 +149,6 @@ def _run(connection: socket.socket) -> None:
     finally:
         sys.stdout.flush()
         sys.stderr.flush()
-        connection.sendall(bytes([status & 0xFF]))
         os._exit(status & 0xFF)
 
 

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 import textwrap
@@ -25,6 +26,9 @@ def tasks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
                 raise ValueError("broken")
             if sys.argv[1:] == ["die"]:
                 os.kill(os.getpid(), 9)
+            if sys.argv[1:] == ["crash"]:
+                import ctypes
+                ctypes.string_at(0)
         """)
     )
     monkeypatch.setenv("PYTHONPATH", str(tmp_path))
@@ -58,7 +62,13 @@ def test_a_task_gets_its_arguments_folder_environment_and_streams(tasks: Path) -
         broken = run(tasks, "raise")
         assert broken.returncode == 1
         assert "ValueError: broken" in broken.stderr
-        assert run(tasks, "die").returncode == 137
+        killed = run(tasks, "die")
+        assert killed.returncode == 137
+        assert killed.stderr == "to stderr\nThe task's process was ended by SIGKILL.\n"
+        crashed = run(tasks, "crash")
+        assert crashed.returncode == 128 + signal.SIGSEGV
+        assert "play.py" in crashed.stderr  # where it was when it crashed
+        assert "was ended by SIGSEGV" in crashed.stderr
         assert run(tasks).returncode == 0
     assert sys.executable == python
     assert run(tasks).returncode == 0
