@@ -30,7 +30,9 @@ PLAIN_SECONDS = 10.0
 def evaluate(
     model: Annotated[
         str,
-        typer.Option("--model", "-m", help="Folder, s3://, models:/NAME@ALIAS, models:/NAME/VERSION, or a hub's id."),
+        typer.Option(
+            "--model", "-m", help="Folder, s3://, models:/NAME@ALIAS or models:/NAME/VERSION, a hub's id, tiny."
+        ),
     ],
     benchmarks: Annotated[
         str, typer.Option("--benchmarks", "-b", help="Names, with commas between; `agent0 benchmarks list`.")
@@ -60,6 +62,8 @@ def evaluate(
 
     Example: [bold]agent0 evaluate --model runs/evolution/executor --benchmarks gsm8k,math_500 --limit 200[/bold]
 
+    The model tiny is the embedded one; if the cache lacks it, it is trained first, which takes a minute.
+
     The folder gets evaluation.json, the verdicts on every question, every sample, and logs for `inspect view`.
     """
     given = {
@@ -78,7 +82,9 @@ def evaluate(
     from agent0.storage.transfer_bar import transfer_bar
     from agent0.tracking.model_source import found_model
 
-    with transfer_bar(model, Console(stderr=True, quiet=quiet)) as progress, found_model(model, progress) as found:
+    wanted = config.model.model_copy(update={"source": model})
+    bar = transfer_bar(model, Console(stderr=True, quiet=quiet), "steps of training" if model == "tiny" else "")
+    with bar as progress, found_model(wanted, progress) as found:
         _run(config, found, name or found.name, output, seed, as_json=as_json, quiet=quiet)
 
 

@@ -1,4 +1,4 @@
-"""A bar that shows how far a transfer is, for commands; where there is no terminal it shows nothing."""
+"""A bar that shows how far a transfer, or another long start, is; where there is no terminal it shows nothing."""
 
 from __future__ import annotations
 
@@ -7,16 +7,25 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from rich.console import Console
-from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn, TransferSpeedColumn
+from rich.progress import (
+    BarColumn,
+    DownloadColumn,
+    MofNCompleteColumn,
+    Progress,
+    TextColumn,
+    TimeRemainingColumn,
+    TransferSpeedColumn,
+)
 
 from agent0.storage.crew import ProgressCallback
 
 
 @contextmanager
-def transfer_bar(title: str, console: Console) -> Iterator[ProgressCallback]:
-    """Yield what a transfer tells its progress; the bar is there from the first byte to the last one."""
-    columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TransferSpeedColumn())
-    bars = Progress(*columns, TimeRemainingColumn(), console=console, disable=not console.is_terminal)
+def transfer_bar(title: str, console: Console, unit: str = "") -> Iterator[ProgressCallback]:
+    """Yield what a transfer tells its progress, in bytes or `unit`; the bar is there from the first to the last one."""
+    counted = (MofNCompleteColumn(), TextColumn(unit)) if unit else (DownloadColumn(), TransferSpeedColumn())
+    columns = (TextColumn("{task.description}"), BarColumn(), *counted, TimeRemainingColumn())
+    bars = Progress(*columns, console=console, disable=not console.is_terminal)
     task = bars.add_task(title, total=None)
     lock = threading.Lock()
 

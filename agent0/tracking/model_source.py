@@ -1,4 +1,4 @@
-"""A model by any of its names, as a folder here: a folder, an `s3://` place, a registered version, a hub's id."""
+"""A model by any of its names, as a folder here: `tiny`, folder, `s3://` place, registered version, or a hub's id."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from agent0.config import ModelSettings, TinyPretraining
 from agent0.errors import Agent0Error, UsageError
 from agent0.storage import transfer
 from agent0.storage.cache import ROOT_VARIABLE, cached
@@ -57,8 +58,12 @@ def resolve_source(source: str) -> str:
 
 
 @contextmanager
-def found_model(source: str, progress: ProgressCallback | None = None) -> Iterator[FoundModel]:
+def found_model(model: ModelSettings, progress: ProgressCallback | None = None) -> Iterator[FoundModel]:
     """Yield a model; one from elsewhere is fetched into the cache, checked, and kept there while the block lasts.
+
+    Args:
+        model: which one; the embedded one is trained first if the cache does not hold it.
+        progress: told what is done, and of how much: bytes, or steps of the embedded one's training.
 
     Raises:
         UsageError: no such folder.
@@ -66,7 +71,10 @@ def found_model(source: str, progress: ProgressCallback | None = None) -> Iterat
         RegistryError: no such registered model, alias or version.
         StorageError: its files are not there, are not what was stored, or the store refuses.
     """
-    if is_model_uri(source):
+    source = model.source
+    if source == "tiny":
+        yield FoundModel(_embedded(model.tiny, progress), source, source)
+    elif is_model_uri(source):
         with _registered(parse_model_uri(source), progress) as found:
             yield found
     elif source.startswith("s3://"):
@@ -80,7 +88,7 @@ def found_model(source: str, progress: ProgressCallback | None = None) -> Iterat
         if not folder.is_dir():
             raise UsageError(
                 f"There is no folder {source}; give the folder of a saved model, s3://BUCKET/KEY, "
-                "models:/NAME@ALIAS, or a hub's OWNER/NAME."
+                "models:/NAME@ALIAS, a hub's OWNER/NAME, or tiny."
             )
         yield FoundModel(folder, source, Path(source).expanduser().resolve().name)
 
@@ -114,7 +122,7 @@ def copy_model(source: str, output: Path) -> str:
         StorageError: its files are not there, are not what was stored, or the store refuses.
     """
     if os.environ.get(ROOT_VARIABLE):
-        with found_model(source) as found:
+        with found_model(ModelSettings(source=source)) as found:
             shutil.copytree(found.folder, output, dirs_exist_ok=True)
             return found.source
     if not is_model_uri(source):
@@ -125,6 +133,13 @@ def copy_model(source: str, output: Path) -> str:
 
     fetch_model(client, version, output)
     return str(ModelUri(version.name, version=str(version.version)))
+
+
+def _embedded(settings: TinyPretraining, progress: ProgressCallback | None) -> Path:
+    import agent0.lean_transformers  # noqa: F401  # before anything that imports transformers
+    from agent0.tiny.pretrain import ensure_base_model
+
+    return ensure_base_model(settings, lambda step, _: progress(step, settings.steps) if progress else None)
 
 
 @contextmanager

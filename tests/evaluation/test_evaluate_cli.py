@@ -15,12 +15,16 @@ import pytest
 from typer.testing import CliRunner
 
 from agent0.cli import app
+from agent0.config import load_config
 from agent0.errors import Agent0Error
 from agent0.evaluation.catalogue import BENCHMARKS, benchmark
 from agent0.evaluation.loading import load_items
 from agent0.evaluation.results import read_report
 from agent0.evaluation.spec import PRESETS, Preset
 from agent0.rollout.scripted import ScriptedBackend
+from agent0.stages import Stage
+from agent0.stages.base_model import provide_base_model
+from agent0.storage.digest import model_digest
 
 PUBLISHED = [entry.name for entry in BENCHMARKS if entry.generate is None]
 COMMAND = [sys.executable, "-c", "from agent0.cli import main; main()", "evaluate"]
@@ -121,6 +125,24 @@ def test_a_scripted_engine_is_asked_every_sample_once_however_often_it_breaks_of
     report = read_report(str(tmp_path / "out"))
     assert [score.benchmark for score in report.benchmarks] == PUBLISHED
     assert {score.mean_at_k.mean for score in report.benchmarks} == {1.0}
+
+
+def test_the_embedded_model_is_the_one_that_an_evolution_starts_from_and_is_made_once(
+    made_up_rows: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AGENT0_CACHE", str(tmp_path / "cache"))
+    small = ["model.tiny.steps=2", "model.tiny.hidden_size=16", "model.tiny.layers=1", "model.tiny.heads=2"]
+    given = [argument for setting in small for argument in ("--set", setting)]
+    given += ["--model", "tiny", "--benchmarks", "gsm8k", "--data", str(made_up_rows), *SHORT]
+    first = CliRunner().invoke(app, ["evaluate", *given, "--output", str(tmp_path / "first")])
+    assert first.exit_code == 0, first.output
+    monkeypatch.setattr("agent0.tiny.pretrain.pretrain", None)  # nobody trains it again
+    second = CliRunner().invoke(app, ["evaluate", *given, "--output", str(tmp_path / "second")])
+    assert second.exit_code == 0, second.output
+    assert samples(tmp_path / "second") == samples(tmp_path / "first")
+    provide_base_model(Stage.untracked("base_model"), tmp_path / "base", load_config("tiny", small).model)
+    report = read_report(str(tmp_path / "first"))
+    assert (report.name, report.model, report.revision) == ("tiny", "tiny", model_digest(tmp_path / "base"))
 
 
 def test_the_record_is_printed_as_json(model: Path, tmp_path: Path) -> None:
