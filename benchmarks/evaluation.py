@@ -34,6 +34,8 @@ SAMPLES = {
 SOLVERS = ("6b_finetuning", "6b_verification", "175b_finetuning", "175b_verification")
 RESPONSES = 12_000
 RESPONSE_CHARACTERS = 8_000
+SCORING_SECONDS = 60.0
+SCORING_MS = 1000 * SCORING_SECONDS / RESPONSES
 SMALL, LARGE = 250_000, 1_000_000  # characters of hostile responses: the time may grow as their length does
 
 # Each repeats to the length asked for, and ends in a way that leaves the search empty-handed.
@@ -214,12 +216,13 @@ def long_responses(count: int) -> list[Row]:
         body = " ".join(chooser.choices(words, k=RESPONSE_CHARACTERS // 5))[:RESPONSE_CHARACTERS]
         pairs.append((item, body + "\n" + endings[number % len(endings)]))
     rows = []
-    for name, preset in (("mmlu_pro", "official"), ("mmlu_pro", "paper"), ("super_gpqa", "official")):
-        entry = benchmark(name)
+    for key, preset in (("mmlu_pro", "official"), ("mmlu_pro", "paper"), ("super_gpqa", "official")):
+        entry = benchmark(key)
         before = time.perf_counter()
         score_responses(entry.protocols[preset], pairs)
         took = time.perf_counter() - before
-        rows.append(Row(f"{count} long responses: {entry.title}, {preset}", f"{took:.1f} s", "<= 60 s", took <= 60))
+        name = f"{count} long responses: {entry.title}, {preset}"
+        rows.append(Row(name, f"{took:.1f} s", f"<= {SCORING_SECONDS:g} s", took <= SCORING_SECONDS))
     return rows
 
 
@@ -252,19 +255,25 @@ def hostile() -> list[Row]:
 
 
 def runner() -> list[Row]:
-    """The whole of an evaluation over the rollout engine, with the embedded model."""
+    """An evaluation over the rollout engine, with the embedded model.
+
+    Scoring has a bar of its own, that of the long responses: the runner is what turns an engine into an evaluation.
+    """
     from evaluation_runner import measure  # torch takes seconds to import
 
     seconds = measure()
     return [
         Row(f"{seconds.samples} samples of the embedded model, engine alone", f"{seconds.engine:.2f} s"),
         Row("  through the runner, which keeps each", f"{seconds.sampling:.2f} s"),
-        Row("  scoring", f"{seconds.scoring:.2f} s"),
-        Row("  record", f"{seconds.record:.2f} s"),
-        Row("  log", f"{seconds.log:.2f} s"),
-        Row("  overhead without the log", f"{100 * seconds.without_log:.1f} %"),
-        Row("  overhead of all", f"{100 * seconds.overhead:.1f} %", "<= 15 %", seconds.overhead <= 0.15),
-        Row("  scoring, record and log over the engine", f"{100 * seconds.own:.1f} %", "<= 15 %", seconds.own <= 0.15),
+        Row("  record and log for `inspect view`", f"{seconds.record + seconds.log:.2f} s"),
+        Row("  overhead of the runner", f"{100 * seconds.overhead:.1f} %", "<= 15 %", seconds.overhead <= 0.15),
+        Row("  record and log over the engine", f"{100 * seconds.written:.1f} %", "<= 15 %", seconds.written <= 0.15),
+        Row(
+            "  scoring their answers, none seen before",
+            f"{1000 * seconds.scoring / seconds.samples:.1f} ms a sample",
+            f"<= {SCORING_MS:g} ms",
+            1000 * seconds.scoring / seconds.samples <= SCORING_MS,
+        ),
     ]
 
 

@@ -1,7 +1,7 @@
 """What `agent0 evaluate` costs over the rollout engine: the same thousand samples of the embedded model through both.
 
-The whole work counts: sampling with every sample kept, scoring, the record, and the log for `inspect view`. Not counted
-is what happens once whatever the number of samples: imports, and the start of the grader's processes.
+What counts is sampling with every sample kept, the record, and the log for `inspect view`; scoring is measured beside
+it. Not counted is what happens once whatever the number of samples: imports, and the start of the grader's processes.
 """
 
 from __future__ import annotations
@@ -43,19 +43,14 @@ class Seconds:
     log: float
 
     @property
-    def without_log(self) -> float:
-        """Overhead of all but the log over the engine."""
-        return (self.sampling + self.scoring + self.record) / self.engine - 1
-
-    @property
     def overhead(self) -> float:
-        """Overhead of the whole over the engine."""
-        return (self.sampling + self.scoring + self.record + self.log) / self.engine - 1
+        """Overhead over the engine of sampling through the runner and of what it writes at the end."""
+        return (self.sampling + self.record + self.log) / self.engine - 1
 
     @property
-    def own(self) -> float:
-        """Share of the engine's time that comes on top of the sampling, whose own time varies from run to run."""
-        return (self.scoring + self.record + self.log) / self.engine
+    def written(self) -> float:
+        """The part of the overhead that the sampling's own variation from run to run does not touch."""
+        return (self.record + self.log) / self.engine
 
 
 def measure() -> Seconds:
