@@ -13,7 +13,7 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 LIGHT = ("agent0", "agent0.config", "agent0.types", "agent0.cli", "agent0.stages", "agent0.answers", "agent0.sandbox")
-HEAVY = ("torch", "kfp", "kfp_server_api", "mlflow", "transformers", "trl", "sympy", "matplotlib")
+HEAVY = ("torch", "kfp", "kfp_server_api", "mlflow", "transformers", "trl", "sympy", "matplotlib", "inspect_ai")
 
 FORBIDDEN = {
     "agent0/protocol.py": ("agent0.rollout", "agent0.stages", "agent0.training"),
@@ -22,7 +22,8 @@ FORBIDDEN = {
     "agent0/sandbox": ("agent0.rollout", "agent0.training", "agent0.stages", "torch"),
     "agent0/rollout": ("agent0.training", "agent0.stages", "agent0.rewards", "agent0.evaluation", "kfp", "mlflow"),
     "agent0/training": ("agent0.stages", "agent0.evaluation", "kfp", "mlflow"),
-    "agent0/evaluation": ("agent0.stages", "agent0.training", "kfp", "mlflow"),
+    "agent0/evaluation": ("agent0.stages", "agent0.training", "agent0.inspect", "kfp", "mlflow"),
+    "agent0/inspect": ("agent0.stages", "agent0.training", "kfp", "mlflow"),
     "agent0/report": ("agent0.stages", "agent0.training", "agent0.rollout", "torch", "kfp", "mlflow"),
     "agent0/stages": ("kfp", "agent0_kfp"),
     "agent0/kubeflow": ("agent0.stages", "agent0.training", "agent0.rollout", "torch", "mlflow"),

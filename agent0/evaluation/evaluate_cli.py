@@ -117,7 +117,11 @@ def _run(config: Config, found: FoundModel, name: str, output: Path, seed: int, 
     def opened(budget: RolloutSettings, sampling: SamplingSettings) -> AbstractContextManager[Backend]:
         return open_backend(model, tokenizer, budget, sampling, log=output)
 
-    with _progress(assignments, stores, console, quiet=quiet) as progress, tool_of(assignments, config.sandbox) as tool:
+    needed = any(assignment.tool for assignment in assignments)
+    with (
+        _progress(assignments, stores, console, quiet=quiet) as progress,
+        tool_of(config.sandbox, needed=needed) as tool,
+    ):
         run_assignments(assignments, stores, opened, tokenizer, tool, config.rollout, progress)
     gpus = _gpus()
     judged = judge(assignments, stores, gpus)

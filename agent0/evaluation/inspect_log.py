@@ -1,10 +1,10 @@
 """Logs of all samples in the format of inspect_ai, which `inspect view` opens: turns, programs, outputs, verdicts.
 
-They are written when a benchmark is finished. inspect_ai does not run the samples: its scheduler costs about nine
-milliseconds of processor time a sample, more than the embedded model takes to draw one, and it passes text where the
-rollout engine passes tokens. Nor does it write them, since building and validating its objects takes as long as
-drawing: `inspect_sample` makes the members of the archive, and only the header goes through inspect_ai's types. What
-it reads back is tested with its own reader, of the version that `pyproject.toml` pins.
+They are written when a benchmark is finished. inspect_ai runs samples only where it is asked to (`agent0.inspect`): its
+scheduler costs more processor time a sample than the embedded model takes to draw one. Nor does it write these logs,
+since building and validating its objects takes as long as drawing: `inspect_sample` makes the members of the
+archive, and only the header goes through inspect_ai's types. What it reads back is tested with its own reader, of the
+version that `pyproject.toml` pins.
 """
 
 from __future__ import annotations

@@ -16,9 +16,24 @@ from agent0.types import ToolCall
 
 Json = dict[str, Any]
 
-_STOP_REASONS = {"eos": "stop", "length": "max_tokens", "turns": "max_tokens"}
+STOP_REASONS = {"eos": "stop", "length": "max_tokens", "turns": "max_tokens"}
 _IN_SUMMARY = ("id", "epoch", "input", "choices", "target", "metadata", "scores", "model_usage", "role_usage")
 _SHOWN = 1024  # characters of a text in a summary, as inspect_ai's own
+
+
+def score_fields(record: SampleRecord, scored: Scored) -> Json:
+    """Return a verdict as the fields of inspect_ai's `Score`."""
+    return {
+        "value": "C" if scored.correct else "I",
+        **({} if scored.answer is None else {"answer": scored.answer}),
+        "explanation": scored.status,
+        "metadata": {"others": dict(scored.others), "truncated": record.truncated},
+    }
+
+
+def opening(question: Question) -> list[Json]:
+    """Return the messages that ask a question."""
+    return [{"id": f"{question.item.id}-{number}", **message} for number, message in enumerate(question.messages)]
 
 
 class SampleWriter:
@@ -39,9 +54,32 @@ class SampleWriter:
     def sample(self, question: Question, record: SampleRecord, scored: Scored) -> Json:
         """Return a sample with its turns, programs and verdict."""
         item = question.item
+        messages, events, output = self.conversation(question, record)
+        tokens = record.prompt_tokens, record.drawn_tokens
+        usage = {"input_tokens": tokens[0], "output_tokens": tokens[1], "total_tokens": sum(tokens)}
+        return {
+            "id": item.id,
+            "epoch": record.sample + 1,
+            "input": messages[: len(question.messages)],
+            **({"choices": list(item.options)} if item.options else {}),
+            "target": item.gold,
+            "messages": messages,
+            "output": output,
+            "scores": {"rule": {**score_fields(record, scored), "history": []}},
+            "metadata": {**item.groups, "seed": record.seed, "finish": record.finish},
+            "store": {},
+            "events": events,
+            "model_usage": {self._model: usage},
+            "role_usage": {},
+            "attachments": {},
+            "events_data": {"messages": messages[:-1], "calls": []},
+        }
+
+    def conversation(self, question: Question, record: SampleRecord) -> tuple[list[Json], list[Json], Json]:
+        """Return messages, events and last output of a sample; `input_refs` of events are ranges of the messages."""
+        item = question.item
         name = f"{item.id}-{record.sample}"
-        opening = [{"id": f"{item.id}-{number}", **message} for number, message in enumerate(question.messages)]
-        messages: list[Json] = list(opening)
+        messages = opening(question)
         events: list[Json] = []
         output: Json = {}
         for number, text in enumerate(record.turns[::2] or (record.text,)):
@@ -52,34 +90,7 @@ class SampleWriter:
             if call is not None:
                 messages.append(_observation(f"{name}-{number}", call))
                 events.append(self._tool_event(f"{name}-{number}", call))
-        answer = {} if scored.answer is None else {"answer": scored.answer}
-        tokens = record.prompt_tokens, record.drawn_tokens
-        usage = {"input_tokens": tokens[0], "output_tokens": tokens[1], "total_tokens": sum(tokens)}
-        return {
-            "id": item.id,
-            "epoch": record.sample + 1,
-            "input": opening,
-            **({"choices": list(item.options)} if item.options else {}),
-            "target": item.gold,
-            "messages": messages,
-            "output": output,
-            "scores": {
-                "rule": {
-                    "value": "C" if scored.correct else "I",
-                    **answer,
-                    "explanation": scored.status,
-                    "metadata": {"others": dict(scored.others), "truncated": record.truncated},
-                    "history": [],
-                }
-            },
-            "metadata": {**item.groups, "seed": record.seed, "finish": record.finish},
-            "store": {},
-            "events": events,
-            "model_usage": {self._model: usage},
-            "role_usage": {},
-            "attachments": {},
-            "events_data": {"messages": messages[:-1], "calls": []},
-        }
+        return messages, events, output
 
     def summary(self, sample: Json) -> Json:
         """Return what the list of samples shows of one, with long texts cut."""
@@ -95,7 +106,7 @@ class SampleWriter:
         if call is not None:
             asked = {"id": _call_id(name), "function": "python", "arguments": {"code": call.code}, "type": "function"}
             message["tool_calls"] = [asked]
-        reason = "tool_calls" if call else _STOP_REASONS[record.finish]
+        reason = "tool_calls" if call else STOP_REASONS[record.finish]
         return {
             "model": self._model,
             "choices": [{"message": message, "stop_reason": reason}],

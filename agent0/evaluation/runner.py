@@ -20,7 +20,7 @@ from agent0.config import RolloutSettings, SamplingSettings, SandboxSettings
 from agent0.errors import Agent0Error
 from agent0.evaluation.preparation import Assignment, Question
 from agent0.evaluation.sample_store import SampleRecord, SampleStore
-from agent0.rollout.engine import Backend, Batch, ProgramRunner, RolloutEngine, Throughput
+from agent0.rollout.engine import Backend, Batch, ProgramRunner, RolloutEngine, Throughput, TokenBudget
 from agent0.sandbox import RunResult, SandboxPool
 from agent0.types import Trajectory
 
@@ -44,13 +44,13 @@ class WithoutTool:
 
 
 @contextmanager
-def tool_of(assignments: Sequence[Assignment], settings: SandboxSettings) -> Iterator[ProgramRunner]:
+def tool_of(settings: SandboxSettings, *, needed: bool) -> Iterator[ProgramRunner]:
     """Open the sandbox if anybody has the tool.
 
     Raises:
         SandboxError: it cannot be opened.
     """
-    if not any(assignment.tool for assignment in assignments):
+    if not needed:
         yield WithoutTool()
         return
     with SandboxPool(settings) as pool:
@@ -94,7 +94,7 @@ def run_assignments(
     pending = [a for a in assignments if len(stores[a.benchmark.name].records) < a.total]
     for sampling, grouped in groupby(pending, key=lambda assignment: assignment.sampling):
         group = list(grouped)
-        with open_backend(_widest(rollout, group), sampling) as backend:
+        with open_backend(widest(rollout, [assignment.budget for assignment in group]), sampling) as backend:
             for assignment in group:
                 engine = RolloutEngine(tokenizer, backend, sandbox, assignment.budget)
                 run_assignment(
@@ -130,13 +130,17 @@ def run_assignment(
         progress: told after every delivery.
     """
     began = time.monotonic()
-    places = {batch_key: batch for batch_key, batch in enumerate(_batches(assignment, store, window))}
+    places = {
+        key: batch
+        for key, batch in enumerate(windows(assignment, window))
+        if any((question.item.id, sample) not in store.records for question, sample in batch)
+    }
 
     def deliver(batch: Batch, trajectories: list[Trajectory]) -> None:
         seconds = time.monotonic() - began
         store.add(
             [
-                _record(assignment, place, trajectory, tokenizer, store.attempt, seconds)
+                sample_record(assignment, place, trajectory, tokenizer, attempt=store.attempt, seconds=seconds)
                 for place, trajectory in zip(places[batch.key], trajectories, strict=True)
                 if (place[0].item.id, place[1]) not in store.records
             ]
@@ -153,19 +157,18 @@ def run_assignment(
         )
 
 
-def _batches(assignment: Assignment, store: SampleStore, window: int | None) -> Iterator[Sequence[Place]]:
-    """Yield the places that are to be drawn together; a window with a finished sample in it keeps its company."""
+def windows(assignment: Assignment, window: int | None) -> Iterator[Sequence[Place]]:
+    """Yield the places that are to be drawn together: `window` at a time, or each by itself."""
     places = [(question, sample) for question in assignment.questions for sample in range(assignment.samples)]
     size = window or 1
     for start in range(0, len(places), size):
-        batch = places[start : start + size]
-        if any((question.item.id, sample) not in store.records for question, sample in batch):
-            yield batch
+        yield places[start : start + size]
 
 
-def _record(
-    assignment: Assignment, place: Place, trajectory: Trajectory, tokenizer: Any, attempt: int, seconds: float
+def sample_record(
+    assignment: Assignment, place: Place, trajectory: Trajectory, tokenizer: Any, *, attempt: int = 0, seconds: float
 ) -> SampleRecord:
+    """Return what is kept of a trajectory."""
     question, sample = place
     drawn = sum(trajectory.mask)
     return SampleRecord(
@@ -190,9 +193,8 @@ def _turns(trajectory: Trajectory, tokenizer: Any) -> tuple[str, ...]:
     return tuple(str(tokenizer.decode([token for _, token in run], skip_special_tokens=True)) for _, run in runs)
 
 
-def _widest(rollout: RolloutSettings, group: Sequence[Assignment]) -> RolloutSettings:
-    """Return settings whose token budget holds every trajectory of the group."""
-    budgets = [assignment.budget for assignment in group]
+def widest(rollout: RolloutSettings, budgets: Sequence[TokenBudget]) -> RolloutSettings:
+    """Return settings whose token budget holds every trajectory within any of `budgets`."""
     return rollout.model_copy(
         update={
             "max_prompt_tokens": max(budget.prompt for budget in budgets),

@@ -170,9 +170,15 @@ class RolloutEngine:
             UsageError: a prompt is longer than the budget.
             SandboxError: the sandbox itself failed (a failing program is an observation, not an error).
         """
+        asyncio.run(self.arun_batches(batches, deliver, on_finished))
+
+    async def arun_batches(
+        self, batches: Iterable[Batch], deliver: Deliver, on_finished: Callable[[int], None] | None = None
+    ) -> None:
+        """Do as `run_batches` inside a running event loop."""
         began = time.monotonic()
         try:
-            asyncio.run(self._run_batches(batches, deliver, _Counter(on_finished)))
+            await self._run_batches(batches, deliver, _Counter(on_finished))
         except BaseExceptionGroup as group:
             raise _first_error(group) from group
         finally:

@@ -71,7 +71,7 @@ def run_benchmark_evaluation(
     def opened(budget: RolloutSettings, sampling: SamplingSettings) -> AbstractContextManager[Backend]:
         return open_backend(executor_model, tokenizer, budget, sampling, log=output)
 
-    with tool_of(assignments, sandbox) as tool:
+    with tool_of(sandbox, needed=any(assignment.tool for assignment in assignments)) as tool:
         throughput = run_assignments(assignments, stores, opened, tokenizer, tool, rollout, shown.show)
         measured = throughput.metrics()
         if isinstance(tool, SandboxPool):

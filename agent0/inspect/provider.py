@@ -1,0 +1,125 @@
+"""The model provider of inspect_ai over the rollout backends: `--model agent0/MODEL`, with every name of a model.
+
+Tokens in, tokens out: what a model drew is never turned into tokens again. `generate` serves tasks of others, one turn
+and no tools; the tasks of Agent0 take whole trajectories. Leaves out streaming, images and tool calls.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+from inspect_ai.model import ChatMessage, GenerateConfig, ModelAPI, ModelOutput, ModelUsage, modelapi
+
+from agent0.config import SamplingSettings, load_config
+from agent0.errors import UsageError
+from agent0.evaluation.inspect_sample import STOP_REASONS
+from agent0.evaluation.runner import tool_of, widest
+from agent0.inspect.drawer import Drawer
+from agent0.rollout.engine import RolloutEngine, TokenBudget
+from agent0.rollout.tokens import check_prompts, encode_prompt
+from agent0.tracking.model_source import found_model
+from agent0.types import Trajectory
+
+
+class Agent0Model(ModelAPI):  # type: ignore[misc]
+    """A model by any name that `agent0 evaluate --model` takes.
+
+    Args:
+        model_name: the name.
+        base_url: not used; inspect_ai passes it.
+        api_key: not used; inspect_ai passes it.
+        config: not used; each call has its own.
+        recipe: recipe of backend and limits (`-M recipe=qwen3-8b`).
+        overrides: settings in place of its own (`-M overrides=rollout.backend=vllm`).
+
+    Raises:
+        Agent0Error: there is no such model, or a setting is wrong.
+    """
+
+    def __init__(
+        self,
+        model_name: str,
+        base_url: str | None = None,
+        api_key: str | None = None,
+        config: GenerateConfig = GenerateConfig(),  # noqa: B008  # as inspect_ai's own providers
+        recipe: str = "tiny",
+        overrides: str | Sequence[str] = (),
+    ) -> None:
+        import agent0.lean_transformers  # noqa: F401  # before anything that imports transformers
+        from agent0.rollout.models import load_tokenizer
+
+        super().__init__(model_name, config=config)
+        self.config = load_config(recipe, [overrides] if isinstance(overrides, str) else overrides)
+        self._kept = ExitStack()
+        wanted = self.config.model.model_copy(update={"source": model_name})
+        self.folder = self._kept.enter_context(found_model(wanted)).folder
+        self.tokenizer = load_tokenizer(self.folder)
+        self._alone = asyncio.Lock()
+        self._drawers: dict[tuple[SamplingSettings, TokenBudget], Drawer] = {}
+        self._seeds = count()
+
+    def close(self) -> None:
+        """Let go of the model's files."""
+        self._kept.close()
+
+    def drawer(self, sampling: SamplingSettings, budget: TokenBudget) -> Drawer:
+        """Return what draws trajectories so; drawers of a model never have it open at once."""
+        if (sampling, budget) not in self._drawers:
+            rollout = self.config.rollout
+            together = rollout.batch_size if rollout.backend == "transformers" else 1
+            self._drawers[sampling, budget] = Drawer(lambda: self._engine(sampling, budget), self._alone, together)
+        return self._drawers[sampling, budget]
+
+    async def generate(
+        self, input: list[ChatMessage], tools: Sequence[Any], tool_choice: Any, config: GenerateConfig
+    ) -> ModelOutput:
+        """Draw one turn; without a seed the calls of a run count through.
+
+        Raises:
+            UsageError: tools, more than one stop sequence, or a prompt longer than `rollout.max_prompt_tokens`.
+        """
+        stops = config.stop_seqs or [None]
+        if tools or len(stops) > 1:
+            raise UsageError(
+                "agent0 models call no tools of inspect_ai and take one stop sequence; for the Python tool run a task "
+                "of agent0, such as agent0/gsm8k."
+            )
+        rollout, own = self.config.rollout, self.config.evaluation.sampling
+        sampling = SamplingSettings(
+            temperature=own.temperature if config.temperature is None else config.temperature,
+            top_p=own.top_p if config.top_p is None else config.top_p,
+            top_k=own.top_k if config.top_k is None else config.top_k,
+        )
+        response = config.max_tokens or rollout.max_response_tokens
+        budget = TokenBudget(rollout.max_prompt_tokens, response, observation=0, turns=0, stop=stops[0])
+        prompt = encode_prompt(self.tokenizer, [{"role": message.role, "content": message.text} for message in input])
+        check_prompts([prompt], rollout.max_prompt_tokens)
+        seed = next(self._seeds) if config.seed is None else config.seed
+        return self._output(await self.drawer(sampling, budget).trajectory((tuple(prompt), seed)))
+
+    def _output(self, trajectory: Trajectory) -> ModelOutput:
+        output = ModelOutput.from_content(self.model_name, trajectory.text, STOP_REASONS[trajectory.finish])
+        drawn, given = len(trajectory.completion_ids), len(trajectory.prompt_ids)
+        output.usage = ModelUsage(input_tokens=given, output_tokens=drawn, total_tokens=given + drawn)
+        return output
+
+    @contextmanager
+    def _engine(self, sampling: SamplingSettings, budget: TokenBudget) -> Iterator[RolloutEngine]:
+        from agent0.rollout.backends import open_backend
+
+        rollout = widest(self.config.rollout, [budget])
+        log = Path(os.environ.get("INSPECT_LOG_DIR", "logs"))
+        with (
+            open_backend(self.folder, self.tokenizer, rollout, sampling, log=log) as backend,
+            tool_of(self.config.sandbox, needed=bool(budget.turns)) as tool,
+        ):
+            yield RolloutEngine(self.tokenizer, backend, tool, budget)
+
+
+modelapi(name="agent0")(Agent0Model)
