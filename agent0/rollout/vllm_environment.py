@@ -50,7 +50,8 @@ def environment(installed: VllmVersion, gpus: Sequence[int] | None) -> dict[str,
         installed: the vLLM in use.
         gpus: indices of the GPUs it may use among those visible here; None: all of them.
     """
-    wanted = {"VLLM_NO_USAGE_STATS": "1"}
+    # A forked engine cannot use CUDA once this process has asked torch whether there is a GPU.
+    wanted = {"VLLM_NO_USAGE_STATS": "1", "VLLM_WORKER_MULTIPROC_METHOD": "spawn"}
     if installed.cpu:
         # Without Dynamo the sampler's helpers are not compiled, which needs a C++ compiler, takes 20 s on the first
         # request, and made each token slower on the small models that a CPU can serve (6,500 against 10,000 tokens/s).

@@ -108,6 +108,10 @@ def test_gpus_are_counted_among_the_visible_ones(monkeypatch: pytest.MonkeyPatch
     assert "CUDA_VISIBLE_DEVICES" not in environment(CUDA, None)
 
 
+def test_an_engine_is_never_forked_from_a_process_that_may_have_asked_for_gpus() -> None:
+    assert environment(CUDA, None)["VLLM_WORKER_MULTIPROC_METHOD"] == "spawn"
+
+
 def test_what_a_person_has_set_stays(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("VLLM_CPU_KVCACHE_SPACE", "7")
     assert "VLLM_CPU_KVCACHE_SPACE" not in environment(CPU, None)
