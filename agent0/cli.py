@@ -23,7 +23,7 @@ from agent0.evaluation.gate_cli import gate
 from agent0.evaluation.judge_cli import judge
 from agent0.evaluation.report.cli import compare
 from agent0.kubeflow.cli import app as pipeline_app
-from agent0.options import RECIPE_HELP, Ablations, Overrides, Recipe
+from agent0.options import RECIPE_HELP, Ablations, Overrides, Recipe, run_folder
 from agent0.sandbox.cli import app as sandbox_app
 from agent0.tracking.cli import app as tracking_app
 from agent0.tracking.cli import reproduce
@@ -55,7 +55,9 @@ Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Show no progress, on
 @app.command()
 def evolve(
     recipe: Annotated[str | None, typer.Option("--recipe", "-r", help=f"{RECIPE_HELP} Default: tiny.")] = None,
-    output: Annotated[Path, typer.Option("--output", "-o", help="Folder of the run.")] = Path("runs/evolution"),
+    output: Annotated[
+        str, typer.Option("--output", "-o", help="Folder of the run on this machine.")
+    ] = "runs/evolution",
     iterations: Annotated[int | None, typer.Option(help="Rounds of co-evolution; the recipe's if not given.")] = None,
     seed: Annotated[int | None, typer.Option(help="Seed of the whole evolution; the recipe's if not given.")] = None,
     overrides: Overrides = None,
@@ -74,17 +76,18 @@ def evolve(
     from agent0.tracking.location import tracking_uri
     from agent0_kfp.pipelines.local import LocalEvolution
 
+    folder = run_folder(output)
     if resume:
         if recipe is not None or iterations is not None or seed is not None or overrides or ablations:
             raise UsageError(
                 "--resume goes on with the run's own settings; leave out --recipe, --iterations, --seed, --set, "
                 "--ablation."
             )
-        run = LocalEvolution.resume(output)
+        run = LocalEvolution.resume(folder)
     else:
         fixed = [f"{name}={value}" for name, value in (("iterations", iterations), ("seed", seed)) if value is not None]
         config = load_config(recipe or "tiny", [*(overrides or []), *fixed], ablations or [])
-        run = LocalEvolution.create(output, config, tracking_uri())
+        run = LocalEvolution.create(folder, config, tracking_uri())
     run_on_screen(run, quiet=quiet)
 
 
@@ -95,9 +98,13 @@ def report(
         typer.Argument(help="Folders of `agent0 evolve`, their copies at s3://…, or evolutions in MLflow, runs:/ID."),
     ],
     output: Annotated[
-        Path | None,
-        typer.Option("--output", "-o", help="File to write; the run's own report.html, or comparison.html of several."),
-    ] = None,
+        str,
+        typer.Option(
+            "--output",
+            "-o",
+            help="File to write, local or s3://; the run's own report.html, or comparison.html of several.",
+        ),
+    ] = "",
 ) -> None:
     """Draw the report of a run anew from its history, or put up to five runs side by side.
 
@@ -111,19 +118,20 @@ def report(
     from agent0.stages.iteration_report import write_history
     from agent0.stages.runs import is_local, open_history, open_runs
     from agent0.storage.atomic import atomic_write
+    from agent0.storage.places import write_file
 
     console = Console()
     if len(runs) > 1:
-        found, page = open_runs(runs), output or Path("comparison.html")
+        found, page = open_runs(runs), output or "comparison.html"
         text, table = render_comparison(found), comparison_table(found)
     else:
         history = open_history(runs[0])
-        if output is None:
+        if not output:
             if not is_local(runs[0]):
                 raise UsageError(f"{runs[0]} is no folder to write to; say where the report shall go with --output.")
             write_history(history, Path(runs[0]))
-        text, table, page = render(history), terminal_table(history), output or Path(runs[0]) / "report.html"
-    with atomic_write(page) as file:
+        text, table, page = render(history), terminal_table(history), output or f"{runs[0].rstrip('/')}/report.html"
+    with write_file(page) as path, atomic_write(path) as file:
         file.write(text)
     console.print(table)
     console.print(f"report   {page}")
@@ -157,11 +165,12 @@ def plan(
         int | None, typer.Option(min=1, help="Mean length of a response; 35 % of the budget if not given.")
     ] = None,
     rates: Annotated[
-        Path | None, typer.Option(help="JSON file of measured rates; else the hours are estimates.")
-    ] = None,
+        str, typer.Option(help="JSON file of measured rates, local or s3://; else the hours are estimates.")
+    ] = "",
     measure: Annotated[
-        Path | None, typer.Option(help="Finished run on these GPUs: write its rates to the file of --rates first.")
-    ] = None,
+        str,
+        typer.Option(help="Finished run on these GPUs, local or s3://: write its rates to the file of --rates first."),
+    ] = "",
     as_json: Annotated[bool, typer.Option("--json", help="Print the plan as JSON.")] = False,
 ) -> None:
     """Say what an evolution needs on given GPUs: memory, tokens and hours of each stage. Starts nothing.
@@ -175,7 +184,7 @@ def plan(
 
     settings, cluster = load_config(recipe, overrides or []), planning.parse_cluster(gpus)
     if measure:
-        if rates is None:
+        if not rates:
             raise UsageError("--measure needs --rates FILE, the file to write.")
         planning.write_rates(rates, [planning.rates_from_history(measure, cluster)])
     architecture = planning.architecture_of(settings.model)

@@ -6,7 +6,6 @@ import difflib
 import tomllib
 from collections.abc import Iterable, Mapping, Sequence
 from importlib import resources
-from pathlib import Path
 from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
@@ -31,7 +30,7 @@ def load_config(recipe: str = "tiny", overrides: Iterable[str] = (), ablations: 
     """Load a recipe, apply ablations, then `section.field=value` overrides.
 
     Args:
-        recipe: a shipped recipe's name, or the path of a TOML file.
+        recipe: a shipped recipe's name, or a TOML file, local or `s3://`.
         overrides: strings such as `executor.steps=10` or `curriculum.reward.tool_weight=0.3`.
         ablations: names of `agent0.ablations.ABLATIONS`.
 
@@ -78,12 +77,15 @@ def parse_section(model: type[S], values: Mapping[str, Any]) -> S:
 
 def _read_recipe(recipe: str) -> dict[str, Any]:
     if recipe.endswith(".toml"):
-        path = Path(recipe)
-        if not path.is_file():
-            raise UsageError(
-                f"There is no recipe file {recipe}; give an existing .toml file or one of: {', '.join(recipe_names())}."
-            )
-        text = path.read_text(encoding="utf-8")
+        from agent0.storage.places import read_file  # every command imports this module, and few read a file
+
+        with read_file(recipe) as path:
+            if not path.is_file():
+                raise UsageError(
+                    f"There is no recipe file {recipe}; give an existing .toml file or one of: "
+                    f"{', '.join(recipe_names())}."
+                )
+            text = path.read_text(encoding="utf-8")
     else:
         if recipe not in recipe_names():
             raise UsageError(f"There is no recipe {recipe!r}{_nearest(recipe, recipe_names())}")

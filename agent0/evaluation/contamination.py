@@ -25,6 +25,7 @@ from agent0.evaluation.files import SUFFIXES
 from agent0.evaluation.loading import load_items
 from agent0.evaluation.spec import BenchmarkError, Item
 from agent0.storage import transfer
+from agent0.storage.uri import is_in_s3
 
 LONGEST, SHORTEST = 13, 8
 NEAR = 0.8
@@ -141,7 +142,7 @@ def index_of(source: str) -> ContaminationIndex:
 
 
 def _names(source: str) -> set[str]:
-    if source.startswith("s3://"):
+    if is_in_s3(source):
         return set(transfer.entries(source))
     folder = Path(source)
     return {entry.name for entry in folder.iterdir()} if folder.is_dir() else set()

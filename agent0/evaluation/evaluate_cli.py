@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -22,6 +21,7 @@ if TYPE_CHECKING:
     from agent0.evaluation.runner import Progress
     from agent0.evaluation.sample_store import SampleStore
     from agent0.rollout.engine import Backend
+    from agent0.storage.places import OutputFolder
     from agent0.tracking.model_source import FoundModel
 
 PLAIN_SECONDS = 10.0
@@ -43,7 +43,9 @@ def evaluate(
     limit: Annotated[int, typer.Option(min=0, help="Questions of each benchmark, in proportion; 0: all.")] = 0,
     samples: Annotated[int, typer.Option(min=0, help="Samples of each question; 0: the preset's.")] = 0,
     tool: Annotated[bool | None, typer.Option("--tool/--no-tool", help="Whether the model has Python.")] = None,
-    output: Annotated[Path, typer.Option("--output", "-o", help="Folder of the evaluation.")] = Path("runs/evaluation"),
+    output: Annotated[
+        str, typer.Option("--output", "-o", help="Folder of the evaluation, local or s3://.")
+    ] = "runs/evaluation",
     resume: Annotated[bool, typer.Option("--resume", help="Go on with the evaluation in --output.")] = False,
     name: Annotated[str, typer.Option(help="Name of the model in tables; its folder's if not given.")] = "",
     recipe: Annotated[
@@ -78,17 +80,21 @@ def evaluate(
     }
     fixed = [f"evaluation.{key}={value}" for key, value in given.items() if value]
     config = load_config(recipe, [*fixed, *(overrides or [])], ablations or [])
-    _check_folder(output, config.evaluation.benchmarks, resume=resume)
+    from agent0.storage.places import output_folder
     from agent0.storage.transfer_bar import transfer_bar
     from agent0.tracking.model_source import found_model
 
     wanted = config.model.model_copy(update={"source": model})
     bar = transfer_bar(model, Console(stderr=True, quiet=quiet), "steps of training" if model == "tiny" else "")
-    with bar as progress, found_model(wanted, progress) as found:
-        _run(config, found, name or found.name, output, seed, as_json=as_json, quiet=quiet)
+    with output_folder(output, resume=resume) as folder:
+        _check_folder(folder, config.evaluation.benchmarks, resume=resume)
+        with bar as progress, found_model(wanted, progress) as found:
+            _run(config, found, name or found.name, folder, seed, as_json=as_json, quiet=quiet)
 
 
-def _run(config: Config, found: FoundModel, name: str, output: Path, seed: int, *, as_json: bool, quiet: bool) -> None:
+def _run(
+    config: Config, found: FoundModel, name: str, output: OutputFolder, seed: int, *, as_json: bool, quiet: bool
+) -> None:
     import agent0.lean_transformers  # noqa: F401  # before anything that imports transformers
     from agent0.evaluation.conclusion import Subject, conclude, judge
     from agent0.evaluation.inspect_log import require_inspect
@@ -110,12 +116,12 @@ def _run(config: Config, found: FoundModel, name: str, output: Path, seed: int, 
     assignments = prepare(config.evaluation, config.rollout, tokenizer, seed)
     check_room(assignments, model_positions(model))
     digest = model_digest(model)
-    stores = open_stores(assignments, output, digest)
+    stores = open_stores(assignments, output.folder, digest)
     if not quiet:
         console.print(plan_table(assignments, stores))
 
     def opened(budget: RolloutSettings, sampling: SamplingSettings) -> AbstractContextManager[Backend]:
-        return open_backend(model, tokenizer, budget, sampling, log=output)
+        return open_backend(model, tokenizer, budget, sampling, log=output.folder)
 
     needed = any(assignment.tool for assignment in assignments)
     with (
@@ -126,16 +132,17 @@ def _run(config: Config, found: FoundModel, name: str, output: Path, seed: int, 
     gpus = _gpus()
     judged = judge(assignments, stores, gpus)
     subject = Subject(name, found.source, digest, gpus)
-    report = conclude(judged, subject, config.evaluation, config.rollout, seed, began, output)
-    record_on_version(report, output, found.source)
+    report = conclude(judged, subject, config.evaluation, config.rollout, seed, began, output.folder)
+    output.store()
+    record_on_version(report, output.folder, found.source, output.place)
     if as_json:
-        print((output / REPORT_FILE).read_text(encoding="utf-8"), end="")
+        print((output.folder / REPORT_FILE).read_text(encoding="utf-8"), end="")
         return
     console.print(score_table(report.benchmarks))
     console.print(cost_table(report.benchmarks))
-    console.print(f"record  {output / REPORT_FILE}", highlight=False, soft_wrap=True)
+    console.print(f"record  {output.place}/{REPORT_FILE}", highlight=False, soft_wrap=True)
     if config.evaluation.logs:
-        console.print(f"logs    inspect view --log-dir {output / 'logs'}", highlight=False, soft_wrap=True)
+        console.print(f"logs    inspect view --log-dir {output.place}/logs", highlight=False, soft_wrap=True)
 
 
 def plan_table(assignments: Sequence[Assignment], stores: dict[str, SampleStore]) -> Table:
@@ -197,15 +204,15 @@ def _percent(estimate: Estimate | None) -> str:
     return "–" if estimate is None else f"{100 * estimate.mean:.1f}"
 
 
-def _check_folder(output: Path, benchmarks: Sequence[str], *, resume: bool) -> None:
+def _check_folder(output: OutputFolder, benchmarks: Sequence[str], *, resume: bool) -> None:
     from agent0.evaluation.results import REPORT_FILE
     from agent0.evaluation.sample_store import FINGERPRINT_FILE
 
-    begun = [name for name in benchmarks if (output / name / FINGERPRINT_FILE).is_file()]
-    if not resume and (begun or (output / REPORT_FILE).is_file()):
+    begun = [name for name in benchmarks if (output.folder / name / FINGERPRINT_FILE).is_file()]
+    if not resume and (begun or (output.folder / REPORT_FILE).is_file()):
+        of = f" of {begun[0]}" if begun else ""
         raise UsageError(
-            f"{output} already holds an evaluation{f' of {begun[0]}' if begun else ''}; add --resume to go on with it, "
-            "or name another --output."
+            f"{output.place} already holds an evaluation{of}; add --resume to go on with it, or name another --output."
         )
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -10,7 +9,7 @@ from rich.console import Console
 
 
 def judge(
-    run: Annotated[Path, typer.Argument(help="Output folder of `agent0 evaluate`.")],
+    run: Annotated[str, typer.Argument(help="Output folder of `agent0 evaluate`, local or s3://.")],
     url: Annotated[str, typer.Option(help="Address of an OpenAI-compatible endpoint, such as http://judge:8000/v1.")],
     model: Annotated[str, typer.Option(help="Model that judges, as the endpoint names it.")],
     benchmarks: Annotated[str, typer.Option("--benchmarks", "-b", help="Names, with commas between; else all.")] = "",
@@ -25,10 +24,14 @@ def judge(
     """
     from agent0.evaluation.judge import JudgeSettings
     from agent0.evaluation.judging import judge_run
+    from agent0.evaluation.results import read_report
+    from agent0.storage.places import output_folder
 
     names = [part.strip() for part in benchmarks.split(",") if part.strip()]
     settings = JudgeSettings(url=url, model=model, concurrency=concurrency)
-    report = judge_run(run, settings, names, data or None)
+    read_report(run)  # what is no evaluation is not fetched to find that out
+    with output_folder(run, resume=True) as output:
+        report = judge_run(output.folder, settings, names, data or None)
     console = Console()
     for score in report.benchmarks:
         if score.judged is not None:

@@ -18,6 +18,7 @@ from typing import Any
 from agent0.evaluation.files import SUFFIXES, read_rows
 from agent0.evaluation.spec import Benchmark, BenchmarkError, Dataset, Item, Row, content_hash, number_items
 from agent0.storage import transfer
+from agent0.storage.uri import is_in_s3
 
 ROOT_VARIABLE = "AGENT0_BENCHMARKS"
 HUB = "hub"
@@ -151,7 +152,7 @@ def _wanted(benchmark: Benchmark, stem: str) -> str:
 
 def _file(benchmark: Benchmark, place: str, stem: str, temporary: Path) -> tuple[Path, Manifest | None]:
     """Return the local file for `stem` at `place`, fetched from a store if need be, and its manifest."""
-    stored = place.startswith("s3://")
+    stored = is_in_s3(place)
     if place.endswith(SUFFIXES):
         return _local(place, temporary) if stored else Path(place), None
     there = transfer.entries(place) if stored else _names(Path(place))

@@ -8,7 +8,6 @@ Responses are not here; they are in the runner's logs. Shares lie in 0..1.
 from __future__ import annotations
 
 import json
-import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Literal, TypeVar
@@ -17,8 +16,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from agent0.errors import Agent0Error
 from agent0.evaluation import statistics
-from agent0.storage import transfer
 from agent0.storage.atomic import atomic_write, write_json
+from agent0.storage.places import read_file
 
 REPORT_FILE = "evaluation.json"
 QUESTIONS_FOLDER = "questions"
@@ -198,11 +197,7 @@ def read_questions(place: str, score: BenchmarkScore) -> dict[str, QuestionScore
 
 
 def _text(uri: str) -> str:
-    with tempfile.TemporaryDirectory() as temporary:
-        path = Path(uri)
-        if uri.startswith("s3://"):
-            path = Path(temporary) / "file"
-            transfer.get(uri, path)
+    with read_file(uri) as path:
         try:
             return path.read_text(encoding="utf-8")
         except (OSError, UnicodeDecodeError) as error:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -14,7 +13,7 @@ from agent0.options import Ablations, Overrides, Recipe
 
 def compile_pipeline(
     name: Annotated[str, typer.Argument(help="Pipeline: evolution, evaluation or ablation.")],
-    output: Annotated[Path, typer.Option("--output", "-o", help="YAML file to write.")],
+    output: Annotated[str, typer.Option("--output", "-o", help="YAML file to write, local or s3://.")],
     iterations: Annotated[int | None, typer.Option(help="Rounds of an evolution; the recipe's if not given.")] = None,
     recipe: Recipe = "tiny",
     overrides: Overrides = None,
@@ -37,6 +36,7 @@ def compile_pipeline(
     Example: [bold]agent0 pipeline compile evolution --recipe qwen3-8b --gpus 8 --image NAME@sha256:… -o
     evolution.yaml[/bold]
     """
+    from agent0.storage.places import write_file
     from agent0_kfp.pipelines.catalogue import PIPELINES
     from agent0_kfp.pipelines.options import CompileOptions
 
@@ -49,7 +49,8 @@ def compile_pipeline(
     given = {"image": image, "gpus": gpus, "workspace": workspace}
     named = {key: value for key, value in given.items() if value is not None}
     chosen = CompileOptions.parse({**read_overrides(options or []), **named})
-    PIPELINES[name](config, output, chosen)
+    with write_file(output) as path:
+        PIPELINES[name](config, path, chosen)
     what = (
         f"of {', '.join(config.evaluation.benchmarks)}" if name == "evaluation" else f"{config.iterations} iterations"
     )

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from agent0.errors import UsageError
+from agent0.storage.places import read_file
 
 _IMAGE_PARAMETER = re.compile(r"\{\{\$\.inputs\.parameters\['(pipelinechannel--)?(?P<name>\w+)'\]\}\}")
 _ITERATION = re.compile(r"iteration(-\d+)?")
@@ -130,26 +131,33 @@ class Package:
             yield from self._walk(child, (*path, key), looped=again)
 
 
-def read_package(path: Path) -> Package:
-    """Read a file of `agent0 pipeline compile`.
+def names_file(reference: str) -> bool:
+    """Say whether what a person wrote names a compiled file, not a pipeline on the server."""
+    return reference.endswith((".yaml", ".yml")) or Path(reference).is_file()
+
+
+def read_package(place: str) -> Package:
+    """Read a file of `agent0 pipeline compile`, local or `s3://`.
 
     Raises:
         UsageError: there is none, or it holds no compiled pipeline.
     """
     import yaml
 
-    if not path.is_file():
-        raise UsageError(f"There is no file {path}; `agent0 pipeline compile` writes one.")
     try:
+        with read_file(place) as path:
+            if not path.is_file():
+                raise UsageError(f"There is no file {place}; `agent0 pipeline compile` writes one.")
+            text = path.read_text(encoding="utf-8")
         loader = yaml.CSafeLoader if yaml.__with_libyaml__ else yaml.SafeLoader  # ten times as fast
-        documents = [document for document in yaml.load_all(path.read_text(encoding="utf-8"), loader) if document]
+        documents = [document for document in yaml.load_all(text, loader) if document]
     except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise UsageError(f"{path} is no YAML: {' '.join(str(error).split())}") from error
+        raise UsageError(f"{place} is no YAML: {' '.join(str(error).split())}") from error
     specs = [document for document in documents if isinstance(document, dict) and "pipelineInfo" in document]
     platforms = [document for document in documents if isinstance(document, dict) and "platforms" in document]
     if len(specs) != 1 or len(platforms) > 1 or len(specs) + len(platforms) != len(documents):
-        raise UsageError(f"{path} holds no compiled pipeline; write one with `agent0 pipeline compile`.")
-    return _parsed(specs[0], platforms[0] if platforms else {}, str(path))
+        raise UsageError(f"{place} holds no compiled pipeline; write one with `agent0 pipeline compile`.")
+    return _parsed(specs[0], platforms[0] if platforms else {}, place)
 
 
 def package_of(struct: Mapping[str, Any], where: str) -> Package:

@@ -12,12 +12,12 @@ import difflib
 import json
 import os
 from collections.abc import Iterable, Mapping
-from pathlib import Path
 from typing import Any
 
 from agent0.config import SECTIONS, Config, parse_section
 from agent0.errors import UsageError
 from agent0.kubeflow.package import Input, Package
+from agent0.storage.places import read_file
 
 _EXPECTED = {
     "STRING": "text",
@@ -38,14 +38,14 @@ _KINDS: tuple[tuple[Any, str], ...] = (
 
 
 def resolve_parameters(
-    package: Package, assignments: Iterable[str], file: Path | None = None, *, complete: bool = True
+    package: Package, assignments: Iterable[str], file: str = "", *, complete: bool = True
 ) -> dict[str, Any]:
     """Return the values to send: those of `file`, and over them `name=value` assignments.
 
     Args:
         package: the pipeline that declares the parameters.
         assignments: such as `seed=3`, `executor.steps=20`, `evaluation.benchmarks=gsm8k,math_500`.
-        file: JSON, YAML or TOML, an object of values by name; its values keep their types.
+        file: JSON, YAML or TOML, local or `s3://`, an object of values by name; its values keep their types.
         complete: whether a parameter that is required and not given is an error.
 
     Raises:
@@ -201,20 +201,21 @@ def _check_section(declared: Input, value: Any) -> None:
         raise UsageError(f"Parameter {declared.name}: {error}") from error
 
 
-def _read_file(path: Path) -> dict[str, Any]:
+def _read_file(place: str) -> dict[str, Any]:
     import tomllib
 
     import yaml
 
-    if not path.is_file():
-        raise UsageError(f"There is no parameter file {path}.")
-    text = path.read_text(encoding="utf-8")
+    with read_file(place) as path:
+        if not path.is_file():
+            raise UsageError(f"There is no parameter file {place}.")
+        text = path.read_text(encoding="utf-8")
     try:
-        values = tomllib.loads(text) if path.suffix == ".toml" else yaml.safe_load(text)
+        values = tomllib.loads(text) if place.endswith(".toml") else yaml.safe_load(text)
     except (tomllib.TOMLDecodeError, yaml.YAMLError) as error:
-        raise UsageError(f"{path} cannot be read: {' '.join(str(error).split())}") from error
+        raise UsageError(f"{place} cannot be read: {' '.join(str(error).split())}") from error
     if not isinstance(values, dict):
-        raise UsageError(f"{path} must hold an object of values by parameter name.")
+        raise UsageError(f"{place} must hold an object of values by parameter name.")
     return values
 
 

@@ -8,7 +8,6 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -31,8 +30,10 @@ Parameters = Annotated[
     typer.Option("--param", "-p", help="name=value, or section.key=value. May be given several times."),
 ]
 ParametersFile = Annotated[
-    Path | None,
-    typer.Option(show_default=False, help="JSON, YAML or TOML file of values by name; --param overrides it."),
+    str,
+    typer.Option(
+        show_default=False, help="JSON, YAML or TOML file of values by name, local or s3://; --param overrides it."
+    ),
 ]
 Model = Annotated[str, typer.Option("--model", "-m", help="Short for --param model.source=…")]
 Benchmarks = Annotated[str, typer.Option("--benchmarks", "-b", help="Short for --param evaluation.benchmarks=…")]
@@ -64,9 +65,9 @@ def assignments(parameters: list[str] | None, model: str, benchmarks: str) -> li
 
 @connected
 def run_pipeline(
-    pipeline: Annotated[str, typer.Argument(help="A pipeline on the server, or a compiled file.")],
+    pipeline: Annotated[str, typer.Argument(help="A pipeline on the server, or a compiled file, local or s3://.")],
     parameters: Parameters = None,
-    params_file: ParametersFile = None,
+    params_file: ParametersFile = "",
     model: Model = "",
     benchmarks: Benchmarks = "",
     version: Annotated[str, typer.Option(help="Version of the pipeline; the newest if not given.")] = "",
@@ -86,16 +87,16 @@ def run_pipeline(
 
     With --wait, exits with 1 if the run fails. Ctrl-C ends the waiting, not the run.
     """
-    from agent0.kubeflow.package import read_package
+    from agent0.kubeflow.package import names_file, read_package
     from agent0.kubeflow.parameters import check_models, resolve_parameters
     from agent0.kubeflow.runs import create_run, mlflow_input, reference_to
     from agent0.kubeflow.versions import find_version, latest_version, require_pipeline
 
     given = assignments(parameters, model, benchmarks)
-    if Path(pipeline).is_file() or pipeline.endswith((".yaml", ".yml")):
+    if names_file(pipeline):
         if version:
             raise UsageError("--version chooses among versions on the server; a file is its own.")
-        package = read_package(Path(pipeline))
+        package = read_package(pipeline)
         label, source = pipeline, {"pipeline_spec": package.as_struct()}
         values = resolve_parameters(package, given, params_file)
         server = connect(connection)

@@ -39,7 +39,7 @@ def schedule_pipeline(
         str, typer.Option(help="Six fields: second, minute, hour, day, month, weekday. '0 0 3 * * *': daily at three.")
     ],
     parameters: Parameters = None,
-    params_file: ParametersFile = None,
+    params_file: ParametersFile = "",
     model: Model = "",
     benchmarks: Benchmarks = "",
     latest: Annotated[bool, typer.Option("--latest", help="Follow the newest version, also of later uploads.")] = False,

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Sequence
 from itertools import islice
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -22,7 +21,7 @@ if TYPE_CHECKING:
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 LONGEST_CELL = 120
-REFERENCE_HELP = "A compiled file, NAME@VERSION, or NAME for the newest version."
+REFERENCE_HELP = "A compiled file (local or s3://), NAME@VERSION, or NAME for the newest version."
 
 
 def table(*columns: str) -> Table:
@@ -63,11 +62,10 @@ def show_parameters(
 
     Example: [bold]agent0 pipeline params evolution.yaml[/bold], then agent0 pipeline run … --param executor.steps=20
     """
-    from agent0.kubeflow.package import read_package
+    from agent0.kubeflow.package import names_file, read_package
     from agent0.kubeflow.versions import resolve_reference
 
-    local = Path(pipeline).is_file() or pipeline.endswith((".yaml", ".yml"))
-    package = read_package(Path(pipeline)) if local else resolve_reference(connect(connection), pipeline)[1]
+    package = read_package(pipeline) if names_file(pipeline) else resolve_reference(connect(connection), pipeline)[1]
     if as_json:
         print(json.dumps([vars(item) for item in package.inputs.values()], indent=2))
     else:
@@ -95,7 +93,7 @@ def _leaves(values: dict[str, Any], head: str = "") -> list[tuple[str, Any]]:
 
 @connected
 def upload_pipeline(
-    file: Annotated[Path, typer.Argument(help="A file of `agent0 pipeline compile`.")],
+    file: Annotated[str, typer.Argument(help="A file of `agent0 pipeline compile`, local or s3://.")],
     version: Annotated[
         str, typer.Option(help="Name of the version; package version, commit and iterations if not given.")
     ] = "",
@@ -108,10 +106,12 @@ def upload_pipeline(
     """
     from agent0.kubeflow.package import read_package
     from agent0.kubeflow.versions import upload
+    from agent0.storage.places import read_file
 
     read_package(file)  # a file that is none needs no server to say so
     server = connect(connection)
-    done = upload(server, file, version)
+    with read_file(file) as path:
+        done = upload(server, path, version)
     if not done.made_version:
         print(f"{done.version} holds the same content already; nothing was uploaded.")
     elif done.made_pipeline:

@@ -15,7 +15,7 @@ from typing import Any
 import agent0
 from agent0.errors import UsageError
 from agent0.kubeflow.client import Server, ServerError
-from agent0.kubeflow.package import Package, package_of, read_package
+from agent0.kubeflow.package import Package, names_file, package_of, read_package
 from agent0.storage.digest import code_version
 
 PAGE_SIZE = 50
@@ -145,15 +145,15 @@ def resolve_reference(server: Server, reference: str, other: str = "") -> tuple[
             pipeline that `other` names.
         other: a second reference, which says whose version a bare version is.
     """
-    if Path(reference).is_file() or reference.endswith((".yaml", ".yml")):
-        return reference, read_package(Path(reference))
+    if names_file(reference):
+        return reference, read_package(reference)
     name, _, version = reference.partition("@")
     if version:
         found = find_version(server, require_pipeline(server, name), version)
     elif (pipeline := find_pipeline(server, name) or find_pipeline(server, NAME_PREFIX + name)) is not None:
         found = latest_version(server, pipeline)
     elif other:
-        owner = read_package(Path(other)).name if Path(other).is_file() else other.partition("@")[0]
+        owner = read_package(other).name if names_file(other) else other.partition("@")[0]
         found = find_version(server, require_pipeline(server, owner), reference)
     else:
         found = latest_version(server, require_pipeline(server, name))
@@ -178,7 +178,7 @@ def upload(server: Server, path: Path, name: str = "") -> Upload:
         UsageError: the file holds no pipeline, or another content has the given name.
         ServerError: the server refused; nothing is left behind.
     """
-    package = read_package(path)
+    package = read_package(str(path))
     pipeline = find_pipeline(server, package.name)
     taken = set()
     for version in versions_of(server, pipeline) if pipeline is not None else ():

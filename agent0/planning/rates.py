@@ -7,7 +7,7 @@ report for this is named in `MEASURED_METRICS`.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from pathlib import Path
+from pathlib import PurePosixPath
 
 from pydantic import Field, ValidationError
 
@@ -22,6 +22,7 @@ from agent0.stages.files import HISTORY_FILE
 from agent0.stages.session import StageReport
 from agent0.storage.atomic import write_json
 from agent0.storage.digest import STAGE_FILE
+from agent0.storage.places import read_file, read_folder, write_file
 
 GENERATED_TOKENS = "system/generated_tokens"
 GENERATION_SECONDS = "system/generation_seconds"
@@ -77,46 +78,51 @@ class RatesFile(PlanRecord):
         )
 
 
-def read_rates(path: Path) -> RatesFile:
-    """Read a file that `write_rates` or a person wrote.
+def read_rates(place: str) -> RatesFile:
+    """Read a file, local or `s3://`, that `write_rates` or a person wrote.
 
     Raises:
         UsageError: there is none, or it is not such a file.
     """
-    if not path.is_file():
-        raise UsageError(f"There is no rates file {path}; a finished run writes one (docs/plan.md).")
+    with read_file(place) as path:
+        if not path.is_file():
+            raise UsageError(f"There is no rates file {place}; a finished run writes one (docs/plan.md).")
+        text = path.read_text(encoding="utf-8")
     try:
-        return RatesFile.model_validate_json(path.read_text(encoding="utf-8"))
+        return RatesFile.model_validate_json(text)
     except ValidationError as error:
         raise UsageError(
-            f"{path} is no file of measured rates: {error.errors()[0]['msg']} at "
+            f"{place} is no file of measured rates: {error.errors()[0]['msg']} at "
             f"{'.'.join(map(str, error.errors()[0]['loc'])) or 'its top'}. Its form is in docs/plan.md."
         ) from error
 
 
-def write_rates(path: Path, rates: Iterable[MeasuredRates]) -> None:
-    """Write a rates file."""
-    write_json(path, RatesFile(rates=tuple(rates)).model_dump())
+def write_rates(place: str, rates: Iterable[MeasuredRates]) -> None:
+    """Write a rates file, local or `s3://`."""
+    with write_file(place) as path:
+        write_json(path, RatesFile(rates=tuple(rates)).model_dump())
 
 
-def rates_from_history(run: Path, cluster: Cluster) -> MeasuredRates:
+def rates_from_history(run: str, cluster: Cluster) -> MeasuredRates:
     """Return what a finished run measured on the GPUs that it ran on.
 
     Args:
-        run: folder of the run, with its history and the stages' reports below it.
+        run: folder of the run, local or `s3://`, with its history and the stages' reports below it.
         cluster: the GPUs that it ran on.
 
     Raises:
         Agent0Error: the folder holds no history, or none of its stages reported what rates are made of.
     """
-    path = run / HISTORY_FILE
-    if not path.is_file():
-        raise Agent0Error(f"{run} holds no history ({HISTORY_FILE} is missing); give the folder of a finished run.")
-    history = History.model_validate_json(path.read_text(encoding="utf-8"))
+    with read_folder(run, lambda name: PurePosixPath(name).name in (HISTORY_FILE, STAGE_FILE)) as folder:
+        path = folder / HISTORY_FILE
+        if not path.is_file():
+            raise Agent0Error(f"{run} holds no history ({HISTORY_FILE} is missing); give the folder of a finished run.")
+        history = History.model_validate_json(path.read_text(encoding="utf-8"))
+        reports = [
+            StageReport.model_validate_json(file.read_text(encoding="utf-8"))
+            for file in sorted(folder.rglob(STAGE_FILE))
+        ]
     config = parse_section(Config, history.config)
-    reports = [
-        StageReport.model_validate_json(file.read_text(encoding="utf-8")) for file in sorted(run.rglob(STAGE_FILE))
-    ]
     drawn = _rate(reports, GENERATION_STAGES, (GENERATED_TOKENS, GENERATION_SECONDS), config, cluster)
     by_policy = _rate(reports, TRAINING_STAGES, (GENERATED_TOKENS, GENERATION_SECONDS), config, cluster)
     trained = _rate(reports, TRAINING_STAGES, (TRAINED_TOKENS, TRAINING_SECONDS), config, cluster)
@@ -133,7 +139,7 @@ def rates_from_history(run: Path, cluster: Cluster) -> MeasuredRates:
         generated_per_second=drawn,
         policy_generated_per_second=by_policy,
         trained_per_second=trained,
-        source=f"{run.name}, {cluster}, code {history.code_version}",
+        source=f"{folder.name}, {cluster}, code {history.code_version}",
     )
 
 

@@ -24,7 +24,7 @@ _EXIT_CODES = {"timeout": 124, "memory": 137, "output_limit": 137, "killed": 137
 
 @app.command()
 def run(
-    file: Annotated[str, typer.Argument(help="The program; - reads standard input.")],
+    file: Annotated[str, typer.Argument(help="The program, local or s3://; - reads standard input.")],
     timeout: Annotated[float | None, typer.Option(help="Wall-clock limit, seconds.")] = None,
     memory: Memory = None,
     preload: Preload = "",
@@ -35,13 +35,15 @@ def run(
     Exits as the program did; 124 after a time-out, 137 if it was killed or ran out of memory or output.
     """
     from agent0.sandbox.pool import SandboxPool
+    from agent0.storage.places import read_file
 
     if file == "-":
         source = sys.stdin.buffer.read()
-    elif Path(file).is_file():
-        source = Path(file).read_bytes()
     else:
-        raise UsageError(f"There is no file {file}; give a Python file, or - for standard input.")
+        with read_file(file) as path:
+            if not path.is_file():
+                raise UsageError(f"There is no file {file}; give a Python file, or - for standard input.")
+            source = path.read_bytes()
     with SandboxPool(_settings(timeout_seconds=timeout, memory_mb=memory, preload=preload, workers=1)) as pool:
         result = pool.run(source)
     if as_json:

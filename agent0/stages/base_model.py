@@ -8,6 +8,7 @@ from pathlib import Path
 from agent0.config import ModelSettings
 from agent0.errors import UsageError
 from agent0.stages.session import Stage, StageResult
+from agent0.storage.uri import is_in_s3
 from agent0.tracking.model_source import copy_model, from_hub
 from agent0.tracking.model_uri import is_model_uri
 
@@ -24,7 +25,7 @@ def provide_base_model(stage: Stage, output: Path, settings: ModelSettings) -> S
     source = settings.source
     if settings.source == "tiny":
         _embedded(stage, output, settings)
-    elif is_model_uri(source) or source.startswith("s3://"):
+    elif is_model_uri(source) or is_in_s3(source):
         source = copy_model(source, output)
     elif Path(settings.source).expanduser().exists() or settings.source.startswith(("/", ".", "~")):
         _from_folder(Path(settings.source).expanduser(), output)

@@ -15,16 +15,16 @@ from agent0.errors import Agent0Error, UsageError
 from agent0.report.comparison import MAX_RUNS, Run, name_runs
 from agent0.report.history import History
 from agent0.stages.files import HISTORY_FILE
-from agent0.storage import transfer
+from agent0.storage.places import read_file
+from agent0.storage.uri import is_in_s3
 from agent0.tracking.location import tracking_uri
 
 MLFLOW_SCHEME = "runs:/"
-S3_SCHEME = "s3://"
 
 
 def is_local(place: str) -> bool:
     """Whether a run's place is a folder on this machine."""
-    return not place.startswith((MLFLOW_SCHEME, S3_SCHEME))
+    return not place.startswith(MLFLOW_SCHEME) and not is_in_s3(place)
 
 
 def open_runs(places: Sequence[str]) -> tuple[Run, ...]:
@@ -51,11 +51,10 @@ def open_history(place: str) -> History:
     """
     if is_local(place):
         return read_history(Path(place))
-    with tempfile.TemporaryDirectory() as folder:
-        if place.startswith(MLFLOW_SCHEME):
+    if place.startswith(MLFLOW_SCHEME):
+        with tempfile.TemporaryDirectory() as folder:
             return _parse(_from_mlflow(place, Path(folder)), place)
-        path = Path(folder) / HISTORY_FILE
-        transfer.get(f"{place.rstrip('/')}/{HISTORY_FILE}", path)
+    with read_file(f"{place.rstrip('/')}/{HISTORY_FILE}") as path:
         return _parse(path, place)
 
 

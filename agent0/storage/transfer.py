@@ -67,7 +67,8 @@ def manifest_of(uri: str) -> Manifest:
     """Return the manifest of the whole folder at `uri`.
 
     Raises:
-        StorageError: there is no whole folder, or the store refuses or does not answer.
+        NotThereError: there is nothing.
+        StorageError: what is there is no whole folder, or the store refuses or does not answer.
     """
     with opened(uri) as (store, key, _):
         manifest = _manifest(store, key)
@@ -236,7 +237,7 @@ def _nothing_whole(store: Store, key: str, uri: str) -> StorageError:
             f"{uri} is not whole: {len(leftover)} files lie there without a {MANIFEST}, so copying it there never "
             "finished; finish that first, or name another place."
         )
-    return StorageError(f"There is nothing at {uri}; see that the name is right and that it was stored.")
+    return NotThereError(f"There is nothing at {uri}; see that the name is right and that it was stored.")
 
 
 def _manifest(store: Store, key: str) -> Manifest | None:

@@ -57,6 +57,11 @@ def parse(uri: str) -> Location:
     return Location(bucket, "/".join(parts))
 
 
+def is_in_s3(place: str) -> bool:
+    """Say whether a place is written as one in S3, not as a local path."""
+    return place.startswith("s3://")
+
+
 def join(key: str, name: str) -> str:
     """Return the key of `name` under `key`."""
     return f"{key}/{name}" if key else name

@@ -20,6 +20,7 @@ from typing import Any
 from agent0.errors import UsageError
 from agent0.storage import transfer
 from agent0.storage.atomic import write_json
+from agent0.storage.uri import is_in_s3
 
 ENVIRONMENT_VARIABLE = "AGENT0_WORKSPACE"
 SETTINGS_FILE = "settings.json"
@@ -61,7 +62,7 @@ def open_workspace(key: str, beside: Path, settings: Mapping[str, Any]) -> Works
         StorageError: the remote root does not answer.
     """
     root = os.environ.get(ENVIRONMENT_VARIABLE, "")
-    if root.startswith("s3://"):
+    if is_in_s3(root):
         workspace = Workspace(Path(tempfile.mkdtemp(prefix="agent0-workspace-")), f"{root.rstrip('/')}/{key}")
         for name in transfer.entries(f"{workspace.remote}"):
             transfer.get(f"{workspace.remote}/{name}", workspace.folder / name)

@@ -9,6 +9,8 @@ from typing import Annotated
 import typer
 
 from agent0.errors import UsageError
+from agent0.options import run_folder
+from agent0.storage.uri import is_in_s3
 
 PARAMETERS = {"iteration": "start_iteration"}
 """Run parameters of the pipeline that have another name than the field of `Beginning`."""
@@ -39,7 +41,7 @@ def flush(
 
 
 def _buffers(place: str) -> list[str]:
-    if place.startswith("s3://") or not Path(place).is_dir():
+    if is_in_s3(place) or not Path(place).is_dir():
         return [place]
     found = sorted(str(path) for path in Path(place).rglob("*.jsonl"))
     if not found:
@@ -49,10 +51,10 @@ def _buffers(place: str) -> list[str]:
 
 def reproduce(
     run_id: Annotated[str, typer.Argument(help="MLflow run of an evolution, or of anything nested in it.")],
-    output: Annotated[Path | None, typer.Option("--output", "-o", help="Folder of the new run.")] = None,
+    output: Annotated[str, typer.Option("--output", "-o", help="Folder of the new run on this machine.")] = "",
     compile_only: Annotated[
-        Path | None, typer.Option(help="Write the compiled pipeline to this file, and run nothing.")
-    ] = None,
+        str, typer.Option(help="Write the compiled pipeline to this file, local or s3://, and run nothing.")
+    ] = "",
     image: Annotated[str | None, typer.Option(help="Image of the compiled pipeline's components.")] = None,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Show no progress, only the result.")] = False,
 ) -> None:
@@ -65,6 +67,7 @@ def reproduce(
     """
     from agent0.display import run_on_screen
     from agent0.storage.digest import code_version
+    from agent0.storage.places import write_file
     from agent0.tracking.location import tracking_uri
     from agent0.tracking.recipe_of_run import recipe_of
     from agent0_kfp.pipelines.evolution import compile_evolution
@@ -79,9 +82,10 @@ def reproduce(
             file=sys.stderr,
         )
     begun = " ".join(f"{PARAMETERS.get(name, name)}={value}" for name, value in found.beginning.items() if value)
-    if compile_only is not None:
+    if compile_only:
         options = CompileOptions.parse({**found.options, **({"image": image} if image else {})})
-        compile_evolution(found.config, compile_only, options)
+        with write_file(compile_only) as path:
+            compile_evolution(found.config, path, options)
         print(f"{compile_only}: evolution, {found.config.iterations} iterations, recipe {found.config.recipe}")
         if begun:
             print(f"It went on with an earlier evolution; start it with {begun}")
@@ -91,5 +95,5 @@ def reproduce(
             f"Run {found.run_id} went on with an earlier evolution, which a local run cannot; compile it by "
             f"--compile-only and start it with {begun}."
         )
-    folder = output or Path(f"runs/reproduced-{found.run_id[:8]}")
+    folder = run_folder(output or f"runs/reproduced-{found.run_id[:8]}")
     run_on_screen(LocalEvolution.create(folder, found.config, tracking_uri()), quiet=quiet)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -10,7 +9,7 @@ from pathlib import Path
 from mlflow.tracking import MlflowClient
 
 from agent0.errors import UsageError
-from agent0.storage import transfer
+from agent0.storage.places import read_file
 from agent0.tracking.delivery import Delivery, find_run, run_key
 from agent0.tracking.journal import Entry, Journal
 from agent0.tracking.runs import check_run, make_client
@@ -46,14 +45,10 @@ def flush(place: str, uri: str = "") -> int:
 @contextmanager
 def _local(place: str) -> Iterator[Path]:
     """Yield a path of the buffer on this machine; a file of a store is copied, since sending it twice does no harm."""
-    if place.startswith("s3://"):
-        with tempfile.TemporaryDirectory(prefix="agent0-flush-") as folder:
-            transfer.get(place, Path(folder) / "buffer.jsonl")
-            yield Path(folder) / "buffer.jsonl"
-        return
-    if not Path(place).is_file():
-        raise UsageError(f"There is no tracking buffer at {place}; give the file that the stage's warning named.")
-    yield Path(place)
+    with read_file(place) as path:
+        if not path.is_file():
+            raise UsageError(f"There is no tracking buffer at {place}; give the file that the stage's warning named.")
+        yield path
 
 
 def _untag(client: MlflowClient, opening: Entry) -> None:

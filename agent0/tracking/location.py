@@ -6,6 +6,7 @@ import os
 from pathlib import Path
 
 from agent0.storage import workspace
+from agent0.storage.uri import is_in_s3
 
 BUFFER_VARIABLE = "AGENT0_TRACKING_BUFFER"
 
@@ -24,4 +25,4 @@ def buffer_folder() -> Path | None:
     if named:
         return Path(named)
     root = os.environ.get(workspace.ENVIRONMENT_VARIABLE, "")
-    return Path(root) / "tracking" if root and not root.startswith("s3://") else None
+    return Path(root) / "tracking" if root and not is_in_s3(root) else None

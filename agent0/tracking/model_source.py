@@ -18,6 +18,7 @@ from agent0.errors import Agent0Error, UsageError
 from agent0.storage import transfer
 from agent0.storage.cache import ROOT_VARIABLE, cached
 from agent0.storage.crew import ProgressCallback
+from agent0.storage.uri import is_in_s3
 from agent0.tracking.location import tracking_uri
 from agent0.tracking.model_uri import ModelUri, is_model_uri, parse_model_uri
 
@@ -77,7 +78,7 @@ def found_model(model: ModelSettings, progress: ProgressCallback | None = None) 
     elif is_model_uri(source):
         with _registered(parse_model_uri(source), progress) as found:
             yield found
-    elif source.startswith("s3://"):
+    elif is_in_s3(source):
         key = hashlib.sha256(transfer.manifest_of(source).to_bytes()).hexdigest()
         with cached(key, partial(transfer.get, source, progress=progress)) as folder:
             yield FoundModel(folder, source, _last_part(source))

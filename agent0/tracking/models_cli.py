@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -54,13 +53,16 @@ def show(model: Annotated[str, typer.Argument(help=MODEL_HELP)]) -> None:
 @app.command()
 def download(
     model: Annotated[str, typer.Argument(help=MODEL_HELP)],
-    folder: Annotated[Path, typer.Argument(help="New or empty folder; it appears when all is there and right.")],
+    folder: Annotated[
+        str, typer.Argument(help="New or empty folder, local or s3://; it appears when all is there and right.")
+    ],
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Show no progress.")] = False,
 ) -> None:
     """Get a version's files back, byte for byte as they were registered. Interrupted? The same command goes on.
 
     Example: [bold]agent0 models download models:/agent0-executor@champion champion[/bold]
     """
+    from agent0.storage.places import output_folder
     from agent0.storage.transfer_bar import transfer_bar
     from agent0.tracking.fetching import digest_of, fetch_model
     from agent0.tracking.model_uri import parse_model_uri
@@ -68,8 +70,9 @@ def download(
 
     client = _open()
     version = resolve(client, parse_model_uri(model))
-    with transfer_bar(f"{version.name} {version.version}", Console(stderr=True, quiet=quiet)) as progress:
-        fetch_model(client, version, folder, progress)
+    bar = transfer_bar(f"{version.name} {version.version}", Console(stderr=True, quiet=quiet))
+    with output_folder(folder, resume=False) as output, bar as progress:
+        fetch_model(client, version, output.folder, progress)
     print(f"{folder}: {version.name} version {version.version}, sha256 {digest_of(version)[:SHORT_DIGEST]}… verified")
 
 

@@ -9,7 +9,7 @@ from mlflow.tracking import MlflowClient
 
 from agent0.storage.digest import model_digest
 from agent0.storage.plain import holds_files
-from agent0.storage.uri import StorageError
+from agent0.storage.uri import StorageError, is_in_s3
 
 LOCAL_STORES = ("", "file", "sqlite")
 STORES = ("s3", "minio", "gs")
@@ -49,7 +49,7 @@ def holds_model(place: str, sha256: str) -> bool:
     folder = local_folder(place)
     if folder is not None:
         return folder.is_dir() and model_digest(folder) == sha256
-    if not place.startswith("s3://"):
+    if not is_in_s3(place):
         return True  # an upload to a run ended before its version was made
     try:
         return holds_files(place)

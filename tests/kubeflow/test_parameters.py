@@ -37,7 +37,7 @@ def package(tmp_path_factory: pytest.TempPathFactory) -> Package:
 
     path = tmp_path_factory.mktemp("types") / "all.yaml"
     compiler.Compiler().compile(all_types, str(path))
-    return read_package(path)
+    return read_package(str(path))
 
 
 @pytest.mark.parametrize(
@@ -119,7 +119,7 @@ def test_a_file_gives_typed_values_and_the_command_line_overrides_them(
     package: Package, tmp_path: Path, name: str, text: str
 ) -> None:
     (tmp_path / name).write_text(text)
-    values = resolve_parameters(package, ["count=6"], tmp_path / name)
+    values = resolve_parameters(package, ["count=6"], str(tmp_path / name))
     assert (values["secret"], values["count"]) == ("s", 6)
     assert (values["nested"]["steps"], values["nested"]["rate"], values["nested"]["on"]) == (5, 0.2, True)
 
@@ -127,11 +127,11 @@ def test_a_file_gives_typed_values_and_the_command_line_overrides_them(
 def test_a_text_in_a_file_is_no_number(package: Package, tmp_path: Path) -> None:
     (tmp_path / "p.yaml").write_text("secret: s\ncount: '4'\n")
     with pytest.raises(UsageError, match='count="4": it must be a whole number'):
-        resolve_parameters(package, [], tmp_path / "p.yaml")
+        resolve_parameters(package, [], str(tmp_path / "p.yaml"))
 
 
 def test_a_section_is_checked_by_the_configuration(compiled: Path) -> None:
-    evolution = read_package(compiled / "evolution.yaml")
+    evolution = read_package(str(compiled / "evolution.yaml"))
     with pytest.raises(UsageError, match=r"Parameter executor: .*greater than"):
         resolve_parameters(evolution, ["executor.steps=-1"])
     values = resolve_parameters(evolution, ["executor.steps=20"])
@@ -139,7 +139,7 @@ def test_a_section_is_checked_by_the_configuration(compiled: Path) -> None:
 
 
 def test_the_package_knows_its_iterations_images_and_tasks(compiled: Path) -> None:
-    evolution, tagged = read_package(compiled / "evolution.yaml"), read_package(compiled / "tagged.yaml")
+    evolution, tagged = read_package(str(compiled / "evolution.yaml")), read_package(str(compiled / "tagged.yaml"))
     assert (evolution.iterations, tagged.iterations) == (2, 0)
     assert evolution.unpinned_images({}) == []
     assert tagged.unpinned_images({}) == ["registry.example/agent0-python:1.0"]
@@ -154,7 +154,7 @@ def test_the_package_knows_its_iterations_images_and_tasks(compiled: Path) -> No
 def test_a_file_that_is_no_pipeline_is_said_to_be_none(tmp_path: Path, text: str) -> None:
     (tmp_path / "x.yaml").write_text(text)
     with pytest.raises(UsageError, match=r"x.yaml (is no YAML|holds no)"):
-        read_package(tmp_path / "x.yaml")
+        read_package(str(tmp_path / "x.yaml"))
 
 
 def test_a_model_of_the_registry_is_checked_where_the_registry_is_known(
@@ -171,6 +171,6 @@ def test_a_model_of_the_registry_is_checked_where_the_registry_is_known(
 
 
 def test_the_keys_of_a_section_are_in_order(compiled: Path) -> None:
-    for item in read_package(compiled / "evolution.yaml").inputs.values():
+    for item in read_package(str(compiled / "evolution.yaml")).inputs.values():
         if isinstance(item.default, dict):
             assert list(item.default) == sorted(item.default)

@@ -53,7 +53,7 @@ def test_measured_rates_are_named(tmp_path: Path) -> None:
         trained_per_second=3000.0,
         source="run-7",
     )
-    write_rates(tmp_path / "rates.json", [rates])
+    write_rates(str(tmp_path / "rates.json"), [rates])
     arguments = ["plan", "-r", "qwen3-8b", "-g", "8xH200", "--rates", str(tmp_path / "rates.json")]
     shown = RUNNER.invoke(app, arguments).output
     assert "Rates measured by run-7" in shown

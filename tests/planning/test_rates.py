@@ -54,7 +54,7 @@ def test_rates_are_tokens_over_the_seconds_of_the_gpus_at_work(tmp_path: Path) -
             "task_filtering": {"tasks/kept": 3.0},
         },
     )
-    rates = rates_from_history(tmp_path, parse_cluster("8xH200"))
+    rates = rates_from_history(str(tmp_path), parse_cluster("8xH200"))
     assert rates.generated_per_second == pytest.approx(200.0)
     assert rates.policy_generated_per_second == pytest.approx(200.0)
     assert rates.trained_per_second == pytest.approx(100.0)  # 4 trainers beside 4 executor GPUs, then 8
@@ -63,31 +63,31 @@ def test_rates_are_tokens_over_the_seconds_of_the_gpus_at_work(tmp_path: Path) -
 
 def test_a_rate_that_was_not_measured_is_left_out(tmp_path: Path) -> None:
     write_run(tmp_path, {"task_generation": {GENERATED_TOKENS: 80.0, GENERATION_SECONDS: 1.0}})
-    assert rates_from_history(tmp_path, parse_cluster("8xH200")).trained_per_second is None
+    assert rates_from_history(str(tmp_path), parse_cluster("8xH200")).trained_per_second is None
 
 
 def test_a_run_that_measured_nothing_is_refused(tmp_path: Path) -> None:
     write_run(tmp_path, {"task_generation": {"tasks/valid": 3.0}})
     with pytest.raises(Agent0Error, match=r"system/generated_tokens.*measured no rates"):
-        rates_from_history(tmp_path, parse_cluster("8xH200"))
+        rates_from_history(str(tmp_path), parse_cluster("8xH200"))
 
 
 def test_a_folder_without_history_is_refused(tmp_path: Path) -> None:
     with pytest.raises(Agent0Error, match="holds no history"):
-        rates_from_history(tmp_path, parse_cluster("8xH200"))
+        rates_from_history(str(tmp_path), parse_cluster("8xH200"))
 
 
 def test_rates_are_written_and_read_alike(tmp_path: Path) -> None:
-    write_rates(tmp_path / "rates.json", [RATES])
-    file = read_rates(tmp_path / "rates.json")
+    write_rates(str(tmp_path / "rates.json"), [RATES])
+    file = read_rates(str(tmp_path / "rates.json"))
     assert file.choose(parse_cluster("8xH200"), KNOWN["Qwen3-8B"]) == RATES
 
 
 @pytest.mark.parametrize(("gpus", "model"), [("8xH100", "Qwen3-8B"), ("8xH200", "Qwen3-4B")])
 def test_rates_of_another_gpu_or_size_are_not_used(tmp_path: Path, gpus: str, model: str) -> None:
-    write_rates(tmp_path / "rates.json", [RATES])
+    write_rates(str(tmp_path / "rates.json"), [RATES])
     with pytest.raises(UsageError, match="only: Qwen/Qwen3-8B on H200"):
-        read_rates(tmp_path / "rates.json").choose(parse_cluster(gpus), KNOWN[model])
+        read_rates(str(tmp_path / "rates.json")).choose(parse_cluster(gpus), KNOWN[model])
 
 
 @pytest.mark.parametrize(
@@ -96,9 +96,9 @@ def test_rates_of_another_gpu_or_size_are_not_used(tmp_path: Path, gpus: str, mo
 def test_a_file_of_another_form_is_refused(tmp_path: Path, text: str) -> None:
     (tmp_path / "rates.json").write_text(text)
     with pytest.raises(UsageError, match="is no file of measured rates"):
-        read_rates(tmp_path / "rates.json")
+        read_rates(str(tmp_path / "rates.json"))
 
 
 def test_a_missing_file_is_refused(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="no rates file"):
-        read_rates(tmp_path / "none.json")
+        read_rates(str(tmp_path / "none.json"))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -11,7 +10,9 @@ from rich.console import Console
 
 def compare(
     runs: Annotated[list[str], typer.Argument(help="Output folders of `agent0 evaluate`, local or s3://.")],
-    output: Annotated[Path | None, typer.Option("--output", "-o", help="Also write the report to this file.")] = None,
+    output: Annotated[
+        str, typer.Option("--output", "-o", help="Also write the report to this file, local or s3://.")
+    ] = "",
     base: Annotated[
         str | None, typer.Option(help="The paper's rows to show: qwen3-4b-base or qwen3-8b-base; by the models' names.")
     ] = None,
@@ -27,15 +28,16 @@ def compare(
     from agent0.evaluation.report.terminal import comparison_view
     from agent0.evaluation.schedule import in_order, past_runs
     from agent0.storage.atomic import atomic_write
+    from agent0.storage.places import write_file
 
     found = read_runs(runs)
     pairs = pair_runs(found)
     past, complaints = past_runs(history) if history else ([], [])
     console = Console()
     console.print(comparison_view(found, pairs, base), *complaints, highlight=False)
-    if output is not None:
+    if output:
         from agent0.evaluation.report.page import render
 
-        with atomic_write(output) as file:
+        with write_file(output) as path, atomic_write(path) as file:
             file.write(render(found, pairs, base, in_order(found, past)))
         console.print(f"report   {output}")
