@@ -98,6 +98,9 @@ def test_mlflow_holds_the_run_its_stages_and_the_executors(whole: Path, folder: 
     assert [point.step for point in clipped] == list(range(1, 9))
     assert any(name.startswith("executor/adpo/") for name in training.data.metrics)
     assert "executor/clip_ratio/high_mean" in training.data.metrics
+    trainings = [r for r in nested if r.data.tags["agent0.stage"].endswith("_training")]
+    assert {r.data.tags["agent0.stage"] for r in trainings} == {"curriculum_training", "executor_training"}
+    assert all(r.data.metrics["sandbox/programs"] > 0 for r in trainings)
 
 
 def test_both_agents_are_registered_where_they_are_and_come_back_by_alias(whole: Path, folder: Path) -> None:

@@ -19,7 +19,7 @@ from agent0.config import (
 from agent0.rollout.vllm_environment import visible_gpus
 from agent0.rollout.vllm_process import LOOPBACK
 from agent0.stages.session import Stage, StageResult
-from agent0.stages.training_log import last_steps, step_logger, training_rates
+from agent0.stages.training_log import last_steps, sandbox_readings, step_logger, training_rates
 from agent0.training.job import TrainingJob
 from agent0.training.launch import run_job
 from agent0.training.nodes import Nodes, own_address, train_on_nodes
@@ -97,7 +97,8 @@ def run_training(
         whole, log = job.model_copy(update=served), step_logger(stage, agent, job.updates, headline)
         history = train_on_nodes(whole, nodes, log) if elsewhere else run_job(whole, placement, log)
     rates = training_rates(history, algorithm.groups_per_step * algorithm.group_size)
-    return StageResult({**last_steps(history, agent, headline), **rates}, log=history)
+    measured = {**last_steps(history, agent, headline), **sandbox_readings(history), **rates}
+    return StageResult(measured, log=history)
 
 
 @contextmanager

@@ -28,6 +28,11 @@ def last_steps(log: Sequence[Mapping[str, float]], agent: str, headline: Sequenc
     return {f"{agent}/final_{name.replace('/', '_')}": fmean(tail) for name, tail in tails.items() if tail}
 
 
+def sandbox_readings(log: Sequence[Mapping[str, float]]) -> dict[str, float]:
+    """Return the sandbox's last reading; empty where no step was logged."""
+    return {name: value for name, value in log[-1].items() if name.startswith("sandbox/")} if log else {}
+
+
 def training_rates(log: Sequence[Mapping[str, float]], sequences: int) -> dict[str, float]:
     """Return how much was drawn and trained on and in what time, from which `agent0 plan` learns rates.
 

@@ -1,4 +1,4 @@
-"""What both trainings share: TRL's arguments from our settings, the order of the tasks, and the log of steps."""
+"""What both trainings share: TRL's arguments from our settings, the order of the tasks, and what a step logs."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from peft import LoraConfig
 from transformers import TrainerCallback
 from trl import GRPOConfig
 
+from agent0.sandbox import SandboxPool
 from agent0.seeds import derive_seed
 from agent0.training.batch import BatchPlan
 from agent0.training.job import TrainingJob
@@ -154,3 +155,16 @@ class StepLogger(TrainerCallback):  # type: ignore[misc]
         numbers = {name: float(value) for name, value in (logs or {}).items() if isinstance(value, int | float)}
         if "loss" in numbers and state.is_world_process_zero:
             self._log(numbers, state.global_step)
+
+
+class SandboxReadings(TrainerCallback):  # type: ignore[misc]
+    """Puts a reading of this process's sandbox, counted since its start, among the numbers of each step."""
+
+    def __init__(self, trainer: Any, sandbox: SandboxPool) -> None:
+        self._trainer = trainer
+        self._sandbox = sandbox
+
+    def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        """Called by the trainer before it logs the step."""
+        for name, value in self._sandbox.gauges().metrics().items():
+            self._trainer._metrics["train"][name].append(value)

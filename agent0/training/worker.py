@@ -34,7 +34,7 @@ from agent0.training.checkpoints import (
 )
 from agent0.training.curriculum import ExecutorInTheLoopReward, curriculum_trainer
 from agent0.training.executor import executor_trainer
-from agent0.training.grpo import LogMetrics, StepLogger, grpo_arguments
+from agent0.training.grpo import LogMetrics, SandboxReadings, StepLogger, grpo_arguments
 from agent0.training.guards import GuardCallback, Guards
 from agent0.training.job import ERROR_FILE, LOG_FILE, PreemptedError, StepsFile, TrainingJob
 from agent0.training.preflight import check_job
@@ -83,15 +83,20 @@ def _run(job: TrainingJob, workspace: Workspace, start: Path | None, log: LogMet
                 rules = askable(tokenizer, job.rollout)
                 reward = ExecutorInTheLoopReward(executor, rules, job.algorithm, job.seed)
                 trainer = curriculum_trainer(job, job.algorithm, plan, arguments, model, tokenizer, reward, pool)
-                return _fit(trainer, callbacks, keeper, start, job)
+                return _fit(trainer, pool, callbacks, keeper, start, job)
         trainer = executor_trainer(job, job.algorithm, plan, arguments, model, tokenizer, _tasks(job), pool)
-        return _fit(trainer, callbacks, keeper, start, job)
+        return _fit(trainer, pool, callbacks, keeper, start, job)
 
 
 def _fit(
-    trainer: Any, callbacks: list[Any], keeper: CheckpointKeeper, start: Path | None, job: TrainingJob
+    trainer: Any,
+    pool: SandboxPool,
+    callbacks: list[Any],
+    keeper: CheckpointKeeper,
+    start: Path | None,
+    job: TrainingJob,
 ) -> list[dict[str, float]]:
-    for callback in callbacks:
+    for callback in [SandboxReadings(trainer, pool), *callbacks]:
         trainer.add_callback(callback)
     with keeper.listening():
         trainer.train(resume_from_checkpoint=str(start) if start else None)

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from types import SimpleNamespace
 
-from agent0.stages.training_log import last_steps, training_rates
+from agent0.stages.training_log import last_steps, sandbox_readings, training_rates
 from agent0.training.grpo import StepLogger
 
 
@@ -49,3 +49,9 @@ def test_the_summary_averages_the_last_steps_that_have_a_number() -> None:
         "executor/final_reward": (5 + 7 + 9 + 11) / 4,
         "executor/final_clip": (6 + 8 + 10 + 12) / 4,
     }
+
+
+def test_the_sandbox_is_read_last() -> None:
+    log = [{"loss": 1.0, "sandbox/programs": 4.0}, {"loss": 1.0, "sandbox/programs": 9.0, "sandbox/ok_share": 0.5}]
+    assert sandbox_readings(log) == {"sandbox/programs": 9.0, "sandbox/ok_share": 0.5}
+    assert sandbox_readings([]) == {}

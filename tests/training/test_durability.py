@@ -32,9 +32,12 @@ def weights(job: TrainingJob) -> str:
 
 
 def numbers(history: list[dict[str, float]]) -> list[dict[str, float]]:
-    """What two runs share: everything but how long things took."""
+    """What two runs share: everything but how long things took, and what the sandbox counts in each attempt."""
     timed = ("step_time", "seconds")
-    return [{name: value for name, value in row.items() if not name.endswith(timed)} for row in history]
+    return [
+        {k: value for k, value in row.items() if not k.endswith(timed) and not k.startswith("sandbox/")}
+        for row in history
+    ]
 
 
 def nothing(*_: object) -> None:
@@ -58,6 +61,9 @@ def test_stopped_and_resumed_it_learns_the_same_numbers(make_job: MakeJob, way: 
     whole, broken = make_job("whole"), make_job("broken")
     expected = train(whole, nothing)
     assert [row["step"] for row in expected] == [1, 2, 3, 4, 5, 6]
+    programs = [row["sandbox/programs"] for row in expected]
+    assert programs == sorted(programs)
+    assert programs[-1] > programs[0] > 0
 
     broken.folder.mkdir()
     stop = broken.folder / STOP_FILE
