@@ -11,13 +11,18 @@ import copy
 import difflib
 import json
 import os
+import sys
 from collections.abc import Iterable, Mapping
 from typing import Any
 
 from agent0.config import SECTIONS, Config, parse_section
 from agent0.errors import UsageError
 from agent0.kubeflow.package import Input, Package
+from agent0.storage import transfer
 from agent0.storage.places import read_file
+from agent0.storage.uri import NotThereError, NotWholeError, StorageError, is_in_s3, parse
+
+LOOK_UP_SECONDS = 10.0
 
 _EXPECTED = {
     "STRING": "text",
@@ -71,13 +76,15 @@ def resolve_parameters(
 
 
 def check_models(values: Mapping[str, Any]) -> None:
-    """Check the URIs of registered models, and, where MLflow's server is known, that the model to run exists.
+    """Check the URIs of registered models, and that the model to run exists, where that can be seen from here.
 
-    The champion may not exist yet: an evaluation without one is the first.
+    A registered model is looked up where MLflow's server is known. A model in S3 is looked up in any case; where the
+    store does not answer or does not let us look, a warning says so. The champion may not exist yet: an evaluation
+    without one is the first.
 
     Raises:
         UsageError: a URI that names no version.
-        Agent0Error: no such model, version or alias in the registry of `MLFLOW_TRACKING_URI`.
+        Agent0Error: no such model, version or alias in the registry of `MLFLOW_TRACKING_URI`, or no whole folder in S3.
     """
     from agent0.tracking.model_uri import is_model_uri, parse_model_uri
 
@@ -90,6 +97,21 @@ def check_models(values: Mapping[str, Any]) -> None:
         from agent0.tracking.model_source import resolve_source
 
         resolve_source(source)
+    if is_in_s3(source):
+        _look_up(source)
+
+
+def _look_up(source: str) -> None:
+    parse(source)
+    try:
+        transfer.manifest_of(source, LOOK_UP_SECONDS)
+    except (NotThereError, NotWholeError):
+        raise
+    except StorageError as error:
+        print(
+            f"agent0: warning: {source} was not looked up from here; the cluster may reach it all the same ({error})",
+            file=sys.stderr,
+        )
 
 
 def _assign(values: dict[str, Any], package: Package, name: str, given: Any, *, typed: bool) -> None:

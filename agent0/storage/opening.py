@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from importlib.util import find_spec
 
 from agent0.storage.crew import Crew
@@ -14,13 +15,19 @@ from agent0.storage.uri import Location, StorageError, parse
 
 
 @contextmanager
-def opened(uri: str) -> Iterator[tuple[Store, str, Crew]]:
+def opened(uri: str, deadline_seconds: float | None = None) -> Iterator[tuple[Store, str, Crew]]:
     """Yield the store of `uri`, the key in it, and threads for one transfer.
+
+    Args:
+        uri: a place in the store.
+        deadline_seconds: how long a request is tried again; the setting of all transfers if not given.
 
     Raises:
         StorageError: no such store, or this machine's disk is full or refuses.
     """
     settings = TransferSettings.from_environment()
+    if deadline_seconds is not None:
+        settings = replace(settings, deadline_seconds=deadline_seconds)
     location = parse(uri)
     crew = Crew(settings.workers)
     with disk_errors(uri):

@@ -19,7 +19,7 @@ from agent0.storage.landing import check, landing
 from agent0.storage.manifest import MANIFEST, FileRecord, Manifest, file_sha256, is_manifest
 from agent0.storage.opening import opened
 from agent0.storage.store import Item, Store
-from agent0.storage.uri import NotThereError, StorageError, join
+from agent0.storage.uri import NotThereError, NotWholeError, StorageError, join
 
 
 def put(source: Path, uri: str, progress: ProgressCallback | None = None) -> None:
@@ -63,14 +63,19 @@ def get(uri: str, target: Path, progress: ProgressCallback | None = None) -> Non
             raise _nothing_whole(store, key, uri)
 
 
-def manifest_of(uri: str) -> Manifest:
+def manifest_of(uri: str, deadline_seconds: float | None = None) -> Manifest:
     """Return the manifest of the whole folder at `uri`.
+
+    Args:
+        uri: a folder.
+        deadline_seconds: how long a request is tried again; the setting of all transfers if not given.
 
     Raises:
         NotThereError: there is nothing.
-        StorageError: what is there is no whole folder, or the store refuses or does not answer.
+        NotWholeError: files are there without a manifest.
+        StorageError: the store refuses or does not answer.
     """
-    with opened(uri) as (store, key, _):
+    with opened(uri, deadline_seconds) as (store, key, _):
         manifest = _manifest(store, key)
         if manifest is None:
             raise _nothing_whole(store, key, uri)
@@ -233,7 +238,7 @@ def _get_file(store: Store, key: str, item: Item, target: Path, progress: Progre
 
 def _nothing_whole(store: Store, key: str, uri: str) -> StorageError:
     if leftover := store.listing(key):
-        return StorageError(
+        return NotWholeError(
             f"{uri} is not whole: {len(leftover)} files lie there without a {MANIFEST}, so copying it there never "
             "finished; finish that first, or name another place."
         )

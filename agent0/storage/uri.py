@@ -19,6 +19,10 @@ class NotThereError(StorageError):
     """There is nothing at that place."""
 
 
+class NotWholeError(StorageError):
+    """Files are at that place, but the folder that they belong to never became whole."""
+
+
 @dataclass(frozen=True)
 class Location:
     """A place in a store.

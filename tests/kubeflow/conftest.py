@@ -54,12 +54,15 @@ def compiled(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(autouse=True)
 def _own_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """Keep settings of this machine away: variables, kfp's context, a cluster's configuration."""
+    """Keep settings of this machine away: variables, kfp's context, a cluster's configuration, S3 credentials."""
     import kfp
 
     for name in list(os.environ):
-        if name.startswith(("KF_", "KUBE", "MLFLOW_")):
+        if name.startswith(("KF_", "KUBE", "MLFLOW_", "AWS_")):
             monkeypatch.delenv(name)
+    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+    monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "none"))
+    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(tmp_path / "none"))
     monkeypatch.setenv("KUBECONFIG", str(tmp_path / "no-cluster"))
     monkeypatch.setattr(kfp.Client, "_LOCAL_KFP_CONTEXT", str(tmp_path / "context.json"))
     monkeypatch.setenv("COLUMNS", "200")
