@@ -23,14 +23,14 @@ def only_schedule(server: KfpServer) -> dict[str, Any]:
 
 
 def test_a_schedule_runs_one_at_a_time_and_makes_up_for_nothing(server: KfpServer, pipeline: Command) -> None:
-    done = pipeline("schedule", "evaluation", *DAILY, "--model", "s3://models/7", "--benchmarks", "tiny,gsm8k")
+    done = pipeline("schedule", "evaluation", *DAILY, "--model", "lab/model", "--benchmarks", "tiny,gsm8k")
     assert done.code == 0, done.err
     made = only_schedule(server)
     assert (made["display_name"], made["status"], made["no_catchup"]) == ("agent0-evaluation", "ENABLED", True)
     assert made["max_concurrency"] == "1"
     assert made["trigger"] == {"cron_schedule": {"cron": "0 0 3 * * *"}}
     values = made["runtime_config"]["parameters"]
-    assert (values["model"]["source"], values["evaluation"]["benchmarks"]) == ("s3://models/7", ["tiny", "gsm8k"])
+    assert (values["model"]["source"], values["evaluation"]["benchmarks"]) == ("lab/model", ["tiny", "gsm8k"])
     assert made["plugins_input"] == {"mlflow": {"experiment_name": "agent0"}}
     assert done.out.count("03:00:00") == 3
     assert "CRON_SCHEDULE_TIMEZONE" in done.out
