@@ -3,8 +3,15 @@
 Importing this package loads neither torch nor kfp nor mlflow; each is imported by the room that needs it.
 """
 
-from importlib.metadata import version
-
-__version__ = version("agent0")
+from typing import Any
 
 __all__ = ["__version__"]
+
+
+def __getattr__(name: str) -> Any:
+    """Look up the version when it is asked for, which takes longer than the rest of the package."""
+    if name != "__version__":
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from importlib.metadata import version
+
+    return version("agent0")

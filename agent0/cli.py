@@ -13,9 +13,7 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
-from agent0 import __version__
 from agent0.ablations import ABLATIONS
-from agent0.config import load_config
 from agent0.errors import Agent0Error, UsageError
 from agent0.evaluation.cli import app as benchmarks_app
 from agent0.evaluation.evaluate_cli import evaluate
@@ -72,6 +70,7 @@ def evolve(
     The embedded recipe 'tiny' needs no download and no GPU. Interrupted? The same command with --resume goes on at
     the task that did not finish.
     """
+    from agent0.config import load_config
     from agent0.display import run_on_screen
     from agent0.tracking.location import tracking_uri
     from agent0_kfp.pipelines.local import LocalEvolution
@@ -180,6 +179,7 @@ def plan(
     Exits with 1 if the settings do not fit, and then proposes the nearest ones that do.
     """
     from agent0 import planning
+    from agent0.config import load_config
     from agent0.planning.view import plan_view
 
     settings, cluster = load_config(recipe, overrides or []), planning.parse_cluster(gpus)
@@ -217,6 +217,8 @@ def config(recipe: Recipe = "tiny", overrides: Overrides = None, ablations: Abla
 
     Example: [bold]agent0 config --recipe qwen3-8b --ablation grpo[/bold]
     """
+    from agent0.config import load_config
+
     print(json.dumps(load_config(recipe, overrides or [], ablations or []).model_dump(mode="json"), indent=2))
 
 
@@ -238,6 +240,8 @@ def list_ablations() -> None:
 @app.command()
 def version() -> None:
     """Print the version."""
+    from agent0 import __version__
+
     print(__version__)
 
 

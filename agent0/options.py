@@ -7,8 +7,8 @@ from typing import Annotated
 
 import typer
 
-from agent0.config import recipe_names
 from agent0.errors import UsageError
+from agent0.recipes import recipe_names
 from agent0.storage.uri import is_in_s3
 
 RECIPE_HELP = f"Recipe: {', '.join(recipe_names())}, or a .toml file, local or s3://."

@@ -6,8 +6,9 @@ import pytest
 from pydantic import BaseModel
 
 from agent0.ablations import ABLATIONS, active_ablations
-from agent0.config import Config, RewardSettings, load_config, parse_section, recipe_names
+from agent0.config import Config, RewardSettings, load_config, parse_section
 from agent0.errors import UsageError
+from agent0.recipes import recipe_names
 
 R_ZERO = ("no-tool-reward", "grpo", "no-tool")
 

@@ -5,8 +5,9 @@ from pathlib import Path
 import pytest
 from pydantic import BaseModel
 
-from agent0.config import SECTIONS, Config, ExecutorSettings, load_config, parse_section, recipe_names
+from agent0.config import SECTIONS, Config, ExecutorSettings, load_config, parse_section
 from agent0.errors import UsageError
+from agent0.recipes import recipe_names
 
 
 def fields(model: type[BaseModel], prefix: str = "") -> list[tuple[str, str | None]]:

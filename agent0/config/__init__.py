@@ -14,7 +14,7 @@ from agent0.config.data import (
     TrackingSettings,
 )
 from agent0.config.evolution import SECTIONS, Config
-from agent0.config.loader import load_config, parse_section, read_overrides, recipe_names
+from agent0.config.loader import load_config, parse_section, read_overrides
 from agent0.config.rollout import (
     ModelSettings,
     RolloutSettings,
@@ -62,5 +62,4 @@ __all__ = [
     "load_config",
     "parse_section",
     "read_overrides",
-    "recipe_names",
 ]

@@ -13,17 +13,9 @@ from pydantic import BaseModel, ValidationError
 from agent0.ablations import ABLATIONS, active_ablations
 from agent0.config.evolution import Config
 from agent0.errors import UsageError
+from agent0.recipes import recipe_names
 
 S = TypeVar("S", bound=BaseModel)
-
-
-def recipe_names() -> list[str]:
-    """Names of the recipes that the package ships, sorted."""
-    return sorted(
-        entry.name.removesuffix(".toml")
-        for entry in (resources.files("agent0") / "recipes").iterdir()
-        if entry.name.endswith(".toml")
-    )
 
 
 def load_config(recipe: str = "tiny", overrides: Iterable[str] = (), ablations: Sequence[str] = ()) -> Config:

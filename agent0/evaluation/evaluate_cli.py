@@ -12,10 +12,11 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
-from agent0.config import Config, RolloutSettings, SamplingSettings, load_config, recipe_names
 from agent0.errors import UsageError
+from agent0.recipes import recipe_names
 
 if TYPE_CHECKING:
+    from agent0.config import Config, RolloutSettings, SamplingSettings
     from agent0.evaluation.preparation import Assignment
     from agent0.evaluation.results import BenchmarkScore, Estimate
     from agent0.evaluation.runner import Progress
@@ -79,11 +80,12 @@ def evaluate(
         "logs": "true",
     }
     fixed = [f"evaluation.{key}={value}" for key, value in given.items() if value]
-    config = load_config(recipe, [*fixed, *(overrides or [])], ablations or [])
+    from agent0.config import load_config
     from agent0.storage.places import output_folder
     from agent0.storage.transfer_bar import transfer_bar
     from agent0.tracking.model_source import found_model
 
+    config = load_config(recipe, [*fixed, *(overrides or [])], ablations or [])
     wanted = config.model.model_copy(update={"source": model})
     bar = transfer_bar(model, Console(stderr=True, quiet=quiet), "steps of training" if model == "tiny" else "")
     with output_folder(output, resume=resume) as folder:

@@ -10,7 +10,6 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
-from agent0.config import parse_section
 from agent0.errors import UsageError
 
 if TYPE_CHECKING:
@@ -41,6 +40,7 @@ def gate(
 
     Example: [bold]agent0 gate runs/iteration-3 runs/champion --allowed-loss gsm8k=0.02[/bold]
     """
+    from agent0.config import parse_section
     from agent0.evaluation.gate import GateSettings
     from agent0.evaluation.promotion import decide_between, decision_record
     from agent0.evaluation.report.claims import Run

@@ -6,7 +6,6 @@ from typing import Annotated
 
 import typer
 
-from agent0.config import load_config, read_overrides
 from agent0.errors import UsageError
 from agent0.options import Ablations, Overrides, Recipe
 
@@ -36,6 +35,7 @@ def compile_pipeline(
     Example: [bold]agent0 pipeline compile evolution --recipe qwen3-8b --gpus 8 --image NAME@sha256:… -o
     evolution.yaml[/bold]
     """
+    from agent0.config import load_config, read_overrides
     from agent0.storage.places import write_file
     from agent0_kfp.pipelines.catalogue import PIPELINES
     from agent0_kfp.pipelines.options import CompileOptions

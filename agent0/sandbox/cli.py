@@ -5,12 +5,14 @@ from __future__ import annotations
 import json
 import sys
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from agent0.config import SandboxSettings, parse_section
 from agent0.errors import UsageError
+
+if TYPE_CHECKING:
+    from agent0.config import SandboxSettings
 
 app = typer.Typer(help="Run programs in isolation, and prove the isolation.", no_args_is_help=True)
 
@@ -125,4 +127,6 @@ def _settings(**values: Any) -> SandboxSettings:
     given = {name: value for name, value in values.items() if value is not None}
     if "preload" in given:
         given["preload"] = [name for name in given["preload"].split(",") if name]
+    from agent0.config import SandboxSettings, parse_section
+
     return parse_section(SandboxSettings, given)
