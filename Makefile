@@ -100,4 +100,4 @@ ui: install  ## Open MLflow on the tracked runs.
 	@$(BIN)/agent0 ui
 
 clean:  ## Remove caches and build results; runs and the MLflow store stay.
-	@rm -rf build *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	@rm -rf build agent0/*.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis
