@@ -77,11 +77,17 @@ def test_overrides_reach_nested_fields_with_their_types() -> None:
         ("execution.samples=1", "greater than or equal to 2"),
         ("curriculum.executor_samples=1", "greater than or equal to 2"),
         ("executor.adpo.low=0.9", "must be below high"),
+        ("training.importance_correction=off", "max_importance_ratio would guard nothing"),
     ],
 )
 def test_a_bad_override_is_explained(override: str, message: str) -> None:
     with pytest.raises(UsageError, match=message):
         load_config("tiny", [override] if not override.startswith("seed.x") else ["seed=1", override])
+
+
+def test_the_importance_correction_is_switched_off_together_with_its_guard() -> None:
+    config = load_config("tiny", ["training.importance_correction=off", "training.guards.max_importance_ratio=0"])
+    assert config.training.importance_correction == "off"
 
 
 def test_an_unknown_recipe_names_the_nearest() -> None:

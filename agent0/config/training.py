@@ -219,3 +219,12 @@ class TrainingSettings(Section):
     lora: LoraSettings = LoraSettings()
     checkpoints: CheckpointSettings = CheckpointSettings()
     guards: GuardSettings = GuardSettings()
+
+    @model_validator(mode="after")
+    def _ratio_is_measured(self) -> TrainingSettings:
+        if self.importance_correction == "off" and self.guards.max_importance_ratio > 0:
+            raise ValueError(
+                "guards.max_importance_ratio would guard nothing, since importance_correction 'off' logs no ratio; set "
+                "it to 0, or choose a correction"
+            )
+        return self
