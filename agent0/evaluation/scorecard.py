@@ -1,7 +1,6 @@
 """From finished samples to the record of a benchmark: verdicts, estimates with intervals, cost.
 
-For a subset every estimate speaks of the whole benchmark: strata are weighted by their sizes, and the error knows how
-much was left out.
+For a subset every estimate speaks of the whole benchmark: strata are weighted by their sizes.
 """
 
 from __future__ import annotations
@@ -160,7 +159,7 @@ def _interval(assignment: Assignment, outcomes: Sequence[Outcome], value: Callab
         strata.setdefault(assignment.stratum_of(outcome.item), []).append(value(outcome))
     estimate = stratified_mean(strata, assignment.sizes)
     mean = min(1.0, max(0.0, estimate.mean))  # weights sum to one but for rounding
-    if estimate.low < mean < estimate.high:
+    if any(len(set(seen)) > 1 for seen in strata.values()):
         return Interval(mean, estimate.low, estimate.high)
     # No stratum varies, which says nothing about what was not asked: the error of a plain mean stands in.
     plain = clustered_mean([value(outcome) for outcome in outcomes])

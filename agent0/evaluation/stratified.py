@@ -1,4 +1,4 @@
-"""A part of a large benchmark that stands for the whole: strata in proportion, and the error that this leaves."""
+"""A part of a large benchmark that stands for the whole: strata in proportion, and the interval that this leaves."""
 
 from __future__ import annotations
 
@@ -54,8 +54,10 @@ def stratified_subset(items: Sequence[Item], group: str, total: int, seed: int) 
 def stratified_mean(values: Mapping[str, Sequence[float]], sizes: Mapping[str, int]) -> Interval:
     """Estimate the mean of the whole benchmark from a stratified subset, with its 95 % interval.
 
-    Each stratum counts by its size in the whole; its error shrinks as the subset exhausts it (finite population).
-    A stratum with a single question borrows the mean variance of the others.
+    The questions of the benchmark are themselves a draw from their kind, as in the interval of a whole run: a subset of
+    all of them has that interval. Each stratum counts by its size in the whole; what strata differ by is known from the
+    whole's sizes (double sampling for stratification, Cochran 1977, section 12.2). A stratum with a single question
+    borrows the mean variance of the others.
 
     Args:
         values: per stratum, the question means that were measured.
@@ -69,10 +71,9 @@ def stratified_mean(values: Mapping[str, Sequence[float]], sizes: Mapping[str, i
     whole = sum(sizes.values())
     variances = {name: variance(seen) for name, seen in values.items() if len(seen) > 1}
     borrowed = fmean(variances.values()) if variances else 0.25  # the largest variance of a share
-    mean = squared = 0.0
-    for name, seen in values.items():
-        weight = sizes[name] / whole
-        left = 1 - len(seen) / sizes[name]
-        mean += weight * fmean(seen)
-        squared += weight**2 * left * variances.get(name, borrowed) / len(seen)
-    return bounded(mean, math.sqrt(squared))
+    weights = {name: size / whole for name, size in sizes.items()}
+    means = {name: fmean(seen) for name, seen in values.items()}
+    mean = math.fsum(weights[name] * means[name] for name in values)
+    within = sum(weights[name] ** 2 * variances.get(name, borrowed) / len(seen) for name, seen in values.items())
+    between = sum(weights[name] * (means[name] - mean) ** 2 for name in values) / whole
+    return bounded(mean, math.sqrt(within + between))

@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import random
-from statistics import fmean
 
 import pytest
 from hypothesis import given
@@ -9,6 +8,7 @@ from hypothesis import strategies as st
 
 from agent0.errors import UsageError
 from agent0.evaluation.spec import Item
+from agent0.evaluation.statistics import clustered_mean
 from agent0.evaluation.stratified import allocate, stratified_mean, stratified_subset
 
 ITEMS = [Item(f"q{n}", "1", groups={"kind": "abc"[n % 3 if n % 2 else 0]}, id=str(n)) for n in range(120)]
@@ -35,20 +35,27 @@ def test_a_subset_is_the_same_for_the_same_seed_and_keeps_the_order() -> None:
     assert len(numbers) == 30
 
 
-def test_the_whole_has_no_sampling_error() -> None:
-    interval = stratified_mean({"a": [1.0, 0.0], "b": [1.0]}, {"a": 2, "b": 1})
-    assert interval.low == interval.mean == interval.high == pytest.approx(2 / 3)
+@pytest.mark.parametrize("shares", [{"": 0.6}, {"a": 0.1, "b": 0.9}])
+def test_a_subset_of_nearly_all_questions_is_no_surer_than_the_whole(shares: dict[str, float]) -> None:
+    whole = {name: [float(n < share * 40) for n in range(40)] for name, share in shares.items()}
+    full = clustered_mean([value for values in whole.values() for value in values])
+    nearly = stratified_mean({name: values[1:] for name, values in whole.items()}, dict.fromkeys(whole, 40))
+    assert nearly.high - nearly.low == pytest.approx(full.high - full.low, rel=0.03)
 
 
-def test_the_interval_covers_the_truth_as_often_as_it_says() -> None:
+def test_the_interval_covers_the_mean_of_the_kind_as_often_as_it_says() -> None:
+    """The benchmark is drawn anew each time, its strata with it; only a part of each stratum is asked."""
     chooser = random.Random(0)
-    whole = {name: [float(chooser.random() < share) for _ in range(400)] for name, share in (("a", 0.2), ("b", 0.7))}
-    truth = fmean([value for values in whole.values() for value in values])
-    sizes = {name: len(values) for name, values in whole.items()}
+    rights = {"a": 0.1, "b": 0.9}
     covered = 0
     for _ in range(600):
-        interval = stratified_mean({name: chooser.sample(values, 100) for name, values in whole.items()}, sizes)
-        covered += interval.low <= truth <= interval.high
+        whole: dict[str, list[float]] = {"a": [], "b": []}
+        for _ in range(400):
+            name = chooser.choice("ab")
+            whole[name].append(float(chooser.random() < rights[name]))
+        seen = {name: chooser.sample(values, len(values) // 2) for name, values in whole.items()}
+        interval = stratified_mean(seen, {name: len(values) for name, values in whole.items()})
+        covered += interval.low <= 0.5 <= interval.high
     assert covered / 600 == pytest.approx(0.95, abs=0.03)
 
 
