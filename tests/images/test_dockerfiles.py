@@ -8,15 +8,21 @@ import re
 import subprocess
 import sys
 import tomllib
+from importlib import metadata
 from pathlib import Path
 from types import ModuleType
 
 import pytest
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
 
 ROOT = Path(__file__).parents[2]
 IMAGES = ROOT / "images"
 FOLDERS = sorted(path.parent.name for path in IMAGES.glob("*/Dockerfile"))
 SERVERS = ("mlflow", "sandbox")
+COMPONENTS = {"agent0-python": "constraints.txt", "agent0-gpu": "images/agent0-gpu/constraints.txt"}
+"""Images of components, each with the list that pins its versions."""
+LEFT_OUT = {"zero3": "DeepSpeed compiles its kernels with nvcc, which no image has"}
 PIP_ARGUMENTS = {"PIP_INDEX_URL", "PIP_EXTRA_INDEX_URL", "PIP_FIND_LINKS"}
 
 
@@ -44,6 +50,14 @@ def extras() -> dict[str, list[str]]:
     return project["optional-dependencies"]
 
 
+def installed_extras(folder: str) -> list[str]:
+    """The extras that an image's layer of dependencies is made of."""
+    (run,) = (value for _, value in stages(folder)[0] if "requirements.py pyproject.toml" in value)
+    found = re.search(r"requirements\.py pyproject\.toml ([a-z0-9 ]+) >", run)
+    assert found
+    return found[1].split()
+
+
 def tool(name: str) -> ModuleType:
     spec = importlib.util.spec_from_file_location(name, IMAGES / f"{name}.py")
     assert spec
@@ -51,6 +65,20 @@ def tool(name: str) -> ModuleType:
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
+
+
+def requirements_of(name: str, wanted: set[str]) -> list[Requirement]:
+    """What a package asks for with these extras; nothing for vLLM, which is not installed where tests run."""
+    try:
+        lines = metadata.requires(name) or []
+    except metadata.PackageNotFoundError:
+        return []
+    found = [Requirement(line) for line in lines]
+    return [
+        requirement
+        for requirement in found
+        if requirement.marker is None or any(requirement.marker.evaluate({"extra": one}) for one in ("", *wanted))
+    ]
 
 
 def test_there_is_an_image_for_every_role() -> None:
@@ -109,7 +137,37 @@ def test_every_install_is_pinned(folder: str) -> None:
     assert all((ROOT / source).exists() for sources in copied for source in sources)
 
 
-@pytest.mark.parametrize("folder", ["agent0-python", "agent0-gpu"])
+def test_the_gpu_image_has_every_extra_that_a_stage_can_ask_for() -> None:
+    code = "".join(path.read_text(encoding="utf-8") for path in (ROOT / "agent0").rglob("*.py"))
+    asked = set(re.findall(r"agent0\[(\w+)\]", code))
+    assert {"trainjob", "s3", "zero3"} <= asked <= set(extras())
+    assert asked - set(installed_extras("agent0-gpu")) == set(LEFT_OUT)
+    readme = (IMAGES / "README.md").read_text(encoding="utf-8")
+    assert all(f"`{extra}`" in readme for extra in LEFT_OUT)
+
+
+@pytest.mark.parametrize(("folder", "constraints"), COMPONENTS.items())
+def test_a_component_image_pins_what_its_extras_need(folder: str, constraints: str) -> None:
+    lines = (ROOT / constraints).read_text(encoding="utf-8").splitlines()
+    pins = {canonicalize_name(name): version for name, _, version in (line.partition("==") for line in lines)}
+    needed = [
+        Requirement(line)
+        for line in tool("requirements").requirements(ROOT / "pyproject.toml", installed_extras(folder))
+    ]
+    seen: set[str] = set()
+    while needed:
+        requirement = needed.pop()
+        name = canonicalize_name(requirement.name)
+        if name == "setuptools" or str(requirement) in seen:  # constraints.txt leaves it open
+            continue
+        seen.add(str(requirement))
+        assert name in pins, f"{constraints} lacks {name}"
+        assert requirement.specifier.contains(pins[name], prereleases=True), f"{name} {pins[name]} is not {requirement}"
+        needed += requirements_of(name, requirement.extras)
+    assert "kubernetes" in {canonicalize_name(Requirement(line).name) for line in seen}
+
+
+@pytest.mark.parametrize("folder", COMPONENTS)
 def test_a_component_image_has_the_executor_of_kubeflow_without_its_pins(folder: str) -> None:
     installs = [value for name, value in stages(folder)[0] if name == "RUN" and "kfp" in value]
     assert installs == ['pip install --no-deps "kfp==2.17.*"']
