@@ -207,14 +207,21 @@ def _percent(estimate: Estimate | None) -> str:
 
 
 def _check_folder(output: OutputFolder, benchmarks: Sequence[str], *, resume: bool) -> None:
-    from agent0.evaluation.results import REPORT_FILE
+    from agent0.evaluation.results import REPORT_FILE, read_report
     from agent0.evaluation.sample_store import FINGERPRINT_FILE
 
+    recorded = (output.folder / REPORT_FILE).is_file()
     begun = [name for name in benchmarks if (output.folder / name / FINGERPRINT_FILE).is_file()]
-    if not resume and (begun or (output.folder / REPORT_FILE).is_file()):
+    if not resume and (begun or recorded):
         of = f" of {begun[0]}" if begun else ""
         raise UsageError(
             f"{output.place} already holds an evaluation{of}; add --resume to go on with it, or name another --output."
+        )
+    earlier = [score.benchmark for score in read_report(str(output.folder)).benchmarks] if recorded else benchmarks
+    if sorted(earlier) != sorted(benchmarks):
+        raise UsageError(
+            f"{output.place} holds a finished evaluation of {', '.join(earlier)}, and the record of "
+            f"{', '.join(benchmarks)} would take its place; name another --output, or the same benchmarks."
         )
 
 

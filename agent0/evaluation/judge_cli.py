@@ -16,15 +16,15 @@ def judge(
     data: Annotated[str, typer.Option(help="Where the rows are: hub, a folder or s3://.")] = "",
     concurrency: Annotated[int, typer.Option(min=1, help="Requests at a time.")] = 16,
 ) -> None:
-    """Have a model judge a finished evaluation as well; the rule's scores stay.
+    """Have a model judge a finished evaluation as well; both scores go to a record of their own, in judged/.
 
     Example: [bold]agent0 judge runs/evaluation --url http://judge:8000/v1 --model judge -b minerva[/bold]
 
     The endpoint's key is read from AGENT0_JUDGE_KEY. Interrupted? The same command asks only what is missing.
     """
     from agent0.evaluation.judge import JudgeSettings
-    from agent0.evaluation.judging import judge_run
-    from agent0.evaluation.results import read_report
+    from agent0.evaluation.judging import JUDGED_FOLDER, judge_run
+    from agent0.evaluation.results import REPORT_FILE, read_report
     from agent0.storage.places import output_folder
 
     names = [part.strip() for part in benchmarks.split(",") if part.strip()]
@@ -37,3 +37,4 @@ def judge(
         if score.judged is not None:
             rule, judged = 100 * score.mean_at_k.mean, 100 * score.judged.mean
             console.print(f"{score.benchmark}: {rule:.1f} by rule, {judged:.1f} by {score.judge}", highlight=False)
+    console.print(f"record  {output.place}/{JUDGED_FOLDER}/{REPORT_FILE}", highlight=False, soft_wrap=True)

@@ -1,7 +1,8 @@
-"""Putting a judge's verdicts beside those of the rule, in a finished evaluation.
+"""Putting a judge's verdicts beside those of the rule, in a record of its own beside that of a finished evaluation.
 
-Samples are read, never written. Benchmarks that are generated need no judge and keep their scores. The judged mean is
-over the questions asked, without the weights of a subset.
+What was evaluated is read, never written: a registry may vouch for the record by its digest. Benchmarks that are
+generated need no judge and keep their scores. The judged mean is over the questions asked, without the weights of a
+subset.
 """
 
 from __future__ import annotations
@@ -29,11 +30,13 @@ from agent0.evaluation.scorecard import response_of
 from agent0.evaluation.spec import LETTERS, Item, Protocol
 from agent0.evaluation.statistics import clustered_mean
 
+JUDGED_FOLDER = "judged"
+
 
 def judge_run(
     folder: Path, settings: JudgeSettings, names: Sequence[str] = (), source: str | None = None
 ) -> EvaluationReport:
-    """Judge the samples of an evaluation, write both verdicts to its record, and return it.
+    """Judge the samples of an evaluation, write a record with both verdicts to its `judged/`, and return that.
 
     Args:
         folder: output of `agent0 evaluate`.
@@ -44,21 +47,24 @@ def judge_run(
     Raises:
         UsageError: a benchmark that the evaluation does not have.
         ResultsError: the record is missing, or its samples or questions are not those of the rows.
-        JudgeError: the judge failed; verdicts until then are kept, and the record is as it was.
+        JudgeError: the judge failed; verdicts until then are kept, and no record is written.
     """
     report = read_report(str(folder))
     unknown = [name for name in names if report.score_of(name) is None]
     if unknown:
         ran = ", ".join(score.benchmark for score in report.benchmarks)
         raise UsageError(f"{folder} has no {', '.join(unknown)}; it has {ran}.")
-    scores, questions = [], {}
+    scores: list[BenchmarkScore] = []
+    questions: dict[str, list[QuestionScore]] = {}
     for score in report.benchmarks:
         wanted = score.benchmark in names if names else benchmark(score.benchmark).generate is None
         if wanted:
             score, questions[score.benchmark] = _judge(folder, report, score, settings, source)
+        else:
+            questions[score.benchmark] = list(read_questions(str(folder), score).values())
         scores.append(score)
     judged = report.model_copy(update={"benchmarks": tuple(scores)})
-    write_results(folder, judged, questions)
+    write_results(folder / JUDGED_FOLDER, judged, questions)
     return judged
 
 

@@ -16,7 +16,7 @@ from typer.testing import CliRunner
 
 from agent0.cli import app
 from agent0.config import load_config
-from agent0.errors import Agent0Error
+from agent0.errors import Agent0Error, UsageError
 from agent0.evaluation.catalogue import BENCHMARKS, benchmark
 from agent0.evaluation.loading import load_items
 from agent0.evaluation.results import read_report
@@ -170,3 +170,14 @@ def test_what_cannot_run_is_one_sentence(
     done = evaluate(model, tmp_path, tmp_path / "out", *arguments)
     assert (done.returncode, "Traceback" in done.stderr) == (code, False), done.stderr
     assert message in done.stderr
+
+
+def test_a_finished_record_is_not_replaced_by_one_of_other_benchmarks(tmp_path: Path, write_evaluation: Any) -> None:
+    folder = write_evaluation("out", {"gsm8k": 50, "math_500": 60})
+    before = (folder / "evaluation.json").read_bytes()
+    given = ["evaluate", "--model", "no/such/model", "--output", str(folder), "--resume", "--benchmarks"]
+    with pytest.raises(UsageError, match="finished evaluation of gsm8k, math_500, and the record of gsm8k would"):
+        CliRunner().invoke(app, [*given, "gsm8k"], catch_exceptions=False)
+    assert (folder / "evaluation.json").read_bytes() == before
+    with pytest.raises(Agent0Error, match="no/such/model"):  # the same ones pass, in any order
+        CliRunner().invoke(app, [*given, "math_500,gsm8k"], catch_exceptions=False)

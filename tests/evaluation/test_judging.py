@@ -12,7 +12,8 @@ from typer.testing import CliRunner
 from agent0.cli import app
 from agent0.errors import UsageError
 from agent0.evaluation.judge import JUDGE_FILE, JudgeError, JudgeSettings
-from agent0.evaluation.judging import judge_run
+from agent0.evaluation.judging import JUDGED_FOLDER, judge_run
+from agent0.evaluation.registered import of_a_record
 from agent0.evaluation.results import (
     BenchmarkScore,
     DecodingRecord,
@@ -26,6 +27,7 @@ from agent0.evaluation.results import (
     write_results,
 )
 from agent0.evaluation.sample_store import SampleRecord, SampleStore
+from agent0.storage.digest import folder_digest
 
 
 @pytest.fixture
@@ -89,14 +91,16 @@ def run(tmp_path: Path) -> Path:
     return folder
 
 
-def test_both_verdicts_stand_in_the_record(run: Path, lenient: str) -> None:
+def test_both_verdicts_stand_in_a_record_beside_the_one_that_a_registry_vouches_for(run: Path, lenient: str) -> None:
+    before = folder_digest(run, of_a_record)
     judged = judge_run(run, JudgeSettings(url=lenient, model="judge-1"), source=str(run.parent / "rows"))
-    assert read_report(str(run)) == judged
+    assert folder_digest(run, of_a_record) == before
+    assert read_report(str(run / JUDGED_FOLDER)) == judged
     (score,) = judged.benchmarks
     assert score.judged is not None
     assert score.score.mean == pytest.approx(1 / 3), "the rule's score stays"
     assert (score.judge, score.judged.mean) == ("judge-1", pytest.approx(1 / 3))
-    question = read_questions(str(run), score)["m1"]
+    question = read_questions(str(run / JUDGED_FOLDER), score)["m1"]
     assert question.correct == (True, False, False)
     assert question.judged == (False, True, False), "a judge may move a verdict both ways"
 
@@ -106,6 +110,7 @@ def test_the_command_prints_both_scores(run: Path, lenient: str) -> None:
     done = CliRunner().invoke(app, ["judge", str(run), "--url", lenient, "--model", "judge-1", "--data", rows])
     assert done.exit_code == 0, done.output
     assert "math_500: 33.3 by rule, 33.3 by judge-1" in done.output
+    assert f"record  {run}/judged/evaluation.json" in done.output
 
 
 def test_a_judge_that_fails_leaves_the_record_and_the_samples_as_they_were(run: Path) -> None:
