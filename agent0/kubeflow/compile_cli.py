@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+import sys
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from agent0.errors import UsageError
 from agent0.options import Ablations, Overrides, Recipe
+
+if TYPE_CHECKING:
+    from agent0.config import Config
+    from agent0_kfp.pipelines.options import CompileOptions
 
 
 def compile_pipeline(
@@ -32,8 +37,10 @@ def compile_pipeline(
 ) -> None:
     """Compile a pipeline to YAML that Kubeflow runs. The same arguments give the same bytes.
 
-    Example: [bold]agent0 pipeline compile evolution --recipe qwen3-8b --gpus 8 --image NAME@sha256:… -o
-    evolution.yaml[/bold]
+    Settings that the GPUs of a pod cannot serve are refused.
+
+    Example: [bold]agent0 pipeline compile evolution --recipe qwen3-8b --gpus 8 --workspace s3://… --image
+    NAME@sha256:… -o evolution.yaml[/bold]
     """
     from agent0.config import load_config, read_overrides
     from agent0.storage.places import write_file
@@ -49,12 +56,35 @@ def compile_pipeline(
     given = {"image": image, "gpus": gpus, "workspace": workspace}
     named = {key: value for key, value in given.items() if value is not None}
     chosen = CompileOptions.parse({**read_overrides(options or []), **named})
+    _check_gpus(name, config, chosen)
     with write_file(output) as path:
         PIPELINES[name](config, path, chosen)
     what = (
         f"of {', '.join(config.evaluation.benchmarks)}" if name == "evaluation" else f"{config.iterations} iterations"
     )
     print(f"{output}: {name} {what}, recipe {config.recipe}")
+
+
+def _check_gpus(name: str, config: Config, options: CompileOptions) -> None:
+    """Refuse GPUs that do not fit the settings, and warn where asking for none or keeping nothing looks forgotten."""
+    from agent0.planning import check_pods
+    from agent0.planning.placement import GENERATION_STAGES, STAGES
+
+    trains = name != "evaluation"
+    backends = {config.rollout.backend, config.training.policy_backend if trains else "transformers"}
+    if options.gpus:
+        check_pods(config, STAGES if trains else GENERATION_STAGES, options.gpus)
+        if trains and not options.workspace:
+            _warn(
+                "no workspace is given. Unless the ConfigMap sets AGENT0_WORKSPACE, checkpoints lie on the pod's own "
+                "disk and a preempted training starts anew: give --workspace s3://… or a mounted folder."
+            )
+    elif backends != {"transformers"}:
+        _warn(f"recipe {config.recipe!r} draws with vLLM and its pods ask for no GPU: give --gpus N.")
+
+
+def _warn(sentence: str) -> None:
+    print(f"agent0: warning: {sentence}", file=sys.stderr)
 
 
 def list_options() -> None:

@@ -5,7 +5,7 @@ Pure arithmetic over the settings; imports neither torch nor kfp nor mlflow. For
 
 from agent0.planning.alternatives import compare_placements
 from agent0.planning.architecture import Architecture, architecture_of
-from agent0.planning.devices import check_devices
+from agent0.planning.devices import check_devices, check_pods
 from agent0.planning.hardware import Cluster, parse_cluster
 from agent0.planning.plan import Plan, make_plan
 from agent0.planning.proposal import propose
@@ -17,6 +17,7 @@ __all__ = [
     "Plan",
     "architecture_of",
     "check_devices",
+    "check_pods",
     "compare_placements",
     "make_plan",
     "parse_cluster",

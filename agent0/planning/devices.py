@@ -1,13 +1,15 @@
-"""Refusing a configuration that this machine's number of GPUs cannot serve, before anything is compiled or started.
+"""Refusing a configuration that a number of GPUs cannot serve, before anything is compiled or started.
 
 Counts GPUs only; whether the memory suffices is the plan's business.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from agent0.config import Config
 from agent0.errors import UsageError
-from agent0.planning.placement import STAGES, place
+from agent0.planning.placement import STAGES, TRAINING_STAGES, StageName, algorithm, place
 
 
 def check_devices(config: Config, gpus: int) -> None:
@@ -27,12 +29,29 @@ def check_devices(config: Config, gpus: int) -> None:
                 "it for a cluster (`agent0 pipeline compile evolution`), or use `--recipe tiny` here."
             )
         return
-    problems = [problem for stage in STAGES for problem in place(config, stage, 1, gpus).problems]
+    _refuse_problems(config, STAGES, gpus, f"this machine's {gpus} GPU(s)")
+
+
+def check_pods(config: Config, stages: Sequence[StageName], gpus: int) -> None:
+    """Check that stages of `config` can be placed in pods with that many GPUs each, at least one.
+
+    What a TrainJob's nodes have is not known, so its trainings are left out.
+
+    Raises:
+        UsageError: names the settings that need more of them.
+    """
+    elsewhere = TRAINING_STAGES if config.training.launcher == "trainjob" else ()
+    here = [stage for stage in stages if stage not in elsewhere]
+    _refuse_problems(config, here, gpus, f"pods with {gpus} GPU(s) each")
+
+
+def _refuse_problems(config: Config, stages: Sequence[StageName], gpus: int, where: str) -> None:
+    at_work = [stage for stage in stages if stage not in TRAINING_STAGES or algorithm(config, stage).steps]
+    problems = [problem for stage in at_work for problem in place(config, stage, 1, gpus).problems]
     if problems:
         raise UsageError(
-            f"Recipe {config.recipe!r} cannot be placed on this machine's {gpus} GPU(s): "
-            f"{'; '.join(dict.fromkeys(problems))}. `agent0 plan --recipe {config.recipe} --gpus {gpus}xGPU` proposes "
-            "settings that fit."
+            f"Recipe {config.recipe!r} cannot be placed on {where}: {'; '.join(dict.fromkeys(problems))}. "
+            f"`agent0 plan --recipe {config.recipe} --gpus {gpus}xGPU` proposes settings that fit."
         )
 
 

@@ -43,6 +43,43 @@ def test_the_command_takes_options_for_every_pipeline(tmp_path: Path) -> None:
     assert not any("retryPolicy" in task for part in spec["components"].values() for task in _tasks(part))
 
 
+@pytest.mark.parametrize(
+    ("arguments", "warning"),
+    [
+        (["evolution", "--recipe", "qwen3-8b"], "its pods ask for no GPU: give --gpus"),
+        (["evaluation", "--recipe", "qwen3-8b"], "its pods ask for no GPU: give --gpus"),
+        (["evaluation", "--recipe", "qwen3-8b", "--gpus", "1"], ""),
+        (["evolution", "--recipe", "qwen3-8b", "--gpus", "8"], "no workspace is given"),
+        (["evolution", "--recipe", "qwen3-8b", "--gpus", "8", "--workspace", "/shared"], ""),
+        (["evolution"], ""),
+    ],
+)
+def test_what_looks_forgotten_is_warned_of(arguments: list[str], warning: str, tmp_path: Path) -> None:
+    once = ["--iterations", "1"] if arguments[0] == "evolution" else []
+    done = CliRunner().invoke(app, ["pipeline", "compile", *arguments, *once, "-o", str(tmp_path / "p.yaml")])
+    assert done.exit_code == 0, done.exception
+    assert warning in done.stderr
+    assert bool(warning) == ("agent0: warning:" in done.stderr)
+
+
+def test_gpus_that_the_recipe_does_not_fit_are_refused_before_anything_is_written(tmp_path: Path) -> None:
+    command = [
+        "pipeline",
+        "compile",
+        "evolution",
+        "--recipe",
+        "qwen3-8b",
+        "--gpus",
+        "4",
+        "-o",
+        str(tmp_path / "p.yaml"),
+    ]
+    done = CliRunner().invoke(app, command)
+    assert isinstance(done.exception, UsageError)
+    assert "training.executor_gpus=4 and training.policy_gpus=0 leave 0 of 4 GPUs" in str(done.exception)
+    assert not (tmp_path / "p.yaml").exists()
+
+
 def _tasks(component: dict[str, object]) -> list[object]:
     dag = component.get("dag")
     return list(dag["tasks"].values()) if isinstance(dag, dict) else []

@@ -8,9 +8,9 @@ from hypothesis import strategies as st
 
 from agent0.config import load_config
 from agent0.errors import UsageError
-from agent0.planning import check_devices
+from agent0.planning import check_devices, check_pods
 from agent0.planning.hardware import GPUS, parse_cluster
-from agent0.planning.placement import Placement, cut_batch, place
+from agent0.planning.placement import GENERATION_STAGES, STAGES, Placement, cut_batch, place
 from agent0.planning.proposal import changed_config
 
 QWEN = load_config("qwen3-8b")
@@ -120,3 +120,16 @@ def test_too_few_gpus_are_refused_before_anything_starts() -> None:
     check_devices(QWEN, 8)
     with pytest.raises(UsageError, match=r"leave 0 of 4 GPUs.*agent0 plan"):
         check_devices(QWEN, 4)
+
+
+def test_a_training_of_no_steps_asks_for_nothing() -> None:
+    check_devices(load_config("qwen3-8b", ["curriculum.steps=0"]), 4)
+
+
+def test_pods_that_the_trainings_do_not_fit_are_refused_and_a_trainjobs_nodes_are_not_judged() -> None:
+    with pytest.raises(UsageError, match=r"pods with 4 GPU.* leave 0 of 4 GPUs"):
+        check_pods(QWEN, STAGES, 4)
+    with pytest.raises(UsageError, match=r"2048 sequences per step do not divide into 2 update"):
+        check_pods(QWEN, STAGES, 12)
+    check_pods(QWEN, GENERATION_STAGES, 4)
+    check_pods(load_config("qwen3-8b", ["training.launcher=trainjob"]), STAGES, 4)
