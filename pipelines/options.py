@@ -73,7 +73,8 @@ class CompileOptions(Section):
     )
     model_cache: str = Field("", description="Volume claim mounted at /models, for HF_HOME; empty: none.")
     shared_volume: str = Field(
-        "", description="Volume claim mounted at /shared in training pods, for TrainJobs; empty: none."
+        "",
+        description="Volume claim mounted at /shared in every pod, for a workspace that TrainJobs share; empty: none.",
     )
     image_pull_secret: str = Field("", description="Secret with the registry's credentials; empty: none.")
     run_as_non_root: bool = Field(True, description="Refuse to run as root.")

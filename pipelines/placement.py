@@ -70,7 +70,7 @@ def placement_parameters(options: CompileOptions, roles: Sequence[Role]) -> list
     ]
     optional = {
         "model_cache": f"Volume claim mounted at {MODEL_CACHE_FOLDER}.",
-        "shared_volume": f"Volume claim mounted at {SHARED_FOLDER} in pods that train and in their TrainJobs.",
+        "shared_volume": f"Volume claim mounted at {SHARED_FOLDER} in every pod and in the nodes of TrainJobs.",
         "image_pull_secret": "Secret with the registry's credentials.",
     }
     for name, description in optional.items():
@@ -111,10 +111,10 @@ def _place(task: Any, role: Role, inputs: Mapping[str, Any], options: CompileOpt
     )
     if "model_cache" in inputs:
         kubernetes.mount_pvc(task, inputs["model_cache"], MODEL_CACHE_FOLDER)
+    if "shared_volume" in inputs:  # every stage opens its journal in the workspace, which may lie there
+        kubernetes.mount_pvc(task, inputs["shared_volume"], SHARED_FOLDER)
     if "image_pull_secret" in inputs:
         kubernetes.set_image_pull_secrets(task, [inputs["image_pull_secret"]])
-    if role == "training" and "shared_volume" in inputs:
-        kubernetes.mount_pvc(task, inputs["shared_volume"], SHARED_FOLDER)
     if role != "light" and options.shared_memory:
         kubernetes.empty_dir_mount(task, "dshm", "/dev/shm", medium="Memory", size_limit=options.shared_memory)
     if seconds := options.timeout_seconds(role):

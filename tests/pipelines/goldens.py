@@ -15,9 +15,9 @@ IMAGE = "registry.example/agent0-gpu-python@sha256:" + "0" * 64
 EVERYTHING = {
     "image": IMAGE,
     "gpus": 8,
-    "workspace": "s3://agent0/workspace",
     "model_cache": "agent0-models",
     "shared_volume": "agent0-shared",
+    "workspace": "/shared",
     "image_pull_secret": "registry",
     "training_timeout_hours": 48,
     "uncached": ("task_generation",),

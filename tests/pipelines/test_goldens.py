@@ -97,11 +97,11 @@ def test_every_option_reaches_the_pods_that_it_is_for() -> None:
     configured = executors(platform)
     training, light = configured["exec-executor-training"], configured["exec-task-filtering"]
     assert int(training["activeDeadlineSeconds"]) == 48 * 3600
-    assert [mount["mountPath"] for mount in training["pvcMount"]] == ["/models", "/shared"]
     assert training["emptyDirMounts"][0]["sizeLimit"] == "16Gi"
-    assert [mount["mountPath"] for mount in light["pvcMount"]] == ["/models"]
     assert "emptyDirMounts" not in light
     assert all(config["securityContext"] == {"runAsNonRoot": True} for config in configured.values())
+    for config in configured.values():
+        assert [mount["mountPath"] for mount in config["pvcMount"]] == ["/models", "/shared"]
     assert all("imagePullSecret" in config for config in configured.values())
     containers = {name: item["container"] for name, item in spec["deploymentSpec"]["executors"].items()}
     assert {name for name, item in containers.items() if "accelerator" in item["resources"]} == {
@@ -116,7 +116,7 @@ def test_every_option_reaches_the_pods_that_it_is_for() -> None:
         )
     }
     for container in containers.values():
-        assert container["env"] == [{"name": "AGENT0_WORKSPACE", "value": "s3://agent0/workspace"}]
+        assert container["env"] == [{"name": "AGENT0_WORKSPACE", "value": "/shared"}]
 
 
 def test_caching_and_retries_are_those_of_the_policy_and_the_options() -> None:
