@@ -25,8 +25,9 @@ def promote_by_gate(client: Client, model: str, alias: str, evaluation: str = ""
         client: of the registry.
         model: URI of the version.
         alias: what may move.
-        evaluation: place of its evaluation; "" for the latest recorded one that can be compared.
-        against: the same of the version that the alias points to.
+        evaluation: place of its evaluation; "" for the most telling recorded one that can be compared: that with the
+            most benchmarks, then the most questions, then the newest.
+        against: the same of the version that the alias points to, if to any.
 
     Raises:
         UsageError: the evaluations cannot be compared.
@@ -79,7 +80,9 @@ def _decide(client: Client, version: Version, challenge: Challenge, evaluation: 
 
     mine = recorded_evaluations(version)
     if challenge.resolved == NO_CHAMPION:
-        if not mine and not evaluation:
+        if evaluation:
+            check_digest(version, read_report(evaluation).revision or "", f"The evaluation {evaluation}")
+        elif not mine:
             return kept(
                 f"there is none yet, and version {version.version} was never evaluated, so nothing speaks for it. Run "
                 f"`agent0 evaluate --model {challenge.model}` first, or give --force and a --reason."
@@ -93,13 +96,14 @@ def _decide(client: Client, version: Version, challenge: Challenge, evaluation: 
             check_digest(expected, run.report.revision or "", f"The evaluation {run.place}")
         return decide_between(*runs, GateSettings())
     theirs = recorded_evaluations(champion)
-    shared = next((key for key in mine if key in theirs), None)
-    if shared is None:
+    shared = [key for key in mine if key in theirs]
+    if not shared:
         return kept(
             f"versions {champion.version} and {version.version} have no evaluation in the same setting. Run `agent0 "
             f"evaluate` with the same options for {challenge.resolved} and {challenge.model}, then this again."
         )
+    chosen = max(shared, key=lambda key: (len(mine[key].scores), mine[key].questions, mine[key].finished_at))
     with ExitStack() as stack:
-        folders = [str(stack.enter_context(fetched_record(client, each[shared]))) for each in (theirs, mine)]
+        folders = [str(stack.enter_context(fetched_record(client, each[chosen]))) for each in (theirs, mine)]
         old, new = (Run(folder, read_report(folder)) for folder in folders)
         return decide_between(old, new, GateSettings())

@@ -20,6 +20,7 @@ from pydantic import ValidationError
 from agent0.evaluation.results import (
     QUESTIONS_FOLDER,
     REPORT_FILE,
+    Count,
     EvaluationReport,
     Record,
     ResultsError,
@@ -37,7 +38,10 @@ KEY_LENGTH = 12
 
 
 class RecordedEvaluation(Record):
-    """What a version's tag says of an evaluation; `scores` are mean, low and high by benchmark."""
+    """What a version's tag says of an evaluation.
+
+    `scores` are mean, low and high by benchmark; `questions` counts those of all, and is 0 where the tag does not say.
+    """
 
     place: str
     sha256: str
@@ -45,6 +49,7 @@ class RecordedEvaluation(Record):
     finished_at: float
     preset: str
     tool: bool
+    questions: Count = 0
     scores: dict[str, tuple[Share, Share, Share]]
 
 
@@ -105,6 +110,7 @@ def record_evaluation(
         finished_at=report.finished_at,
         preset=report.preset,
         tool=report.tool,
+        questions=sum(score.questions for score in report.benchmarks),
         scores={s.benchmark: (s.score.mean, s.score.low, s.score.high) for s in report.benchmarks},
     )
     set_version_tags(client, version, {f"{TAG}{key}": recorded.model_dump_json()})

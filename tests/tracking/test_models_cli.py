@@ -16,7 +16,7 @@ from typer.testing import CliRunner, Result
 from agent0.cli import app
 from agent0.errors import Agent0Error, UsageError
 from agent0.evaluation.registered import record_evaluation
-from agent0.evaluation.results import read_report
+from agent0.evaluation.results import ResultsError, read_report
 from agent0.storage.digest import model_digest
 from agent0.storage.uri import StorageError
 from agent0.tracking.registry import RegistryError, aliases
@@ -46,11 +46,13 @@ def folders(make_model: Any, registered: Any) -> list[Path]:
 
 
 @pytest.fixture
-def evaluated(client: MlflowClient, folders: list[Path], write_evaluation: Any) -> Callable[[int, int], Path]:
-    """Write down an evaluation of a version."""
+def evaluated(client: MlflowClient, folders: list[Path], write_evaluation: Any) -> Callable[..., Path]:
+    """Write down an evaluation of a version on GSM8K and other benchmarks."""
 
-    def do(number: int, right: int) -> Path:
-        place: Path = write_evaluation(f"e{number}", {"gsm8k": right}, revision=model_digest(folders[number - 1]))
+    def do(number: int, right: int, *others: str, **changes: Any) -> Path:
+        scores = dict.fromkeys(("gsm8k", *others), right)
+        name = "-".join([f"e{number}", *others])
+        place: Path = write_evaluation(name, scores, revision=model_digest(folders[number - 1]), **changes)
         version = client.get_model_version(EXECUTOR, str(number))
         record_evaluation(client, version, read_report(str(place)), place, str(place), str(version.run_id))
         return place
@@ -153,6 +155,28 @@ def test_the_gate_takes_evaluations_that_it_is_given(client: MlflowClient, evalu
         models("promote", f"models:/{EXECUTOR}/2", "--evaluation", one, "--against", two)
     assert models("promote", f"models:/{EXECUTOR}/2", "--evaluation", two, "--against", one).exit_code == 0
     assert aliases(client, EXECUTOR)["champion"] == "2"
+
+
+def test_the_first_champions_evaluation_is_read_and_must_be_its_own(client: MlflowClient, evaluated: Any) -> None:
+    one, two = evaluated(1, 50), evaluated(2, 90)
+    with pytest.raises(RegistryError, match="it is another model's"):
+        models("promote", f"models:/{EXECUTOR}/2", "--evaluation", one, "--against", one)
+    with pytest.raises(ResultsError, match="cannot be read"):
+        models("promote", f"models:/{EXECUTOR}/2", "--evaluation", two / "gone", "--against", one)
+    assert "champion" not in aliases(client, EXECUTOR)
+    assert models("promote", f"models:/{EXECUTOR}/2", "--evaluation", two, "--against", one).exit_code == 0
+    assert aliases(client, EXECUTOR)["champion"] == "2"
+
+
+def test_a_later_and_smaller_evaluation_hides_no_fuller_one(client: MlflowClient, evaluated: Any) -> None:
+    client.set_registered_model_alias(EXECUTOR, "champion", "1")
+    for number, right in ((1, 80), (2, 50)):
+        evaluated(number, right, "math_500", finished_at=200.0)
+    for number, right in ((1, 50), (2, 90)):
+        evaluated(number, right, finished_at=300.0)
+    result = models("promote", f"models:/{EXECUTOR}/2")
+    assert (result.exit_code, aliases(client, EXECUTOR)["champion"]) == (3, "1")
+    assert "math_500" in result.stdout
 
 
 def test_what_was_never_evaluated_is_not_promoted(client: MlflowClient, folders: list[Path], evaluated: Any) -> None:
