@@ -13,6 +13,8 @@ import kubernetes_validate
 import pytest
 import yaml
 
+from agent0.training.kubernetes_api import JOB_LABEL
+
 ROOT = Path(__file__).parents[2]
 MANIFESTS = ROOT / "pipelines" / "manifests"
 SANDBOX = ROOT / "images" / "sandbox"
@@ -78,6 +80,27 @@ def built(folder: Path) -> list[dict[str, Any]]:
     done = subprocess.run(["kubectl", "kustomize", str(folder)], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     return [found for found in yaml.safe_load_all(done.stdout) if found]
+
+
+def matches(selector: dict[str, Any], labels: dict[str, str]) -> bool:
+    """Whether a label selector chooses a pod with these labels."""
+    expressions = selector.get("matchExpressions", [])
+    assert all(expression["operator"] == "Exists" for expression in expressions)
+    return selector.get("matchLabels", {}).items() <= labels.items() and all(e["key"] in labels for e in expressions)
+
+
+def lets_through(objects: list[dict[str, Any]], source: dict[str, str], target: dict[str, str]) -> bool:
+    """Whether pods with labels `source` may call those with `target` in the same namespace, on any port."""
+    for direction, key, chosen, other in (("Egress", "to", source, target), ("Ingress", "from", target, source)):
+        policies = [
+            o["spec"] for o in objects if o["kind"] == "NetworkPolicy" and matches(o["spec"]["podSelector"], chosen)
+        ]
+        policies = [policy for policy in policies if direction in policy["policyTypes"]]
+        rules = [rule for policy in policies for rule in policy[direction.lower()] if "ports" not in rule]
+        peers = [peer["podSelector"] for rule in rules for peer in rule[key] if "podSelector" in peer]
+        if policies and not any(matches(selector, other) for selector in peers):
+            return False
+    return True
 
 
 @pytest.mark.parametrize("path", FILES, ids=named)
@@ -197,6 +220,14 @@ def test_steps_are_closed_to_callers_and_reach_only_names_services_and_https() -
         for rule in policy["spec"]["egress"]:
             outside = any("ipBlock" in peer for peer in rule["to"])
             assert not outside or {port["port"] for port in rule["ports"]} == {443, 6443}
+
+
+def test_nodes_of_a_trainjob_reach_each_other_and_the_step_that_serves_them_and_nobody_else_reaches_either() -> None:
+    step, node, stranger = {"pipelines.kubeflow.org/v2_component": "true"}, {JOB_LABEL: "job"}, {"app": "notebook"}
+    with_jobs, without = built(OVERLAYS[1]), built(OVERLAYS[0])
+    calls = [(node, node), (node, step), (step, node), (step, step), (stranger, node), (stranger, step)]
+    assert [lets_through(with_jobs, *call) for call in calls] == [True, True, False, False, False, False]
+    assert not lets_through(without, node, step)
 
 
 def test_settings_point_to_the_tracking_server_of_this_project_and_its_policy_lets_the_namespace_in() -> None:
