@@ -132,7 +132,10 @@ class Cluster:
 
     @contextmanager
     def following(self, name: str, container: str, output: TextIO) -> Iterator[None]:
-        """Print what the pods of a TrainJob print, each line behind its pod's name, for the length of the block."""
+        """Print what the pods of a TrainJob print, each line behind its pod's name, for the length of the block.
+
+        An error that ends the block does not wait for the rest of their words.
+        """
         done = threading.Event()
         watcher = threading.Thread(target=self._follow_pods, args=(name, container, output, done), daemon=True)
         watcher.start()
@@ -140,7 +143,7 @@ class Cluster:
             yield
         finally:
             done.set()
-            watcher.join()
+        watcher.join()
 
     def _follow_pods(self, name: str, container: str, output: TextIO, done: threading.Event) -> None:
         followed: dict[str, threading.Thread] = {}

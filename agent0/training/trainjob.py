@@ -5,7 +5,8 @@ each step's numbers there. Environment, volumes, tolerations, node selector and,
 resources are those of this pod, as Kubeflow forwards them in a `TaskConfig`.
 
 A job's name comes from its folder, so a pod that is started again finds the job of the attempt before and waits on.
-However the waiting ends, the job is deleted; its nodes are given time to save.
+However the waiting ends, the job is deleted; its nodes are given time to save. If this pod is gone before it could,
+they miss its heartbeat.
 """
 
 from __future__ import annotations
@@ -14,12 +15,14 @@ import hashlib
 import signal
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
 from agent0.errors import Agent0Error
 from agent0.training.grpo import LogMetrics
+from agent0.training.heartbeat import beat
 from agent0.training.job import STOP_FILE, PreemptedError, StepsReader, TrainingJob
 from agent0.training.kubernetes_api import Cluster
 from agent0.training.launch import clear_messages, failure
@@ -41,7 +44,9 @@ def run_trainjob(job: TrainingJob, nodes: Nodes, log: LogMetrics, poll: float = 
     name = job_name(job)
     if not cluster.running(name):
         clear_messages(job.folder)
-        cluster.create(manifest(name, job, nodes))
+        body = manifest(name, job, nodes)
+        beat(job.folder)
+        cluster.create(body)
     history: list[dict[str, float]] = []
     reader = StepsReader(job.folder)
 
@@ -50,20 +55,22 @@ def run_trainjob(job: TrainingJob, nodes: Nodes, log: LogMetrics, poll: float = 
             history.append({"step": float(step), **numbers})
             log(numbers, step)
 
-    with _cancelled_by_sigterm() as cancelled:
+    with _raised_by_sigterm():
         try:
             with cluster.following(name, CONTAINER, sys.stderr):
-                while (ended := cluster.outcome(name)) is None and not cancelled.wait(poll):
+                while (ended := cluster.outcome(name)) is None:
+                    beat(job.folder)
                     look()
+                    time.sleep(poll)
             look()
+        except _CancelledError:
+            raise PreemptedError(
+                f"The stage was asked to stop and has ended TrainJob {name}; its nodes have "
+                f"{job.training.trainjob.grace_seconds} s to save. Run the stage again and it goes on there."
+            ) from None
         finally:
+            cluster.delete(name)  # first: a pod that is cancelled has about a second left
             (job.folder / STOP_FILE).touch()
-            cluster.delete(name)
-    if ended is None:
-        raise PreemptedError(
-            f"The stage was asked to stop and has ended TrainJob {name}; its nodes have "
-            f"{job.training.trainjob.grace_seconds} s to save. Run the stage again and it goes on there."
-        )
     if not ended.succeeded:
         raise failure(job.folder, 1) if job.failed else Agent0Error(f"TrainJob {name} failed: {ended.message}")
     return history
@@ -112,15 +119,23 @@ def manifest(name: str, job: TrainingJob, nodes: Nodes) -> dict[str, Any]:
     }
 
 
+class _CancelledError(BaseException):
+    """SIGTERM came; no handler of errors on its way takes it for one."""
+
+
 @contextmanager
-def _cancelled_by_sigterm() -> Iterator[threading.Event]:
-    """Yield an event that SIGTERM sets for the length of the block."""
-    cancelled = threading.Event()
+def _raised_by_sigterm() -> Iterator[None]:
+    """Break off whatever waits in the block when SIGTERM comes; only the first counts."""
     if threading.current_thread() is not threading.main_thread():
-        yield cancelled
+        yield
         return
-    before = signal.signal(signal.SIGTERM, lambda *_: cancelled.set())
+
+    def cancel(*_: object) -> None:
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        raise _CancelledError
+
+    before = signal.signal(signal.SIGTERM, cancel)
     try:
-        yield cancelled
+        yield
     finally:
         signal.signal(signal.SIGTERM, before)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import signal
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -137,18 +138,29 @@ def test_a_failure_without_words_is_told_in_the_controllers(server: TrainJobServ
         run_trainjob(job, Nodes("image", POD), nothing, poll=0.1)
 
 
-def test_sigterm_deletes_the_job_after_asking_its_nodes_to_save(server: TrainJobServer, job: TrainingJob) -> None:
+def test_sigterm_deletes_the_job_at_once_and_its_nodes_save(
+    server: TrainJobServer, job: TrainingJob, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(kubernetes_api, "PAUSE_SECONDS", 30.0)  # for what the pods still print, if it were waited for
     pretend(server, "signal = __import__('signal'); signal.signal(15, lambda *_: None); "
             "[time.sleep(0.1) for _ in iter(lambda: (folder / 'stop').exists(), True)]; "
             "(folder / f'saved{rank}').touch()", job)  # fmt: skip
     timer = threading.Timer(2.0, signal.raise_signal, (signal.SIGTERM,))
     timer.start()
+    begun = time.monotonic()
     with pytest.raises(PreemptedError, match="90 s to save"):
         run_trainjob(job, Nodes("image", POD), nothing, poll=0.1)
+    assert time.monotonic() - begun < 15
     timer.join()
     for node in next(iter(server.jobs.values())).nodes:
         assert node.wait(20) == 0
     assert {path.name for path in job.folder.glob("saved*")} == {"saved0", "saved1"}
+
+
+def test_who_waits_for_the_job_shows_it_to_the_nodes(server: TrainJobServer, job: TrainingJob) -> None:
+    pretend(server, "beats = lambda: (folder / 'heartbeat').stat().st_mtime_ns; first = beats(); time.sleep(2); "
+            "sys.exit(beats() == first)", job)  # fmt: skip
+    assert run_trainjob(job, Nodes("image", POD), nothing, poll=0.1) == []
 
 
 def test_a_pod_started_again_waits_on_for_the_job_of_the_attempt_before(
