@@ -14,6 +14,7 @@ import pytest
 import yaml
 
 from agent0.training.kubernetes_api import JOB_LABEL
+from agent0_kfp.pipelines.options import SETTINGS_KEYS
 
 ROOT = Path(__file__).parents[2]
 MANIFESTS = ROOT / "pipelines" / "manifests"
@@ -246,6 +247,14 @@ def test_settings_point_to_the_tracking_server_of_this_project_and_its_policy_le
     (wanted,) = (rule["from"][0]["namespaceSelector"]["matchLabels"] for rule in next(policies)["spec"]["ingress"])
     labels = documents(MANIFESTS / "overlays" / "gpu" / "namespace.yaml")[0]["metadata"]["labels"]
     assert wanted.items() <= labels.items()
+
+
+@pytest.mark.parametrize("folder", OVERLAYS[:2], ids=named)
+def test_settings_of_an_overlay_also_those_left_to_fill_in_are_keys_that_pods_read(folder: Path) -> None:
+    keys = re.findall(r"path: /data/(\w+)", (folder / "kustomization.yaml").read_text(encoding="utf-8"))
+    assert {"AGENT0_WORKSPACE", "MLFLOW_TRACKING_URI"} <= set(keys)
+    (settings,) = (o for o in built(folder) if o["kind"] == "ConfigMap")
+    assert {*keys, *settings["data"]} <= set(SETTINGS_KEYS)
 
 
 def test_the_claims_and_accounts_are_those_that_the_documentation_names() -> None:
