@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from agent0.evaluation.gate import GateDecision, GateSettings
-from agent0.evaluation.promotion import decide_between, kept
+from agent0.evaluation.promotion import decide_between, kept, undecided
 from agent0.evaluation.registered import fetched_record, recorded_evaluations, setting_key
 from agent0.evaluation.report.claims import Run
 from agent0.evaluation.results import EvaluationReport, read_report
@@ -149,8 +149,9 @@ def contest_of(
                     contest = Contest(kept(why), None)
                 else:
                     run = Run(folder, read_report(folder))
-                    decision = decide_between(run, candidate, settings, seed=seed)
-                    contest = Contest(decision, run, recorded.place, asked=True)
+                    obstacle = undecided(run.report, candidate.report, settings)
+                    decision = obstacle or decide_between(run, candidate, settings, seed=seed)
+                    contest = Contest(decision, run, recorded.place, asked=obstacle is None)
         yield contest
 
 

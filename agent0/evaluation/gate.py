@@ -32,7 +32,7 @@ class GateSettings(Section):
     allowed_losses: dict[str, Probability] = Field(
         default_factory=dict, description="Allowed loss of single benchmarks, instead of allowed_loss."
     )
-    draws: Positive = Field(10_000, description="Draws of the bootstrap.")
+    draws: Positive = Field(10_000, description="Draws of the bootstrap, and of sign flips.")
 
 
 @dataclass(frozen=True)
@@ -61,7 +61,7 @@ def decide_promotion(
         champion: by benchmark, the verdicts on its questions.
         candidate: the same benchmarks and questions.
         settings: thresholds.
-        seed: of the bootstrap; the same seed gives the same decision.
+        seed: of what is drawn for the tests; the same seed gives the same decision.
 
     Raises:
         UsageError: not the same benchmarks or questions, none, or fewer than two questions in one.

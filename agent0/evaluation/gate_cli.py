@@ -32,8 +32,10 @@ def gate(
         list[str] | None,
         typer.Option(help="Loss that does not block: SHARE, or BENCHMARK=SHARE, several times. Default: 0.01."),
     ] = None,
-    draws: Annotated[int | None, typer.Option(help="Draws of the bootstrap. Default: 10000.")] = None,
-    seed: Annotated[int, typer.Option(help="Seed of the bootstrap.")] = 0,
+    draws: Annotated[
+        int | None, typer.Option(help="Draws of the bootstrap, and of sign flips. Default: 10000.")
+    ] = None,
+    seed: Annotated[int, typer.Option(help="Seed of these draws.")] = 0,
     as_json: Annotated[bool, typer.Option("--json", help="Print the decision as JSON.")] = False,
 ) -> None:
     """Decide whether a candidate replaces the champion. Exits with 0 to promote it and with 3 to keep the champion.

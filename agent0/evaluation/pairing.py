@@ -11,8 +11,9 @@ from dataclasses import dataclass
 from typing import Literal
 
 from agent0.errors import UsageError
-from agent0.evaluation.comparison import Difference, holm, mcnemar, paired_bootstrap
+from agent0.evaluation.comparison import holm, mcnemar, paired_bootstrap, sign_flip
 from agent0.evaluation.results import EvaluationReport, QuestionScore, read_questions
+from agent0.evaluation.statistics import Interval
 
 Verdicts = Mapping[str, QuestionScore]
 """Verdicts of one benchmark by question id."""
@@ -22,13 +23,14 @@ Verdicts = Mapping[str, QuestionScore]
 class PairedResult:
     """Second minus first on one benchmark; `adjusted` is the p-value after Holm's correction for all benchmarks.
 
-    The interval is that of the bootstrap. With one sample a question the p-value is that of McNemar's exact test.
+    The interval is that of the bootstrap. The p-value is that of McNemar's exact test with one sample a question, else
+    that of the permutation test by sign flips.
     """
 
     benchmark: str
     questions: int
-    difference: Difference
-    test: Literal["McNemar", "bootstrap"]
+    difference: Interval
+    test: Literal["McNemar", "sign flips"]
     p_value: float
     adjusted: float
 
@@ -56,21 +58,17 @@ def compare_paired(
 
 def _test(
     name: str, first: Verdicts, second: Verdicts, draws: int, seed: int
-) -> tuple[Difference, Literal["McNemar", "bootstrap"], float]:
+) -> tuple[Interval, Literal["McNemar", "sign flips"], float]:
     if set(first) != set(second):
         odd = sorted(set(first) ^ set(second))
         raise UsageError(f"{name}: {len(odd)} questions were asked of one model only, such as {odd[0]}.")
     pairs = [(first[id], second[id]) for id in first]
-    difference = paired_bootstrap(
-        [a.accuracy for a, _ in pairs], [b.accuracy for _, b in pairs], draws=draws, seed=seed
-    )
+    old, new = [a.accuracy for a, _ in pairs], [b.accuracy for _, b in pairs]
+    difference = paired_bootstrap(old, new, draws=draws, seed=seed)
     if all(len(a.correct) == len(b.correct) == 1 for a, b in pairs):
-        return (
-            difference,
-            "McNemar",
-            mcnemar([a.correct[0] for a, _ in pairs], [b.correct[0] for _, b in pairs]).p_value,
-        )
-    return difference, "bootstrap", difference.p_value
+        exact = mcnemar([a.correct[0] for a, _ in pairs], [b.correct[0] for _, b in pairs])
+        return difference, "McNemar", exact.p_value
+    return difference, "sign flips", sign_flip(old, new, draws=draws, seed=seed)
 
 
 def pairing_obstacles(first: EvaluationReport, second: EvaluationReport) -> list[str]:

@@ -9,6 +9,7 @@ from dataclasses import asdict
 from typing import Any
 
 from agent0.errors import UsageError
+from agent0.evaluation.comparison import holm, least_p_value
 from agent0.evaluation.gate import GateDecision, GateSettings, decide_promotion
 from agent0.evaluation.pairing import pairing_obstacles, read_verdicts
 from agent0.evaluation.report.claims import Run
@@ -17,17 +18,25 @@ from agent0.evaluation.results import EvaluationReport
 DECISION_FILE = "decision.json"
 
 
-def gate_obstacles(champion: EvaluationReport, candidate: EvaluationReport) -> list[str]:
+def gate_obstacles(champion: EvaluationReport, candidate: EvaluationReport, settings: GateSettings) -> list[str]:
     """Return, in sentences, why the gate cannot decide between two evaluations; empty where it can.
 
-    A benchmark that only one of them ran is an obstacle: leaving out a benchmark must not hide a loss.
+    A benchmark that only one of them ran is an obstacle: leaving out a benchmark must not hide a loss. So is one with
+    too few questions to be significant whatever the verdicts are.
     """
     found = pairing_obstacles(champion, candidate)
     for one, other in ((champion, candidate), (candidate, champion)):
         missing = [score.benchmark for score in one.benchmarks if other.score_of(score.benchmark) is None]
         if missing:
             found.append(f"Only {one.name} ran {', '.join(missing)}.")
-    found += [f"{s.benchmark}: one question is too few for a test." for s in candidate.benchmarks if s.questions < 2]
+    least = holm({score.benchmark: least_p_value(score.questions) for score in candidate.benchmarks})
+    for score in candidate.benchmarks:
+        if least[score.benchmark] > settings.significance:
+            found.append(
+                f"{score.benchmark}: too few questions ({score.questions}): p is at least "
+                f"{least[score.benchmark]:.2g} after the correction, whatever the verdicts, and the significance is "
+                f"{settings.significance:g}."
+            )
     return found
 
 
@@ -39,7 +48,7 @@ def decide_between(champion: Run, candidate: Run, settings: GateSettings, *, see
         ResultsError: verdicts are missing, or are not what the report says.
         StorageError: a store refuses or does not answer.
     """
-    obstacles = gate_obstacles(champion.report, candidate.report)
+    obstacles = gate_obstacles(champion.report, candidate.report, settings)
     if obstacles:
         raise UsageError(
             f"{candidate.place} and {champion.place} cannot be compared: {' '.join(obstacles)} Evaluate both with the "
@@ -50,9 +59,9 @@ def decide_between(champion: Run, candidate: Run, settings: GateSettings, *, see
     return decide_promotion({name: first[name] for name in names}, second, settings, seed=seed)
 
 
-def undecided(champion: EvaluationReport, candidate: EvaluationReport) -> GateDecision | None:
+def undecided(champion: EvaluationReport, candidate: EvaluationReport, settings: GateSettings) -> GateDecision | None:
     """Return the decision to keep a champion that a candidate cannot be compared with; None where it can."""
-    obstacles = gate_obstacles(champion, candidate)
+    obstacles = gate_obstacles(champion, candidate, settings)
     if not obstacles:
         return None
     return kept(f"the candidate cannot be compared with it. {' '.join(obstacles)}")

@@ -35,7 +35,7 @@ def contest_against(
             yield contest
     elif champion:
         run = Run(champion, read_report(champion))
-        obstacle = undecided(run.report, candidate.report)
+        obstacle = undecided(run.report, candidate.report, gate)
         decision = obstacle or decide_between(run, candidate, gate, seed=stage.seed)
         yield Contest(decision, run, champion, asked=obstacle is None)
     else:

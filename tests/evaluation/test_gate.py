@@ -67,12 +67,12 @@ def test_a_gain_below_the_least_gain_keeps_the_champion() -> None:
     assert "the mean over 2 benchmarks is +10.0 points, below the least gain of +15.0 points" in decision.reason
 
 
-def test_several_samples_a_question_are_tested_by_the_bootstrap() -> None:
+def test_several_samples_a_question_are_tested_by_sign_flips() -> None:
     champion = verdicts(*[(True, False, False, False)] * 30, *[(True,) * 4] * 30)
     candidate = verdicts(*[(True, True, True, False)] * 30, *[(True,) * 4] * 30)
     decision = decide_promotion({"aime": champion}, {"aime": candidate}, FAST)
     assert decision.promoted
-    assert decision.results[0].test == "bootstrap"
+    assert decision.results[0].test == "sign flips"
 
 
 def test_the_same_model_is_never_promoted_over_itself() -> None:
@@ -95,12 +95,16 @@ def test_what_cannot_be_paired_is_refused(candidate: dict[str, dict[str, Questio
         decide_promotion({"math": single(1, 10)}, candidate, FAST)
 
 
-def test_without_a_difference_few_candidates_are_promoted() -> None:
-    """Both models draw from one skill: a small benchmark of many samples, a middle and a larger one of single ones."""
+@pytest.mark.parametrize(
+    "shapes",
+    [{"aime": (30, 8), "amc": (40, 1), "math": (200, 1)}, {"some": (10, 4)}, {"few": (6, 4), "fewer": (2, 4)}],
+    ids=["usual", "ten questions", "few questions"],
+)
+def test_without_a_difference_few_candidates_are_promoted(shapes: dict[str, tuple[int, int]]) -> None:
+    """Both models draw from one skill; `shapes` are questions and samples of each benchmark."""
     settings = GateSettings(draws=400, allowed_loss=1.0)  # nothing blocks, so that every shown gain promotes
     trials, promoted = 300, 0
     generator = np.random.default_rng(0)
-    shapes = {"aime": (30, 8), "amc": (40, 1), "math": (200, 1)}
     for trial in range(trials):
         models: list[dict[str, dict[str, QuestionScore]]] = [{}, {}]
         for name, (questions, samples) in shapes.items():

@@ -51,6 +51,7 @@ def test_the_thresholds_are_options(write_evaluation: Write) -> None:
         (["--significance", "2"], {"gsm8k": 60}, "Setting 'significance'"),
         ([], {"gsm8k": 60, "math": 1}, "Only new ran math"),
         ([], {"math": 60}, "share no benchmark"),
+        (["--significance", "1e-31"], {"gsm8k": 60}, "gsm8k: too few questions (100): p is at least 1.6e-30"),
     ],
 )
 def test_what_cannot_be_decided_is_refused(
