@@ -92,23 +92,22 @@ class Cluster:
         )
 
     def running(self, name: str) -> bool:
-        """Whether a TrainJob of an earlier attempt still goes on; one that has ended is removed.
+        """Whether a TrainJob is there, has not ended, and is not being deleted."""
+        found = self._find(name)
+        return found is not None and "deletionTimestamp" not in found["metadata"] and self.outcome(name) is None
+
+    def remove(self, name: str) -> None:
+        """Delete a TrainJob, and return once it and its pods are gone; none is no error.
 
         Raises:
             Agent0Error: it does not go away.
         """
-        found = self._find(name)
-        if found is None:
-            return False
-        if self.outcome(name) is None and "deletionTimestamp" not in found["metadata"]:
-            return True
         self.delete(name)
         deadline = time.monotonic() + 2 * PATIENCE_SECONDS  # its pods are given time to save
         while self._find(name) is not None:
             if time.monotonic() > deadline:
                 raise Agent0Error(f"TrainJob {name} of an earlier attempt does not go away; delete it by hand.")
             time.sleep(PAUSE_SECONDS)
-        return False
 
     def outcome(self, name: str) -> Outcome | None:
         """Return how a TrainJob ended; None while it goes on."""

@@ -5,6 +5,9 @@ each step's numbers there. Environment, volumes, tolerations, node selector and,
 resources are those of this pod, as Kubeflow forwards them in a `TaskConfig`.
 
 A job's name comes from its folder, so a pod that is started again finds the job of the attempt before and waits on.
+Where the pod serves the frozen executor, the old nodes ask servers that are gone: the job is made anew and goes on at
+its checkpoint.
+
 However the waiting ends, the job is deleted; its nodes are given time to save. If this pod is gone before it could,
 they miss its heartbeat.
 """
@@ -42,7 +45,8 @@ def run_trainjob(job: TrainingJob, nodes: Nodes, log: LogMetrics, poll: float = 
     """
     cluster = Cluster.connect()
     name = job_name(job)
-    if not cluster.running(name):
+    if job.executor_endpoints or not cluster.running(name):
+        cluster.remove(name)
         clear_messages(job.folder)
         body = manifest(name, job, nodes)
         beat(job.folder)

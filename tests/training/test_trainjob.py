@@ -172,12 +172,27 @@ def test_a_pod_started_again_waits_on_for_the_job_of_the_attempt_before(
     assert len(server.created) == 1
 
 
+def test_a_job_whose_frozen_executor_went_with_the_pod_before_is_made_anew(
+    server: TrainJobServer, job: TrainingJob
+) -> None:
+    pretend(server, "time.sleep(60)", job)
+    before = job.model_copy(update={"executor_endpoints": ("http://10.0.0.1:8000",)})
+    server.create(manifest(job_name(before), before, Nodes("image", POD)))
+    old = server.jobs[job_name(before)]
+    pretend(server, "print((folder / 'job.json').read_text())", job)
+    now = job.model_copy(update={"executor_endpoints": ("http://10.0.0.2:8000",)})
+    run_trainjob(now, Nodes("image", POD), nothing, poll=0.1)
+    assert old.gone
+    assert len(server.created) == 2
+    assert "http://10.0.0.2:8000" in server.jobs[job_name(now)].logs[0].read_text()
+
+
 @pytest.mark.parametrize(
     ("status", "words"), [(403, "service account create"), (404, "Trainer installed"), (422, "refused by the test")]
 )
 def test_a_refusal_says_what_to_do(server: TrainJobServer, job: TrainingJob, status: int, words: str) -> None:
     pretend(server, "", job)
-    server.refusals = [404, status]  # the look for a job of an earlier attempt, then the creation
+    server.refusals = [404, 404, 404, status]  # three that look for a job of an earlier attempt, then the creation
     with pytest.raises(Agent0Error, match=words):
         run_trainjob(job, Nodes("image", POD), nothing, poll=0.1)
 
