@@ -265,7 +265,7 @@ def show_logs(
 
 @connected
 def cancel_run(run: Run, *, connection: Connection) -> None:
-    """End a run. Its tasks get a signal first, so that training saves what it has.
+    """End a run. Run again with the same parameters, it goes on; a training, from its last checkpoint.
 
     Example: [bold]agent0 pipeline cancel latest[/bold]
     """
