@@ -81,6 +81,7 @@ def evaluate(
     }
     fixed = [f"evaluation.{key}={value}" for key, value in given.items() if value]
     from agent0.config import load_config
+    from agent0.evaluation.sample_store import sample_files
     from agent0.storage.places import output_folder
     from agent0.storage.transfer_bar import transfer_bar
     from agent0.tracking.model_source import found_model
@@ -88,7 +89,8 @@ def evaluate(
     config = load_config(recipe, [*fixed, *(overrides or [])], ablations or [])
     wanted = config.model.model_copy(update={"source": model})
     bar = transfer_bar(model, Console(stderr=True, quiet=quiet), "steps of training" if model == "tiny" else "")
-    with output_folder(output, resume=resume) as folder:
+    pieces = [piece for benchmark in config.evaluation.benchmarks for piece in sample_files(benchmark)]
+    with output_folder(output, resume=resume, pieces=pieces) as folder:
         _check_folder(folder, config.evaluation.benchmarks, resume=resume)
         with bar as progress, found_model(wanted, progress) as found:
             _run(config, found, name or found.name, folder, seed, as_json=as_json, quiet=quiet)
@@ -103,7 +105,8 @@ def _run(
     from agent0.evaluation.preparation import check_room, prepare
     from agent0.evaluation.registered import record_on_version
     from agent0.evaluation.results import REPORT_FILE
-    from agent0.evaluation.runner import open_stores, run_assignments, tool_of
+    from agent0.evaluation.runner import Keeper, open_stores, run_assignments, tool_of
+    from agent0.evaluation.sample_store import sample_files
     from agent0.rollout.backends import open_backend
     from agent0.rollout.models import load_tokenizer
     from agent0.rollout.tokens import model_positions
@@ -125,12 +128,21 @@ def _run(
     def opened(budget: RolloutSettings, sampling: SamplingSettings) -> AbstractContextManager[Backend]:
         return open_backend(model, tokenizer, budget, sampling, log=output.folder)
 
-    needed = any(assignment.tool for assignment in assignments)
+    def keep(benchmark: str) -> None:
+        for piece in sample_files(benchmark):
+            output.keep(piece)
+
+    needed, keeper = any(assignment.tool for assignment in assignments), Keeper(keep)
     with (
         _progress(assignments, stores, console, quiet=quiet) as progress,
         tool_of(config.sandbox, needed=needed) as tool,
     ):
-        run_assignments(assignments, stores, opened, tokenizer, tool, config.rollout, progress)
+
+        def shown(assignment: Assignment, done: int) -> None:
+            progress(assignment, done)
+            keeper.show(assignment, done)
+
+        run_assignments(assignments, stores, opened, tokenizer, tool, config.rollout, shown)
     gpus = _gpus()
     judged = judge(assignments, stores, gpus)
     subject = Subject(name, found.source, digest, gpus)

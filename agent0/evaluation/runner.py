@@ -29,6 +29,25 @@ OpenBackend = Callable[[RolloutSettings, SamplingSettings], AbstractContextManag
 Progress = Callable[[Assignment, int], None]
 """Told how many samples of an assignment are finished."""
 Place = tuple[Question, int]
+KEEP_SECONDS = 120.0  # between copies of unfinished samples to another machine
+
+
+class Keeper:
+    """Copies the samples of a benchmark elsewhere now and then, and when they are all finished.
+
+    Args:
+        keep: copies those of the benchmark that it is told.
+    """
+
+    def __init__(self, keep: Callable[[str], None]) -> None:
+        self._keep = keep
+        self._kept = time.monotonic()
+
+    def show(self, assignment: Assignment, done: int) -> None:
+        """Take note of how many samples of a benchmark are finished."""
+        if done == assignment.total or time.monotonic() - self._kept > KEEP_SECONDS:
+            self._keep(assignment.benchmark.name)
+            self._kept = time.monotonic()
 
 
 class WithoutTool:

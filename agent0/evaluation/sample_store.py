@@ -101,6 +101,11 @@ class SampleStore:
         return sum(last.values())
 
 
+def sample_files(benchmark: str) -> tuple[str, str]:
+    """Return the files of a benchmark's store within an evaluation's folder, those that say whose they are first."""
+    return f"{benchmark}/{FINGERPRINT_FILE}", f"{benchmark}/{SAMPLES_FILE}"
+
+
 def read_samples(folder: Path) -> list[SampleRecord]:
     """Read the finished samples in `folder`; a cut-off last line is none.
 

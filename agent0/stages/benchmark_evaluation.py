@@ -14,7 +14,7 @@ from agent0.evaluation.conclusion import Subject, conclude, judge
 from agent0.evaluation.executor_scores import executor_scores
 from agent0.evaluation.inspect_log import require_inspect
 from agent0.evaluation.preparation import Assignment, check_room, prepare
-from agent0.evaluation.runner import open_stores, run_assignments, sample_folder, tool_of
+from agent0.evaluation.runner import Keeper, open_stores, run_assignments, sample_folder, tool_of
 from agent0.evaluation.sample_store import SAMPLES_FILE
 from agent0.report.history import ExecutorScores
 from agent0.rollout.backends import open_backend
@@ -28,8 +28,6 @@ from agent0.stages.session import Stage, StageResult
 from agent0.storage.atomic import write_json
 from agent0.storage.digest import model_digest
 from agent0.storage.workspace import Workspace
-
-SAVE_SECONDS = 120.0  # between copies of unfinished samples to a workspace elsewhere
 
 
 def run_benchmark_evaluation(
@@ -94,19 +92,15 @@ class _Shown:
 
     def __init__(self, stage: Stage, workspace: Workspace, assignments: tuple[Assignment, ...]) -> None:
         self._stage = stage
-        self._workspace = workspace
+        self._keeper = Keeper(workspace.save)
         self._total = sum(assignment.total for assignment in assignments)
         self._done: dict[str, int] = {}
-        self._saved = time.monotonic()
 
     def show(self, assignment: Assignment, done: int) -> None:
         """Take note of how many samples of a benchmark are finished."""
-        name = assignment.benchmark.name
-        self._done[name] = done
+        self._done[assignment.benchmark.name] = done
         self._stage.progress.step(sum(self._done.values()), self._total, "trajectories")
-        if done == assignment.total or time.monotonic() - self._saved > SAVE_SECONDS:
-            self._workspace.save(name)
-            self._saved = time.monotonic()
+        self._keeper.show(assignment, done)
 
 
 def _metrics(scores: ExecutorScores) -> dict[str, float]:
