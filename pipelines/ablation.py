@@ -61,7 +61,7 @@ def make_ablation(config: Config, options: CompileOptions) -> Callable[..., Any]
             f"pods is {config.pods}: a loop over pods inside the loop over variants is nested, and Kubeflow's local "
             "runner gives nested loops wrong values; set pods to 1 for an ablation."
         )
-    shop = Workshop(FUNCTIONS, options)
+    shop = Workshop(FUNCTIONS, config, options)
     variants = _make_variants(shop, _make_variant(Rounds(config, shop), shop))
 
     def body(inputs: dict[str, Any]) -> None:

@@ -49,7 +49,7 @@ def compile_evaluation(config: Config, path: Path, options: CompileOptions) -> N
 def make_evaluation(config: Config, options: CompileOptions) -> Callable[..., Any]:
     """Return the pipeline with the seed and the sections of `config` as defaults."""
     defaults = {**config.model_dump(mode="json"), "gate": GateSettings().model_dump(mode="json")}
-    shop = Workshop(FUNCTIONS, options)
+    shop = Workshop(FUNCTIONS, config, options)
     benchmarks = _make_benchmarks(shop)
 
     def body(inputs: dict[str, Any]) -> None:

@@ -34,7 +34,7 @@ def compile_evolution(config: Config, path: Path, options: CompileOptions) -> No
 
 def make_evolution(config: Config, options: CompileOptions) -> Callable[..., Any]:
     """Return the pipeline of `config.iterations` rounds, with the sections of `config` as defaults."""
-    workshop = Workshop(FUNCTIONS, options)
+    workshop = Workshop(FUNCTIONS, config, options)
     rounds = Rounds(config, workshop)
 
     def body(inputs: dict[str, Any]) -> None:

@@ -5,11 +5,15 @@ Kubeflow's local runner takes no notice of any of it but the image's name and th
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from kfp import kubernetes
 
+from agent0.config import Config
+from agent0.errors import UsageError
+from agent0.planning import training_host_gib
 from agent0_kfp.components import containerized
 from agent0_kfp.pipelines.options import CompileOptions, Role
 from agent0_kfp.pipelines.policy import POLICIES
@@ -18,6 +22,7 @@ from agent0_kfp.pipelines.signatures import Parameter
 MODEL_CACHE_FOLDER = "/models"
 SHARED_FOLDER = "/shared"
 LONGEST_PAUSE_SECONDS = 3600
+LEAST_MEMORY_GIB, MEMORY_STEP_GIB = 192, 64
 ROLES: Mapping[Role, str] = {
     "training": "pods that train",
     "generation": "pods that draw trajectories: generation, execution, evaluation",
@@ -30,14 +35,15 @@ class Workshop:
 
     Args:
         functions: the components' functions.
+        config: the settings, from which the pods' memory follows.
         options: what compiling fixes.
     """
 
-    def __init__(self, functions: Sequence[Callable[..., Any]], options: CompileOptions) -> None:
+    def __init__(self, functions: Sequence[Callable[..., Any]], config: Config, options: CompileOptions) -> None:
         self.options = options
         self._components = {function.__name__: containerized(function, options.image) for function in functions}
         roles = {POLICIES[name].role for name in self._components}
-        self.parameters = placement_parameters(options, [role for role in ROLES if role in roles])
+        self.parameters = placement_parameters(config, options, [role for role in ROLES if role in roles])
 
     def task(self, component: str, inputs: Mapping[str, Any], **arguments: Any) -> Any:
         """Make a task of a component.
@@ -61,7 +67,7 @@ class Workshop:
         return task
 
 
-def placement_parameters(options: CompileOptions, roles: Sequence[Role]) -> list[Parameter]:
+def placement_parameters(config: Config, options: CompileOptions, roles: Sequence[Role]) -> list[Parameter]:
     """Return the run parameters that say where pods run, with the options' values as defaults."""
     parameters = [
         Parameter("image", str, "Image of all components; pin it by digest.", options.image),
@@ -78,9 +84,10 @@ def placement_parameters(options: CompileOptions, roles: Sequence[Role]) -> list
             parameters.append(Parameter(name, str, description, value))
     for role in roles:
         who, heavy = ROLES[role], role != "light" and options.gpus > 0
+        memory = f"{_heavy_memory_gib(config, options.gpus, role)}Gi" if heavy else "8Gi"
         parameters += [
             Parameter(f"{role}_cpu", str, f"CPU of {who}, requested and as limit.", "16" if heavy else "2"),
-            Parameter(f"{role}_memory", str, f"Memory of {who}, requested and as limit.", "192Gi" if heavy else "8Gi"),
+            Parameter(f"{role}_memory", str, f"Memory of {who}, requested and as limit.", memory),
         ]
         if heavy:
             parameters += [
@@ -92,6 +99,17 @@ def placement_parameters(options: CompileOptions, roles: Sequence[Role]) -> list
             Parameter(f"{role}_node_selector", dict, f"Labels of the nodes of {who}.", {}),
         ]
     return parameters
+
+
+def _heavy_memory_gib(config: Config, gpus: int, role: Role) -> int:
+    """Return the memory of pods with GPUs; those that train get what loading takes, where it is known."""
+    if role != "training":
+        return LEAST_MEMORY_GIB
+    try:
+        needed = training_host_gib(config, gpus)
+    except UsageError:
+        return LEAST_MEMORY_GIB
+    return max(LEAST_MEMORY_GIB, math.ceil(needed / MEMORY_STEP_GIB) * MEMORY_STEP_GIB)
 
 
 def _place(task: Any, role: Role, inputs: Mapping[str, Any], options: CompileOptions) -> None:

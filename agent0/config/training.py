@@ -161,7 +161,7 @@ class TrainJobSettings(Section):
     resources: dict[str, str] = Field(
         {},
         description=(
-            "Resources of each node, such as {'nvidia.com/gpu': '8', 'memory': '400Gi'}; empty: those of the pod that "
+            "Resources of each node, such as {'nvidia.com/gpu': '8', 'memory': '576Gi'}; empty: those of the pod that "
             "starts the job, which then holds them idle."
         ),
     )

@@ -5,7 +5,7 @@ Pure arithmetic over the settings; imports neither torch nor kfp nor mlflow. For
 
 from agent0.planning.alternatives import compare_placements
 from agent0.planning.architecture import Architecture, architecture_of
-from agent0.planning.devices import check_devices, check_pods
+from agent0.planning.devices import check_devices, check_pods, training_host_gib
 from agent0.planning.hardware import Cluster, parse_cluster
 from agent0.planning.plan import Plan, make_plan
 from agent0.planning.proposal import propose
@@ -24,5 +24,6 @@ __all__ = [
     "propose",
     "rates_from_history",
     "read_rates",
+    "training_host_gib",
     "write_rates",
 ]

@@ -1,6 +1,6 @@
-"""Refusing a configuration that a number of GPUs cannot serve, before anything is compiled or started.
+"""What a number of GPUs means before anything is compiled or started: a refusal, or the host memory beside them.
 
-Counts GPUs only; whether the memory suffices is the plan's business.
+Counts GPUs only; whether their memory suffices is the plan's business.
 """
 
 from __future__ import annotations
@@ -9,6 +9,8 @@ from collections.abc import Sequence
 
 from agent0.config import Config
 from agent0.errors import UsageError
+from agent0.planning.architecture import architecture_of
+from agent0.planning.memory import host_gib
 from agent0.planning.placement import STAGES, TRAINING_STAGES, StageName, algorithm, place
 
 
@@ -45,9 +47,27 @@ def check_pods(config: Config, stages: Sequence[StageName], gpus: int) -> None:
     _refuse_problems(config, here, gpus, f"pods with {gpus} GPU(s) each")
 
 
+def training_host_gib(config: Config, gpus: int) -> float:
+    """Return the host memory in GiB that the trainings need in a pod with that many GPUs; 0 where nothing is trained.
+
+    Raises:
+        UsageError: the model's sizes are not known.
+    """
+    architecture = architecture_of(config.model)
+    trainers = {stage: place(config, stage, 1, gpus).trainers for stage in _at_work(config, TRAINING_STAGES)}
+    return max(
+        (host_gib(architecture, config, algorithm(config, stage), count) for stage, count in trainers.items() if count),
+        default=0.0,
+    )
+
+
+def _at_work(config: Config, stages: Sequence[StageName]) -> list[StageName]:
+    """Return the stages without the trainings of no steps."""
+    return [stage for stage in stages if stage not in TRAINING_STAGES or algorithm(config, stage).steps]
+
+
 def _refuse_problems(config: Config, stages: Sequence[StageName], gpus: int, where: str) -> None:
-    at_work = [stage for stage in stages if stage not in TRAINING_STAGES or algorithm(config, stage).steps]
-    problems = [problem for stage in at_work for problem in place(config, stage, 1, gpus).problems]
+    problems = [problem for stage in _at_work(config, stages) for problem in place(config, stage, 1, gpus).problems]
     if problems:
         raise UsageError(
             f"Recipe {config.recipe!r} cannot be placed on {where}: {'; '.join(dict.fromkeys(problems))}. "

@@ -1,7 +1,8 @@
-"""Memory of one GPU, by consumer, for each thing that can live on it.
+"""Memory of one GPU, by consumer, for each thing that can live on it, and of the host of a training.
 
 All functions return GiB. The formulas and their sources are in docs/plan.md; constants without a formula are named
-here. What is left out: memory of the host, and kernels' scratch space, for which `MARGIN` of each GPU stays free.
+here. What is left out: the host of what only draws, and kernels' scratch space, for which `MARGIN` of each GPU stays
+free.
 """
 
 from __future__ import annotations
@@ -121,15 +122,13 @@ def training_state(
     processes: int,
 ) -> TrainingState:
     """Return the memory of one training process, without any engine beside it."""
-    training = config.training
-    stored = FLOAT32 if config.model.dtype == "float32" else BFLOAT16
+    training, stored = config.training, _stored_bytes(config)
     computed = BFLOAT16 if training.precision == "bfloat16" else stored
     shards = processes if training.sharding != "ddp" else 1
     # DeepSpeed in bf16 keeps 16-bit weights and gradients, and 32-bit master weights with the moments.
     mixed_zero = training.sharding == "zero3" and training.precision == "bfloat16"
     lora = training.lora.rank > 0
-    trained = architecture.adapter_parameters(training.lora.rank) if lora else architecture.parameters
-    trained_bytes = FLOAT32 if lora else stored
+    trained, trained_bytes = _trained(architecture, config)
     weight_bytes = BFLOAT16 if mixed_zero else stored
     weights = weight_bytes * architecture.parameters + (trained_bytes * trained if lora else 0)
     standing = {
@@ -137,7 +136,7 @@ def training_state(
         "optimizer": (3 * FLOAT32 if mixed_zero else 2 * trained_bytes) * trained / shards / GIB,
         "CUDA": CONTEXT_GIB + (COMMUNICATION_GIB if processes > 1 else 0.0),
     }
-    if settings.kl_coefficient > 0 and not lora:
+    if _has_reference(config, settings):
         standing["reference"] = weight_bytes * architecture.parameters / shards / GIB
     gradient_bytes = BFLOAT16 if mixed_zero else trained_bytes
     updating = {
@@ -148,6 +147,38 @@ def training_state(
     if training.sharding == "ddp" and processes > 1:
         updating["gradient buckets"] = gradient_bytes * trained / GIB
     return TrainingState(standing, updating, stored * architecture.vocabulary * architecture.hidden / GIB)
+
+
+def host_gib(
+    architecture: Architecture, config: Config, settings: CurriculumSettings | ExecutorSettings, processes: int
+) -> float:
+    """Return what the training processes of one node take of its host: models being loaded, a gathered checkpoint.
+
+    Every process loads the policy, then the reference, whole and on the CPU before any of it is sharded. A sharded
+    training's moments are gathered by its first process. The two do not come at once, so the sum leaves room for
+    libraries and /dev/shm.
+    """
+    models = 2 if _has_reference(config, settings) else 1
+    loading = processes * models * _stored_bytes(config) * architecture.parameters
+    trained, trained_bytes = _trained(architecture, config)
+    moments = 0 if config.training.sharding == "ddp" else 2 * trained_bytes * trained
+    return (loading + moments) / GIB
+
+
+def _stored_bytes(config: Config) -> int:
+    return FLOAT32 if config.model.dtype == "float32" else BFLOAT16
+
+
+def _trained(architecture: Architecture, config: Config) -> tuple[int, int]:
+    """Return how many parameters are trained, and the bytes of each."""
+    if rank := config.training.lora.rank:
+        return architecture.adapter_parameters(rank), FLOAT32
+    return architecture.parameters, _stored_bytes(config)
+
+
+def _has_reference(config: Config, settings: CurriculumSettings | ExecutorSettings) -> bool:
+    """Return whether a copy of the starting weights is kept; adapters are switched off instead."""
+    return settings.kl_coefficient > 0 and not config.training.lora.rank
 
 
 def _working_weights(architecture: Architecture, sharding: str, stored: int, computed: int) -> float:

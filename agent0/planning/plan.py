@@ -25,6 +25,7 @@ class StagePlan(PlanRecord):
     fits: bool
     problems: tuple[str, ...]
     devices: tuple[DeviceUse, ...]
+    host_gib: float | None = Field(description="GiB of each node's host; None where nothing is trained.")
     notes: tuple[str, ...]
     drawn_tokens: int
     trained_tokens: int
@@ -53,7 +54,7 @@ class Alternative(PlanRecord):
 class Plan(PlanRecord):
     """The plan of an evolution."""
 
-    version: Literal[1] = 1
+    version: Literal[2] = 2
     recipe: str
     model: str
     parameters: int
@@ -133,6 +134,7 @@ def _stage(stage: StageName, setting: Setting) -> StagePlan:
         fits=memory.fits,
         problems=memory.problems,
         devices=memory.devices,
+        host_gib=memory.host_gib,
         notes=_notes(memory.devices),
         drawn_tokens=round(work.drawn),
         trained_tokens=round(work.trained),

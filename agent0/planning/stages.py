@@ -1,4 +1,4 @@
-"""What each stage needs of every GPU that works in it, and whether it fits.
+"""What each stage needs of every GPU that works in it and, in a training, of the host, and whether the GPUs suffice.
 
 A training alternates between drawing and updating, so the larger of the two counts. No time, no proposals.
 """
@@ -21,6 +21,7 @@ from agent0.planning.memory import (
     engine,
     full_length,
     generating_parts,
+    host_gib,
     training_state,
 )
 from agent0.planning.placement import BatchCut, Placement, StageName, algorithm, cut_batch, place, sequences_per_step
@@ -62,6 +63,7 @@ class StageMemory(PlanRecord):
 
     stage: StageName
     devices: tuple[DeviceUse, ...]
+    host_gib: float | None = Field(description="GiB of each node's host; None where nothing is trained.")
     problems: tuple[str, ...]
 
     @property
@@ -108,7 +110,10 @@ def stage_memory(stage: StageName, architecture: Architecture, config: Config, c
         for use in devices
         if not use.fits
     ]
-    return StageMemory(stage=stage, devices=tuple(devices), problems=tuple(problems))
+    host = None
+    if placement.trainers:
+        host = host_gib(architecture, config, algorithm(config, stage), placement.trainers // cluster.nodes)
+    return StageMemory(stage=stage, devices=tuple(devices), host_gib=host, problems=tuple(problems))
 
 
 def _engines_used(config: Config, placement: Placement) -> bool:

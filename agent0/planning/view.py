@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 from rich import box
 from rich.console import Group, RenderableType
 from rich.table import Table
@@ -38,6 +40,8 @@ def plan_view(plan: Plan) -> RenderableType:
         lines += [Text(f"{SHORT[stage.stage]}: {problem}.", style="red") for problem in stage.problems]
     notes = dict.fromkeys(note for stage in plan.stages for note in stage.notes)
     lines += [Text(f"note: {note}", style="dim") for note in notes]
+    if hosts := [stage.host_gib for stage in plan.stages if stage.host_gib is not None]:
+        lines.append(Text(f"host memory of each node that trains: {math.ceil(max(hosts))} GiB"))
     lines += [Text(f"{DRAWING[other.policy_backend]}: {_outcome(other)}") for other in plan.placements]
     lines.append(_basis(plan))
     if not plan.fits:

@@ -38,6 +38,10 @@ def test_the_parameters_have_the_recipes_values(spec: dict[str, Any]) -> None:
     assert parameters["executor"]["defaultValue"]["learning_rate"] == 1e-6
     assert parameters["curriculum"]["defaultValue"]["reward"]["tool_weight"] == 0.6
     assert parameters["training_gpus"]["defaultValue"] == 8
+    assert (parameters["training_memory"]["defaultValue"], parameters["generation_memory"]["defaultValue"]) == (
+        "576Gi",
+        "192Gi",
+    )
     assert parameters["image"]["defaultValue"] == IMAGE
     assert (parameters["start_iteration"]["defaultValue"], parameters["history_uri"]["defaultValue"]) == (1, "")
 

@@ -10,6 +10,7 @@ from agent0.cli import app
 from agent0.config import load_config
 from agent0.errors import UsageError
 from agent0_kfp.pipelines.ablation import compile_ablation
+from agent0_kfp.pipelines.evolution import compile_evolution
 from agent0_kfp.pipelines.options import LOCAL, CompileOptions
 
 
@@ -94,3 +95,21 @@ def test_the_options_are_listed_with_their_defaults() -> None:
 def test_an_ablation_over_several_pods_is_refused(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="set pods to 1 for an ablation"):
         compile_ablation(load_config("tiny", ["pods=2"]), tmp_path / "a.yaml", LOCAL)
+
+
+@pytest.mark.parametrize(
+    ("settings", "gpus", "memory"),
+    [
+        (["model.source=Qwen/Qwen3-0.6B-Base"], 8, "192Gi"),
+        (["model.source=Qwen/Qwen3-4B-Base"], 8, "320Gi"),
+        (["model.source=s3://bucket/model"], 8, "192Gi"),
+        ([], 0, "8Gi"),
+    ],
+)
+def test_training_pods_get_the_memory_that_loading_takes(
+    settings: list[str], gpus: int, memory: str, tmp_path: Path
+) -> None:
+    config = load_config("qwen3-8b", ["iterations=1", *settings])
+    compile_evolution(config, tmp_path / "e.yaml", CompileOptions(gpus=gpus))
+    spec = next(yaml.load_all((tmp_path / "e.yaml").read_text(), yaml.CSafeLoader))
+    assert spec["root"]["inputDefinitions"]["parameters"]["training_memory"]["defaultValue"] == memory

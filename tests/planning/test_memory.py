@@ -7,6 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from agent0.config import Config, load_config
+from agent0.planning import training_host_gib
 from agent0.planning.architecture import KNOWN, Architecture, architecture_of
 from agent0.planning.hardware import parse_cluster
 from agent0.planning.memory import engine, layer_activation_bytes
@@ -169,3 +170,36 @@ def test_the_shipped_recipes_fit_a_node_of_eight(recipe: str, gpus: str) -> None
     architecture = architecture_of(config.model)
     problems = [stage_memory(stage, architecture, config, cluster).problems for stage in STAGES]
     assert problems == [()] * len(STAGES)
+
+
+@pytest.mark.parametrize(
+    ("overrides", "bytes_per_parameter"),
+    [
+        ([], 8 * 2 * 4 + 2 * 4),
+        (["executor.kl_coefficient=0"], 8 * 4 + 2 * 4),
+        (["model.dtype=bfloat16"], 8 * 2 * 2 + 2 * 2),
+        (["training.sharding=ddp"], 8 * 2 * 4),
+    ],
+)
+def test_the_host_holds_what_every_process_loads_and_the_gathered_moments(
+    overrides: list[str], bytes_per_parameter: int
+) -> None:
+    config = load_config("qwen3-8b", overrides)
+    for nodes in ("8xH200", "2x8xH200"):
+        memory = stage_memory("executor_training", KNOWN["Qwen3-8B"], config, parse_cluster(nodes))
+        assert memory.host_gib == pytest.approx(bytes_per_parameter * 8_190_735_360 / 2**30)
+
+
+def test_adapters_need_no_reference_and_what_only_draws_needs_no_host() -> None:
+    config = load_config("qwen3-8b", ["training.lora.rank=64"])
+    memory = stage_memory("executor_training", KNOWN["Qwen3-8B"], config, EIGHT)
+    moments = 2 * 4 * KNOWN["Qwen3-8B"].adapter_parameters(64)
+    assert memory.host_gib == pytest.approx((8 * 4 * 8_190_735_360 + moments) / 2**30)
+    assert stage_memory("task_generation", KNOWN["Qwen3-8B"], QWEN, EIGHT).host_gib is None
+
+
+def test_a_pod_is_sized_for_its_larger_training_and_none_for_trainings_of_no_steps() -> None:
+    assert training_host_gib(QWEN, 8) == stage_memory("executor_training", KNOWN["Qwen3-8B"], QWEN, EIGHT).host_gib
+    curriculum = stage_memory("curriculum_training", KNOWN["Qwen3-8B"], QWEN, EIGHT).host_gib
+    assert training_host_gib(load_config("qwen3-8b", ["executor.steps=0"]), 8) == curriculum
+    assert training_host_gib(load_config("qwen3-8b", ["executor.steps=0", "curriculum.steps=0"]), 8) == 0

@@ -10,12 +10,13 @@ from agent0.planning.plan import Plan
 from agent0.planning.rates import MeasuredRates
 
 SCHEMA = {
-    "version": "Literal[1]",
+    "version": "Literal[2]",
     "stage keys": {
         "stage",
         "fits",
         "problems",
         "devices",
+        "host_gib",
         "notes",
         "drawn_tokens",
         "trained_tokens",
@@ -58,7 +59,7 @@ SCHEMA = {
 
 def test_the_json_has_the_form_that_scripts_read() -> None:
     values = make_plan(load_config("qwen3-8b"), parse_cluster("8xH200")).model_dump(mode="json")
-    assert values["version"] == 1
+    assert values["version"] == 2
     assert set(values) == SCHEMA["plan keys"]
     assert all(set(stage) == SCHEMA["stage keys"] for stage in values["stages"])
     assert all(set(use) == SCHEMA["device keys"] for stage in values["stages"] for use in stage["devices"])
