@@ -6,9 +6,10 @@ A server that does not answer is asked again for a while: the nodes train on wit
 from __future__ import annotations
 
 import os
+import socket
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from http import HTTPStatus
@@ -24,6 +25,8 @@ JOB_LABEL = "jobset.sigs.k8s.io/jobset-name"
 PATIENCE_SECONDS = 600.0
 PAUSE_SECONDS = 2.0
 REQUEST_SECONDS = 60
+WAITING_SECONDS = 180.0
+"""How often the log says which pods have not started."""
 
 
 @dataclass(frozen=True)
@@ -129,10 +132,23 @@ class Cluster:
             absent=True,
         )
 
+    def pull_secrets(self) -> list[str]:
+        """Return the names of the secrets that this pod's images are pulled with; none outside the cluster."""
+        pods = self._ask(
+            "read this pod",
+            lambda: self._pods.list_namespaced_pod(
+                self._namespace,
+                field_selector=f"metadata.name={socket.gethostname()}",
+                _request_timeout=REQUEST_SECONDS,
+            ),
+        )
+        return [secret.name for pod in pods.items for secret in pod.spec.image_pull_secrets or ()]
+
     @contextmanager
     def following(self, name: str, container: str, output: TextIO) -> Iterator[None]:
         """Print what the pods of a TrainJob print, each line behind its pod's name, for the length of the block.
 
+        Every few minutes, say which of them have not started, and why.
         An error that ends the block does not wait for the rest of their words.
         """
         done = threading.Event()
@@ -146,7 +162,7 @@ class Cluster:
 
     def _follow_pods(self, name: str, container: str, output: TextIO, done: threading.Event) -> None:
         followed: dict[str, threading.Thread] = {}
-        last = False
+        last, told = False, time.monotonic()
         while not last:
             last = done.wait(PAUSE_SECONDS)
             pods = self._ask(
@@ -162,6 +178,10 @@ class Cluster:
                     )
                     thread.start()
                     followed[pod.metadata.name] = thread
+            if time.monotonic() - told > WAITING_SECONDS:
+                told = time.monotonic()
+                output.write("".join(_waiting(name, pods.items)))
+                output.flush()
         for thread in followed.values():
             thread.join(PAUSE_SECONDS)
 
@@ -209,6 +229,22 @@ class Cluster:
             if time.monotonic() > deadline:
                 raise Agent0Error(f"The cluster gave no answer for {PATIENCE_SECONDS:.0f} s ({doing}): {reason}")
             time.sleep(PAUSE_SECONDS)
+
+
+def _waiting(job: str, pods: Sequence[Any]) -> Iterator[str]:
+    """Yield a line for each pod that has not started, in the words of the scheduler or of the node's kubelet."""
+    if not pods:
+        yield f"[{job}] The job has no pods yet; see: kubectl describe trainjob {job}\n"
+    for pod in pods:
+        if pod.status.phase != "Pending":
+            continue
+        containers = [*(pod.status.init_container_statuses or ()), *(pod.status.container_statuses or ())]
+        causes = [
+            *(said for said in pod.status.conditions or () if said.type == "PodScheduled" and said.status != "True"),
+            *(found.state.waiting for found in containers if found.state and found.state.waiting),
+        ]
+        why = "; ".join(f"{cause.reason}: {cause.message or 'no message'}" for cause in causes) or "no cause given"
+        yield f"[{pod.metadata.name}] The pod has not started: {' '.join(why.split())}\n"
 
 
 def _reason(error: Any) -> str:

@@ -1,8 +1,9 @@
 """Training on several nodes as a Kubeflow TrainJob (trainer.kubeflow.org/v1alpha1) that this pod starts and waits for.
 
 The job's folder lies on a volume that this pod and the nodes mount: the nodes read the job, write checkpoints and tell
-each step's numbers there. Environment, volumes, tolerations, node selector and, unless the settings name others, the
-resources are those of this pod, as Kubeflow forwards them in a `TaskConfig`.
+each step's numbers there. Environment, volumes, tolerations, node selector and whatever resources the settings do not
+name are those of this pod, as Kubeflow forwards them in a `TaskConfig`; pull secrets are read from the pod itself.
+The nodes meet the Pod Security Standard `restricted`.
 
 A job's name comes from its folder, so a pod that is started again finds the job of the attempt before and waits on.
 Where the pod serves the frozen executor, the old nodes ask servers that are gone: the job is made anew and goes on at
@@ -19,7 +20,7 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -34,6 +35,8 @@ from agent0.training.nodes import Nodes
 POLL_SECONDS = 2.0
 CONTAINER = "node"
 """Name of the trainer's container and of its job in the runtime `torch-distributed`."""
+POD_SECURITY = {"runAsNonRoot": True, "seccompProfile": {"type": "RuntimeDefault"}}
+CONTAINER_SECURITY = {"allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}}
 
 
 def run_trainjob(job: TrainingJob, nodes: Nodes, log: LogMetrics, poll: float = POLL_SECONDS) -> list[dict[str, float]]:
@@ -48,7 +51,7 @@ def run_trainjob(job: TrainingJob, nodes: Nodes, log: LogMetrics, poll: float = 
     if job.executor_endpoints or not cluster.running(name):
         cluster.remove(name)
         clear_messages(job.folder)
-        body = manifest(name, job, nodes)
+        body = manifest(name, job, nodes, cluster.pull_secrets())
         beat(job.folder)
         cluster.create(body)
     history: list[dict[str, float]] = []
@@ -85,34 +88,35 @@ def job_name(job: TrainingJob) -> str:
     return f"agent0-{job.agent}-{hashlib.sha256(str(job.folder).encode()).hexdigest()[:12]}"
 
 
-def manifest(name: str, job: TrainingJob, nodes: Nodes) -> dict[str, Any]:
-    """Return the TrainJob as Kubernetes' JSON."""
+def manifest(name: str, job: TrainingJob, nodes: Nodes, pull_secrets: Sequence[str] = ()) -> dict[str, Any]:
+    """Return the TrainJob as Kubernetes' JSON; `pull_secrets` hold the registry's credentials."""
     settings, pod = job.training.trainjob, nodes.pod
-    own = {"limits": dict(settings.resources), "requests": dict(settings.resources)}
+    container = {"name": CONTAINER, "volumeMounts": pod.get("volume_mounts"), "securityContext": CONTAINER_SECURITY}
     patch = {
+        "imagePullSecrets": [{"name": secret} for secret in pull_secrets],
+        "securityContext": POD_SECURITY,
         "volumes": pod.get("volumes"),
         "tolerations": pod.get("tolerations"),
         "nodeSelector": pod.get("node_selector"),
         "affinity": pod.get("affinity"),
         "terminationGracePeriodSeconds": settings.grace_seconds,
-        "containers": [{"name": CONTAINER, "volumeMounts": pod["volume_mounts"]}] if pod.get("volume_mounts") else None,
+        "containers": [_filled(container)],
     }
     trainer = {
         "image": nodes.image,
         "numNodes": settings.nodes,
         "command": ["python", "-m", "agent0.training.node", str(job.write())],
-        "resourcesPerNode": own if settings.resources else pod.get("resources"),
+        "resourcesPerNode": _resources(pod.get("resources") or {}, settings.resources),
         "env": pod.get("env"),
     }
-    template = {"spec": {key: value for key, value in patch.items() if value}}
-    replicated = {"name": CONTAINER, "template": {"spec": {"template": template}}}
+    replicated = {"name": CONTAINER, "template": {"spec": {"template": {"spec": _filled(patch)}}}}
     return {
         "apiVersion": "trainer.kubeflow.org/v1alpha1",
         "kind": "TrainJob",
         "metadata": {"name": name, "labels": {"app.kubernetes.io/part-of": "agent0"}},
         "spec": {
             "runtimeRef": {"name": settings.runtime},
-            "trainer": {key: value for key, value in trainer.items() if value},
+            "trainer": _filled(trainer),
             "runtimePatches": [
                 {
                     "manager": "agent0.dev/training",
@@ -121,6 +125,15 @@ def manifest(name: str, job: TrainingJob, nodes: Nodes) -> dict[str, Any]:
             ],
         },
     }
+
+
+def _resources(pod: Mapping[str, Mapping[str, str]], named: Mapping[str, str]) -> dict[str, dict[str, str]]:
+    """Return a pod's resources with those that the settings name over them, requested and as limits."""
+    return _filled({kind: {**(pod.get(kind) or {}), **named} for kind in ("limits", "requests")})
+
+
+def _filled(fields: Mapping[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in fields.items() if value}
 
 
 class _CancelledError(BaseException):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+import socket
 import sys
 import threading
 import time
@@ -21,6 +22,7 @@ from agent0.training.launch import run_job
 from agent0.training.nodes import Nodes, train_on_nodes
 from agent0.training.processes import Placement
 from agent0.training.trainjob import job_name, manifest, run_trainjob
+from tests.manifests.test_pipeline_manifests import violations
 from tests.training.trainjob_server import TrainJobServer, trainjob_server
 
 MakeJob = Callable[..., TrainingJob]
@@ -74,6 +76,14 @@ def pretend(server: TrainJobServer, script: str, job: TrainingJob) -> None:
     server.command = [sys.executable, "-u", "-c", f"{head}rank = os.environ['PET_NODE_RANK']; {script}"]
 
 
+def pod_of(body: dict[str, Any]) -> dict[str, Any]:
+    """What a TrainJob says of its nodes' pods, apart from the trainer."""
+    (patch,) = body["spec"]["runtimePatches"]
+    (replicated,) = patch["trainingRuntimeSpec"]["template"]["spec"]["replicatedJobs"]
+    spec: dict[str, Any] = replicated["template"]["spec"]["template"]["spec"]
+    return spec
+
+
 def test_the_job_runs_our_image_with_everything_that_the_pod_has(server: TrainJobServer, job: TrainingJob) -> None:
     pretend(server, "", job)
     assert run_trainjob(job, Nodes("registry.example/agent0@sha256:0", POD), nothing, poll=0.1) == []
@@ -84,25 +94,85 @@ def test_the_job_runs_our_image_with_everything_that_the_pod_has(server: TrainJo
     assert trainer["command"] == ["python", "-m", "agent0.training.node", str(job.folder / "job.json")]
     assert trainer["resourcesPerNode"] == POD["resources"]
     assert trainer["env"] == POD["env"]
-    (patch,) = body["spec"]["runtimePatches"]
-    (replicated,) = patch["trainingRuntimeSpec"]["template"]["spec"]["replicatedJobs"]
-    spec = replicated["template"]["spec"]["template"]["spec"]
+    spec = pod_of(body)
     assert spec["volumes"] == POD["volumes"]
     assert spec["tolerations"] == POD["tolerations"]
     assert spec["nodeSelector"] == POD["node_selector"]
     assert spec["terminationGracePeriodSeconds"] == 90
-    assert spec["containers"] == [{"name": "node", "volumeMounts": POD["volume_mounts"]}]
+    (container,) = spec["containers"]
+    assert container["name"] == "node"
+    assert container["volumeMounts"] == POD["volume_mounts"]
     assert body["spec"]["runtimeRef"] == {"name": "torch-distributed"}
     assert all(item.gone for item in server.jobs.values())
 
 
-def test_named_resources_replace_those_of_the_pod(server: TrainJobServer, job: TrainingJob) -> None:
+def test_named_resources_lie_over_those_of_the_pod(server: TrainJobServer, job: TrainingJob) -> None:
     pretend(server, "", job)
-    settings = TrainJobSettings(nodes=1, resources={"nvidia.com/gpu": "4"})
+    settings = TrainJobSettings(nodes=1, resources={"nvidia.com/gpu": "4", "memory": "400Gi"})
+    pod = {**POD, "resources": {"limits": {"cpu": "16", "nvidia.com/gpu": "8"}, "requests": {"cpu": "8"}}}
     named = job.model_copy(update={"training": TrainingSettings(launcher="trainjob", trainjob=settings)})
-    run_trainjob(named, Nodes("image", POD), nothing, poll=0.1)
-    wanted = {"nvidia.com/gpu": "4"}
-    assert server.created[0]["spec"]["trainer"]["resourcesPerNode"] == {"limits": wanted, "requests": wanted}
+    run_trainjob(named, Nodes("image", pod), nothing, poll=0.1)
+    assert server.created[0]["spec"]["trainer"]["resourcesPerNode"] == {
+        "limits": {"cpu": "16", "nvidia.com/gpu": "4", "memory": "400Gi"},
+        "requests": {"cpu": "8", "nvidia.com/gpu": "4", "memory": "400Gi"},
+    }
+
+
+def test_the_nodes_meet_the_pod_security_standard_restricted(job: TrainingJob) -> None:
+    pod = pod_of(manifest("name", job, Nodes("image", {})))
+    assert violations(pod) == []
+
+
+def test_the_nodes_pull_their_image_as_this_pod_does(server: TrainJobServer, job: TrainingJob) -> None:
+    pretend(server, "", job)
+    server.others = [
+        {"metadata": {"name": name}, "spec": {"containers": [], "imagePullSecrets": [{"name": f"{name}-registry"}]}}
+        for name in ("another", socket.gethostname())
+    ]
+    run_trainjob(job, Nodes("image", POD), nothing, poll=0.1)
+    assert pod_of(server.created[0])["imagePullSecrets"] == [{"name": f"{socket.gethostname()}-registry"}]
+
+
+@pytest.mark.parametrize(
+    ("status", "words"),
+    [
+        (
+            {
+                "conditions": [
+                    {"type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": "no GPU"}
+                ]
+            },
+            "Unschedulable: no GPU",
+        ),
+        (
+            {
+                "conditions": [{"type": "PodScheduled", "status": "True"}],
+                "containerStatuses": [
+                    {
+                        **{"name": "node", "image": "image", "imageID": "", "ready": False, "restartCount": 0},
+                        "state": {"waiting": {"reason": "ImagePullBackOff", "message": "no such image"}},
+                    }
+                ],
+            },
+            "ImagePullBackOff: no such image",
+        ),
+    ],
+)
+def test_a_pod_that_does_not_start_is_named_with_the_reason(
+    server: TrainJobServer,
+    job: TrainingJob,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+    status: dict[str, Any],
+    words: str,
+) -> None:
+    monkeypatch.setattr(kubernetes_api, "WAITING_SECONDS", 0.5)
+    server.pending = {"phase": "Pending", **status}
+    pretend(server, "time.sleep(2)", job)
+    run_trainjob(job, Nodes("image", POD), nothing, poll=0.1)
+    printed = capfd.readouterr().err
+    for rank in (0, 1):
+        assert f"[{job_name(job)}-node-0-{rank}] The pod has not started: {words}\n" in printed
 
 
 def test_each_steps_numbers_and_each_nodes_log_arrive(

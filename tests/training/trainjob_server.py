@@ -59,7 +59,11 @@ class Job:
 
 @dataclass
 class TrainJobServer:
-    """The server's state. `command` replaces that of the nodes; `refusals` are statuses for the next requests."""
+    """The server's state.
+
+    `command` replaces that of the nodes; `refusals` are statuses for the next requests; `others` are pods of no
+    TrainJob; `pending`, where it is set, is the status of all nodes' pods.
+    """
 
     folder: Path
     url: str = ""
@@ -68,6 +72,8 @@ class TrainJobServer:
     jobs: dict[str, Job] = field(default_factory=dict)
     created: list[dict[str, Any]] = field(default_factory=list)
     requests: list[str] = field(default_factory=list)
+    others: list[dict[str, Any]] = field(default_factory=list)
+    pending: dict[str, Any] = field(default_factory=dict)
 
     def create(self, body: dict[str, Any]) -> tuple[int, dict[str, Any]]:
         unknown = sorted(_unknown(body, TrainerV1alpha1TrainJob.from_dict(body).to_dict()))
@@ -118,14 +124,22 @@ class TrainJobServer:
                 node.send_signal(signal.SIGTERM)
         return 200, job.as_json()
 
-    def pods(self, name: str) -> dict[str, Any]:
+    def pods(self, name: str) -> list[dict[str, Any]]:
         job = self.find(name)
         pods = []
         for rank, node in enumerate(job.nodes if job else ()):
             phase = "Running" if node.poll() is None else "Succeeded" if node.poll() == 0 else "Failed"
             metadata = {"name": f"{name}-node-0-{rank}", "namespace": NAMESPACE, "labels": {LABEL: name}}
-            pods.append({"metadata": metadata, "status": {"phase": phase}})
-        return {"kind": "PodList", "apiVersion": "v1", "metadata": {}, "items": pods}
+            pods.append({"metadata": metadata, "status": self.pending or {"phase": phase}})
+        return pods
+
+    def listed(self, query: dict[str, list[str]]) -> dict[str, Any]:
+        if "fieldSelector" in query:
+            own = query["fieldSelector"][0].removeprefix("metadata.name=")
+            found = [pod for pod in self.others if pod["metadata"]["name"] == own]
+        else:
+            found = self.pods(query["labelSelector"][0].removeprefix(f"{LABEL}="))
+        return {"kind": "PodList", "apiVersion": "v1", "metadata": {}, "items": found}
 
     def log_of(self, pod: str) -> Iterator[bytes]:
         """Yield what a node prints until it has ended."""
@@ -153,7 +167,7 @@ def trainjob_server(folder: Path) -> Iterator[TrainJobServer]:
         def do_GET(self) -> None:
             path, query = urlsplit(self.path).path, parse_qs(urlsplit(self.path).query)
             if path == PODS:
-                self._answer(lambda: (200, state.pods(query["labelSelector"][0].removeprefix(f"{LABEL}="))))
+                self._answer(lambda: (200, state.listed(query)))
             elif path.startswith(PODS):
                 self._stream(path.removeprefix(f"{PODS}/").removesuffix("/log"))
             else:
