@@ -103,7 +103,7 @@ def _evaluation(
     engine = RolloutEngine(tokenizer, backend, pool, assignment.budget)
     subject = Subject("embedded", "tiny", "digest")
     times = [time.perf_counter()]
-    stores = open_stores([assignment], folder, "digest")
+    stores = open_stores([assignment], folder, "digest", config.rollout, config.sandbox)
     run_assignment(assignment, stores["tiny"], engine, tokenizer, window=WINDOW, progress=lambda assignment, done: None)
     times.append(time.perf_counter())
     judged = judge([assignment], stores)

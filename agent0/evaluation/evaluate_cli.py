@@ -121,7 +121,7 @@ def _run(
     assignments = prepare(config.evaluation, config.rollout, tokenizer, seed)
     check_room(assignments, model_positions(model))
     digest = model_digest(model)
-    stores = open_stores(assignments, output.folder, digest)
+    stores = open_stores(assignments, output.folder, digest, config.rollout, config.sandbox)
     if not quiet:
         console.print(plan_table(assignments, stores))
 

@@ -1,7 +1,7 @@
 """From settings to what is asked: the questions of each benchmark as token ids, with decoding, k and seeds.
 
-Everything that decides a number is in the fingerprint, by which an interrupted evaluation is known again. Nothing
-here loads a model's weights.
+All that is asked and how is in the fingerprint, by which an interrupted evaluation is known again; model and engine
+come to it where the samples are kept (`runner.open_stores`). Nothing here loads a model's weights.
 """
 
 from __future__ import annotations
@@ -91,7 +91,7 @@ class Assignment:
         return item.groups[self.stratum] if self.stratum else ""
 
     def fingerprint(self) -> dict[str, Any]:
-        """Return everything that decides a number but the model, as JSON values."""
+        """Return everything that decides a number but model, engine and sandbox, as JSON values."""
         prompts = hashlib.sha256()
         for question in self.questions:
             prompts.update(json.dumps([question.item.id, question.prompt]).encode())

@@ -81,18 +81,40 @@ def sample_folder(folder: Path, assignment: Assignment) -> Path:
     return folder / assignment.benchmark.name
 
 
-def open_stores(assignments: Sequence[Assignment], folder: Path, model_digest: str) -> dict[str, SampleStore]:
+def open_stores(
+    assignments: Sequence[Assignment],
+    folder: Path,
+    model_digest: str,
+    rollout: RolloutSettings,
+    sandbox: SandboxSettings,
+) -> dict[str, SampleStore]:
     """Open the store of every benchmark by name.
 
     Raises:
-        UsageError: a store belongs to another evaluation.
+        UsageError: a store belongs to another evaluation, or to the same one with another engine.
     """
+    drawn_by = {"model": model_digest, **_engine(rollout)}
     return {
         assignment.benchmark.name: SampleStore(
-            sample_folder(folder, assignment), {"model": model_digest, **assignment.fingerprint()}
+            sample_folder(folder, assignment),
+            {**drawn_by, **(_limits(sandbox) if assignment.tool else {}), **assignment.fingerprint()},
         )
         for assignment in assignments
     }
+
+
+def _engine(rollout: RolloutSettings) -> dict[str, Any]:
+    """Return what decides a sample beside model and question; the window, where samples are drawn in windows."""
+    from agent0.rollout.backends import weights_dtype
+
+    windowed = ("batch_size", "compaction_interval") if rollout.backend == "transformers" else ()
+    settings = {f"rollout.{name}": getattr(rollout, name) for name in ("backend", *windowed)}
+    return {**settings, "dtype": weights_dtype(rollout)}
+
+
+def _limits(sandbox: SandboxSettings) -> dict[str, Any]:
+    """Return what decides a program's output; how many run at once does not."""
+    return {f"sandbox.{name}": value for name, value in sandbox.model_dump(exclude={"workers"}).items()}
 
 
 def run_assignments(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from agent0.config import RolloutSettings, SamplingSettings
 from agent0.rollout.engine import Backend
@@ -59,6 +59,17 @@ def open_backend(
         )
 
 
+def weights_dtype(rollout: RolloutSettings) -> str:
+    """Return the type of the weights that `open_backend` draws with here."""
+    return _transformers_dtype() if rollout.backend == "transformers" else rollout.vllm.dtype
+
+
+def _transformers_dtype() -> Literal["float32", "bfloat16"]:
+    import torch
+
+    return "bfloat16" if torch.cuda.is_available() else "float32"
+
+
 def _transformers(
     model: Path, tokenizer: Any, rollout: RolloutSettings, sampling: SamplingSettings, gpus: Sequence[int] | None
 ) -> Backend:
@@ -67,5 +78,5 @@ def _transformers(
     from agent0.rollout.transformers_backend import TransformersBackend
 
     device = "cpu" if not torch.cuda.is_available() else f"cuda:{gpus[0] if gpus else 0}"
-    weights, _ = load_model(model, "float32" if device == "cpu" else "bfloat16", device)
+    weights, _ = load_model(model, _transformers_dtype(), device)
     return TransformersBackend(weights, tokenizer, sampling, rollout.batch_size, rollout.compaction_interval)

@@ -63,7 +63,7 @@ def run_benchmark_evaluation(
     digest = model_digest(executor_model)
     # Tasks of one evaluation pipeline run side by side, each with benchmarks of its own.
     workspace = stage.workspace(output, "-".join(evaluation.benchmarks))
-    stores = open_stores(assignments, workspace.folder, digest)
+    stores = open_stores(assignments, workspace.folder, digest, rollout, sandbox)
     shown = _Shown(stage, workspace, assignments)
 
     def opened(budget: RolloutSettings, sampling: SamplingSettings) -> AbstractContextManager[Backend]:

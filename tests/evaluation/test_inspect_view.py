@@ -16,7 +16,7 @@ from urllib.request import urlopen
 
 import pytest
 
-from agent0.config import EvaluationSettings, RolloutSettings
+from agent0.config import EvaluationSettings, RolloutSettings, SandboxSettings
 from agent0.evaluation.conclusion import Subject, conclude, judge
 from agent0.evaluation.preparation import prepare
 from agent0.evaluation.runner import open_stores
@@ -33,7 +33,7 @@ def logs(made_up_rows: Path, tokenizer: Any, tmp_path: Path) -> Path:
     settings = EvaluationSettings(benchmarks=("gsm8k",), data=str(made_up_rows), sampled_rows=True)
     rollout = RolloutSettings()
     assignments = prepare(settings, rollout, tokenizer, 0)
-    stores = open_stores(assignments, tmp_path, "digest")
+    stores = open_stores(assignments, tmp_path, "digest", rollout, SandboxSettings())
     call = ToolCall(code="print(6 * 7)\n", observation="42\n", status="ok")
     record = SampleRecord(
         item="", sample=0, seed=0, text="so it is \\boxed{42}", turns=("```python", "42", "so it is \\boxed{42}"),

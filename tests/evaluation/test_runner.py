@@ -10,7 +10,7 @@ from zipfile import ZipFile
 
 import pytest
 
-from agent0.config import EvaluationSettings, RolloutSettings, SamplingSettings
+from agent0.config import EvaluationSettings, RolloutSettings, SamplingSettings, SandboxSettings, VllmSettings
 from agent0.errors import Agent0Error, UsageError
 from agent0.evaluation.catalogue import BENCHMARKS
 from agent0.evaluation.conclusion import Subject, conclude, judge
@@ -26,6 +26,7 @@ from agent0.seeds import derive_seed
 
 PUBLISHED = tuple(entry.name for entry in BENCHMARKS if entry.generate is None)
 ROLLOUT = RolloutSettings(batch_size=5, max_turns=2, max_observation_tokens=64)
+SANDBOX = SandboxSettings()
 PROGRAM = "```python\nprint(6 * 7)\n```\n```output"
 
 
@@ -50,7 +51,7 @@ def nothing(assignment: Assignment, done: int) -> None:
 def run(
     assignments: Sequence[Assignment], folder: Path, tokenizer: Any, opened: OpenBackend, tool: Any = None
 ) -> dict[str, SampleStore]:
-    stores = open_stores(assignments, folder, "digest")
+    stores = open_stores(assignments, folder, "digest", ROLLOUT, SANDBOX)
     run_assignments(assignments, stores, opened, tokenizer, tool or WithoutTool(), ROLLOUT, nothing)
     return stores
 
@@ -98,7 +99,7 @@ def test_an_interrupted_run_goes_on_and_ends_as_if_nothing_had_happened(
 
     with pytest.raises(Agent0Error, match="the machine is gone"):
         run(assignments, tmp_path / "broken", tokenizer, opener(tokenizer, failing, concurrency))
-    kept = open_stores(assignments, tmp_path / "broken", "digest")
+    kept = open_stores(assignments, tmp_path / "broken", "digest", ROLLOUT, SANDBOX)
     finished = sum(len(store.records) for store in kept.values())
     assert finished >= 12  # all of the first benchmark
     asked.clear()
@@ -123,7 +124,7 @@ def test_a_line_that_a_crash_cut_off_is_drawn_again(made_up_rows: Path, tokenize
     path = tmp_path / "gsm8k" / SAMPLES_FILE
     whole = path.read_bytes()
     path.write_bytes(whole[:-20])
-    assert len(open_stores(assignments, tmp_path, "digest")["gsm8k"].records) == 5
+    assert len(open_stores(assignments, tmp_path, "digest", ROLLOUT, SANDBOX)["gsm8k"].records) == 5
     stores = run(assignments, tmp_path, tokenizer, opened)
     assert len(stores["gsm8k"].records) == 6
     assert path.read_bytes().count(b"\n") == 6
@@ -135,7 +136,7 @@ def test_a_damaged_line_is_named(made_up_rows: Path, tokenizer: Any, tmp_path: P
     path = tmp_path / "gsm8k" / SAMPLES_FILE
     path.write_text("{}\n" + path.read_text())
     with pytest.raises(UsageError, match=r"Line 1 of .* is no finished sample"):
-        open_stores(assignments, tmp_path, "digest")
+        open_stores(assignments, tmp_path, "digest", ROLLOUT, SANDBOX)
 
 
 @pytest.mark.parametrize(
@@ -150,10 +151,55 @@ def test_a_damaged_line_is_named(made_up_rows: Path, tokenizer: Any, tmp_path: P
 def test_samples_of_another_evaluation_are_left_alone(
     fields: dict[str, Any], seed: int, digest: str, made_up_rows: Path, tokenizer: Any, tmp_path: Path
 ) -> None:
-    open_stores(prepare(settings_for(made_up_rows, "gsm8k"), ROLLOUT, tokenizer, 0), tmp_path, "digest")
+    open_stores(
+        prepare(settings_for(made_up_rows, "gsm8k"), ROLLOUT, tokenizer, 0), tmp_path, "digest", ROLLOUT, SANDBOX
+    )
     other = prepare(settings_for(made_up_rows, "gsm8k", **fields), ROLLOUT, tokenizer, seed)
     with pytest.raises(UsageError, match="samples of another evaluation"):
-        open_stores(other, tmp_path, digest)
+        open_stores(other, tmp_path, digest, ROLLOUT, SANDBOX)
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        ({"backend": "vllm"}, "rollout.backend was 'transformers', now 'vllm'"),
+        ({"batch_size": 3}, "rollout.batch_size was 5, now 3"),
+        ({"compaction_interval": 7}, "rollout.compaction_interval was 128, now 7"),
+    ],
+)
+def test_samples_of_another_engine_are_left_alone(
+    change: dict[str, Any], told: str, made_up_rows: Path, tokenizer: Any, tmp_path: Path
+) -> None:
+    assignments = prepare(settings_for(made_up_rows, "gsm8k"), ROLLOUT, tokenizer, 0)
+    open_stores(assignments, tmp_path, "digest", ROLLOUT, SANDBOX)
+    with pytest.raises(UsageError, match=told):
+        open_stores(assignments, tmp_path, "digest", ROLLOUT.model_copy(update=change), SANDBOX)
+
+
+def test_samples_of_another_type_of_weights_are_left_alone(made_up_rows: Path, tokenizer: Any, tmp_path: Path) -> None:
+    assignments = prepare(settings_for(made_up_rows, "gsm8k"), ROLLOUT, tokenizer, 0)
+    served = ROLLOUT.model_copy(update={"backend": "vllm"})
+    open_stores(assignments, tmp_path, "digest", served, SANDBOX)
+    open_stores(assignments, tmp_path, "digest", served.model_copy(update={"batch_size": 3}), SANDBOX)
+    halved = served.model_copy(update={"vllm": VllmSettings(dtype="bfloat16")})
+    with pytest.raises(UsageError, match="dtype was 'auto', now 'bfloat16'"):
+        open_stores(assignments, tmp_path, "digest", halved, SANDBOX)
+
+
+def test_limits_of_the_sandbox_belong_to_samples_with_the_tool(
+    made_up_rows: Path, tokenizer: Any, tmp_path: Path
+) -> None:
+    quick = SandboxSettings(timeout_seconds=1.0)
+    for tool in (False, True):
+        assignments = prepare(settings_for(made_up_rows, "gsm8k", tool=tool), ROLLOUT, tokenizer, 0)
+        folder = tmp_path / str(tool)
+        open_stores(assignments, folder, "digest", ROLLOUT, SANDBOX)
+        open_stores(assignments, folder, "digest", ROLLOUT, SandboxSettings(workers=3))
+        if tool:
+            with pytest.raises(UsageError, match=r"sandbox\.timeout_seconds was 10\.0, now 1\.0"):
+                open_stores(assignments, folder, "digest", ROLLOUT, quick)
+        else:
+            open_stores(assignments, folder, "digest", ROLLOUT, quick)
 
 
 def test_programs_run_and_the_log_shows_turns_and_calls(
