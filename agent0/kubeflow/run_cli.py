@@ -265,7 +265,7 @@ def show_logs(
 
 @connected
 def cancel_run(run: Run, *, connection: Connection) -> None:
-    """End a run. Run again with the same parameters, it goes on; a training, from its last checkpoint.
+    """End a run. Run again with the same parameters, it goes on: a training from the last checkpoint in its workspace.
 
     Example: [bold]agent0 pipeline cancel latest[/bold]
     """
