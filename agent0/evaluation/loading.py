@@ -11,7 +11,7 @@ import json
 import os
 import tempfile
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -35,13 +35,26 @@ class Manifest:
     sha256: str
 
 
+@dataclass(frozen=True)
+class Loaded:
+    """Items in their published order, and the commit that they are known to come from; None where nothing says."""
+
+    items: list[Item]
+    revision: str | None
+
+
 def default_source() -> str:
     """Return the folder or store named by AGENT0_BENCHMARKS, else `hub`."""
     return os.environ.get(ROOT_VARIABLE) or HUB
 
 
 def load_items(benchmark: Benchmark, source: str | None = None, *, partial: bool = False) -> list[Item]:
-    """Return the items of a benchmark in their published order, each with an id of its own.
+    """Return the items of a benchmark alone; see `load_benchmark`."""
+    return load_benchmark(benchmark, source, partial=partial).items
+
+
+def load_benchmark(benchmark: Benchmark, source: str | None = None, *, partial: bool = False) -> Loaded:
+    """Return the items of a benchmark, each with an id of its own, and their revision: the hub's or the manifest's.
 
     Args:
         benchmark: what to load; one that is generated is generated, unless a source is given.
@@ -55,14 +68,16 @@ def load_items(benchmark: Benchmark, source: str | None = None, *, partial: bool
     """
     if benchmark.generate is not None and source is None:
         items = number_items(benchmark.generate())
-        return _checked(benchmark, items, None, "its generator", partial)
+        return Loaded(_checked(benchmark, items, None, "its generator", partial), None)
     place = source or default_source()
     if place == HUB:
-        return _checked(benchmark, _from_hub(benchmark), None, place, partial)
+        found = _from_hub(benchmark)
+        return replace(found, items=_checked(benchmark, found.items, None, place, partial))
     with tempfile.TemporaryDirectory() as temporary:
         path, manifest = _file(benchmark, place, f"{benchmark.name}", Path(temporary))
         items = parse_rows(benchmark, read_rows(path), place if place.endswith(SUFFIXES) else f"{place}/{path.name}")
-    return _checked(benchmark, items, manifest, place, partial)
+    checked = _checked(benchmark, items, manifest, place, partial)
+    return Loaded(checked, manifest.revision if manifest and manifest.sha256 == content_hash(checked) else None)
 
 
 def load_shots(benchmark: Benchmark, source: str | None = None) -> list[Item]:
@@ -75,7 +90,7 @@ def load_shots(benchmark: Benchmark, source: str | None = None) -> list[Item]:
         return []
     place = source or default_source()
     if place == HUB:
-        return _from_hub(benchmark, shots=True)
+        return _from_hub(benchmark, shots=True).items
     if place.endswith(SUFFIXES):
         stem, _, ending = place.rpartition(".")
         place = f"{stem}.shots.{ending}"
@@ -126,19 +141,19 @@ def _by_role(dataset: Dataset, row: Row, number: int, place: str) -> dict[str, A
     return keyed
 
 
-def _from_hub(benchmark: Benchmark, *, shots: bool = False) -> list[Item]:
+def _from_hub(benchmark: Benchmark, *, shots: bool = False) -> Loaded:
     from agent0.evaluation.hub import HubError, fetch_rows
 
     stem = f"{benchmark.name}.shots" if shots else benchmark.name
     try:
-        rows = fetch_rows(benchmark.dataset, shots=shots).rows
+        found = fetch_rows(benchmark.dataset, shots=shots)
     except HubError as error:
         raise BenchmarkError(
             f"{error} Without a way to the hub, put {_wanted(benchmark, stem)} into a folder, and name it with --data "
             f"(evaluation.data) or {ROOT_VARIABLE}; `agent0 benchmarks fetch {benchmark.name} --to PLACE` writes them "
             "where there is one."
         ) from error
-    return parse_rows(benchmark, rows, f"{stem} on the hub")
+    return Loaded(parse_rows(benchmark, found.rows, f"{stem} on the hub"), found.revision)
 
 
 def _wanted(benchmark: Benchmark, stem: str) -> str:

@@ -15,7 +15,7 @@ from typing import Any
 from agent0.config import EvaluationSettings, RolloutSettings, SamplingSettings
 from agent0.errors import UsageError
 from agent0.evaluation.catalogue import benchmark as named
-from agent0.evaluation.loading import load_items, load_shots, shots_for
+from agent0.evaluation.loading import load_benchmark, load_shots, shots_for
 from agent0.evaluation.spec import Benchmark, Item, Protocol, content_hash, number_items
 from agent0.evaluation.statistics import minimum_detectable_difference
 from agent0.evaluation.stratified import stratified_subset
@@ -40,8 +40,8 @@ class Question:
 class Assignment:
     """One benchmark, ready to be asked.
 
-    `stratum` is the kind of group that a subset was drawn by (empty: all items are one stratum), `sizes` counts the
-    items of the whole benchmark by stratum.
+    `revision` is the commit that the rows are known to come from. `stratum` is the kind of group that a subset was
+    drawn by (empty: all items are one stratum), `sizes` counts the items of the whole benchmark by stratum.
     """
 
     benchmark: Benchmark
@@ -52,6 +52,7 @@ class Assignment:
     content_sha256: str
     seed: int
     tool: bool
+    revision: str | None = None
     stratum: str = ""
     sizes: Mapping[str, int] = field(default_factory=dict)
 
@@ -170,9 +171,10 @@ def _assignment(
         protocol, sampling = _embedded_protocol(entry, settings, rollout), settings.sampling
         prompts = [get_prompts(rollout).solve(item.question) for item in items]
         asked = [(messages, _encoded(tokenizer, protocol, messages)) for messages in prompts]
-        chosen, stratum = items, ""
+        chosen, stratum, revision = items, "", None
     else:
-        items = load_items(entry, settings.data or None, partial=settings.sampled_rows)
+        loaded = load_benchmark(entry, settings.data or None, partial=settings.sampled_rows)
+        items, revision = loaded.items, loaded.revision
         protocol = _protocol(entry, settings, rollout)
         sampling = _sampling(protocol)
         stratum = _stratum(entry, protocol, items, settings.limit)
@@ -190,6 +192,7 @@ def _assignment(
         ),
         published=len(items),
         content_sha256=content_hash(items),
+        revision=revision,
         seed=seed,
         tool=rollout.has_tool,
         stratum=stratum,

@@ -103,7 +103,9 @@ class BenchmarkScore(Record):
     groups: dict[str, dict[str, Estimate]] = Field(default_factory=dict, description="By kind and group.")
     distinct_samples: float | None = Field(None, description="Mean number of different responses a question.")
     cost: Cost = Cost()
-    dataset_revision: str | None = None
+    dataset_revision: str | None = Field(
+        None, description="Commit of the rows by the hub or the mirror's manifest; None where nothing says."
+    )
     dataset_sha256: str | None = Field(None, description="`spec.content_hash` of all published items.")
     questions_file: str = Field(description="JSON Lines of QuestionScore, relative to the report.")
 

@@ -94,7 +94,7 @@ def score_assignment(assignment: Assignment, outcomes: Sequence[Outcome], second
         Graded(outcome.item, outcome.scored, tuple(record.truncated for record in outcome.records))
         for outcome in outcomes
     ]
-    protocol, dataset = assignment.protocol, assignment.benchmark.dataset
+    protocol = assignment.protocol
     summary = summarise(assignment.benchmark, protocol, graded)
 
     def estimate(value: Callable[[Outcome], float]) -> Estimate:
@@ -132,7 +132,7 @@ def score_assignment(assignment: Assignment, outcomes: Sequence[Outcome], second
         },
         distinct_samples=distinct_samples([[record.text for record in outcome.records] for outcome in outcomes]),
         cost=_cost(outcomes, seconds, gpus),
-        dataset_revision=dataset.revision,
+        dataset_revision=assignment.revision,
         dataset_sha256=assignment.content_sha256,
         questions_file=questions_file(assignment.benchmark.name),
     )

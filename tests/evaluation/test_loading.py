@@ -12,7 +12,7 @@ import pytest
 
 from agent0.evaluation.catalogue import BENCHMARKS, benchmark
 from agent0.evaluation.hub import HubRows
-from agent0.evaluation.loading import load_items, load_shots, shots_for
+from agent0.evaluation.loading import load_benchmark, load_items, load_shots, shots_for
 from agent0.evaluation.mirror import mirror
 from agent0.evaluation.spec import Benchmark, BenchmarkError, Dataset, content_hash
 from agent0.storage import transfer
@@ -178,6 +178,28 @@ def test_a_mirror_of_another_revision_is_noticed(tmp_path: Path) -> None:
     mirror(unpinned(), str(tmp_path), hub)
     with pytest.raises(BenchmarkError, match="fetched at revision commit"):
         load_items(of_size("mmlu_pro", 3), str(tmp_path))
+
+
+def test_the_revision_is_the_one_that_was_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    mirror(unpinned(), str(tmp_path), hub)
+    assert load_benchmark(unpinned(), str(tmp_path)).revision == "commit"
+    assert load_benchmark(unpinned(), str(tmp_path / "mmlu_pro.jsonl")).revision is None
+    pinned = of_size("mmlu_pro", 3)
+    assert pinned.dataset.revision
+    assert load_benchmark(pinned, write(tmp_path / "made.jsonl", [CHOICE] * 3)).revision is None
+    assert load_benchmark(benchmark("tiny")).revision is None
+    monkeypatch.setattr(
+        "agent0.evaluation.hub.fetch_rows",
+        lambda dataset, shots: HubRows(hub(dataset).rows, dataset.revision or "newest"),
+    )
+    assert load_benchmark(pinned, "hub").revision == pinned.dataset.revision
+    assert load_benchmark(unpinned(), "hub").revision == "newest"
+
+
+def test_rows_that_are_not_what_the_manifest_says_have_no_revision(tmp_path: Path) -> None:
+    mirror(unpinned(), str(tmp_path), hub)
+    write(tmp_path / "mmlu_pro.jsonl", [CHOICE])
+    assert load_benchmark(unpinned(), str(tmp_path), partial=True).revision is None
 
 
 def test_a_hub_that_changed_is_not_mirrored(tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ import json
 import shutil
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from zipfile import ZipFile
@@ -184,6 +185,16 @@ def test_samples_of_another_type_of_weights_are_left_alone(made_up_rows: Path, t
     halved = served.model_copy(update={"vllm": VllmSettings(dtype="bfloat16")})
     with pytest.raises(UsageError, match="dtype was 'auto', now 'bfloat16'"):
         open_stores(assignments, tmp_path, "digest", halved, SANDBOX)
+
+
+def test_the_record_names_the_revision_that_was_read(made_up_rows: Path, tokenizer: Any, tmp_path: Path) -> None:
+    [assignment] = prepare(settings_for(made_up_rows, "gsm8k"), ROLLOUT, tokenizer, 0)
+    assert assignment.benchmark.dataset.revision
+    for number, revision in enumerate((None, "c0ffee")):
+        read = [replace(assignment, revision=revision)]
+        stores = run(read, tmp_path / str(number), tokenizer, opener(tokenizer, echoing(read, "paper")))
+        [(_, score, _)] = judge(read, stores)
+        assert score.dataset_revision == revision
 
 
 def test_limits_of_the_sandbox_belong_to_samples_with_the_tool(
