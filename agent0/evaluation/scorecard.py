@@ -74,8 +74,11 @@ def judge_samples(assignment: Assignment, store: SampleStore) -> list[Outcome]:
 
 
 def response_of(protocol: Protocol, record: SampleRecord) -> str:
-    """Return the text that is judged: up to the first of the protocol's stop strings."""
-    text = record.text
+    """Return the text that is judged: what the model itself wrote, up to the first of the protocol's stop strings.
+
+    What its programs printed is left out, and each of its turns begins a line, as it does behind an observation.
+    """
+    text = "\n".join(record.turns[::2]) if record.turns else record.text
     for stop in protocol.decoding.stop:
         text = text.partition(stop)[0]
     return text

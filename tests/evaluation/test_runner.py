@@ -13,13 +13,14 @@ import pytest
 
 from agent0.config import EvaluationSettings, RolloutSettings, SamplingSettings, SandboxSettings, VllmSettings
 from agent0.errors import Agent0Error, UsageError
-from agent0.evaluation.catalogue import BENCHMARKS
+from agent0.evaluation.catalogue import BENCHMARKS, benchmark
 from agent0.evaluation.conclusion import Subject, conclude, judge
 from agent0.evaluation.executor_scores import executor_scores
 from agent0.evaluation.preparation import Assignment, check_room, prepare
 from agent0.evaluation.results import read_questions, read_report
 from agent0.evaluation.runner import OpenBackend, WithoutTool, open_stores, run_assignments
-from agent0.evaluation.sample_store import SAMPLES_FILE, SampleStore
+from agent0.evaluation.sample_store import SAMPLES_FILE, SampleRecord, SampleStore
+from agent0.evaluation.scorecard import response_of
 from agent0.evaluation.spec import PRESETS, Preset
 from agent0.rollout.engine import Backend
 from agent0.rollout.scripted import ScriptedBackend
@@ -234,6 +235,43 @@ def test_programs_run_and_the_log_shows_turns_and_calls(
     assert sample.scores["rule"].value == "I"
     assert sample.scores["rule"].answer == "42"
     assert {s.epoch for s in read.samples} == {1, 2}
+
+
+@pytest.mark.parametrize(
+    ("preset", "printed", "answered", "right"),
+    [
+        ("paper", "\\boxed{42}", "I do not know.", False),
+        ("paper", "\\boxed{7}", "It is \\boxed{42}", True),
+        ("official", "#### 42", "I do not know.", False),
+        ("official", "Question:", "It is\n#### 42", True),
+    ],
+)
+def test_an_answer_is_read_from_what_the_model_wrote_and_not_from_what_its_program_printed(
+    preset: Preset, printed: str, answered: str, right: bool, tokenizer: Any, sandbox: Any, tmp_path: Path
+) -> None:
+    row = {"question": "Which?", "answer": "so\n#### 42"}
+    (tmp_path / "gsm8k.jsonl").write_text(json.dumps(row) + "\n")
+    (tmp_path / "gsm8k.shots.jsonl").write_text((json.dumps({**row, "answer": "so\n#### 1"}) + "\n") * 5)
+    [assignment] = prepare(settings_for(tmp_path, "gsm8k", preset=preset, tool=True), ROLLOUT, tokenizer, 0)
+    program = f"```python\nprint({printed[:3]!r} + {printed[3:]!r})\n```\n```output"
+    opened = opener(tokenizer, lambda text: answered if f"{printed}\n```" in text else program)
+    stores = run([assignment], tmp_path / "out", tokenizer, opened, sandbox)
+    [record] = stores["gsm8k"].records.values()
+    assert record.tool_calls[0].observation == f"{printed}\n"
+    assert printed in record.text
+    assert response_of(assignment.protocol, record) == f"{program}\n{answered}"
+    [(_, score, _)] = judge([assignment], stores)
+    assert score.score.mean == float(right)
+
+
+@pytest.mark.parametrize(("stop", "read"), [((), "One.\nQuestion: 2"), (("Question:",), "One.\n")])
+def test_a_response_without_a_tool_call_is_read_as_it_is(stop: tuple[str, ...], read: str) -> None:
+    protocol = benchmark("gsm8k").protocols["paper"]
+    protocol = replace(protocol, decoding=replace(protocol.decoding, stop=stop))
+    record = SampleRecord(
+        item="q", sample=0, seed=0, text="One.\nQuestion: 2", finish="eos", prompt_tokens=1, drawn_tokens=1
+    )
+    assert response_of(protocol, record) == read
 
 
 def test_inspect_ai_reads_every_field_of_the_logs(
