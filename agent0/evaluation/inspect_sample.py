@@ -21,13 +21,13 @@ _IN_SUMMARY = ("id", "epoch", "input", "choices", "target", "metadata", "scores"
 _SHOWN = 1024  # characters of a text in a summary, as inspect_ai's own
 
 
-def score_fields(record: SampleRecord, scored: Scored) -> Json:
+def score_fields(scored: Scored, *, truncated: bool) -> Json:
     """Return a verdict as the fields of inspect_ai's `Score`."""
     return {
         "value": "C" if scored.correct else "I",
         **({} if scored.answer is None else {"answer": scored.answer}),
         "explanation": scored.status,
-        "metadata": {"others": dict(scored.others), "truncated": record.truncated},
+        "metadata": {"others": dict(scored.others), "truncated": truncated},
     }
 
 
@@ -65,7 +65,7 @@ class SampleWriter:
             "target": item.gold,
             "messages": messages,
             "output": output,
-            "scores": {"rule": {**score_fields(record, scored), "history": []}},
+            "scores": {"rule": {**score_fields(scored, truncated=record.truncated), "history": []}},
             "metadata": {**item.groups, "seed": record.seed, "finish": record.finish},
             "store": {},
             "events": events,

@@ -2,7 +2,8 @@
 
 The solver takes whole trajectories of the rollout engine, with the seeds and the company in a batch that `agent0
 evaluate` gives them, and writes turns and programs into the transcript. inspect_ai does the rest: scheduling, epochs,
-logs, retries. Its figures are mean and standard error over questions; the rest is in `agent0 evaluate`.
+logs, retries. What is judged lies in the sample's store, so `inspect score` can judge a log again. Its figures are mean
+and standard error over questions; the rest is in `agent0 evaluate`.
 """
 
 from __future__ import annotations
@@ -18,41 +19,41 @@ from inspect_ai.event import ModelEvent, ToolEvent
 from inspect_ai.log import transcript
 from inspect_ai.model import ChatMessage, GenerateConfig, Model, ModelOutput, ModelUsage, get_model
 from inspect_ai.model._model import record_and_check_model_usage  # as its Model.generate does; pinned, and tested
-from inspect_ai.scorer import Score, Scorer, Target, mean, scorer, stderr
+from inspect_ai.scorer import INCORRECT, Score, Scorer, Target, mean, scorer, stderr
 from inspect_ai.solver import Generate, Solver, TaskState, solver
 from pydantic import TypeAdapter
 
 from agent0.config import EvaluationSettings
 from agent0.config.loader import parse_section
 from agent0.errors import UsageError
-from agent0.evaluation.catalogue import BENCHMARKS
+from agent0.evaluation.catalogue import BENCHMARKS, benchmark
 from agent0.evaluation.inspect_sample import SampleWriter, opening, score_fields
 from agent0.evaluation.preparation import Assignment, Question, check_room, prepare
 from agent0.evaluation.runner import sample_record, windows
 from agent0.evaluation.sample_store import SampleRecord
 from agent0.evaluation.scorecard import response_of
 from agent0.evaluation.scoring import score_responses
-from agent0.evaluation.spec import Benchmark
+from agent0.evaluation.spec import Benchmark, Item, Preset
 from agent0.inspect.drawer import Ask
 from agent0.inspect.provider import Agent0Model
 
 _MESSAGES = TypeAdapter(list[ChatMessage])
 _EVENTS = {"model": ModelEvent, "tool": ToolEvent}
-Records = dict[tuple[str, int], SampleRecord]
-"""What the solver hands to the scorer, by item and sample."""
+_ITEM = TypeAdapter(Item)
+_JUDGED = "judged"  # in a sample's store: what the solver hands to the scorer
 
 
-def _task_of(benchmark: Benchmark) -> Callable[..., Task]:
+def _task_of(entry: Benchmark) -> Callable[..., Task]:
     def make(seed: int = 0, **settings: Any) -> Task:
         model = get_model()
         if not isinstance(model.api, Agent0Model):
             raise UsageError(f"The tasks of agent0 need a model of agent0; add --model agent0/MODEL ({model} is none).")
-        return benchmark_task(benchmark, model, seed, settings)
+        return benchmark_task(entry, model, seed, settings)
 
-    return task(name=benchmark.name)(make)  # type: ignore[no-any-return]
+    return task(name=entry.name)(make)  # type: ignore[no-any-return]
 
 
-def benchmark_task(benchmark: Benchmark, model: Model, seed: int, settings: dict[str, Any]) -> Task:
+def benchmark_task(entry: Benchmark, model: Model, seed: int, settings: dict[str, Any]) -> Task:
     """Return a benchmark as a task; `settings` are fields of `evaluation.*`, such as preset, tool, limit and data.
 
     Raises:
@@ -61,14 +62,14 @@ def benchmark_task(benchmark: Benchmark, model: Model, seed: int, settings: dict
     from agent0.rollout.tokens import model_positions
 
     api, rollout = model.api, model.api.config.rollout
-    values = {**api.config.evaluation.model_dump(), **settings, "benchmarks": (benchmark.name,)}
-    [assignment] = prepare(parse_section(EvaluationSettings, values), rollout, api.tokenizer, seed)
+    values = {**api.config.evaluation.model_dump(), **settings, "benchmarks": (entry.name,)}
+    evaluation = parse_section(EvaluationSettings, values)
+    [assignment] = prepare(evaluation, rollout, api.tokenizer, seed)
     check_room([assignment], model_positions(api.folder))
-    records: Records = {}
     return Task(
-        dataset=MemoryDataset([_sample(question) for question in assignment.questions], benchmark.name),
-        solver=stop_and_go(assignment, model, records),
-        scorer=rule(assignment, records),
+        dataset=MemoryDataset([_sample(question) for question in assignment.questions], entry.name),
+        solver=stop_and_go(assignment, model),
+        scorer=rule(entry.name, evaluation.preset),
         epochs=assignment.samples,
         # So many samples at a time that the backend always has one waiting; --max-samples is another number.
         config=GenerateConfig(max_connections=2 * max(rollout.batch_size, rollout.concurrency)),
@@ -88,7 +89,7 @@ def _sample(question: Question) -> Sample:
 
 
 @solver  # type: ignore[untyped-decorator]
-def stop_and_go(assignment: Assignment, model: Model, records: Records) -> Solver:
+def stop_and_go(assignment: Assignment, model: Model) -> Solver:
     """Solve with a trajectory of the rollout engine: the protocol, tool and budget of training."""
     api = model.api
     drawer = api.drawer(assignment.sampling, assignment.budget)
@@ -106,7 +107,14 @@ def stop_and_go(assignment: Assignment, model: Model, records: Records) -> Solve
         trajectory = await drawer.trajectory(*asks[question.item.id, sample])
         seconds = time.monotonic() - began
         record = sample_record(assignment, (question, sample), trajectory, api.tokenizer, seconds=seconds)
-        records[record.item, sample] = record
+        state.store.set(
+            _JUDGED,
+            {
+                "item": _ITEM.dump_python(question.item, mode="json"),
+                "response": response_of(assignment.protocol, record),
+                "truncated": record.truncated,
+            },
+        )
         writer = SampleWriter(assignment, api.model_name, datetime.now(UTC).isoformat(timespec="seconds"))
         _write(state, writer, question, record)
         record_and_check_model_usage(model, _usage(record))
@@ -133,17 +141,18 @@ def _write(state: TaskState, writer: SampleWriter, question: Question, record: S
 
 
 @scorer(metrics=[mean(), stderr()])  # type: ignore[untyped-decorator]
-def rule(assignment: Assignment, records: Records) -> Scorer:
-    """Judge by the protocol's rule; stderr is over questions, since inspect_ai averages the epochs first."""
-    items = {question.item.id: question.item for question in assignment.questions}
+def rule(name: str, preset: Preset) -> Scorer:
+    """Judge by a benchmark's rule; stderr is over questions, since inspect_ai averages the epochs first."""
+    protocol = benchmark(name).protocols[preset]
 
     async def score(state: TaskState, target: Target) -> Score:
-        record = records[str(state.sample_id), state.epoch - 1]
-        pair = items[record.item], response_of(assignment.protocol, record)
-        [scored] = score_responses(assignment.protocol, [pair])
-        return Score(**score_fields(record, scored))
+        judged = state.store.get(_JUDGED)
+        if judged is None:
+            return Score(value=INCORRECT, explanation="The sample was ended before its trajectory was drawn.")
+        [scored] = score_responses(protocol, [(_ITEM.validate_python(judged["item"]), judged["response"])])
+        return Score(**score_fields(scored, truncated=judged["truncated"]))
 
     return score
 
 
-TASKS: Sequence[Callable[..., Task]] = [_task_of(benchmark) for benchmark in BENCHMARKS]
+TASKS: Sequence[Callable[..., Task]] = [_task_of(entry) for entry in BENCHMARKS]

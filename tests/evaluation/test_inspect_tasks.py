@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
+import subprocess
+import sys
 import tomllib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -39,7 +42,14 @@ def script(monkeypatch: pytest.MonkeyPatch, write: Callable[[str], str], concurr
     monkeypatch.setattr("agent0.rollout.backends.open_backend", scripted)
 
 
-def by_inspect(model: Path, folder: Path, overrides: list[str], **task_args: Any) -> Any:
+def by_inspect(
+    model: Path,
+    folder: Path,
+    overrides: list[str],
+    time_limit: int | None = None,
+    limit: int | None = None,
+    **task_args: Any,
+) -> Any:
     [log] = inspect_ai.eval(
         "agent0/tiny",
         model=f"agent0/{model}",
@@ -47,6 +57,8 @@ def by_inspect(model: Path, folder: Path, overrides: list[str], **task_args: Any
         task_args={**QUESTIONS, **task_args},
         log_dir=str(folder),
         display="none",
+        time_limit=time_limit,
+        limit=limit,
     )
     return log
 
@@ -121,6 +133,43 @@ def test_what_broke_off_is_retried_and_finished_samples_are_kept(
     assert len(log.samples) == 30
     assert finished <= {sample.uuid for sample in log.samples}
     assert asked - before <= 30 - len(finished) + 3  # a window that was interrupted is drawn as a whole
+
+
+def test_a_finished_log_is_judged_again_without_the_run_that_made_it(
+    model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from inspect_ai.log import read_eval_log
+
+    script(monkeypatch, lambda text: "\\boxed{42}", None)
+    log = by_inspect(model, tmp_path / "logs", ["evaluation.tool=false"])
+    assert log.status == "success", log.error
+    again = tmp_path / "again.eval"
+    command = ["score", log.location, "--action", "append", "--output-file", str(again), "--display", "none"]
+    command += ["--scorer", "agent0/rule", "-S", "name=tiny", "-S", "preset=paper"]
+    done = subprocess.run([sys.executable, "-m", "inspect_ai", *command], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    first = read_eval_log(log.location)
+    known = {(sample.id, sample.epoch): sample.scores["rule"] for sample in first.samples}
+    assert {score.explanation for score in known.values()} <= {"correct", "wrong"}
+    for sample in read_eval_log(str(again)).samples:
+        [other] = [score for name, score in sample.scores.items() if name != "rule"]
+        same = known[sample.id, sample.epoch]
+        assert (other.value, other.answer, other.explanation) == (same.value, same.answer, same.explanation)
+
+
+def test_a_sample_that_is_ended_before_its_time_is_wrong_and_says_why(
+    model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def never(*_: Any) -> None:
+        await asyncio.sleep(600)
+
+    monkeypatch.setattr("agent0.inspect.drawer.Drawer.trajectory", never)
+    log = by_inspect(model, tmp_path, ["evaluation.tool=false"], time_limit=1, limit=2)
+    assert log.status == "success", log.error
+    verdicts = [sample.scores["rule"] for sample in log.samples]
+    assert {(verdict.value, verdict.explanation) for verdict in verdicts} == {
+        ("I", "The sample was ended before its trajectory was drawn.")
+    }
 
 
 def test_a_task_of_somebody_else_gets_one_turn_of_the_model(
