@@ -26,6 +26,19 @@ from agent0.rollout.tokens import check_prompts, encode_prompt
 from agent0.tracking.model_source import found_model
 from agent0.types import Trajectory
 
+_REFUSED = {
+    "best_of": 1,
+    "frequency_penalty": 0.0,
+    "logit_bias": {},
+    "logprobs": False,
+    "num_choices": 1,
+    "presence_penalty": 0.0,
+    "prompt_logprobs": 0,
+    "response_schema": None,
+    "top_logprobs": 0,
+}
+"""Options of inspect_ai that no backend here serves, with the value that asks for nothing."""
+
 
 class Agent0Model(ModelAPI):  # type: ignore[misc]
     """A model by any name that `agent0 evaluate --model` takes.
@@ -60,6 +73,7 @@ class Agent0Model(ModelAPI):  # type: ignore[misc]
         wanted = self.config.model.model_copy(update={"source": model_name})
         self.folder = self._kept.enter_context(found_model(wanted)).folder
         self.tokenizer = load_tokenizer(self.folder)
+        self._loop: asyncio.AbstractEventLoop | None = None
         self._alone = asyncio.Lock()
         self._drawers: dict[tuple[SamplingSettings, TokenBudget], Drawer] = {}
         self._seeds = count()
@@ -69,7 +83,13 @@ class Agent0Model(ModelAPI):  # type: ignore[misc]
         self._kept.close()
 
     def drawer(self, sampling: SamplingSettings, budget: TokenBudget) -> Drawer:
-        """Return what draws trajectories so; drawers of a model never have it open at once."""
+        """Return what draws trajectories so in the running event loop; of these none has the model open with another.
+
+        A lock belongs to its loop, and inspect_ai's retries run in a new one.
+        """
+        loop = asyncio.get_running_loop()
+        if loop is not self._loop:
+            self._loop, self._alone, self._drawers = loop, asyncio.Lock(), {}
         if (sampling, budget) not in self._drawers:
             rollout = self.config.rollout
             together = rollout.batch_size if rollout.backend == "transformers" else 1
@@ -82,7 +102,8 @@ class Agent0Model(ModelAPI):  # type: ignore[misc]
         """Draw one turn; without a seed the calls of a run count through.
 
         Raises:
-            UsageError: tools, more than one stop sequence, or a prompt longer than `rollout.max_prompt_tokens`.
+            UsageError: tools, more than one stop sequence, an option that no backend here serves, or a prompt longer
+                than `rollout.max_prompt_tokens`.
         """
         stops = config.stop_seqs or [None]
         if tools or len(stops) > 1:
@@ -90,6 +111,9 @@ class Agent0Model(ModelAPI):  # type: ignore[misc]
                 "agent0 models call no tools of inspect_ai and take one stop sequence; for the Python tool run a task "
                 "of agent0, such as agent0/gsm8k."
             )
+        unknown = [name for name, neutral in _REFUSED.items() if getattr(config, name) not in (None, neutral)]
+        if unknown:
+            raise UsageError(f"agent0 models do not know {', '.join(unknown)}; leave that out of the task's options.")
         rollout, own = self.config.rollout, self.config.evaluation.sampling
         sampling = SamplingSettings(
             temperature=own.temperature if config.temperature is None else config.temperature,

@@ -92,7 +92,6 @@ def _sample(question: Question) -> Sample:
 def stop_and_go(assignment: Assignment, model: Model) -> Solver:
     """Solve with a trajectory of the rollout engine: the protocol, tool and budget of training."""
     api = model.api
-    drawer = api.drawer(assignment.sampling, assignment.budget)
     questions = {question.item.id: question for question in assignment.questions}
     size = api.config.rollout.batch_size if api.config.rollout.backend == "transformers" else None
     asks: dict[tuple[str, int], tuple[Ask, list[Ask]]] = {}
@@ -104,6 +103,7 @@ def stop_and_go(assignment: Assignment, model: Model) -> Solver:
     async def solve(state: TaskState, generate: Generate) -> TaskState:
         began = time.monotonic()
         question, sample = questions[str(state.sample_id)], state.epoch - 1
+        drawer = api.drawer(assignment.sampling, assignment.budget)
         trajectory = await drawer.trajectory(*asks[question.item.id, sample])
         seconds = time.monotonic() - began
         record = sample_record(assignment, (question, sample), trajectory, api.tokenizer, seconds=seconds)

@@ -193,6 +193,29 @@ def test_a_task_of_somebody_else_gets_one_turn_of_the_model(
     assert "run a task of agent0" in refused.error.message
 
 
+def test_a_model_serves_one_event_loop_after_another(model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from inspect_ai.model import ChatMessageUser, GenerateConfig
+
+    script(monkeypatch, lambda text: "an echo", 1)
+    api = bridge.Agent0Model(str(model))
+
+    async def both() -> list[str]:
+        configs = [GenerateConfig(temperature=temperature, max_tokens=9) for temperature in (0.5, 1.0)]
+        asked = [api.generate([ChatMessageUser(content="say it")], [], "none", config) for config in configs]
+        return [output.completion for output in await asyncio.gather(*asked)]
+
+    assert [asyncio.run(both()) for _ in range(2)] == [["an echo"] * 2] * 2
+
+
+def test_options_that_no_backend_serves_are_refused(model: Path) -> None:
+    from inspect_ai.model import ChatMessageUser, GenerateConfig
+
+    api = bridge.Agent0Model(str(model))
+    config = GenerateConfig(num_choices=2, logprobs=True, frequency_penalty=0.5, presence_penalty=0.0, best_of=1)
+    with pytest.raises(UsageError, match="do not know frequency_penalty, logprobs, num_choices; leave"):
+        asyncio.run(api.generate([ChatMessageUser(content="say it")], [], "none", config))
+
+
 def test_what_cannot_run_is_said_before_a_sample_is_drawn(model: Path, tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="add --model agent0/MODEL"):
         inspect_ai.eval("agent0/tiny", model="mockllm/model", log_dir=str(tmp_path), display="none")
