@@ -63,8 +63,8 @@ def model(random_model: Any, tokenizer: Any, tmp_path_factory: pytest.TempPathFa
 
 @pytest.fixture
 def rows(tmp_path: Path) -> Path:
-    """Folder of a benchmark file of four made-up rows."""
-    lines = [json.dumps({"question": f"Which is {n}?", "answer": f"so\n#### {n}"}) + "\n" for n in range(4)]
+    """Folder of a benchmark file of six made-up rows."""
+    lines = [json.dumps({"question": f"Which is {n}?", "answer": f"so\n#### {n}"}) + "\n" for n in range(6)]
     (tmp_path / "rows").mkdir()
     (tmp_path / "rows" / "gsm8k.jsonl").write_text("".join(lines))
     return tmp_path / "rows"

@@ -44,7 +44,14 @@ class World:
         return prepare_evaluation("", 0, champion, *given, job="")
 
     def compare(
-        self, prepared: PreparedEvaluation, right: int, *, champion: str = CHAMPION, promote: bool = True, **more: Any
+        self,
+        prepared: PreparedEvaluation,
+        right: int,
+        *,
+        champion: str = CHAMPION,
+        promote: bool = True,
+        significance: float = 0.05,
+        **more: Any,
     ) -> tuple[StageResult, dict[str, Any]]:
         source = prepared.model.source
         number = len(list(self.folder.glob("part-*")))
@@ -60,7 +67,7 @@ class World:
             history="",
             name="",
             model=ModelSettings(source=source),
-            gate=GateSettings(draws=500),
+            gate=GateSettings(draws=500, significance=significance),
             output=output,
             output_uri=str(output),
             page=output.with_suffix(".page"),
@@ -135,6 +142,14 @@ def test_the_champion_itself_is_evaluated_without_a_decision(world: World) -> No
     _, record = world.evaluate(1, 90)
     assert (record["decision"], world.champion()) == ("keep", "1")
     assert "is the champion itself" in record["reason"]
+
+
+def test_a_champion_is_kept_where_the_questions_are_too_few_for_the_gate(world: World) -> None:
+    world.evaluate(1, 50)
+    result, record = world.evaluate(2, 90, significance=1e-31)
+    assert (record["decision"], world.champion()) == ("keep", "1")
+    assert "gsm8k: too few questions (100)" in record["reason"]
+    assert record["reason"] in result.warnings[0]
 
 
 def test_promotion_can_be_switched_off(world: World) -> None:
