@@ -161,8 +161,8 @@ class TrainJobSettings(Section):
     resources: dict[str, str] = Field(
         {},
         description=(
-            "Resources of each node, such as {'nvidia.com/gpu': '8', 'memory': '576Gi'}; empty: those of the pod that "
-            "starts the job, which then holds them idle."
+            "Resources of each node, such as {'nvidia.com/gpu': '8', 'memory': '576Gi'}; what is not named is as in "
+            "the pod that starts the job, which holds its own idle meanwhile."
         ),
     )
     grace_seconds: Positive = Field(
