@@ -11,7 +11,7 @@ from zipfile import ZipFile
 
 import pytest
 
-from agent0.config import EvaluationSettings, RolloutSettings, SamplingSettings, SandboxSettings, VllmSettings
+from agent0.config import EvaluationSettings, RolloutSettings, SamplingSettings, SandboxSettings
 from agent0.errors import Agent0Error, UsageError
 from agent0.evaluation.catalogue import BENCHMARKS, benchmark
 from agent0.evaluation.conclusion import Subject, conclude, judge
@@ -141,53 +141,6 @@ def test_a_damaged_line_is_named(made_up_rows: Path, tokenizer: Any, tmp_path: P
         open_stores(assignments, tmp_path, "digest", ROLLOUT, SANDBOX)
 
 
-@pytest.mark.parametrize(
-    ("fields", "seed", "digest"),
-    [
-        ({}, 1, "digest"),
-        ({}, 0, "other"),
-        ({"published_samples": 3}, 0, "digest"),
-        ({"preset": "official"}, 0, "digest"),
-    ],
-)
-def test_samples_of_another_evaluation_are_left_alone(
-    fields: dict[str, Any], seed: int, digest: str, made_up_rows: Path, tokenizer: Any, tmp_path: Path
-) -> None:
-    open_stores(
-        prepare(settings_for(made_up_rows, "gsm8k"), ROLLOUT, tokenizer, 0), tmp_path, "digest", ROLLOUT, SANDBOX
-    )
-    other = prepare(settings_for(made_up_rows, "gsm8k", **fields), ROLLOUT, tokenizer, seed)
-    with pytest.raises(UsageError, match="samples of another evaluation"):
-        open_stores(other, tmp_path, digest, ROLLOUT, SANDBOX)
-
-
-@pytest.mark.parametrize(
-    ("change", "told"),
-    [
-        ({"backend": "vllm"}, "rollout.backend was 'transformers', now 'vllm'"),
-        ({"batch_size": 3}, "rollout.batch_size was 5, now 3"),
-        ({"compaction_interval": 7}, "rollout.compaction_interval was 128, now 7"),
-    ],
-)
-def test_samples_of_another_engine_are_left_alone(
-    change: dict[str, Any], told: str, made_up_rows: Path, tokenizer: Any, tmp_path: Path
-) -> None:
-    assignments = prepare(settings_for(made_up_rows, "gsm8k"), ROLLOUT, tokenizer, 0)
-    open_stores(assignments, tmp_path, "digest", ROLLOUT, SANDBOX)
-    with pytest.raises(UsageError, match=told):
-        open_stores(assignments, tmp_path, "digest", ROLLOUT.model_copy(update=change), SANDBOX)
-
-
-def test_samples_of_another_type_of_weights_are_left_alone(made_up_rows: Path, tokenizer: Any, tmp_path: Path) -> None:
-    assignments = prepare(settings_for(made_up_rows, "gsm8k"), ROLLOUT, tokenizer, 0)
-    served = ROLLOUT.model_copy(update={"backend": "vllm"})
-    open_stores(assignments, tmp_path, "digest", served, SANDBOX)
-    open_stores(assignments, tmp_path, "digest", served.model_copy(update={"batch_size": 3}), SANDBOX)
-    halved = served.model_copy(update={"vllm": VllmSettings(dtype="bfloat16")})
-    with pytest.raises(UsageError, match="dtype was 'auto', now 'bfloat16'"):
-        open_stores(assignments, tmp_path, "digest", halved, SANDBOX)
-
-
 def test_the_record_names_the_revision_that_was_read(made_up_rows: Path, tokenizer: Any, tmp_path: Path) -> None:
     [assignment] = prepare(settings_for(made_up_rows, "gsm8k"), ROLLOUT, tokenizer, 0)
     assert assignment.benchmark.dataset.revision
@@ -196,22 +149,6 @@ def test_the_record_names_the_revision_that_was_read(made_up_rows: Path, tokeniz
         stores = run(read, tmp_path / str(number), tokenizer, opener(tokenizer, echoing(read, "paper")))
         [(_, score, _)] = judge(read, stores)
         assert score.dataset_revision == revision
-
-
-def test_limits_of_the_sandbox_belong_to_samples_with_the_tool(
-    made_up_rows: Path, tokenizer: Any, tmp_path: Path
-) -> None:
-    quick = SandboxSettings(timeout_seconds=1.0)
-    for tool in (False, True):
-        assignments = prepare(settings_for(made_up_rows, "gsm8k", tool=tool), ROLLOUT, tokenizer, 0)
-        folder = tmp_path / str(tool)
-        open_stores(assignments, folder, "digest", ROLLOUT, SANDBOX)
-        open_stores(assignments, folder, "digest", ROLLOUT, SandboxSettings(workers=3))
-        if tool:
-            with pytest.raises(UsageError, match=r"sandbox\.timeout_seconds was 10\.0, now 1\.0"):
-                open_stores(assignments, folder, "digest", ROLLOUT, quick)
-        else:
-            open_stores(assignments, folder, "digest", ROLLOUT, quick)
 
 
 def test_programs_run_and_the_log_shows_turns_and_calls(
