@@ -54,7 +54,7 @@ def history_of(checkpoint: Path) -> list[dict[str, float]]:
 def step_rows(log_history: list[dict[str, Any]]) -> list[dict[str, float]]:
     """Return the rows of a trainer's log that are optimizer steps, numbers only."""
     rows = [row for row in log_history if "loss" in row]
-    return [{k: float(v) for k, v in row.items() if isinstance(v, int | float) and k != "epoch"} for row in rows]
+    return [{k: float(v) for k, v in row.items() if isinstance(v, int | float)} for row in rows]
 
 
 class CheckpointKeeper(TrainerCallback):  # type: ignore[misc]

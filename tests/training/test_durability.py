@@ -32,10 +32,10 @@ def weights(job: TrainingJob) -> str:
 
 
 def numbers(history: list[dict[str, float]]) -> list[dict[str, float]]:
-    """What two runs share: all but times, what the sandbox counts in each attempt, and the epoch, which is not kept."""
-    other = ("step_time", "seconds", "epoch")
+    """What two runs share: everything but how long things took, and what the sandbox counts in each attempt."""
+    timed = ("step_time", "seconds")
     return [
-        {k: value for k, value in row.items() if not k.endswith(other) and not k.startswith("sandbox/")}
+        {k: value for k, value in row.items() if not k.endswith(timed) and not k.startswith("sandbox/")}
         for row in history
     ]
 
