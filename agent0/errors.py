@@ -1,4 +1,11 @@
-"""The errors that a person is meant to read: one sentence that says what was wrong and what to do."""
+"""The errors and warnings that a person is meant to read: one sentence that says what was wrong and what to do."""
+
+import sys
+
+
+def warn(sentence: str) -> None:
+    """Print a warning of a command, beside its result."""
+    print(f"agent0: warning: {sentence}", file=sys.stderr)
 
 
 class Agent0Error(Exception):

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import sys
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from agent0.errors import UsageError
+from agent0.errors import UsageError, warn
 from agent0.options import Ablations, Overrides, Recipe
 
 if TYPE_CHECKING:
@@ -75,16 +74,12 @@ def _check_gpus(name: str, config: Config, options: CompileOptions) -> None:
     if options.gpus:
         check_pods(config, STAGES if trains else GENERATION_STAGES, options.gpus)
         if trains and not options.workspace:
-            _warn(
+            warn(
                 "no workspace is given. Unless the ConfigMap sets AGENT0_WORKSPACE, checkpoints lie on the pod's own "
                 "disk and a preempted training starts anew: give --workspace s3://… or a mounted folder."
             )
     elif backends != {"transformers"}:
-        _warn(f"recipe {config.recipe!r} draws with vLLM and its pods ask for no GPU: give --gpus N.")
-
-
-def _warn(sentence: str) -> None:
-    print(f"agent0: warning: {sentence}", file=sys.stderr)
+        warn(f"recipe {config.recipe!r} draws with vLLM and its pods ask for no GPU: give --gpus N.")
 
 
 def list_options() -> None:

@@ -11,12 +11,11 @@ import copy
 import difflib
 import json
 import os
-import sys
 from collections.abc import Iterable, Mapping
 from typing import Any
 
 from agent0.config import SECTIONS, Config, parse_section
-from agent0.errors import UsageError
+from agent0.errors import UsageError, warn
 from agent0.kubeflow.package import Input, Package
 from agent0.storage import transfer
 from agent0.storage.places import read_file
@@ -108,10 +107,7 @@ def _look_up(source: str) -> None:
     except (NotThereError, NotWholeError):
         raise
     except StorageError as error:
-        print(
-            f"agent0: warning: {source} was not looked up from here; the cluster may reach it all the same ({error})",
-            file=sys.stderr,
-        )
+        warn(f"{source} was not looked up from here; the cluster may reach it all the same ({error})")
 
 
 def _assign(values: dict[str, Any], package: Package, name: str, given: Any, *, typed: bool) -> None:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from agent0.errors import UsageError
+from agent0.errors import UsageError, warn
 from agent0.kubeflow.client import Connection, Server, connect
 from agent0.kubeflow.options import connected
 from agent0.kubeflow.run_cli import (
@@ -104,10 +103,9 @@ def schedule_pipeline(
 
 def _warn_of_tags(package: Package, values: Mapping[str, Any]) -> None:
     if tags := package.unpinned_images(values):
-        print(
-            f"agent0: warning: {', '.join(tags)} is named by a tag: a later run may use another image than today's. "
-            "Compile with --image NAME@sha256:… to pin it.",
-            file=sys.stderr,
+        warn(
+            f"{', '.join(tags)} is named by a tag: a later run may use another image than today's. "
+            "Compile with --image NAME@sha256:… to pin it."
         )
 
 

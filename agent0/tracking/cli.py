@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from agent0.errors import UsageError
+from agent0.errors import UsageError, warn
 from agent0.options import run_folder
 from agent0.storage.uri import is_in_s3
 
@@ -76,10 +75,9 @@ def reproduce(
 
     found = recipe_of(tracking_uri(), run_id)
     if found.code_version != code_version():
-        print(
-            f"agent0: warning: run {found.run_id} was made by code {found.code_version}, and this is {code_version()}; "
-            "the results may differ.",
-            file=sys.stderr,
+        warn(
+            f"run {found.run_id} was made by code {found.code_version}, and this is {code_version()}; "
+            "the results may differ."
         )
     begun = " ".join(f"{PARAMETERS.get(name, name)}={value}" for name, value in found.beginning.items() if value)
     if compile_only:

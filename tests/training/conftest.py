@@ -79,6 +79,24 @@ def make_job(half_trained: Path, tmp_path: Path) -> Callable[..., TrainingJob]:
 
 
 @pytest.fixture
+def job(tmp_path: Path) -> TrainingJob:
+    """A job whose nodes only pretend."""
+    return TrainingJob(
+        folder=tmp_path / "job",
+        base=tmp_path / "base",
+        output=tmp_path / "output",
+        workspace=tmp_path / "workspace",
+        model={},
+        rollout={},
+        sandbox={},
+        algorithm=ExecutorSettings(),
+        agent="executor",
+        training=TrainingSettings(),
+        seed=1,
+    )
+
+
+@pytest.fixture
 def curriculum() -> CurriculumSettings:
     """Three small batches of proposals."""
     return CurriculumSettings(steps=3, prompts_per_step=2, group_size=4, executor_samples=2, learning_rate=1e-3)

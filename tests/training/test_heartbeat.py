@@ -9,27 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from agent0.config import ExecutorSettings, TrainingSettings
 from agent0.training import heartbeat, node
 from agent0.training.heartbeat import CLOCK_FILE, HEARTBEAT_FILE, beat, left_alone
 from agent0.training.job import ERROR_FILE, PREEMPTED_STATUS, STOP_FILE, TrainingJob
-
-
-@pytest.fixture
-def job(tmp_path: Path) -> TrainingJob:
-    return TrainingJob(
-        folder=tmp_path,
-        base=tmp_path / "base",
-        output=tmp_path / "output",
-        workspace=tmp_path / "workspace",
-        model={},
-        rollout={},
-        sandbox={},
-        algorithm=ExecutorSettings(),
-        agent="executor",
-        training=TrainingSettings(),
-        seed=1,
-    )
 
 
 def silent_for(folder: Path, seconds: float) -> None:

@@ -49,21 +49,8 @@ def server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[TrainJob
 
 
 @pytest.fixture
-def job(tmp_path: Path) -> TrainingJob:
-    """A job whose nodes only pretend."""
-    return TrainingJob(
-        folder=tmp_path / "job",
-        base=tmp_path / "base",
-        output=tmp_path / "output",
-        workspace=tmp_path / "workspace",
-        model={},
-        rollout={},
-        sandbox={},
-        algorithm=SHORT,
-        agent="executor",
-        training=LAUNCHER,
-        seed=1,
-    )
+def job(job: TrainingJob) -> TrainingJob:
+    return job.model_copy(update={"algorithm": SHORT, "training": LAUNCHER})
 
 
 def nothing(*_: object) -> None:
