@@ -88,7 +88,8 @@ def make_ablation(config: Config, options: CompileOptions) -> Callable[..., Any]
         Parameter("code_version", str, "Version of the code that cached results must be of; empty: the image's.", ""),
         *shop.parameters,
     ]
-    return make_pipeline(PIPELINE_NAME, "Agent0: the method with parts left out, compared.", parameters, None, body)
+    about = "Agent0: the method with parts left out, compared."
+    return make_pipeline(PIPELINE_NAME, about, parameters, None, body, shop.limits)
 
 
 def _make_variant(rounds: Rounds, shop: Workshop) -> Callable[..., Any]:

@@ -93,6 +93,7 @@ def make_evaluation(config: Config, options: CompileOptions) -> Callable[..., An
         parameters,
         None,
         body,
+        shop.limits,
     )
 
 

@@ -72,4 +72,5 @@ def make_evolution(config: Config, options: CompileOptions) -> Callable[..., Any
         parameters,
         None,
         body,
+        workshop.limits,
     )

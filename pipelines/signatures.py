@@ -32,6 +32,7 @@ def make_pipeline(
     parameters: Sequence[Parameter],
     outputs: type | None,
     body: Callable[[dict[str, Any]], Any],
+    limits: dsl.PipelineConfig | None = None,
 ) -> Callable[..., Any]:
     """Return the pipeline whose tasks `body` makes from the inputs by name.
 
@@ -41,6 +42,7 @@ def make_pipeline(
         parameters: inputs, those without a default first.
         outputs: NamedTuple of what `body` returns, or None.
         body: makes the tasks.
+        limits: how long a run may take and is kept; of a pipeline that is nested, None.
     """
 
     def function(*values: Any) -> Any:
@@ -63,7 +65,7 @@ def make_pipeline(
     arguments = "\n".join(f"    {parameter.name}: {parameter.description}" for parameter in parameters)
     function.__doc__ = f"{description}\n\nArgs:\n{arguments}\n"
     function.__name__ = name.replace("-", "_")
-    pipeline: Callable[..., Any] = dsl.pipeline(name=name, description=description)(function)
+    pipeline: Callable[..., Any] = dsl.pipeline(name=name, description=description, pipeline_config=limits)(function)
     return pipeline
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import typer
 
+from agent0.kubeflow.check_cli import check_pipeline, show_pipeline
 from agent0.kubeflow.compile_cli import compile_pipeline, list_options
 from agent0.kubeflow.run_cli import cancel_run, run_pipeline, show_logs, show_status
 from agent0.kubeflow.schedule_cli import list_schedules, schedule_pipeline, unschedule_pipeline
@@ -13,6 +14,8 @@ app = typer.Typer(help="Pipelines for Kubeflow: compile, upload, run, watch, sch
 app.command("compile")(compile_pipeline)
 app.command("options")(list_options)
 app.command("params")(show_parameters)
+app.command("check")(check_pipeline)
+app.command("show")(show_pipeline)
 app.command("upload")(upload_pipeline)
 app.command("run")(run_pipeline)
 app.command("status")(show_status)

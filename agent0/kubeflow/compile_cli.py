@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import tempfile
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -33,15 +35,23 @@ def compile_pipeline(
             "--option", "-O", help="Any other option, e.g. -O retries=0; `agent0 pipeline options` lists them."
         ),
     ] = None,
+    server: Annotated[
+        str,
+        typer.Option(
+            help="Release of Kubeflow Pipelines that it is for, 2.16 or 2.17; every supported one if not given."
+        ),
+    ] = "",
 ) -> None:
     """Compile a pipeline to YAML that Kubeflow runs. The same arguments give the same bytes.
 
-    Settings that the GPUs of a pod cannot serve are refused.
+    Settings that the GPUs of a pod cannot serve are refused, and so is what the server would not run
+    (see agent0 pipeline check).
 
     Example: [bold]agent0 pipeline compile evolution --recipe qwen3-8b --gpus 8 --workspace s3://… --image
     NAME@sha256:… -o evolution.yaml[/bold]
     """
     from agent0.config import load_config, read_overrides
+    from agent0.storage.atomic import atomic_write
     from agent0.storage.places import write_file
     from agent0_kfp.pipelines.catalogue import PIPELINES
     from agent0_kfp.pipelines.options import CompileOptions
@@ -56,23 +66,46 @@ def compile_pipeline(
     named = {key: value for key, value in given.items() if value is not None}
     chosen = CompileOptions.parse({**read_overrides(options or []), **named})
     _check_gpus(name, config, chosen)
-    with write_file(output) as path:
-        PIPELINES[name](config, path, chosen)
+    with tempfile.TemporaryDirectory() as folder:
+        compiled = Path(folder) / "pipeline.yaml"
+        PIPELINES[name](config, compiled, chosen)
+        _check_servers(compiled, server)
+        with write_file(output) as path, atomic_write(path) as file:
+            file.write(compiled.read_text(encoding="utf-8"))
     what = (
         f"of {', '.join(config.evaluation.benchmarks)}" if name == "evaluation" else f"{config.iterations} iterations"
     )
     print(f"{output}: {name} {what}, recipe {config.recipe}")
 
 
+def _check_servers(path: Path, server: str) -> None:
+    """Refuse what the named release would not run or, where none is named, none of them; warn of the others."""
+    from agent0.kubeflow.acceptance import RELEASES, check_package, release_named
+    from agent0.kubeflow.acceptance.report import require_accepted, sentences
+    from agent0.kubeflow.package import read_package
+
+    package = read_package(str(path))
+    releases = [release_named(server)] if server else list(RELEASES.values())
+    checked = {release: check_package(package, release) for release in releases}
+    if not any(found.accepted for found in checked.values()):
+        require_accepted(package, releases[-1])
+    said = {line: None for found in checked.values() for line in sentences(found.findings)}
+    for line in said:
+        warn(line)
+
+
 def _check_gpus(name: str, config: Config, options: CompileOptions) -> None:
     """Refuse GPUs that do not fit the settings, and warn where asking for none or keeping nothing looks forgotten."""
     from agent0.planning import check_pods
-    from agent0.planning.placement import GENERATION_STAGES, STAGES
+    from agent0.planning.placement import GENERATION_STAGES, TRAINING_STAGES
 
     trains = name != "evaluation"
     backends = {config.rollout.backend, config.training.policy_backend if trains else "transformers"}
-    if options.gpus:
-        check_pods(config, STAGES if trains else GENERATION_STAGES, options.gpus)
+    training, generation = options.gpus_of("training"), options.gpus_of("generation")
+    if training or generation:
+        for stages, gpus in ((TRAINING_STAGES if trains else (), training), (GENERATION_STAGES, generation)):
+            if gpus:
+                check_pods(config, stages, gpus)
         if trains and not options.workspace:
             warn(
                 "no workspace is given. Unless the ConfigMap sets AGENT0_WORKSPACE, checkpoints lie on the pod's own "

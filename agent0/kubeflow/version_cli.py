@@ -51,6 +51,16 @@ def date(time: Any) -> str:
     return time.strftime("%Y-%m-%d %H:%M") if time is not None and time.year > 1970 else "–"
 
 
+def package_named(reference: str, connection: Connection, other: str = "") -> tuple[str, Package]:
+    """Return a label and the pipeline that a reference names; a file needs no server. See `resolve_reference`."""
+    from agent0.kubeflow.package import names_file, read_package
+    from agent0.kubeflow.versions import resolve_reference
+
+    if names_file(reference):
+        return reference, read_package(reference)
+    return resolve_reference(connect(connection), reference, other)
+
+
 @connected
 def show_parameters(
     pipeline: Annotated[str, typer.Argument(help=REFERENCE_HELP)],
@@ -62,10 +72,7 @@ def show_parameters(
 
     Example: [bold]agent0 pipeline params evolution.yaml[/bold], then agent0 pipeline run … --param executor.steps=20
     """
-    from agent0.kubeflow.package import names_file, read_package
-    from agent0.kubeflow.versions import resolve_reference
-
-    package = read_package(pipeline) if names_file(pipeline) else resolve_reference(connect(connection), pipeline)[1]
+    _, package = package_named(pipeline, connection)
     if as_json:
         print(json.dumps([vars(item) for item in package.inputs.values()], indent=2))
     else:
@@ -185,12 +192,10 @@ def diff_pipelines(
     Example: [bold]agent0 pipeline diff evolution.yaml evolution[/bold]
     """
     from agent0.kubeflow.comparison import compare_packages, raw_difference
-    from agent0.kubeflow.versions import resolve_reference
 
-    server = connect(connection)
     (old_label, before), (new_label, after) = (
-        resolve_reference(server, old, new),
-        resolve_reference(server, new, old),
+        package_named(old, connection, new),
+        package_named(new, connection, old),
     )
     differences = compare_packages(before, after)
     if raw:

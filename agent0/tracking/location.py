@@ -9,11 +9,39 @@ from agent0.storage import workspace
 from agent0.storage.uri import is_in_s3
 
 BUFFER_VARIABLE = "AGENT0_TRACKING_BUFFER"
+URI_VARIABLE = "MLFLOW_TRACKING_URI"
+POD_PREFIX = "AGENT0_"
+
+
+def variable_of(key: str) -> str:
+    """Return the environment variable by which a pod gets what a ConfigMap or Secret holds under `key`.
+
+    Those of MLflow get a prefix: a server whose MLflow plugin has `injectUserEnvVars` names them in the pod as well,
+    and Kubernetes refuses a pod in which one variable has a value and a reference.
+    """
+    return f"{POD_PREFIX}{key}" if key.startswith("MLFLOW_") else key
+
+
+def adopt_pod_variables() -> None:
+    """Give MLflow's own variables what the pod's settings say, where the server's plugin has said nothing.
+
+    Where the plugin names another tracking server, nothing is taken: the credentials are not for that one.
+    """
+    place = os.environ.get(variable_of(URI_VARIABLE), "")
+    if os.environ.get(URI_VARIABLE, place) != place:
+        return
+    head = variable_of("MLFLOW_")
+    for name in [name for name in os.environ if name.startswith(head)]:
+        os.environ.setdefault(name.removeprefix(POD_PREFIX), os.environ[name])
 
 
 def tracking_uri() -> str:
-    """Return `MLFLOW_TRACKING_URI`, or the SQLite file `mlflow.db` in the current folder, as MLflow itself would."""
-    return os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{Path.cwd() / 'mlflow.db'}"
+    """Return `MLFLOW_TRACKING_URI`, or the SQLite file `mlflow.db` in the current folder, as MLflow itself would.
+
+    In a pod it is the one of the server's plugin, else that of the ConfigMap.
+    """
+    adopt_pod_variables()
+    return os.environ.get(URI_VARIABLE) or f"sqlite:///{Path.cwd() / 'mlflow.db'}"
 
 
 def buffer_folder() -> Path | None:

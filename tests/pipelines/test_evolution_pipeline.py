@@ -30,18 +30,22 @@ def spec(compiled: Path) -> dict[str, Any]:
 
 def test_it_loads_again_with_every_section_as_a_parameter(compiled: Path) -> None:
     inputs = components.load_component_from_file(str(compiled)).component_spec.inputs
-    assert {"seed", "recipe", "image", "start_iteration", "training_gpus", *SECTIONS} <= set(inputs)
+    assert {"seed", "recipe", "image", "start_iteration", "training_tolerations", *SECTIONS} <= set(inputs)
 
 
 def test_the_parameters_have_the_recipes_values(spec: dict[str, Any]) -> None:
     parameters = spec["root"]["inputDefinitions"]["parameters"]
     assert parameters["executor"]["defaultValue"]["learning_rate"] == 1e-6
     assert parameters["curriculum"]["defaultValue"]["reward"]["tool_weight"] == 0.6
-    assert parameters["training_gpus"]["defaultValue"] == 8
-    assert (parameters["training_memory"]["defaultValue"], parameters["generation_memory"]["defaultValue"]) == (
-        "576Gi",
-        "192Gi",
+    executors = spec["deploymentSpec"]["executors"]
+    training, generation = (
+        executors[f"exec-{name}"]["container"]["resources"] for name in ("executor-training", "task-generation")
     )
+    assert (training["accelerator"]["resourceCount"], training["accelerator"]["resourceType"]) == (
+        "8",
+        "nvidia.com/gpu",
+    )
+    assert (training["resourceMemoryLimit"], generation["resourceMemoryLimit"]) == ("576Gi", "192Gi")
     assert parameters["image"]["defaultValue"] == IMAGE
     assert (parameters["start_iteration"]["defaultValue"], parameters["history_uri"]["defaultValue"]) == (1, "")
 

@@ -38,7 +38,8 @@ def test_the_command_takes_options_for_every_pipeline(tmp_path: Path) -> None:
     spec, platform = yaml.load_all((tmp_path / "a.yaml").read_text(), yaml.CSafeLoader)
     parameters = spec["root"]["inputDefinitions"]["parameters"]
     assert parameters["variants"]["defaultValue"][:2] == ["full", "no-curriculum-training"]
-    assert parameters["training_gpus"]["defaultValue"] == 2
+    resources = spec["deploymentSpec"]["executors"]["exec-executor-training"]["container"]["resources"]
+    assert resources["accelerator"]["resourceCount"] == "2"
     executors = platform["platforms"]["kubernetes"]["deploymentSpec"]["executors"]
     assert executors["exec-executor-training"]["emptyDirMounts"][0]["sizeLimit"] == "2Gi"
     assert not any("retryPolicy" in task for part in spec["components"].values() for task in _tasks(part))
@@ -112,4 +113,5 @@ def test_training_pods_get_the_memory_that_loading_takes(
     config = load_config("qwen3-8b", ["iterations=1", *settings])
     compile_evolution(config, tmp_path / "e.yaml", CompileOptions(gpus=gpus))
     spec = next(yaml.load_all((tmp_path / "e.yaml").read_text(), yaml.CSafeLoader))
-    assert spec["root"]["inputDefinitions"]["parameters"]["training_memory"]["defaultValue"] == memory
+    training = spec["deploymentSpec"]["executors"]["exec-executor-training"]["container"]["resources"]
+    assert training["resourceMemoryLimit"] == training["resourceMemoryRequest"] == memory
