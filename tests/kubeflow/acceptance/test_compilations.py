@@ -110,6 +110,26 @@ def test_the_workspace_comes_from_the_pipeline_or_from_the_configmap(packages: d
     assert variables[1]["valueFrom"]["configMapKeyRef"]["name"] == "agent0-settings"
 
 
+def test_more_memory_keeps_cached_results(tmp_path: Path) -> None:
+    """The driver finds a result by inputs, command, image and claims (driver/cache.go, `getFingerPrint`)."""
+    keys = []
+    for memory, gpus in (("192Gi", 8), ("768Gi", 8)):
+        options = CompileOptions.parse({"gpus": gpus, "training_memory": memory, "generation_cpu": "32"})
+        path = tmp_path / f"{memory}.yaml"
+        PIPELINES["evolution"](load_config("qwen3-8b", ["iterations=1"]), path, options)
+        pods = check_package(read_package(str(path)), RELEASES["2.17"]).pods
+        keys.append(
+            {
+                pod.task.path: (pod.task.inputs, [pod.task.container[key] for key in ("command", "args", "image")])
+                for pod in pods
+                if pod.task.spec["cachingOptions"].get("enableCache")
+            }
+        )
+        assert any("memory" in pod.patch["containers"][0]["resources"]["limits"] for pod in pods)
+    assert keys[0] == keys[1]
+    assert len(keys[0]) == 12
+
+
 def test_a_queue_and_labels_are_on_the_pods(packages: dict[str, Package]) -> None:
     labels = {
         pod.task.path[-1]: pod.manifest["metadata"]["labels"] for pod in checked(packages["platform"], "2.17").pods
