@@ -70,13 +70,13 @@ def make_ablation(config: Config, options: CompileOptions) -> Callable[..., Any]
             prepared = shop.task(
                 "ablation_preparation",
                 inputs,
-                **{name: inputs[name] for name in ("recipe", "variants", "seeds", "tracking")},
+                **{name: inputs[name] for name in ("recipe", "variants", "seeds", "group", "tracking")},
                 job=dsl.PIPELINE_JOB_ID_PLACEHOLDER,
             )
             variants(
                 runs=prepared.outputs["Output"],
                 mlflow_run_id=prepared.outputs["mlflow_run_id"],
-                **{name: inputs[name] for name in ("recipe", "code_version", *SECTIONS)},
+                **{name: inputs[name] for name in ("recipe", "group", "code_version", *SECTIONS)},
                 **values_of(shop.parameters, inputs),
             )
 
@@ -84,6 +84,7 @@ def make_ablation(config: Config, options: CompileOptions) -> Callable[..., Any]
         Parameter("recipe", str, "Name under which the runs are tracked.", config.recipe),
         Parameter("variants", list, f"What to compare: {FULL!r} and ablations.", list(PAPER)),
         Parameter("seeds", list, "Seeds; each variant is run with each. One pair shows nothing.", [config.seed]),
+        Parameter("group", str, "Name that runs of one ablation share, each with some variants; empty: one run.", ""),
         *section_parameters(config),
         Parameter("code_version", str, "Version of the code that cached results must be of; empty: the image's.", ""),
         *shop.parameters,
@@ -126,7 +127,7 @@ def _make_variants(shop: Workshop, variant: Callable[..., Any]) -> Callable[...,
         compared = shop.task(
             "ablation_comparison",
             inputs,
-            recipe=inputs["recipe"],
+            **{name: inputs[name] for name in ("recipe", "group", "tracking")},
             mlflow_run_id=inputs["mlflow_run_id"],
             histories=dsl.Collected(grown.outputs["history"]),
         )
@@ -136,6 +137,7 @@ def _make_variants(shop: Workshop, variant: Callable[..., Any]) -> Callable[...,
         Parameter("runs", list[dict], "Each variant with each seed."),
         Parameter("mlflow_run_id", str, "MLflow run of the ablation."),
         Parameter("recipe", str, "Name under which the runs are tracked."),
+        Parameter("group", str, "Name that runs of one ablation share."),
         Parameter("code_version", str, "Version of the code."),
         *section_inputs(),
         *(parameter.required() for parameter in shop.parameters),

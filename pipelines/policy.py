@@ -41,5 +41,5 @@ POLICIES: Mapping[str, Policy] = {
     "evaluation_comparison": Policy("light"),
     "ablation_preparation": Policy("light", cached=False),
     "ablated_sections": Policy("light"),
-    "ablation_comparison": Policy("light"),
+    "ablation_comparison": Policy("light", cached=False),  # looks which other runs of its group have ended
 }

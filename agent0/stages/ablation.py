@@ -13,7 +13,8 @@ from agent0.config import TrackingSettings
 from agent0.errors import UsageError
 from agent0.report.ablation import FULL, render_ablation, rows
 from agent0.report.history import History
-from agent0.stages.runs import read_history
+from agent0.stages.files import HISTORY_FILE
+from agent0.stages.runs import MLFLOW_SCHEME, open_history, read_history
 from agent0.stages.session import Stage, StageResult
 from agent0.storage.atomic import atomic_write, write_json
 from agent0.storage.digest import code_version
@@ -24,15 +25,24 @@ PAGE_FILE = "ablation.html"
 
 
 def prepare_ablation(
-    recipe: str, variants: Sequence[str], seeds: Sequence[int], tracking: TrackingSettings, job: str
+    recipe: str, variants: Sequence[str], seeds: Sequence[int], group: str, tracking: TrackingSettings, job: str
 ) -> tuple[str, list[dict[str, Any]]]:
     """Open the ablation's MLflow run; return its id and each variant with each seed.
+
+    Args:
+        recipe: name under which it is tracked.
+        variants: what to compare.
+        seeds: of each variant.
+        group: name that jobs of one ablation share, each of which has some of its variants; empty for a single job.
+        tracking: MLflow experiment.
+        job: id of the pipeline's run.
 
     Raises:
         UsageError: an unknown variant, one or a seed named twice, or no full method to compare with.
         Agent0Error: MLflow does not answer.
     """
-    from agent0.tracking.runs import start_run  # mlflow takes seconds to import
+    from agent0.tracking.jobs import GROUP_TAG, JOB_TAG  # mlflow takes seconds to import
+    from agent0.tracking.runs import start_run
 
     unknown = sorted(set(variants) - {FULL, *ABLATIONS})
     if unknown:
@@ -40,14 +50,14 @@ def prepare_ablation(
     for kind, named in (("variant", variants), ("seed", seeds)):
         if len(set(named)) != len(named) or not named:
             raise UsageError(f"Name each {kind} once, and at least one; got {list(named)}.")
-    if FULL not in variants:
+    if FULL not in variants and not group:
         raise UsageError(f"Every variant is compared with the full method; add {FULL!r} to the variants.")
     run_id = start_run(
         tracking_uri(),
         tracking.experiment,
         f"ablation {recipe}",
         {"variants": ", ".join(variants), "seeds": ", ".join(map(str, seeds))},
-        {"agent0.recipe": recipe, "agent0.code_version": code_version(), "agent0.job": job},
+        {"agent0.recipe": recipe, "agent0.code_version": code_version(), JOB_TAG: job, GROUP_TAG: group},
     )
     return run_id, [{"variant": variant, "seed": seed} for seed in seeds for variant in variants]
 
@@ -73,15 +83,25 @@ def ablate(variant: str, sections: Mapping[str, dict[str, Any]]) -> dict[str, di
     return changed
 
 
-def compare_ablations(stage: Stage, histories: Sequence[Path], recipe: str, output: Path, page: Path) -> StageResult:
+def compare_ablations(
+    stage: Stage,
+    histories: Sequence[Path],
+    recipe: str,
+    group: str,
+    tracking: TrackingSettings,
+    output: Path,
+    page: Path,
+) -> StageResult:
     """Write the table and the page of all variants to `output`, and the page to `page` as well.
 
+    With a group, those of its other jobs that have ended a round are in it, too: whoever ends last has the whole table.
+
     Raises:
-        Agent0Error: a folder holds no history.
+        Agent0Error: a folder holds no history, or MLflow does not answer.
     """
+    others = _histories_of(group, tracking) if group else []
     found: dict[tuple[str, int], History] = {}
-    for folder in histories:
-        history = read_history(folder)
+    for history in [*others, *(read_history(folder) for folder in histories)]:
         variant = next(iter(active_ablations(history.config)), FULL)
         found[variant, history.seed] = history
     table = rows(found)
@@ -96,3 +116,12 @@ def compare_ablations(stage: Stage, histories: Sequence[Path], recipe: str, outp
         stage.evolution.log_file(output / name)
     stage.evolution.set_status("FINISHED")
     return StageResult(metrics)
+
+
+def _histories_of(group: str, tracking: TrackingSettings) -> list[History]:
+    """Return what MLflow keeps of the evolutions of a group's jobs, the oldest first."""
+    from agent0.tracking.jobs import keeps, runs_of_group
+
+    uri = tracking_uri()
+    runs = reversed(runs_of_group(uri, tracking.experiment, group))
+    return [open_history(f"{MLFLOW_SCHEME}{run_id}") for run_id in runs if keeps(uri, run_id, HISTORY_FILE)]

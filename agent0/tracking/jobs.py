@@ -16,6 +16,7 @@ from agent0.errors import UsageError
 from agent0.tracking.runs import OPEN, close_runs, open_client
 
 JOB_TAG = "agent0.job"
+GROUP_TAG = "agent0.ablation_group"
 FINGERPRINT_TAG = "agent0.fingerprint"
 OUTCOME_TAG = "agent0.outcome"
 UNFINISHED = ("FAILED", "KILLED")
@@ -60,6 +61,12 @@ def continue_run(uri: str, run_id: str, job: str) -> None:
 def runs_of_job(uri: str, experiment: str, job: str) -> list[str]:
     """Return the ids of the runs that a job opened, not of those nested in them, newest first."""
     return [str(run.info.run_id) for run in _search(open_client(uri), experiment, {JOB_TAG: job})]
+
+
+def runs_of_group(uri: str, experiment: str, group: str) -> list[str]:
+    """Return the ids of the runs that the jobs of one ablation opened, where it is more than one job; newest first."""
+    jobs = {run.data.tags[JOB_TAG]: None for run in _search(open_client(uri), experiment, {GROUP_TAG: group})}
+    return [run_id for job in jobs for run_id in runs_of_job(uri, experiment, job)]
 
 
 def end_run(uri: str, run_id: str, status: str, outcome: str) -> None:

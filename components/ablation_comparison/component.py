@@ -5,6 +5,8 @@ from kfp.dsl import HTML, Artifact, Dataset, Input, Metrics, Output
 
 def ablation_comparison(
     recipe: str,
+    group: str,
+    tracking: dict,
     mlflow_run_id: str,
     histories: Input[list[Artifact]],
     compared: Output[Dataset],
@@ -14,6 +16,7 @@ def ablation_comparison(
     """Write the table of all variants, their differences paired by seed."""
     from pathlib import Path
 
+    from agent0.config import TrackingSettings, parse_section
     from agent0.stages import open_stage
     from agent0.stages.ablation import compare_ablations
 
@@ -26,4 +29,6 @@ def ablation_comparison(
         mlflow_run_id=mlflow_run_id,
         inputs={f"history_{number}": folder for number, folder in enumerate(folders)},
     ) as stage:
-        stage.finish(compare_ablations(stage, folders, recipe, output, Path(page.path)), output, metrics)
+        section = parse_section(TrackingSettings, tracking)
+        result = compare_ablations(stage, folders, recipe, group, section, output, Path(page.path))
+        stage.finish(result, output, metrics)

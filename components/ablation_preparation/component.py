@@ -7,6 +7,7 @@ def ablation_preparation(
     recipe: str,
     variants: list,
     seeds: list,
+    group: str,
     tracking: dict,
     job: str,
     mlflow_run_id: OutputPath(str),
@@ -21,7 +22,7 @@ def ablation_preparation(
     with reported("ablation_preparation", 0) as progress:
         whole_seeds = [int(seed) for seed in seeds]  # Kubeflow's local runner makes floats of numbers in lists
         section = parse_section(TrackingSettings, tracking)
-        run_id, runs = prepare_ablation(recipe, variants, whole_seeds, section, job)
+        run_id, runs = prepare_ablation(recipe, variants, whole_seeds, group, section, job)
         Path(mlflow_run_id).write_text(run_id, encoding="utf-8")
         progress.end(f"MLflow run {run_id}, {len(runs)} evolutions")
     return runs

@@ -1,0 +1,48 @@
+"""An ablation that would not fit into one workflow becomes one run for each variant."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from agent0.config import load_config
+from agent0.kubeflow.ablation_runs import divided
+from agent0.kubeflow.acceptance import RELEASES, check_package
+from agent0.kubeflow.package import Package, read_package
+from agent0_kfp.pipelines.ablation import compile_ablation
+from agent0_kfp.pipelines.evaluation import compile_evaluation
+from agent0_kfp.pipelines.options import CompileOptions
+
+NEWEST = RELEASES["2.17"]
+VARIANTS = ["full", "grpo", "single-turn"]
+
+
+@pytest.fixture(scope="module")
+def package(tmp_path_factory: pytest.TempPathFactory) -> Package:
+    path = tmp_path_factory.mktemp("ablation") / "ablation.yaml"
+    compile_ablation(load_config("tiny", ["iterations=2"]), path, CompileOptions())
+    return read_package(str(path))
+
+
+def test_what_fits_is_one_run(package: Package) -> None:
+    values = {"variants": VARIANTS, "seeds": [0]}
+    assert divided(package, NEWEST, values, "night") == [values]
+
+
+def test_what_does_not_fit_is_divided_by_variant_then_by_seed(package: Package) -> None:
+    by_variant = divided(package, NEWEST, {"variants": VARIANTS, "seeds": [0, 1, 2, 3]}, "night")
+    assert [each["variants"] for each in by_variant] == [["full"], ["grpo"], ["single-turn"]]
+    assert all(each["seeds"] == [0, 1, 2, 3] and each["group"] == "night" for each in by_variant)
+    assert all(check_package(package, NEWEST, each).accepted for each in by_variant)
+    seeds = list(range(14))
+    by_seed = divided(package, NEWEST, {"variants": VARIANTS[:2], "seeds": seeds}, "night")
+    assert [(each["variants"], each["seeds"]) for each in by_seed] == [
+        ([variant], [seed]) for variant in VARIANTS[:2] for seed in seeds
+    ]
+
+
+def test_another_pipeline_is_left_alone(tmp_path: Path) -> None:
+    compile_evaluation(load_config("tiny"), tmp_path / "e.yaml", CompileOptions())
+    package = read_package(str(tmp_path / "e.yaml"))
+    assert divided(package, NEWEST, {"seed": 3}, "night") == [{"seed": 3}]
