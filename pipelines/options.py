@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Annotated, Any
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import BeforeValidator, Field, field_validator, model_validator
 
 from agent0.config import Section, parse_section
 from agent0.storage.workspace import ENVIRONMENT_VARIABLE as WORKSPACE_VARIABLE
@@ -13,11 +13,19 @@ from agent0.tracking.location import variable_of
 from agent0_kfp.components import DEFAULT_IMAGE, GPU_IMAGE
 from agent0_kfp.pipelines.policy import POLICIES, Role
 
+
+def _text(value: object) -> object:
+    """Return a number as the text that Kubernetes takes for a quantity."""
+    return str(value) if isinstance(value, int | float) and not isinstance(value, bool) else value
+
+
 # An empty quantity leaves the choice to whoever reads the option.
-Memory = Annotated[str, Field(pattern=r"^([1-9][0-9]*([EPTGMK]i?)?)?$")]
-Cpu = Annotated[str, Field(pattern=r"^([0-9]*\.?[0-9]+|[1-9][0-9]*m)?$")]
+Memory = Annotated[str, BeforeValidator(_text), Field(pattern=r"^([1-9][0-9]*([EPTGMK]i?)?)?$")]
+Cpu = Annotated[str, BeforeValidator(_text), Field(pattern=r"^([0-9]*\.?[0-9]+|[1-9][0-9]*m)?$")]
 EnvironmentName = Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")]
-LabelValue = Annotated[str, Field(pattern=r"^([A-Za-z0-9]([A-Za-z0-9_.-]{0,61}[A-Za-z0-9])?)?$")]
+LabelValue = Annotated[
+    str, BeforeValidator(_text), Field(pattern=r"^([A-Za-z0-9]([A-Za-z0-9_.-]{0,61}[A-Za-z0-9])?)?$")
+]
 ObjectName = Annotated[str, Field(pattern=r"^([a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?)?$")]
 # The name of a claim becomes that of a pod's volume, which takes no dots.
 ClaimName = Annotated[str, Field(pattern=r"^([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?)?$")]

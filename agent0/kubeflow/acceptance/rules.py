@@ -18,7 +18,8 @@ from agent0.kubeflow.acceptance.schemas import pod_schema
 from agent0.kubeflow.acceptance.workflow import LIMIT_BYTES, WorkflowSize
 from agent0.kubeflow.package import Package
 
-PARAMETER_BYTES = 10_000
+LARGEST_ARGUMENT = 131_072
+"""Bytes that Linux gives one argument of a program, its end included."""
 ROOM = 0.8
 """Share of Argo's limit from which on a warning is given."""
 FIRST_LIFE_SECONDS = 86_400
@@ -235,19 +236,29 @@ def room_left(subject: Subject) -> Iterator[tuple[str, str]]:
         yield "pipeline", f"the workflow of a run grows to about {_mib(subject.size.total)} of {_mib(LIMIT_BYTES)}."
 
 
-def parameter_bytes(subject: Subject) -> Iterator[tuple[str, str]]:
-    """Values of a run that are together longer than the server takes.
+def arguments_fit(subject: Subject) -> Iterator[tuple[str, str]]:
+    """Values of a run, or parts of the pipeline, that a driver cannot be started with.
 
-    Source: apiserver/server/api_converter.go and common/util/consts.go, `MaxParameterBytes`.
+    Source: argocompiler/dag.go hands each to a program as one argument, which Linux limits. The API's own limit of
+    10,000 bytes (common/util/consts.go, `MaxParameterBytes`) is for pipelines of its first version only.
     """
-    whole = len(json.dumps(subject.values, separators=(",", ":")).encode())
-    if whole > PARAMETER_BYTES:
-        largest = max(subject.values, key=lambda name: len(json.dumps(subject.values[name])))
+    known = {name: subject.values.get(name, item.default) for name, item in subject.package.inputs.items()}
+    sizes = {name: len(json.dumps({name: value}, ensure_ascii=False).encode()) for name, value in known.items()}
+    if sum(sizes.values()) >= LARGEST_ARGUMENT:
+        largest = max(sizes, key=lambda name: sizes[name])
         yield (
             "parameters",
-            f"the values of the run are {whole} bytes long together, and the server takes {PARAMETER_BYTES}. The "
-            f"longest is {largest}: compile its value in (agent0 pipeline compile --set), and leave it out of the run.",
+            f"the values of a run are {sum(sizes.values()):,} bytes long together, and no pod is started with "
+            f"{LARGEST_ARGUMENT:,} or more. The longest is {largest} with {sizes[largest]:,}: put it into a file "
+            "that the pods can read, and give its place.",
         )
+    components = {**subject.package.spec.get("components", {}), "root": subject.package.spec["root"]}
+    for name, component in sorted(components.items()):
+        if len(json.dumps(component, separators=(",", ":")).encode()) >= LARGEST_ARGUMENT:
+            yield (
+                name,
+                f"it is {LARGEST_ARGUMENT:,} bytes long or more, and no driver is started with that: compile less.",
+            )
 
 
 def _mib(size: int) -> str:
@@ -262,7 +273,7 @@ FATAL: tuple[Rule, ...] = (
     pod_values,
     retries_in_time,
     workflow_fits,
-    parameter_bytes,
+    arguments_fit,
 )
 ADVISORY: tuple[Rule, ...] = (restricted_pods, room_left)
 

@@ -147,9 +147,10 @@ def test_values_of_a_run_are_checked_like_the_defaults(packages: dict[str, Packa
     unnamed = checked(package, "2.17", settings="")
     assert {finding.rule for finding in unnamed.findings} == {"object-names"}
     assert "the name of its ConfigMap is ''" in str(unnamed.findings[0])
-    long = checked(package, "2.17", recipe="x" * 10_000)
-    assert [finding.rule for finding in long.findings] == ["parameter-bytes"]
-    assert "The longest is recipe" in str(long.findings[0])
+    long = checked(package, "2.17", recipe="x" * 131_000)
+    assert "arguments-fit" in {finding.rule for finding in long.findings}
+    assert "The longest is recipe with" in "".join(map(str, long.findings))
+    assert checked(package, "2.17", recipe="x" * 12_000).accepted
     wrong = checked(package, "2.17", training_tolerations={"key": "gpu"})
     assert "input-types" in {finding.rule for finding in wrong.findings}
 
