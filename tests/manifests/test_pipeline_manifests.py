@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import shutil
 import subprocess
@@ -19,11 +20,17 @@ from agent0_kfp.pipelines.options import SETTINGS_KEYS
 ROOT = Path(__file__).parents[2]
 MANIFESTS = ROOT / "pipelines" / "manifests"
 SANDBOX = ROOT / "images" / "sandbox"
-OVERLAYS = [MANIFESTS / "overlays" / "kind", MANIFESTS / "overlays" / "gpu", SANDBOX]
+NAMES = ("standalone", "kind", "profile", "namespace", "gpu")
+STANDALONE, KIND, PROFILE, NAMESPACE, GPU = (MANIFESTS / "overlays" / name for name in NAMES)
+OURS = [STANDALONE, KIND, PROFILE, NAMESPACE, GPU]
+OVERLAYS = [*OURS, SANDBOX]
 EVERY_FILE = [path for folder in (MANIFESTS, SANDBOX) for path in sorted(folder.rglob("*.yaml"))]
+PATCHES = {"ml-pipeline.yaml"}  # of objects that are not ours
 KUSTOMIZATIONS = [path for path in EVERY_FILE if path.name == "kustomization.yaml"]
-FILES = [path for path in EVERY_FILE if path not in KUSTOMIZATIONS]
+FILES = [path for path in EVERY_FILE if path not in KUSTOMIZATIONS and path.name not in PATCHES]
 VOLUMES = {"configMap", "csi", "downwardAPI", "emptyDir", "ephemeral", "persistentVolumeClaim", "projected", "secret"}
+KUBEFLOWS = {("ClusterRole", "kubeflow-pipelines-edit"), ("User", "user@example.com")}
+CUSTOM = {"Profile"}  # of Kubeflow: Kubernetes has no schema of it
 BROAD = {"*", "create", "update", "patch", "delete", "deletecollection", "escalate", "bind", "impersonate"}
 
 
@@ -33,6 +40,12 @@ def documents(path: Path) -> list[dict[str, Any]]:
 
 def named(path: Path) -> str:
     return path.relative_to(ROOT).as_posix()
+
+
+def validate(found: dict[str, Any]) -> None:
+    """Compare an object with Kubernetes' own schema, where it is one of Kubernetes."""
+    if found["kind"] not in CUSTOM:
+        kubernetes_validate.validate(found, "1.30", strict=True)
 
 
 def pods(objects: list[dict[str, Any]]) -> Iterator[dict[str, Any]]:
@@ -83,6 +96,12 @@ def built(folder: Path) -> list[dict[str, Any]]:
     return [found for found in yaml.safe_load_all(done.stdout) if found]
 
 
+def one(objects: list[dict[str, Any]], kind: str, name: str) -> dict[str, Any]:
+    """The object of this kind and name."""
+    (found,) = (o for o in objects if (o["kind"], o["metadata"]["name"]) == (kind, name))
+    return found
+
+
 def matches(selector: dict[str, Any], labels: dict[str, str]) -> bool:
     """Whether a label selector chooses a pod with these labels."""
     expressions = selector.get("matchExpressions", [])
@@ -109,7 +128,7 @@ def test_every_object_is_valid_by_the_schemas_of_kubernetes(path: Path) -> None:
     objects = documents(path)
     assert objects
     for found in objects:
-        kubernetes_validate.validate(found, "1.30", strict=True)
+        validate(found)
 
 
 def test_the_schemas_would_catch_a_misspelt_field() -> None:
@@ -122,7 +141,8 @@ def test_the_schemas_would_catch_a_misspelt_field() -> None:
 def test_a_kustomization_lists_what_is_there_and_all_that_is_there(path: Path) -> None:
     (found,) = documents(path)
     assert found["kind"] in ("Kustomization", "Component")
-    listed = [*found.get("resources", []), *found.get("components", [])]
+    patches = [patch["path"] for patch in found.get("patches", []) if "path" in patch]
+    listed = [*found.get("resources", []), *found.get("components", []), *patches]
     assert all((path.parent / name).exists() for name in listed)
     files = {file.name for file in path.parent.glob("*.yaml")} - {"kustomization.yaml"}
     assert files - set(listed) <= {"secret.example.yaml"}
@@ -132,12 +152,12 @@ def test_a_kustomization_lists_what_is_there_and_all_that_is_there(path: Path) -
 def test_an_overlay_builds_into_valid_objects_of_one_namespace(folder: Path) -> None:
     objects = built(folder)
     for found in objects:
-        kubernetes_validate.validate(found, "1.30", strict=True)
+        validate(found)
     spaces = {o["metadata"]["namespace"] for o in objects if "namespace" in o["metadata"]}
     assert len(spaces) == 1
     for found in objects:
         for subject in found.get("subjects", []):
-            assert subject["namespace"] in spaces
+            assert subject["kind"] != "ServiceAccount" or subject["namespace"] in spaces
 
 
 @pytest.mark.parametrize("folder", OVERLAYS, ids=named)
@@ -151,7 +171,7 @@ def test_every_pod_meets_the_restricted_standard(folder: Path) -> None:
 
 
 def test_the_check_of_the_standard_catches_each_breach() -> None:
-    (pod,) = pods(documents(MANIFESTS / "overlays" / "gpu" / "fetch-model.yaml"))
+    (pod,) = pods(documents(MANIFESTS / "components" / "gpu" / "fetch-model.yaml"))
     assert violations(pod) == []
     (container,) = pod["containers"]
     for breach in (
@@ -200,7 +220,7 @@ def test_the_role_for_trainjobs_grants_the_calls_that_are_made_and_no_other() ->
 
 def test_bindings_bind_the_roles_and_the_account_that_are_there() -> None:
     objects = [o for path in FILES for o in documents(path)]
-    names = {(o["kind"], o["metadata"]["name"]) for o in objects}
+    names = {(o["kind"], o["metadata"]["name"]) for o in objects} | KUBEFLOWS
     for found in (o for o in objects if o["kind"].endswith("Binding")):
         assert (found["roleRef"]["kind"], found["roleRef"]["name"]) in names
         assert all((s["kind"], s["name"]) in names for s in found["subjects"])
@@ -219,13 +239,25 @@ def test_steps_are_closed_to_callers_and_reach_only_names_services_and_https() -
         assert set(policy["spec"]["policyTypes"]) == {"Ingress", "Egress"}
         assert policy["spec"]["ingress"] == []
         for rule in policy["spec"]["egress"]:
-            outside = any("ipBlock" in peer for peer in rule["to"])
-            assert not outside or {port["port"] for port in rule["ports"]} == {443, 6443}
+            outside = "to" not in rule or any("ipBlock" in peer for peer in rule["to"])
+            ports = {port["port"] for port in rule.get("ports", [])}
+            assert not outside or ports in ({53, 5353}, {443, 6443})
+
+
+def test_names_are_asked_of_any_resolver_a_cache_on_the_node_included() -> None:
+    policies = [o for folder in OURS for o in built(folder) if o["kind"] == "NetworkPolicy"]
+    closed = [policy["spec"] for policy in policies if "Egress" in policy["spec"]["policyTypes"]]
+    assert closed
+    for spec in closed:
+        names = [rule for rule in spec["egress"] if "to" not in rule]
+        assert [{(port["protocol"], port["port"]) for port in rule["ports"]} for rule in names] == [
+            {("UDP", 53), ("TCP", 53), ("UDP", 5353), ("TCP", 5353)}
+        ]
 
 
 def test_nodes_of_a_trainjob_reach_each_other_and_the_step_that_serves_them_and_nobody_else_reaches_either() -> None:
     step, node, stranger = {"pipelines.kubeflow.org/v2_component": "true"}, {JOB_LABEL: "job"}, {"app": "notebook"}
-    with_jobs, without = built(OVERLAYS[1]), built(OVERLAYS[0])
+    with_jobs, without = built(GPU), built(PROFILE)
     calls = [(node, node), (node, step), (step, node), (step, step), (stranger, node), (stranger, step)]
     assert [lets_through(with_jobs, *call) for call in calls] == [True, True, False, False, False, False]
     assert not lets_through(without, node, step)
@@ -240,21 +272,83 @@ def test_settings_point_to_the_tracking_server_of_this_project_and_its_policy_le
         for service in services
         for port in service["spec"]["ports"]
     }
-    for folder in OVERLAYS[:2]:
-        (settings,) = (o for o in built(folder) if o["kind"] == "ConfigMap")
+    for folder in OURS:
+        settings = one(built(folder), "ConfigMap", "agent0-settings")
         assert settings["data"]["MLFLOW_TRACKING_URI"] in urls
     policies = (o for o in documents(server / "network.yaml") if o["metadata"]["name"] == "mlflow")
     (wanted,) = (rule["from"][0]["namespaceSelector"]["matchLabels"] for rule in next(policies)["spec"]["ingress"])
-    labels = documents(MANIFESTS / "overlays" / "gpu" / "namespace.yaml")[0]["metadata"]["labels"]
-    assert wanted.items() <= labels.items()
+    for folder in (PROFILE, NAMESPACE, GPU):
+        labels = one(built(folder), "Namespace", "agent0")["metadata"]["labels"]
+        assert wanted.items() <= labels.items()
 
 
-@pytest.mark.parametrize("folder", OVERLAYS[:2], ids=named)
-def test_settings_of_an_overlay_also_those_left_to_fill_in_are_keys_that_pods_read(folder: Path) -> None:
-    keys = re.findall(r"path: /data/(\w+)", (folder / "kustomization.yaml").read_text(encoding="utf-8"))
-    assert {"AGENT0_WORKSPACE", "MLFLOW_TRACKING_URI"} <= set(keys)
-    (settings,) = (o for o in built(folder) if o["kind"] == "ConfigMap")
-    assert {*keys, *settings["data"]} <= set(SETTINGS_KEYS)
+@pytest.mark.parametrize("folder", OURS, ids=named)
+def test_settings_of_an_overlay_are_keys_that_pods_read(folder: Path) -> None:
+    settings = one(built(folder), "ConfigMap", "agent0-settings")
+    assert set(settings["data"]) <= set(SETTINGS_KEYS)
+
+
+def test_objects_go_where_kubeflow_runs_pipelines() -> None:
+    for folder, expected in {STANDALONE: "kubeflow", KIND: "kubeflow", PROFILE: "agent0", GPU: "agent0"}.items():
+        assert one(built(folder), "ServiceAccount", "agent0-runner")["metadata"]["namespace"] == expected
+
+
+@pytest.mark.parametrize("folder", [PROFILE, NAMESPACE, GPU], ids=named)
+def test_a_namespace_of_ours_is_one_that_kubeflows_network_policies_let_in(folder: Path) -> None:
+    labels = one(built(folder), "Namespace", "agent0")["metadata"]["labels"]
+    assert labels["app.kubernetes.io/part-of"] == "kubeflow-profile"
+
+
+@pytest.mark.parametrize("folder", [PROFILE, GPU], ids=named)
+def test_the_namespace_of_a_profile_names_the_owner_so_that_the_profiles_controller_takes_it_over(folder: Path) -> None:
+    objects = built(folder)
+    profile, namespace = one(objects, "Profile", "agent0"), one(objects, "Namespace", "agent0")
+    assert namespace["metadata"]["annotations"]["owner"] == profile["spec"]["owner"]["name"] == "user@example.com"
+    assert namespace["metadata"]["labels"]["pipelines.kubeflow.org/enabled"] == "true"
+
+
+def test_without_a_profiles_controller_the_namespace_has_what_it_would_have_made_but_for_the_secret() -> None:
+    objects = built(NAMESPACE)
+    root = one(objects, "ConfigMap", "kfp-launcher")["data"]["defaultPipelineRoot"]
+    repository = yaml.safe_load(one(objects, "ConfigMap", "artifact-repositories")["data"]["default-namespaced"])
+    assert root.startswith("minio://mlpipeline/private-artifacts/agent0/")
+    assert repository["s3"]["keyFormat"].startswith("private-artifacts/agent0/")
+    assert repository["s3"]["accessKeySecret"] == {"name": "mlpipeline-minio-artifact", "key": "accesskey"}
+
+
+@pytest.mark.parametrize("folder", OURS, ids=named)
+def test_each_claim_is_made_writable_for_the_user_of_steps_where_pipelines_mount_it(folder: Path) -> None:
+    objects = built(folder)
+    claims = {o["metadata"]["name"] for o in objects if o["kind"] == "PersistentVolumeClaim"}
+    pod = one(objects, "Job", "agent0-volumes")["spec"]["template"]["spec"]
+    mounted = {volume["persistentVolumeClaim"]["claimName"] for volume in pod["volumes"]}
+    assert mounted == claims
+    assert pod["securityContext"]["fsGroup"] == pod["securityContext"]["runAsUser"] == 10001
+    (container,) = pod["containers"]
+    places = {mount["mountPath"] for mount in container["volumeMounts"]}
+    assert {str(Path(made).parent) for made in container["args"]} == places
+    assert one(objects, "ConfigMap", "agent0-settings")["data"]["HF_HOME"] in container["args"]
+
+
+def test_jobs_have_no_sidecar_that_would_keep_them_from_ending() -> None:
+    jobs = [o for o in built(GPU) if o["kind"] == "Job"]
+    assert len(jobs) == 2
+    for metadata in (job["spec"]["template"]["metadata"] for job in jobs):
+        assert metadata["labels"]["sidecar.istio.io/inject"] == "false"
+        assert metadata["annotations"]["sidecar.istio.io/inject"] == "false"
+
+
+def test_the_patch_of_kubeflows_server_is_one_of_templates_so_that_it_survives_and_restarts_no_part_of_a_pipeline() -> (
+    None
+):
+    (patch,) = documents(MANIFESTS / "components" / "server" / "ml-pipeline.yaml")
+    (container,) = patch["spec"]["template"]["spec"]["containers"]
+    (variable,) = container["env"]
+    assert (container["name"], variable["name"]) == ("ml-pipeline-api-server", "COMPILED_PIPELINE_SPEC_PATCH")
+    (defaults,) = json.loads(variable["value"]).items()
+    assert defaults[0] == "templateDefaults"
+    assert defaults[1]["retryStrategy"] == {"limit": "0", "retryPolicy": "Always"}
+    assert defaults[1]["securityContext"]["fsGroup"] == 10001
 
 
 def test_the_claims_and_accounts_are_those_that_the_documentation_names() -> None:
