@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-import shutil
-import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -16,13 +14,21 @@ import yaml
 
 from agent0.training.kubernetes_api import JOB_LABEL
 from agent0_kfp.pipelines.options import SETTINGS_KEYS
+from tests.manifests.building import (
+    GPU,
+    KIND,
+    MANIFESTS,
+    NAMESPACE,
+    OURS,
+    PROFILE,
+    ROOT,
+    SANDBOX,
+    STANDALONE,
+    built,
+    named,
+    one,
+)
 
-ROOT = Path(__file__).parents[2]
-MANIFESTS = ROOT / "pipelines" / "manifests"
-SANDBOX = ROOT / "images" / "sandbox"
-NAMES = ("standalone", "kind", "profile", "namespace", "gpu")
-STANDALONE, KIND, PROFILE, NAMESPACE, GPU = (MANIFESTS / "overlays" / name for name in NAMES)
-OURS = [STANDALONE, KIND, PROFILE, NAMESPACE, GPU]
 OVERLAYS = [*OURS, SANDBOX]
 EVERY_FILE = [path for folder in (MANIFESTS, SANDBOX) for path in sorted(folder.rglob("*.yaml"))]
 PATCHES = {"ml-pipeline.yaml"}  # of objects that are not ours
@@ -36,10 +42,6 @@ BROAD = {"*", "create", "update", "patch", "delete", "deletecollection", "escala
 
 def documents(path: Path) -> list[dict[str, Any]]:
     return [found for found in yaml.safe_load_all(path.read_text(encoding="utf-8")) if found]
-
-
-def named(path: Path) -> str:
-    return path.relative_to(ROOT).as_posix()
 
 
 def validate(found: dict[str, Any]) -> None:
@@ -84,21 +86,6 @@ def violations(pod: dict[str, Any]) -> list[str]:
             found.append(f"{name}: no seccomp profile")
         if any("hostPort" in port for port in container.get("ports", [])):
             found.append(f"{name}: takes a port of the node")
-    return found
-
-
-def built(folder: Path) -> list[dict[str, Any]]:
-    """What `kubectl apply -k` would send."""
-    if shutil.which("kubectl") is None:
-        pytest.skip("kubectl is not installed, so overlays cannot be built")
-    done = subprocess.run(["kubectl", "kustomize", str(folder)], capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
-    return [found for found in yaml.safe_load_all(done.stdout) if found]
-
-
-def one(objects: list[dict[str, Any]], kind: str, name: str) -> dict[str, Any]:
-    """The object of this kind and name."""
-    (found,) = (o for o in objects if (o["kind"], o["metadata"]["name"]) == (kind, name))
     return found
 
 

@@ -48,7 +48,7 @@ RUNNER = (
     Right("get", "configmaps", name="kfp-launcher"),
     Right("get", "secrets", name="mlpipeline-minio-artifact"),
 )
-"""What Kubeflow's driver and launcher and Argo's executor ask; the sources are in pipelines/manifests/base/role.yaml."""
+"""What Kubeflow's driver and launcher and Argo's executor ask; sources: pipelines/manifests/base/role.yaml."""
 
 TRAINJOBS = (
     *(Right(verb, "trainjobs", "trainer.kubeflow.org") for verb in ("create", "get", "delete")),
