@@ -24,6 +24,11 @@ def named(path: Path) -> str:
     return path.relative_to(ROOT).as_posix()
 
 
+def documents(path: Path) -> list[dict[str, Any]]:
+    """The objects in a file."""
+    return [found for found in yaml.safe_load_all(path.read_text(encoding="utf-8")) if found]
+
+
 def built(folder: Path) -> list[dict[str, Any]]:
     """What `kubectl apply -k` would send."""
     return copy.deepcopy(_built(folder))

@@ -25,6 +25,7 @@ from tests.manifests.building import (
     SANDBOX,
     STANDALONE,
     built,
+    documents,
     named,
     one,
 )
@@ -38,10 +39,6 @@ VOLUMES = {"configMap", "csi", "downwardAPI", "emptyDir", "ephemeral", "persiste
 KUBEFLOWS = {("ClusterRole", "kubeflow-pipelines-edit"), ("User", "user@example.com")}
 CUSTOM = {"Profile"}  # of Kubeflow: Kubernetes has no schema of it
 BROAD = {"*", "create", "update", "patch", "delete", "deletecollection", "escalate", "bind", "impersonate"}
-
-
-def documents(path: Path) -> list[dict[str, Any]]:
-    return [found for found in yaml.safe_load_all(path.read_text(encoding="utf-8")) if found]
 
 
 def validate(found: dict[str, Any]) -> None:

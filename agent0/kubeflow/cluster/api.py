@@ -5,6 +5,9 @@ Nothing is made in the cluster: access reviews are questions, which the API answ
 
 from __future__ import annotations
 
+import json
+import os
+import re
 from collections.abc import Callable
 from http import HTTPStatus
 from pathlib import Path
@@ -62,7 +65,7 @@ class Cluster:
             if TOKEN_FILE.is_file():
                 config.load_incluster_config(configuration)
             else:
-                config.load_kube_config(client_configuration=configuration)
+                config.load_kube_config(os.environ.get("KUBECONFIG"), client_configuration=configuration)
         except (config.ConfigException, OSError) as error:
             raise Agent0Error(
                 f"There is no cluster to look at ({error}); set KUBECONFIG to a file of your cluster, which `kubectl` "
@@ -92,7 +95,7 @@ class Cluster:
             if error.status == HTTPStatus.NOT_FOUND:
                 return None
             if error.status == HTTPStatus.FORBIDDEN:
-                raise NotAllowedError(_message(error)) from error
+                raise NotAllowedError(_refused(_message(error))) from error
             if error.status == HTTPStatus.UNAUTHORIZED:
                 raise Agent0Error(
                     f"The cluster at {self.address} does not know who asks (401); sign in again, so that `kubectl get "
@@ -121,9 +124,16 @@ class Cluster:
         return versions
 
 
-def _message(error: Any) -> str:
-    import json
+def _refused(message: str) -> str:
+    """Return what the API says of a right that is missing, in short."""
+    found = re.search(r'cannot (\w+) resource "([^"]+)" in API group "[^"]*" (?:in the namespace "([^"]+)")?', message)
+    if found is None:
+        return message
+    verb, resource, namespace = found.groups()
+    return f"you may not {verb} {resource}" + (f" in {namespace}" if namespace else " of the cluster")
 
+
+def _message(error: Any) -> str:
     try:
         return str(json.loads(error.body)["message"])
     except (TypeError, ValueError, KeyError):

@@ -12,6 +12,7 @@ from agent0.kubeflow.cluster.api import Cluster
 GPU = "nvidia.com/gpu"
 TRAINER, TRAINER_VERSION, RUNTIME = "trainer.kubeflow.org", "v1alpha1", "torch-distributed"
 KUEUE = "kueue.x-k8s.io"
+PASSING = "node.kubernetes.io/"  # taints of a node that is not well now
 DEFAULT_CLASS = "storageclass.kubernetes.io/is-default-class"
 
 
@@ -41,15 +42,15 @@ def gpus(cluster: Cluster) -> Finding:
         label = (node.metadata.labels or {}).get(f"{GPU}.product", "GPU")
         kinds[f"{node.status.allocatable[GPU]} x {label}"] += 1
     text = "; ".join(f"{count} node{'s' * (count > 1)} with {kind}" for kind, count in kinds.items())
-    closed = [taint for node in nodes for taint in node.spec.taints or [] if taint.effect != "PreferNoSchedule"]
-    tolerations = list({taint.key: {"key": taint.key, "operator": "Exists"} for taint in closed}.values())
-    if not tolerations:
+    taints = [taint for node in nodes for taint in node.spec.taints or [] if taint.effect != "PreferNoSchedule"]
+    keys = sorted({taint.key for taint in taints if not taint.key.startswith(PASSING)})
+    if not keys:
         return Finding("GPUs", "ok", text)
-    wanted = json.dumps(tolerations)
+    wanted = json.dumps([{"key": key, "operator": "Exists"} for key in keys])
     return Finding(
         "GPUs",
         "ok",
-        f"{text}; tainted {', '.join(sorted({taint.key for taint in closed}))}",
+        f"{text}; tainted {', '.join(keys)}",
         f"--param 'training_tolerations={wanted}' --param 'generation_tolerations={wanted}'",
     )
 

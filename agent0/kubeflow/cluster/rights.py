@@ -97,7 +97,7 @@ def your_rights(cluster: Cluster, multi_user: bool | None) -> Finding:
     from kubernetes import client
 
     review: Any = cluster.ask(cluster.authentication.create_self_subject_review, client.V1SelfSubjectReview())
-    name = review.status.user_info.username
+    name = review.status.user_info.username if review is not None else "you"  # before Kubernetes 1.28
     missing = [right for right in (*(PEOPLE if multi_user else ()), *LOOKING) if not _may(cluster, right)]
     if missing:
         return Finding(
