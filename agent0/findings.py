@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+from rich import box
 from rich.markup import escape
 from rich.table import Table
 
@@ -32,7 +33,7 @@ def healthy(findings: Sequence[Finding]) -> bool:
 
 def render_table(title: str, findings: Sequence[Finding]) -> Table:
     """Return the findings as a table; advice stands below what it is about."""
-    table = Table(title=title, title_justify="left")
+    table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD)
     table.add_column("check", overflow="fold")
     table.add_column("")
     table.add_column("finding", overflow="fold")

@@ -15,6 +15,7 @@ import yaml
 ROOT = Path(__file__).parents[2]
 MANIFESTS = ROOT / "pipelines" / "manifests"
 SANDBOX = ROOT / "images" / "sandbox"
+TRACKING = ROOT / "mlflow" / "kubernetes" / "base"
 NAMES = ("standalone", "kind", "profile", "namespace", "gpu")
 STANDALONE, KIND, PROFILE, NAMESPACE, GPU = (MANIFESTS / "overlays" / name for name in NAMES)
 OURS = [STANDALONE, KIND, PROFILE, NAMESPACE, GPU]

@@ -12,7 +12,20 @@ from kubernetes import client
 from servers.kubernetes import KubernetesServer
 
 from agent0.kubeflow.cluster.rights import RUNNER, TRAINJOBS, Right
-from tests.manifests.building import GPU, MANIFESTS, NAMESPACE, OURS, PROFILE, SANDBOX, built, named, one, placed
+from tests.manifests.building import (
+    GPU,
+    MANIFESTS,
+    NAMESPACE,
+    OURS,
+    PROFILE,
+    SANDBOX,
+    TRACKING,
+    built,
+    documents,
+    named,
+    one,
+    placed,
+)
 
 pytestmark = pytest.mark.integration
 
@@ -94,12 +107,25 @@ def test_the_pods_of_jobs_are_admitted_under_the_restricted_standard(cluster: Ku
         assert "violates PodSecurity" in admit(cluster, space(folder), pod).stderr
 
 
-def test_the_sandboxs_service_is_accepted_under_the_restricted_standard(cluster: KubernetesServer) -> None:
-    cluster.apply(*built(SANDBOX))
-    account = {"name": "default", "namespace": "agent0-sandbox"}
-    cluster.apply({"apiVersion": "v1", "kind": "ServiceAccount", "metadata": account})
-    deployment = one(built(SANDBOX), "Deployment", "agent0-sandbox")
-    assert admit(cluster, "agent0-sandbox", as_pod(deployment)).returncode == 0
+@pytest.mark.parametrize(("folder", "namespace"), [(SANDBOX, "agent0-sandbox"), (TRACKING, "agent0-mlflow")])
+def test_our_servers_are_accepted_under_the_restricted_standard(
+    cluster: KubernetesServer, folder: Path, namespace: str
+) -> None:
+    objects = built(folder)
+    account = {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": "default", "namespace": namespace}}
+    cluster.apply(*objects, account)
+    labels = one(objects, "Namespace", namespace)["metadata"]["labels"]
+    assert labels["pod-security.kubernetes.io/enforce"] == "restricted"
+    owners = [found for found in objects if "template" in found.get("spec", {})]
+    assert owners
+    for owner in owners:
+        sent = admit(cluster, namespace, as_pod(owner))
+        assert sent.returncode == 0, sent.stderr
+
+
+def test_the_pod_that_asks_for_mlflow_is_admitted_under_the_restricted_standard(cluster: KubernetesServer) -> None:
+    (pod,) = documents(MANIFESTS / "ask-mlflow.yaml")
+    assert admit(cluster, space(NAMESPACE), pod).returncode == 0
 
 
 @pytest.mark.parametrize("folder", OURS, ids=named)

@@ -322,6 +322,13 @@ def test_jobs_have_no_sidecar_that_would_keep_them_from_ending() -> None:
         assert metadata["annotations"]["sidecar.istio.io/inject"] == "false"
 
 
+def test_the_pod_that_asks_for_mlflow_is_restricted_and_a_step_to_network_policies() -> None:
+    (pod,) = documents(MANIFESTS / "ask-mlflow.yaml")
+    assert violations(pod["spec"]) == []
+    step = one(built(PROFILE), "NetworkPolicy", "agent0-steps")["spec"]["podSelector"]
+    assert matches(step, pod["metadata"]["labels"])
+
+
 def test_the_patch_of_kubeflows_server_is_one_of_templates_so_that_it_survives_and_restarts_no_part_of_a_pipeline() -> (
     None
 ):

@@ -45,9 +45,7 @@ def tracking(cluster: Cluster, settings: str) -> Finding:
     name, _, rest = address.hostname.partition(".")
     place = rest.removesuffix(".cluster.local").removesuffix(".svc") or cluster.namespace
     if "." in place:
-        return Finding(
-            "MLflow", "warn", f"{uri} does not answer from here ({why})", _from_inside(cluster, uri, "it may for pods")
-        )
+        return Finding("MLflow", "warn", f"{uri} does not answer from here ({why})", _from_inside(cluster))
     return _service(cluster, uri, name, place, address.port or (443 if address.scheme == "https" else 80))
 
 
@@ -76,7 +74,7 @@ def _service(cluster: Cluster, uri: str, name: str, place: str, port: int) -> Fi
             f"kubectl label namespace {cluster.namespace} {TRACKING_CLIENT}=true",
         )
     pods = "a pod is" if ready == 1 else f"{ready} pods are"
-    return Finding("MLflow", "ok", f"{uri}: {pods} ready behind it", _from_inside(cluster, uri, "to hear it answer"))
+    return Finding("MLflow", "ok", f"{uri}: {pods} ready behind it", _from_inside(cluster))
 
 
 def _slices(cluster: Cluster, name: str, place: str, **options: Any) -> Any:
@@ -85,10 +83,12 @@ def _slices(cluster: Cluster, name: str, place: str, **options: Any) -> Any:
     )
 
 
-def _from_inside(cluster: Cluster, uri: str, why: str) -> str:
+def _from_inside(cluster: Cluster) -> str:
+    """How to ask from a pod, behind the network policies that hold for steps."""
+    place = cluster.namespace
     return (
-        f"{why}: kubectl -n {cluster.namespace} run look --rm -i --restart=Never --image=busybox "
-        f"--labels=pipelines.kubeflow.org/v2_component=true -- wget -qO- {uri.rstrip('/')}/health"
+        f"to ask from inside: kubectl -n {place} apply -f pipelines/manifests/ask-mlflow.yaml && kubectl -n {place} "
+        "logs -f pod/agent0-ask-mlflow"
     )
 
 

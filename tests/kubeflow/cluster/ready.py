@@ -1,4 +1,4 @@
-"""A namespace in which everything is there that a run needs, on a real API server."""
+"""What controllers, Kubeflow and people would have made on a cluster, made by hand on an API server without."""
 
 from __future__ import annotations
 
@@ -7,101 +7,116 @@ from typing import Any
 
 from servers.kubernetes import KubernetesServer
 
-from tests.manifests.building import NAMESPACE, built, placed
+from tests.manifests.building import NAMESPACE, built, one, placed
 
 KEYS = {"accesskey": "YWNjZXNz", "secretkey": "c2VjcmV0"}
 TOKENS = {"AWS_ACCESS_KEY_ID": "a", "AWS_SECRET_ACCESS_KEY": "never shown", "HF_TOKEN": "never shown"}
+RBAC = "rbac.authorization.k8s.io"
+DEFAULT_CLASS = {"storageclass.kubernetes.io/is-default-class": "true"}
+GPU_TAINT = {"key": "nvidia.com/gpu", "value": "present", "effect": "NoSchedule"}
+_POD = {"spec": {"containers": [{"name": "node", "image": "trainer"}]}}
+_NODES = [{"name": "node", "template": {"spec": {"template": _POD}}}]
+RUNTIME = {"mlPolicy": {"numNodes": 1, "torch": {}}, "template": {"spec": {"replicatedJobs": _NODES}}}
 
 
 def prepare_cluster(server: KubernetesServer) -> None:
-    """Make what lies outside of namespaces: roles of Kubeflow and Kubernetes, nodes, storage, a runtime, MLflow."""
+    """Make what lies outside of the namespace: roles, nodes, storage, a training runtime, MLflow."""
     rule = {"apiGroups": ["pipelines.kubeflow.org"], "resources": ["*"], "verbs": ["*"]}
-    provisioner = {"provisioner": "tests", "volumeBindingMode": "WaitForFirstConsumer"}
-    default = {"storageclass.kubernetes.io/is-default-class": "true"}
-    taint = {"key": "nvidia.com/gpu", "value": "present", "effect": "NoSchedule"}
-    node = labelled(None, "v1", "Node", "gpu-0", {"nvidia.com/gpu.product": "NVIDIA-H100"}, spec={"taints": [taint]})
     server.apply(
-        thing(None, "rbac.authorization.k8s.io/v1", "ClusterRole", "kubeflow-pipelines-edit", rules=[rule]),
-        {**thing(None, "storage.k8s.io/v1", "StorageClass", "shared", **provisioner)}
-        | {"metadata": {"name": "shared", "annotations": default}},
-        thing(None, "v1", "Node", "cpu-0"),
-        node,
-        thing(None, "trainer.kubeflow.org/v1alpha1", "ClusterTrainingRuntime", "torch-distributed", spec=RUNTIME),
-        thing(None, "v1", "Namespace", "agent0-mlflow"),
+        thing(f"{RBAC}/v1", "ClusterRole", "kubeflow-pipelines-edit", rules=[rule]),
+        thing("trainer.kubeflow.org/v1alpha1", "ClusterTrainingRuntime", "torch-distributed", spec=RUNTIME),
+        thing("v1", "Namespace", "agent0-mlflow"),
     )
-    patch_status(server, None, "node", "gpu-0", {"allocatable": {"nvidia.com/gpu": "8"}, "capacity": {}})
-    port = [{"port": 5000}]
-    slice_ = labelled(
-        "agent0-mlflow",
-        "discovery.k8s.io/v1",
-        "EndpointSlice",
-        "agent0-mlflow-1",
-        {"kubernetes.io/service-name": "agent0-mlflow"},
-        addressType="IPv4",
-        ports=port,
-        endpoints=[{"addresses": ["10.1.0.1"], "conditions": {"ready": True}}],
+    prepare_storage(server, "shared")
+    prepare_node(server, "cpu-0")
+    prepare_node(server, "gpu-0", gpus=8)
+    prepare_tracking(server)
+
+
+def prepare_storage(server: KubernetesServer, name: str) -> None:
+    """Make a default storage class that waits for the first pod."""
+    fields = {"provisioner": "tests", "volumeBindingMode": "WaitForFirstConsumer"}
+    server.apply(thing("storage.k8s.io/v1", "StorageClass", name, annotations=DEFAULT_CLASS, **fields))
+
+
+def prepare_node(server: KubernetesServer, name: str, gpus: int = 0) -> None:
+    """Make a node; with GPUs it is tainted, as operators of GPUs do."""
+    labels = {"nvidia.com/gpu.product": "NVIDIA-H100-80GB-HBM3"} if gpus else {}
+    spec = {"taints": [GPU_TAINT]} if gpus else {}
+    server.apply(thing("v1", "Node", name, labels=labels, spec=spec))
+    if gpus:
+        patch_status(server, "", "node", name, {"allocatable": {"nvidia.com/gpu": str(gpus)}})
+
+
+def prepare_tracking(server: KubernetesServer) -> None:
+    """Make MLflow's service with a pod that is ready, in a namespace that is there."""
+    ports, service = [{"port": 5000}], {"kubernetes.io/service-name": "agent0-mlflow"}
+    endpoints = [{"addresses": ["10.1.0.1"], "conditions": {"ready": True}}]
+    fields = {"addressType": "IPv4", "ports": ports, "endpoints": endpoints}
+    place = "agent0-mlflow"
+    server.apply(
+        thing("v1", "Service", "agent0-mlflow", place, spec={"ports": ports}),
+        thing("discovery.k8s.io/v1", "EndpointSlice", "agent0-mlflow-1", place, labels=service, **fields),
     )
-    server.apply(thing("agent0-mlflow", "v1", "Service", "agent0-mlflow", spec={"ports": port}), slice_)
 
 
 def prepare_namespace(server: KubernetesServer, name: str) -> None:
-    """Make a namespace as the overlay `namespace` and its owner leave it."""
+    """Make a namespace as the overlay `namespace`, its owner and the storage leave it."""
     objects = placed(built(NAMESPACE), name)
-    settings = next(found for found in objects if found["metadata"]["name"] == "agent0-settings")
-    settings["data"]["AGENT0_WORKSPACE"] = "s3://agent0/workspace"
-    claim = next(found for found in objects if found["kind"] == "PersistentVolumeClaim")
-    claim["spec"]["storageClassName"] = "shared"
+    one(objects, "ConfigMap", "agent0-settings")["data"]["AGENT0_WORKSPACE"] = "s3://agent0/workspace"
+    one(objects, "PersistentVolumeClaim", "agent0-model-cache")["spec"]["storageClassName"] = "shared"
     server.apply(
         *objects,
-        thing(name, "v1", "Secret", "mlpipeline-minio-artifact", data=KEYS),
-        thing(name, "v1", "Secret", "agent0-credentials", stringData=TOKENS),
-        thing(name, "kueue.x-k8s.io/v1beta1", "LocalQueue", "training", spec={"clusterQueue": "gpus"}),
+        thing("v1", "Secret", "mlpipeline-minio-artifact", name, data=KEYS),
+        thing("v1", "Secret", "agent0-credentials", name, stringData=TOKENS),
+        thing("kueue.x-k8s.io/v1beta1", "LocalQueue", "training", name, spec={"clusterQueue": "gpus"}),
     )
     patch_status(server, name, "pvc", "agent0-model-cache", {"phase": "Bound"})
 
 
-def thing(namespace: str | None, version: str, kind: str, name: str, **fields: Any) -> dict[str, Any]:
-    """An object."""
-    metadata = {"name": name, **({"namespace": namespace} if namespace else {})}
-    return {"apiVersion": version, "kind": kind, "metadata": metadata, **fields}
+def prepare_standalone(server: KubernetesServer) -> None:
+    """Make Kubeflow's own namespace as Kubeflow Pipelines standalone leaves it, as far as we look at it."""
+    env = [{"name": "COMPILED_PIPELINE_SPEC_PATCH", "value": "{}"}]
+    container = {"name": "ml-pipeline-api-server", "image": "kfp-api-server:2.17.0", "env": env}
+    labels = {"app": "ml-pipeline"}
+    template = {"metadata": {"labels": labels}, "spec": {"containers": [container]}}
+    deployment = {"selector": {"matchLabels": labels}, "template": template}
+    enforced = {"pod-security.kubernetes.io/enforce": "baseline"}
+    server.apply(
+        thing("v1", "Namespace", "kubeflow", labels=enforced),
+        thing("v1", "Service", "ml-pipeline", "kubeflow", spec={"ports": [{"port": 8888}]}),
+        thing("apps/v1", "Deployment", "ml-pipeline", "kubeflow", spec=deployment),
+        thing("v1", "ConfigMap", "kfp-launcher", "kubeflow", data={"defaultPipelineRoot": ""}),
+        thing("v1", "Secret", "mlpipeline-minio-artifact", "kubeflow", data=KEYS),
+    )
 
 
-def labelled(
-    namespace: str | None, version: str, kind: str, name: str, labels: dict[str, str], **fields: Any
+def thing(
+    version: str,
+    kind: str,
+    name: str,
+    namespace: str = "",
+    labels: dict[str, str] | None = None,
+    annotations: dict[str, str] | None = None,
+    **fields: Any,
 ) -> dict[str, Any]:
-    """An object with labels."""
-    made = thing(namespace, version, kind, name, **fields)
-    made["metadata"]["labels"] = labels
-    return made
+    """An object."""
+    metadata = {"name": name, "namespace": namespace, "labels": labels, "annotations": annotations}
+    given = {key: value for key, value in metadata.items() if value}
+    return {"apiVersion": version, "kind": kind, "metadata": given, **fields}
 
 
 def grant(server: KubernetesServer, namespace: str, user: str, role: str) -> None:
     """Bind a cluster's role to a user in a namespace."""
-    reference = {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": role}
-    subject = {"apiGroup": "rbac.authorization.k8s.io", "kind": "User", "name": user}
-    name = f"{user}-{role}".replace(":", "-")
-    server.apply(
-        thing(
-            namespace,
-            "rbac.authorization.k8s.io/v1",
-            "RoleBinding",
-            name,
-            roleRef=reference,
-            subjects=[subject],
-        )
-    )
+    fields = {
+        "roleRef": {"apiGroup": RBAC, "kind": "ClusterRole", "name": role},
+        "subjects": [{"apiGroup": RBAC, "kind": "User", "name": user}],
+    }
+    server.apply(thing(f"{RBAC}/v1", "RoleBinding", f"{user}-{role}".replace(":", "-"), namespace, **fields))
 
 
-def patch_status(server: KubernetesServer, namespace: str | None, kind: str, name: str, status: dict[str, Any]) -> None:
+def patch_status(server: KubernetesServer, namespace: str, kind: str, name: str, status: dict[str, Any]) -> None:
     """Say of an object what a controller would have said."""
     place = ("-n", namespace) if namespace else ()
     patch = json.dumps({"status": status})
     server.kubectl(*place, "patch", kind, name, "--subresource=status", "--type=merge", "-p", patch)
-
-
-_CONTAINER = {"name": "node", "image": "trainer"}
-_TEMPLATE = {"spec": {"template": {"spec": {"containers": [_CONTAINER]}}}}
-RUNTIME = {
-    "mlPolicy": {"numNodes": 1, "torch": {}},
-    "template": {"spec": {"replicatedJobs": [{"name": "node", "template": _TEMPLATE}]}},
-}

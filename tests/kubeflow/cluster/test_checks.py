@@ -145,7 +145,7 @@ def test_a_tracking_server_outside_that_fails_is_a_warning_with_a_way_to_look_fr
 ) -> None:
     settings_of(cluster, mlflow)
     found = services.tracking(cluster, "agent0-settings")
-    assert (found.state, "503" in found.finding, "kubectl -n agent0 run" in found.advice) == ("warn", True, True)
+    assert (found.state, "503" in found.finding, "ask-mlflow.yaml" in found.advice) == ("warn", True, True)
 
 
 @pytest.mark.parametrize("uri", ["", "sqlite:///mlflow.db", "/mlruns"])

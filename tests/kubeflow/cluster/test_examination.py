@@ -64,7 +64,7 @@ def test_a_namespace_that_is_ready_has_no_failure(doctor: Doctor) -> None:
     }
     assert rows["Kubernetes"]["finding"].startswith("v1.")
     assert rows["Secret agent0-credentials"]["finding"] == ", ".join(sorted(TOKENS))
-    assert rows["GPUs"]["finding"] == "1 node with 8 x NVIDIA-H100; tainted nvidia.com/gpu"
+    assert rows["GPUs"]["finding"] == "1 node with 8 x NVIDIA-H100-80GB-HBM3; tainted nvidia.com/gpu"
     assert "a pod is ready behind it" in rows["MLflow"]["finding"]
 
 

@@ -101,6 +101,7 @@ def kubernetes_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Kube
     server = KubernetesServer(tmp_path_factory.mktemp("kubernetes"), installed, ("editor", "viewer", "stranger"))
     try:
         server.start()
+        server.add_custom_resources()
         yield server
     finally:
         server.end()

@@ -10,6 +10,7 @@ import os
 import secrets
 import shutil
 import subprocess
+import time
 from pathlib import Path
 from typing import Any
 
@@ -44,14 +45,13 @@ class KubernetesServer:
 
     def __init__(self, folder: Path, installed: Path, users: tuple[str, ...] = ()) -> None:
         self._folder, self._installed = folder, installed
-        self.crds = [*sorted((installed / "crds").glob("*.yaml")), *sorted(OWN_CRDS.glob("*.yaml"))]
         self._tokens = {user: secrets.token_hex(16) for user in (ADMINISTRATOR, *users)}
         self._processes: list[ServerProcess] = []
         self._certificate: Certificate = make_certificate(folder)
         self.url = ""
 
     def start(self) -> None:
-        """Start both, wait until the API is ready, and make the custom resources known."""
+        """Start both, and wait until the API is ready."""
         store, peers, port = free_ports(3)
         self.url = f"https://127.0.0.1:{port}"
         clients, neighbours = f"http://127.0.0.1:{store}", f"http://127.0.0.1:{peers}"
@@ -72,9 +72,17 @@ class KubernetesServer:
             f"--service-account-key-file={self._folder / 'accounts.key'}",
             f"--service-account-signing-key-file={self._folder / 'accounts.key'}",
         ).wait_until(lambda: self.kubectl("get", "--raw=/readyz", check=False).returncode == 0)
-        for crd in self.crds:
-            self.kubectl("apply", "--server-side", "-f", crd)
-        self.kubectl("wait", "--for=condition=established", "crd", "--all", "--timeout=60s")
+
+    def add_custom_resources(self) -> None:
+        """Make the kinds of Kubeflow Trainer, Kueue and Kubeflow's profiles known."""
+        files = [*(self._installed / "crds").glob("*.yaml"), *OWN_CRDS.glob("*.yaml")]
+        self.kubectl("apply", "--server-side", *(f"--filename={file}" for file in files))
+        waiting = ("wait", "--for=condition=established", "crd", "--all", "--timeout=60s")
+        deadline = time.monotonic() + 60
+        while self.kubectl(
+            *waiting, check=time.monotonic() > deadline
+        ).returncode:  # fails before there is any condition
+            time.sleep(0.1)
 
     def end(self) -> None:
         """Stop both."""
