@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 from pathlib import Path
 from typing import Any
@@ -188,14 +189,12 @@ def test_the_patch_of_kubeflows_server_changes_its_one_variable(cluster: Kuberne
 
 
 def as_pod(owner: dict[str, Any]) -> dict[str, Any]:
-    """The pod that a controller would make of a Job or a Deployment."""
-    template = owner["spec"]["template"]
-    return {
-        "apiVersion": "v1",
-        "kind": "Pod",
-        "metadata": {"name": "tried", **template["metadata"]},
-        "spec": template["spec"],
-    }
+    """The pod that a controller would make of a Job, a Deployment or a StatefulSet."""
+    template = copy.deepcopy(owner["spec"]["template"])
+    for claim in owner["spec"].get("volumeClaimTemplates", []):
+        name = claim["metadata"]["name"]
+        template["spec"].setdefault("volumes", []).append({"name": name, "persistentVolumeClaim": {"claimName": name}})
+    return {"apiVersion": "v1", "kind": "Pod", **template, "metadata": {"name": "tried", **template["metadata"]}}
 
 
 def admit(cluster: KubernetesServer, namespace: str, pod: dict[str, Any]) -> Any:

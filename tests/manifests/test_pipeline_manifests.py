@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,20 +9,16 @@ from typing import Any
 
 import kubernetes_validate
 import pytest
-import yaml
 
-from agent0.training.kubernetes_api import JOB_LABEL
 from agent0_kfp.pipelines.options import SETTINGS_KEYS
 from tests.manifests.building import (
     GPU,
-    KIND,
     MANIFESTS,
     NAMESPACE,
     OURS,
     PROFILE,
     ROOT,
     SANDBOX,
-    STANDALONE,
     built,
     documents,
     named,
@@ -84,27 +79,6 @@ def violations(pod: dict[str, Any]) -> list[str]:
         if any("hostPort" in port for port in container.get("ports", [])):
             found.append(f"{name}: takes a port of the node")
     return found
-
-
-def matches(selector: dict[str, Any], labels: dict[str, str]) -> bool:
-    """Whether a label selector chooses a pod with these labels."""
-    expressions = selector.get("matchExpressions", [])
-    assert all(expression["operator"] == "Exists" for expression in expressions)
-    return selector.get("matchLabels", {}).items() <= labels.items() and all(e["key"] in labels for e in expressions)
-
-
-def lets_through(objects: list[dict[str, Any]], source: dict[str, str], target: dict[str, str]) -> bool:
-    """Whether pods with labels `source` may call those with `target` in the same namespace, on any port."""
-    for direction, key, chosen, other in (("Egress", "to", source, target), ("Ingress", "from", target, source)):
-        policies = [
-            o["spec"] for o in objects if o["kind"] == "NetworkPolicy" and matches(o["spec"]["podSelector"], chosen)
-        ]
-        policies = [policy for policy in policies if direction in policy["policyTypes"]]
-        rules = [rule for policy in policies for rule in policy[direction.lower()] if "ports" not in rule]
-        peers = [peer["podSelector"] for rule in rules for peer in rule[key] if "podSelector" in peer]
-        if policies and not any(matches(selector, other) for selector in peers):
-            return False
-    return True
 
 
 @pytest.mark.parametrize("path", FILES, ids=named)
@@ -217,36 +191,6 @@ def test_no_secret_value_is_in_the_manifests() -> None:
     assert all(value.startswith("<") and value.endswith(">") for value in example["stringData"].values())
 
 
-def test_steps_are_closed_to_callers_and_reach_only_names_services_and_https() -> None:
-    for path in (MANIFESTS / "base" / "network-policies.yaml",):
-        (policy,) = documents(path)
-        assert set(policy["spec"]["policyTypes"]) == {"Ingress", "Egress"}
-        assert policy["spec"]["ingress"] == []
-        for rule in policy["spec"]["egress"]:
-            outside = "to" not in rule or any("ipBlock" in peer for peer in rule["to"])
-            ports = {port["port"] for port in rule.get("ports", [])}
-            assert not outside or ports in ({53, 5353}, {443, 6443})
-
-
-def test_names_are_asked_of_any_resolver_a_cache_on_the_node_included() -> None:
-    policies = [o for folder in OURS for o in built(folder) if o["kind"] == "NetworkPolicy"]
-    closed = [policy["spec"] for policy in policies if "Egress" in policy["spec"]["policyTypes"]]
-    assert closed
-    for spec in closed:
-        names = [rule for rule in spec["egress"] if "to" not in rule]
-        assert [{(port["protocol"], port["port"]) for port in rule["ports"]} for rule in names] == [
-            {("UDP", 53), ("TCP", 53), ("UDP", 5353), ("TCP", 5353)}
-        ]
-
-
-def test_nodes_of_a_trainjob_reach_each_other_and_the_step_that_serves_them_and_nobody_else_reaches_either() -> None:
-    step, node, stranger = {"pipelines.kubeflow.org/v2_component": "true"}, {JOB_LABEL: "job"}, {"app": "notebook"}
-    with_jobs, without = built(GPU), built(PROFILE)
-    calls = [(node, node), (node, step), (step, node), (step, step), (stranger, node), (stranger, step)]
-    assert [lets_through(with_jobs, *call) for call in calls] == [True, True, False, False, False, False]
-    assert not lets_through(without, node, step)
-
-
 def test_settings_point_to_the_tracking_server_of_this_project_and_its_policy_lets_the_namespace_in() -> None:
     server = ROOT / "mlflow" / "kubernetes" / "base"
     services = [o for path in server.glob("*.yaml") for o in documents(path) if o["kind"] == "Service"]
@@ -272,74 +216,9 @@ def test_settings_of_an_overlay_are_keys_that_pods_read(folder: Path) -> None:
     assert set(settings["data"]) <= set(SETTINGS_KEYS)
 
 
-def test_objects_go_where_kubeflow_runs_pipelines() -> None:
-    for folder, expected in {STANDALONE: "kubeflow", KIND: "kubeflow", PROFILE: "agent0", GPU: "agent0"}.items():
-        assert one(built(folder), "ServiceAccount", "agent0-runner")["metadata"]["namespace"] == expected
-
-
-@pytest.mark.parametrize("folder", [PROFILE, NAMESPACE, GPU], ids=named)
-def test_a_namespace_of_ours_is_one_that_kubeflows_network_policies_let_in(folder: Path) -> None:
-    labels = one(built(folder), "Namespace", "agent0")["metadata"]["labels"]
-    assert labels["app.kubernetes.io/part-of"] == "kubeflow-profile"
-
-
-@pytest.mark.parametrize("folder", [PROFILE, GPU], ids=named)
-def test_the_namespace_of_a_profile_names_the_owner_so_that_the_profiles_controller_takes_it_over(folder: Path) -> None:
-    objects = built(folder)
-    profile, namespace = one(objects, "Profile", "agent0"), one(objects, "Namespace", "agent0")
-    assert namespace["metadata"]["annotations"]["owner"] == profile["spec"]["owner"]["name"] == "user@example.com"
-    assert namespace["metadata"]["labels"]["pipelines.kubeflow.org/enabled"] == "true"
-
-
-def test_without_a_profiles_controller_the_namespace_has_what_it_would_have_made_but_for_the_secret() -> None:
-    objects = built(NAMESPACE)
-    root = one(objects, "ConfigMap", "kfp-launcher")["data"]["defaultPipelineRoot"]
-    repository = yaml.safe_load(one(objects, "ConfigMap", "artifact-repositories")["data"]["default-namespaced"])
-    assert root.startswith("minio://mlpipeline/private-artifacts/agent0/")
-    assert repository["s3"]["keyFormat"].startswith("private-artifacts/agent0/")
-    assert repository["s3"]["accessKeySecret"] == {"name": "mlpipeline-minio-artifact", "key": "accesskey"}
-
-
-@pytest.mark.parametrize("folder", OURS, ids=named)
-def test_each_claim_is_made_writable_for_the_user_of_steps_where_pipelines_mount_it(folder: Path) -> None:
-    objects = built(folder)
-    claims = {o["metadata"]["name"] for o in objects if o["kind"] == "PersistentVolumeClaim"}
-    pod = one(objects, "Job", "agent0-volumes")["spec"]["template"]["spec"]
-    mounted = {volume["persistentVolumeClaim"]["claimName"] for volume in pod["volumes"]}
-    assert mounted == claims
-    assert pod["securityContext"]["fsGroup"] == pod["securityContext"]["runAsUser"] == 10001
-    (container,) = pod["containers"]
-    places = {mount["mountPath"] for mount in container["volumeMounts"]}
-    assert {str(Path(made).parent) for made in container["args"]} == places
-    assert one(objects, "ConfigMap", "agent0-settings")["data"]["HF_HOME"] in container["args"]
-
-
-def test_jobs_have_no_sidecar_that_would_keep_them_from_ending() -> None:
-    jobs = [o for o in built(GPU) if o["kind"] == "Job"]
-    assert len(jobs) == 2
-    for metadata in (job["spec"]["template"]["metadata"] for job in jobs):
-        assert metadata["labels"]["sidecar.istio.io/inject"] == "false"
-        assert metadata["annotations"]["sidecar.istio.io/inject"] == "false"
-
-
-def test_the_pod_that_asks_for_mlflow_is_restricted_and_a_step_to_network_policies() -> None:
+def test_the_pod_that_asks_for_mlflow_meets_the_restricted_standard() -> None:
     (pod,) = documents(MANIFESTS / "ask-mlflow.yaml")
     assert violations(pod["spec"]) == []
-    step = one(built(PROFILE), "NetworkPolicy", "agent0-steps")["spec"]["podSelector"]
-    assert matches(step, pod["metadata"]["labels"])
-
-
-def test_the_patch_of_kubeflows_server_is_one_of_templates_so_that_it_survives_and_restarts_no_part_of_a_pipeline() -> (
-    None
-):
-    (patch,) = documents(MANIFESTS / "components" / "server" / "ml-pipeline.yaml")
-    (container,) = patch["spec"]["template"]["spec"]["containers"]
-    (variable,) = container["env"]
-    assert (container["name"], variable["name"]) == ("ml-pipeline-api-server", "COMPILED_PIPELINE_SPEC_PATCH")
-    (defaults,) = json.loads(variable["value"]).items()
-    assert defaults[0] == "templateDefaults"
-    assert defaults[1]["retryStrategy"] == {"limit": "0", "retryPolicy": "Always"}
-    assert defaults[1]["securityContext"]["fsGroup"] == 10001
 
 
 def test_the_claims_and_accounts_are_those_that_the_documentation_names() -> None:
