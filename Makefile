@@ -43,7 +43,7 @@ test-integration: install  ## Run the tests against real services, as far as tho
 
 test-kubernetes: install  ## Build a Kubernetes API server (minutes the first time), and try the manifests and `doctor` on it.
 	@tests/support/install_kubernetes.sh $(KUBERNETES)
-	@OMP_NUM_THREADS=1 KUBERNETES_SERVER=$(KUBERNETES) $(BIN)/python -m pytest -m integration tests/manifests tests/kubeflow/cluster
+	@OMP_NUM_THREADS=1 KUBERNETES_SERVER=$(KUBERNETES) $(BIN)/python -m pytest -m integration tests/manifests tests/kubeflow
 
 # Without dependencies: the list is complete, and vLLM's own would bring parts that break its CPU build.
 $(VLLM)/installed: requirements-vllm.txt

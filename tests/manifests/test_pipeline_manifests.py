@@ -10,6 +10,7 @@ from typing import Any
 import kubernetes_validate
 import pytest
 
+from agent0.kubeflow.acceptance.pod_security import violations
 from agent0_kfp.pipelines.options import SETTINGS_KEYS
 from tests.manifests.building import (
     GPU,
@@ -30,7 +31,6 @@ EVERY_FILE = [path for folder in (MANIFESTS, SANDBOX) for path in sorted(folder.
 PATCHES = {"ml-pipeline.yaml"}  # of objects that are not ours
 KUSTOMIZATIONS = [path for path in EVERY_FILE if path.name == "kustomization.yaml"]
 FILES = [path for path in EVERY_FILE if path not in KUSTOMIZATIONS and path.name not in PATCHES]
-VOLUMES = {"configMap", "csi", "downwardAPI", "emptyDir", "ephemeral", "persistentVolumeClaim", "projected", "secret"}
 KUBEFLOWS = {("ClusterRole", "kubeflow-pipelines-edit"), ("User", "user@example.com")}
 CUSTOM = {"Profile"}  # of Kubeflow: Kubernetes has no schema of it
 BROAD = {"*", "create", "update", "patch", "delete", "deletecollection", "escalate", "bind", "impersonate"}
@@ -50,35 +50,6 @@ def pods(objects: list[dict[str, Any]]) -> Iterator[dict[str, Any]]:
             yield spec
         elif "template" in spec:
             yield spec["template"]["spec"]
-
-
-def violations(pod: dict[str, Any]) -> list[str]:
-    """What the Pod Security Standard `restricted` forbids in a pod; empty where it is met."""
-    found = [name for name in ("hostNetwork", "hostPID", "hostIPC") if pod.get(name)]
-    for volume in pod.get("volumes", []):
-        found += [f"volume {kind}" for kind in volume if kind not in VOLUMES | {"name"}]
-    outer = pod.get("securityContext", {})
-    for container in [*pod.get("initContainers", []), *pod["containers"]]:
-        inner = container.get("securityContext", {})
-        name = container["name"]
-        if inner.get("privileged") or inner.get("procMount", "Default") != "Default":
-            found.append(f"{name}: privileged")
-        if inner.get("allowPrivilegeEscalation") is not False:
-            found.append(f"{name}: may gain privileges")
-        if "ALL" not in inner.get("capabilities", {}).get("drop", []):
-            found.append(f"{name}: keeps capabilities")
-        if set(inner.get("capabilities", {}).get("add", [])) - {"NET_BIND_SERVICE"}:
-            found.append(f"{name}: adds capabilities")
-        if inner.get("runAsNonRoot", outer.get("runAsNonRoot")) is not True:
-            found.append(f"{name}: may run as root")
-        if inner.get("runAsUser", outer.get("runAsUser")) == 0:
-            found.append(f"{name}: runs as root")
-        profile = inner.get("seccompProfile", outer.get("seccompProfile", {}))
-        if profile.get("type") not in ("RuntimeDefault", "Localhost"):
-            found.append(f"{name}: no seccomp profile")
-        if any("hostPort" in port for port in container.get("ports", [])):
-            found.append(f"{name}: takes a port of the node")
-    return found
 
 
 @pytest.mark.parametrize("path", FILES, ids=named)

@@ -8,10 +8,10 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from agent0.findings import Finding
+from agent0.kubeflow.acceptance.releases import RELEASES
 from agent0.kubeflow.client import Server
 from agent0.kubeflow.cluster.api import Cluster
 
-SUPPORTED = ((2, 16), (2, 17))
 TRACKING_CLIENT = "agent0.dev/tracking-client"
 OUR_TRACKING_NAMESPACE = "agent0-mlflow"
 SECONDS = 5
@@ -21,12 +21,12 @@ def pipelines(server: Server) -> Finding:
     """Say whether the server's release is one that these pipelines were read against."""
     text = f"{server.version_text} at {server.address}, for {'several users' if server.multi_user else 'one user'}"
     release = server.version[:2]
-    known = " and ".join(".".join(map(str, item)) for item in SUPPORTED)
+    known, versions = " and ".join(RELEASES), [item.version for item in RELEASES.values()]
     if not release:
         return Finding("Kubeflow Pipelines", "warn", text, f"it does not say its release; {known} are supported")
-    if release < SUPPORTED[0]:
+    if release < versions[0]:
         return Finding("Kubeflow Pipelines", "fail", text, f"update it: {known} are supported")
-    if release > SUPPORTED[-1]:
+    if release > versions[-1]:
         return Finding("Kubeflow Pipelines", "warn", text, f"newer than what was tested: {known}")
     return Finding("Kubeflow Pipelines", "ok", text)
 
