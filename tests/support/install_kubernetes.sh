@@ -30,7 +30,7 @@ command -v kubectl >/dev/null || give_up "kubectl is missing."
 
 if [ ! -x "$folder/kube-apiserver" ]; then
   command -v go >/dev/null || give_up "go is missing, so no API server can be built."
-  echo "Building Kubernetes' API server $kubernetes into $folder (ten minutes on two cores) ..."
+  echo "Building Kubernetes' API server $kubernetes into $folder (seven minutes of processor time) ..."
   source=$(mktemp -d)
   trap 'rm -rf "$source"' EXIT
   cd "$source" || exit 1
