@@ -5,6 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 VLLM := .venv-vllm
 SWIFT := $(CURDIR)/.venv-swift
+KUBERNETES := $(CURDIR)/.kubernetes
 SEED ?= 0
 OUTPUT ?= runs/demo-seed$(SEED)
 
@@ -12,7 +13,7 @@ export TOKENIZERS_PARALLELISM := false
 export MLFLOW_DISABLE_TELEMETRY := true
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test test-fast test-integration test-vllm test-docker check format bench bench-vllm sandbox mlflow-up mlflow-down ui clean
+.PHONY: help install demo test test-fast test-integration test-kubernetes test-vllm test-docker check format bench bench-vllm sandbox mlflow-up mlflow-down ui clean
 
 help:  ## List the commands.
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -39,6 +40,10 @@ test-fast: install  ## Run the tests that take seconds.
 test-integration: install  ## Run the tests against real services, as far as those can be installed.
 	@tests/support/install_servers.sh $(SWIFT)
 	@OMP_NUM_THREADS=1 SWIFT_ENVIRONMENT=$(SWIFT) $(BIN)/python -m pytest -m integration
+
+test-kubernetes: install  ## Build a Kubernetes API server (minutes the first time), and try the manifests and `doctor` on it.
+	@tests/support/install_kubernetes.sh $(KUBERNETES)
+	@OMP_NUM_THREADS=1 KUBERNETES_SERVER=$(KUBERNETES) $(BIN)/python -m pytest -m integration tests/manifests tests/kubeflow
 
 # Without dependencies: the list is complete, and vLLM's own would bring parts that break its CPU build.
 $(VLLM)/installed: requirements-vllm.txt

@@ -14,6 +14,7 @@ from rich.console import Console
 from rich.table import Table
 
 from agent0.ablations import ABLATIONS
+from agent0.doctor_cli import doctor
 from agent0.errors import Agent0Error, UsageError
 from agent0.evaluation.cli import app as benchmarks_app
 from agent0.evaluation.evaluate_cli import evaluate
@@ -46,6 +47,7 @@ app.command()(compare)
 app.command()(gate)
 app.command()(judge)
 app.command()(evaluate)
+app.command()(doctor)
 
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Show no progress, only the result.")]
 
@@ -198,17 +200,6 @@ def plan(
     else:
         Console().print(plan_view(made), highlight=False)
     raise typer.Exit(0 if made.fits else 1)
-
-
-@app.command()
-def doctor() -> None:
-    """Check this machine: packages, sandbox, tracking, disk, accelerators. Exits with 1 if something must be mended.
-
-    Example: [bold]agent0 doctor[/bold]
-    """
-    from agent0.doctor import examine
-
-    raise typer.Exit(0 if examine(Console()) else 1)
 
 
 @app.command()

@@ -9,12 +9,10 @@ from collections.abc import Callable
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-from rich.console import Console
-from rich.table import Table
-
 from agent0 import __version__
 from agent0.config import SandboxSettings
 from agent0.errors import Agent0Error
+from agent0.findings import Finding
 from agent0.storage.digest import code_version
 from agent0.tracking.location import tracking_uri
 
@@ -33,8 +31,8 @@ MIN_FREE_BYTES = 2 << 30
 Check = Callable[[], str]
 
 
-def examine(console: Console) -> bool:
-    """Print a table of checks; return whether everything that an evolution needs is there."""
+def examine() -> list[Finding]:
+    """Return what an evolution on this machine needs, each tried."""
     checks: list[tuple[str, Check]] = [
         *(
             (f"package {name}", lambda name=name, extra=extra: _package(name, extra))
@@ -45,19 +43,19 @@ def examine(console: Console) -> bool:
         ("free disk", _disk),
         ("accelerator", _accelerator),
     ]
-    table = Table(title=f"agent0 {__version__} ({code_version()})", title_justify="left")
-    table.add_column("check")
-    table.add_column("")
-    table.add_column("finding", overflow="fold")
-    healthy = True
-    for name, check in checks:
-        try:
-            table.add_row(name, "[green]ok", check())
-        except Agent0Error as error:
-            healthy = False
-            table.add_row(name, "[red]fail", str(error))
-    console.print(table)
-    return healthy
+    return [_try(name, check) for name, check in checks]
+
+
+def own_title() -> str:
+    """Return which build looks."""
+    return f"agent0 {__version__} ({code_version()})"
+
+
+def _try(name: str, check: Check) -> Finding:
+    try:
+        return Finding(name, "ok", check())
+    except Agent0Error as error:
+        return Finding(name, "fail", str(error))
 
 
 def _package(name: str, extra: str) -> str:

@@ -13,6 +13,7 @@ import pytest
 
 if TYPE_CHECKING:
     from servers.ceph import CephServer
+    from servers.kubernetes import KubernetesServer
     from servers.postgres import PostgresServer
     from servers.swift import SwiftServer
     from servers.tracking import TrackingServer
@@ -87,3 +88,20 @@ def tracked(tracking_server: TrackingServer, monkeypatch: pytest.MonkeyPatch) ->
     for name, value in tracking_server.client_environment().items():
         monkeypatch.setenv(name, value)
     return tracking_server
+
+
+@pytest.fixture(scope="session")
+def kubernetes_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[KubernetesServer]:
+    """A Kubernetes API server, with an editor and a stranger beside the administrator."""
+    from servers.kubernetes import KubernetesServer, installation
+
+    installed = installation()
+    if installed is None:
+        pytest.skip("there is no Kubernetes API server in .kubernetes; run `make test-kubernetes`")
+    server = KubernetesServer(tmp_path_factory.mktemp("kubernetes"), installed, ("editor", "viewer", "stranger"))
+    try:
+        server.start()
+        server.add_custom_resources()
+        yield server
+    finally:
+        server.end()

@@ -1,0 +1,45 @@
+"""`agent0 doctor` on this machine, as a table and as JSON."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from typer.testing import CliRunner
+
+from agent0 import doctor
+from agent0.cli import app
+from agent0.errors import Agent0Error
+from agent0.findings import Finding, render_table
+
+
+def _fail() -> str:
+    raise Agent0Error("only 3 MiB free here")
+
+
+@pytest.fixture
+def healthy(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(doctor, "PACKAGES", {"pydantic": "dev"})
+    for name in ("_sandbox", "_tracking", "_disk", "_accelerator"):
+        monkeypatch.setattr(doctor, name, lambda: "well")
+
+
+@pytest.mark.usefixtures("healthy")
+def test_the_machine_is_healthy_when_every_check_is() -> None:
+    done = CliRunner().invoke(app, ["doctor"])
+    assert done.exit_code == 0
+    assert "package pydantic" in done.stdout
+
+
+@pytest.mark.usefixtures("healthy")
+def test_one_failure_is_shown_and_makes_the_command_fail(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(doctor, "_disk", _fail)
+    done = CliRunner().invoke(app, ["doctor", "--json"])
+    shown = json.loads(done.stdout)
+    assert (done.exit_code, shown["healthy"]) == (1, False)
+    assert {"check": "free disk", "state": "fail", "finding": "only 3 MiB free here", "advice": ""} in shown["checks"]
+
+
+def test_a_finding_with_brackets_is_printed_as_it_is() -> None:
+    table = render_table("title", [Finding("check", "warn", "[red]", "do [this]")])
+    assert list(table.columns[2].cells) == ["\\[red]\n[dim]→[/dim] do \\[this]"]
