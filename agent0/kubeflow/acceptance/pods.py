@@ -126,7 +126,7 @@ class PodMaker:
         """Return the launcher's command: it carries the task's inputs and its component."""
         inputs = {name: _shown(value) for name, value in task.inputs.items()}
         outputs = task.component.get("outputDefinitions", {})
-        folder = f"s3://bucket/root/{self._pipeline}/RUN/{task.path[-1]}/00000000-0000-4000-8000-000000000000"
+        folder = f"s3://bucket/runs/{self._pipeline}/RUN/{task.path[-1]}/00000000-0000-4000-8000-000000000000"
         executor_input = {
             "inputs": {
                 "parameterValues": inputs,
@@ -143,7 +143,7 @@ class PodMaker:
                     name: {"artifacts": [{"name": name, "uri": f"{folder}/{name}", "type": item.get("artifactType")}]}
                     for name, item in outputs.get("artifacts", {}).items()
                 },
-                "outputFile": f"/s3/bucket/root/{self._pipeline}/RUN/{task.path[-1]}/output_metadata.json",
+                "outputFile": f"/s3/bucket/runs/{self._pipeline}/RUN/{task.path[-1]}/output_metadata.json",
             },
         }
         options = {
