@@ -15,7 +15,7 @@ from agent0.kubeflow.package import Package
 RIGHTS = (
     ("argoproj.io", "workflowtaskresults", "create, patch", ""),
     ("", "configmaps", "get", "kfp-launcher"),
-    ("", "secrets", "get", "mlpipeline-minio-artifact, kfp-mlflow-credentials"),
+    ("", "secrets", "get", "mlpipeline-minio-artifact"),
 )
 """What every step asks of the API, as the Role `agent0-runner` grants it: group, resource, verbs, names."""
 TRAINJOB_RIGHTS = (
@@ -25,7 +25,7 @@ TRAINJOB_RIGHTS = (
 )
 NETWORK = (
     "names (kube-dns, or the node's own cache)",
-    "Kubeflow: ml-pipeline 8887 and 8888, metadata-grpc-service 8080, its artifact store 9000",
+    "Kubeflow: ml-pipeline 8887 and 8888, metadata-grpc-service 8080, its artifact store 8333 or 9000",
     "the MLflow tracking server and the sandbox service, where the settings name them",
     "HTTPS outside (S3, model hubs) and the cluster's API, 443 and 6443",
 )

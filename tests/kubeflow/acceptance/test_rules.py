@@ -19,9 +19,11 @@ from agent0.kubeflow.acceptance.pod_security import violations
 from agent0.kubeflow.acceptance.report import require_accepted, sentences
 from agent0.kubeflow.acceptance.schemas import pod_schema
 from agent0.kubeflow.package import Package, package_of, read_package
+from agent0.kubeflow.sheet import RIGHTS, TRAINJOB_RIGHTS
 from agent0_kfp.pipelines.evaluation import compile_evaluation
 from agent0_kfp.pipelines.options import CompileOptions
 
+MANIFESTS = Path(__file__).parents[3] / "pipelines" / "manifests"
 NOT_RUN = Path(__file__).parent / "not_run_by_a_cluster.yaml"
 LOOP, TASK = "comp-for-loop-1", "benchmark-evaluation"
 Change = Callable[[dict[str, Any], dict[str, Any]], None]
@@ -340,6 +342,18 @@ def test_the_sheet_names_what_a_cluster_must_have(tmp_path: Path) -> None:
     assert "trainjobs" not in sheet
     jobs = invoke("show", str(path), "--param", "training.launcher=trainjob").stdout
     assert "| trainer.kubeflow.org | trainjobs |" in jobs
+
+
+@pytest.mark.parametrize(("rights", "file"), [(RIGHTS, "base"), (TRAINJOB_RIGHTS, "components/trainjobs")])
+def test_the_rights_of_the_sheet_are_those_of_the_manifests(rights: tuple[tuple[str, ...], ...], file: str) -> None:
+    role = next(yaml.safe_load_all((MANIFESTS / file / "role.yaml").read_text()))
+    granted = {
+        (*group, *resource, ", ".join(rule["verbs"]), ", ".join(rule.get("resourceNames", ())))
+        for rule in role["rules"]
+        for group in zip(rule["apiGroups"], strict=True)
+        for resource in zip(rule["resources"], strict=True)
+    }
+    assert granted == set(rights)
 
 
 def test_files_are_compared_and_checked_without_a_server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
