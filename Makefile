@@ -13,7 +13,7 @@ export TOKENIZERS_PARALLELISM := false
 export MLFLOW_DISABLE_TELEMETRY := true
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test test-fast test-integration test-kubernetes test-vllm test-docker check format bench bench-vllm sandbox mlflow-up mlflow-down ui clean
+.PHONY: help install demo test test-fast test-integration test-kubernetes test-vllm test-docker check format bench bench-vllm components goldens sandbox mlflow-up mlflow-down ui clean
 
 help:  ## List the commands.
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -90,6 +90,9 @@ bench-vllm: $(VLLM)/installed  ## Run the benchmark of rollouts with vLLM agains
 
 goldens: install  ## Compile the pipelines that tests/pipelines/golden keeps; after changing a component or pipeline.
 	@$(BIN)/python -W ignore -m tests.pipelines.goldens
+
+components: install  ## Write each component's README.md from its ports, metadata and description; after changing one.
+	@$(BIN)/python -W ignore -m tests.components.readmes
 
 sandbox: install  ## Report the sandbox's layers, then try to break out of it.
 	@$(BIN)/agent0 sandbox check

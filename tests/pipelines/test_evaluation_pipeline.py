@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import inspect
 import json
 from pathlib import Path
 from typing import Any
@@ -22,7 +21,7 @@ from agent0.stages.benchmark_evaluation import run_benchmark_evaluation
 from agent0.storage.digest import model_digest
 from agent0.tracking.origin import Origin
 from agent0.tracking.registry import register
-from agent0_kfp.pipelines.evaluation import FUNCTIONS, compile_evaluation
+from agent0_kfp.pipelines.evaluation import compile_evaluation
 from agent0_kfp.pipelines.options import LOCAL, CompileOptions
 from agent0_kfp.pipelines.warm import warm_tasks
 
@@ -101,12 +100,6 @@ def test_the_command_compiles_the_settings_that_it_is_given(tmp_path: Path) -> N
     assert spec["root"]["inputDefinitions"]["parameters"]["evaluation"]["defaultValue"]["limit"] == 9
     refused = CliRunner().invoke(app, [*command, "--iterations", "2"])
     assert "has no iterations" in str(refused.exception)
-
-
-@pytest.mark.parametrize("function", FUNCTIONS, ids=lambda function: function.__name__)
-def test_a_component_documents_every_port(function: Any) -> None:
-    text = (Path(inspect.getfile(function)).parent / "README.md").read_text(encoding="utf-8")
-    assert all(f"`{port}`" in text for port in inspect.signature(function).parameters)
 
 
 @pytest.fixture

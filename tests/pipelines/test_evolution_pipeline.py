@@ -81,6 +81,3 @@ def test_nothing_is_installed_when_a_container_starts(spec: dict[str, Any]) -> N
 def test_a_component_documents_itself_and_types_its_ports(function: Any) -> None:
     assert function.__doc__
     assert all(p.annotation is not inspect.Parameter.empty for p in inspect.signature(function).parameters.values())
-    readme = Path(inspect.getfile(function)).parent / "README.md"
-    text = readme.read_text(encoding="utf-8")
-    assert all(f"`{port}`" in text for port in inspect.signature(function).parameters)
