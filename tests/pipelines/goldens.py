@@ -1,4 +1,4 @@
-"""The compiled pipelines kept in the repository. `make goldens` writes them anew; a test compares the bytes."""
+"""The compiled pipelines kept in the repository. `make goldens` writes them anew; a test compares them."""
 
 from __future__ import annotations
 
