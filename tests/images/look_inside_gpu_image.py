@@ -83,7 +83,7 @@ def look_inside() -> dict[str, object]:
         "rms_norm": str(torch.ops._C.rms_norm),
         "triton": {capability: compiled_by_triton(capability) for capability in (80, 90, 100)},
         "help": subprocess.check_output(["agent0", "--help"], text=True),
-        "versions": {item.metadata["Name"]: item.version for item in metadata.distributions()},
+        "versions": {item.metadata["Name"]: item.version for item in metadata.distributions(path=[str(PACKAGES)])},
         "leftovers": [str(path) for path in leftovers if path.exists()],
     }
 
