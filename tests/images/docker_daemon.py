@@ -17,10 +17,11 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
-LEAST_FREE_BYTES = 15e9
+COMMIT = "0123456789abcdef0123456789abcdef01234567"
+"""What an image's labels say."""
 TORCH = "torch==2.13.0"
 LIBRARIES = (
     "ca-certificates", "libbz2-1.0", "libffi8", "liblzma5", "libncursesw6", "libreadline8", "libsqlite3-0", "libssl3",
@@ -31,7 +32,7 @@ BUNDLE = "/etc/ssl/certs/ca-certificates.crt"
 CERTIFICATES = Path("/usr/local/share/ca-certificates")
 
 
-def obstacle(folder: Path) -> str | None:
+def obstacle(folder: Path, least_free: float) -> str | None:
     """Say why no image can be built here; None where it can."""
     if os.geteuid() != 0:
         return "a Docker daemon needs root"
@@ -40,8 +41,8 @@ def obstacle(folder: Path) -> str | None:
             return f"{program} is not installed (apt-get install docker.io mmdebstrap)"
     if Path(sys.base_prefix) == Path("/usr"):
         return "this Python is the system's own, which cannot be copied into an image"
-    if (free := shutil.disk_usage(folder).free) < LEAST_FREE_BYTES:
-        return f"{free / 1e9:.0f} GB are free in {folder}, fewer than {LEAST_FREE_BYTES / 1e9:.0f}"
+    if (free := shutil.disk_usage(folder).free) < least_free:
+        return f"{free / 1e9:.0f} GB are free in {folder}, fewer than {least_free / 1e9:.0f}"
     return None
 
 
@@ -103,25 +104,39 @@ def make_base_image(name: str, folder: Path, environment: dict[str, str]) -> Non
     archive.unlink()
 
 
+def restricted(image: str, *command: str) -> list[str]:
+    """Return the command that runs another one in an image as a restricted pod does, without a network."""
+    limits = ["--read-only", "--cap-drop", "ALL", "--security-opt", "no-new-privileges", "--tmpfs", "/tmp:exec"]
+    return [client(), "run", "--rm", "--interactive", "--network", "none", *limits, image, *command]
+
+
 @contextmanager
-def pip_arguments(folder: Path) -> Iterator[list[str]]:
+def pip_arguments(folder: Path, torch_of_this_machine: bool) -> Iterator[list[str]]:
     """Give build arguments by which an image gets what this machine's pip would get.
 
-    torch is fetched by this machine's pip, from wherever that is configured to find it, and served on loopback.
+    With `torch_of_this_machine`, torch is fetched by this machine's pip, from wherever that is configured to find it,
+    and served on loopback; without, the index has it.
     """
     pip = [sys.executable, "-m", "pip"]
-    wheels = folder / "wheels"
-    run([*pip, "download", "--quiet", "--no-deps", "--dest", str(wheels), TORCH])
     index = subprocess.run([*pip, "config", "get", "global.index-url"], capture_output=True, text=True, check=False)
-    handler = functools.partial(_Quiet, directory=str(wheels))
+    url = os.environ.get("PIP_INDEX_URL") or index.stdout.strip()
+    given = {"PIP_INDEX_URL": url} if url else {}
+    with ExitStack() as stack:
+        if torch_of_this_machine:
+            wheels = folder / "wheels"
+            run([*pip, "download", "--quiet", "--no-deps", "--dest", str(wheels), TORCH])
+            given["PIP_FIND_LINKS"] = stack.enter_context(_served(wheels))
+        yield [part for item in given.items() for part in ("--build-arg", "=".join(item))]
+
+
+@contextmanager
+def _served(folder: Path) -> Iterator[str]:
+    handler = functools.partial(_Quiet, directory=str(folder))
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
         thread = threading.Thread(target=server.serve_forever, daemon=True)
         thread.start()
-        given = {"PIP_FIND_LINKS": f"http://127.0.0.1:{server.server_port}/"}
-        if url := os.environ.get("PIP_INDEX_URL") or index.stdout.strip():
-            given["PIP_INDEX_URL"] = url
         try:
-            yield [part for item in given.items() for part in ("--build-arg", "=".join(item))]
+            yield f"http://127.0.0.1:{server.server_port}/"
         finally:
             server.shutdown()
             thread.join()

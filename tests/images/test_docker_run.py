@@ -7,50 +7,20 @@ from __future__ import annotations
 
 import json
 import os
-import re
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from short_evolution import SHORT, agent0, arguments_of
 
-from tests.images import docker_daemon
-from tests.images.docker_daemon import client, run
+from tests.images.docker_daemon import COMMIT, client, restricted, run
 
 pytestmark = [pytest.mark.docker, pytest.mark.timeout(3600)]
 
-ROOT = Path(__file__).parents[2]
+IMAGE = "agent0-python"
 IMAGE_USER = 10001
-COMMIT = "0123456789abcdef0123456789abcdef01234567"
-NETWORK_OF_THE_HOST = ["--network", "host"]
-
-
-@pytest.fixture(scope="module")
-def environment() -> Iterator[dict[str, str]]:
-    """The environment of clients of a daemon that lives as long as the tests."""
-    # A socket's path may have 107 characters, so the folder is not one of pytest's.
-    with tempfile.TemporaryDirectory(prefix="agent0-docker-", ignore_cleanup_errors=True) as name:
-        if reason := docker_daemon.obstacle(Path(name)):
-            pytest.skip(reason)
-        with docker_daemon.daemon(Path(name)) as given:
-            yield given
-
-
-@pytest.fixture(scope="module")
-def image(environment: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> str:
-    """The name of the CPU image, built by the project's own script."""
-    folder = tmp_path_factory.mktemp("docker")
-    docker_daemon.make_base_image("local/base:1", folder, environment)
-    build = [sys.executable, str(ROOT / "images" / "build.py"), "agent0-python", "--registry", "local"]
-    build += ["--docker", client(), "--base-image", "local/base:1", "--commit", COMMIT, "--tag", "test"]
-    with docker_daemon.pip_arguments(folder) as arguments:
-        printed = run([*build, *NETWORK_OF_THE_HOST, *arguments], env=environment)
-    print(printed.splitlines()[-1])
-    assert re.search(r"agent0-python .* GB .* local .*local/agent0-python:test sha256:[0-9a-f]{64}$", printed.strip())
-    return "local/agent0-python:test"
 
 
 def test_the_image_is_what_its_recipe_promises(image: str, environment: dict[str, str]) -> None:
@@ -63,9 +33,7 @@ def test_the_image_is_what_its_recipe_promises(image: str, environment: dict[str
 
 
 def test_its_sandbox_is_strict_in_a_restricted_container(image: str, environment: dict[str, str]) -> None:
-    restricted = ["--read-only", "--cap-drop", "ALL", "--security-opt", "no-new-privileges", "--tmpfs", "/tmp:exec"]
-    command = [client(), "run", "--rm", "--network", "none", *restricted, image, "agent0", "sandbox", "check"]
-    assert "Policy 'strict' is met." in run(command, env=environment)
+    assert "Policy 'strict' is met." in run(restricted(image, "agent0", "sandbox", "check"), env=environment)
 
 
 def test_the_first_iteration_runs_under_the_docker_runner(

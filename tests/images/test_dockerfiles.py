@@ -22,7 +22,7 @@ FOLDERS = sorted(path.parent.name for path in IMAGES.glob("*/Dockerfile"))
 SERVERS = ("mlflow", "sandbox")
 COMPONENTS = {"agent0-python": "constraints.txt", "agent0-gpu": "images/agent0-gpu/constraints.txt"}
 """Images of components, each with the list that pins its versions."""
-LEFT_OUT = {"zero3": "DeepSpeed compiles its kernels with nvcc, which no image has"}
+LEFT_OUT = {"zero3": "DeepSpeed compiles its kernels with a CUDA toolkit and a C++ compiler, which no image has"}
 PIP_ARGUMENTS = {"PIP_INDEX_URL", "PIP_EXTRA_INDEX_URL", "PIP_FIND_LINKS"}
 
 
@@ -206,6 +206,13 @@ def test_lists_of_their_own_are_complete_and_agree_with_the_project(file: str) -
             "optional-dependencies"
         ]
         assert extras["vllm"] == [f"vllm=={ours['vllm']}"]
+
+
+def test_the_cuda_compiler_of_the_gpu_image_belongs_to_its_headers() -> None:
+    lines = (IMAGES / "agent0-gpu" / "constraints.txt").read_text(encoding="utf-8").splitlines()
+    pins = dict(line.split("==") for line in lines if not line.startswith("#"))
+    parts = ["cuda-toolkit", "nvidia-nvvm", *(f"nvidia-cuda-{name}" for name in ("cccl", "crt", "nvcc", "runtime"))]
+    assert {".".join(pins[part].split(".")[:2]) for part in parts} == {"13.0"}
 
 
 def test_the_build_context_holds_no_secrets_and_nothing_heavy() -> None:
