@@ -17,7 +17,7 @@ import pytest
 
 from tests.kubeflow.conftest import Command
 from tests.kubeflow.server import KfpServer, kfp_server
-from tests.kubeflow.simulation import LOOP_ITEMS
+from tests.kubeflow.argo import LOOP_ITEMS
 
 KFP = "from kfp.cli.__main__ import main; main()"
 SPECIFICATION = "kfp_api_v2beta1.swagger.json"
