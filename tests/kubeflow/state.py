@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from agent0.kubeflow.client import parse_version
 from tests.kubeflow import schedules
 from tests.kubeflow.argo import Step, steps_of
 from tests.kubeflow.catalogue import Catalogue, Entry, get
@@ -51,7 +52,7 @@ class State(Catalogue):
     @property
     def has_plugins(self) -> bool:
         """Whether the release knows plugins, and comes with a controller that retries every node."""
-        return tuple(map(int, self.version.split(".")[:2])) >= (2, 17)
+        return parse_version(self.version) >= (2, 17) or not parse_version(self.version)
 
     # Runs
 
