@@ -140,7 +140,8 @@ def wait_for(server: Server, run_id: str, package: Package, interval: float) -> 
     if run.state != "SUCCEEDED":
         workflow = read_workflow(server, run_id)
         tasks = tasks_of_run(run, package, workflow)
-        print(*paragraphs(failures(server, run, tasks, package, workflow)), sep="\n", end="")
+        for line in paragraphs(failures(server, run, tasks, package, workflow)):
+            print(line)
         raise Agent0Error(sentence(run, tasks, workflow))
 
 

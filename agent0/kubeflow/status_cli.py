@@ -62,7 +62,8 @@ def show_status(
         Console().print(task_table(tasks))
     for (name, number), why in delayed.items():
         print(f"{name} {number} waits: {why}")
-    print(*paragraphs(failed), *([ended] if ended else []), sep="\n")
+    for line in (*paragraphs(failed), *([ended] if ended else [])):
+        print(line)
 
 
 def status_record(

@@ -1,4 +1,7 @@
-"""Checks of requests: against the generated models, the pipeline's protocol buffers, and the run parameters' types."""
+"""Checks of requests: against the generated models, the pipeline's protocol buffers, and the run parameters' types.
+
+Answers are written here as the server's marshaller writes them.
+"""
 
 from __future__ import annotations
 
@@ -14,6 +17,7 @@ from kfp.pipeline_spec import pipeline_spec_pb2
 NOT_FOUND, INVALID, EXISTS, INTERNAL = (404, 5), (400, 3), (409, 6), (500, 13)
 UNAUTHENTICATED, DENIED = (401, 16), (403, 7)
 SIXTY_FOUR_BITS = {"max_concurrency", "interval_second", "execution_id", "long_value"}
+STRUCTS = {"pipeline_spec", "parameters", "plugins_input", "entries"}  # of free form: written whole
 KINDS = {
     "NUMBER_DOUBLE": ("number_value", "double or integer"),
     "NUMBER_INTEGER": ("number_value", "double or integer"),
@@ -85,6 +89,16 @@ def _check_scalar(data: Any, name: str, where: str) -> None:
     }[name]
     if not fits:
         raise ApiError(INVALID, f"{where}: {data!r} is no {name}")
+
+
+def filled(message: Any) -> Any:
+    """Leave out fields that are empty or zero, as the server's marshaller does."""
+    if isinstance(message, list):
+        return [filled(item) for item in message]
+    if not isinstance(message, dict):
+        return message
+    kept = {key: item if key in STRUCTS else filled(item) for key, item in message.items()}
+    return {key: item for key, item in kept.items() if item or isinstance(item, dict)}
 
 
 def require_readable(name: str, content: bytes) -> None:

@@ -22,12 +22,11 @@ from typing import Any, Literal
 from aiohttp import web
 
 from tests.kubeflow.catalogue import get
-from tests.kubeflow.checking import DENIED, INVALID, UNAUTHENTICATED, ApiError, check_model
+from tests.kubeflow.checking import DENIED, INVALID, UNAUTHENTICATED, ApiError, check_model, filled
 from tests.kubeflow.listing import listed
 from tests.kubeflow.state import State
 
 PREFIX, OLDER = "/apis/v2beta1", "/apis/v1beta1"
-STRUCTS = {"pipeline_spec", "parameters", "plugins_input", "entries"}  # of free form: written whole
 BODY, ANSWER = web.RequestKey("body", Any), web.RequestKey("answer", Any)
 Trouble = Literal["drop", "hang", "500", "503", "html"]
 Answer = dict[str, Any]
@@ -265,20 +264,10 @@ def _routes(state: State) -> list[tuple[str, str, Any]]:
 def _plain(call: Callable[[web.Request], Answer]) -> Any:
     async def handle(request: web.Request) -> web.Response:
         answer = call(request)
-        request[ANSWER] = answer if request.path.endswith("/healthz") else _filled(answer)
+        request[ANSWER] = answer if request.path.endswith("/healthz") else filled(answer)
         return web.json_response(request[ANSWER])
 
     return handle
-
-
-def _filled(message: Any) -> Any:
-    """Leave out fields that are empty or zero, as the server's marshaller does."""
-    if isinstance(message, list):
-        return [_filled(item) for item in message]
-    if not isinstance(message, dict):
-        return message
-    kept = {key: item if key in STRUCTS else _filled(item) for key, item in message.items()}
-    return {key: item for key, item in kept.items() if item or isinstance(item, dict)}
 
 
 def _with_body(model: str, call: Callable[[Answer], Answer]) -> Any:
@@ -288,7 +277,7 @@ def _with_body(model: str, call: Callable[[Answer], Answer]) -> Any:
         except ValueError:
             raise ApiError(INVALID, "proto: syntax error (line 1:1): unexpected token") from None
         check_model(request[BODY], model)
-        request[ANSWER] = _filled(call(request[BODY]))
+        request[ANSWER] = filled(call(request[BODY]))
         return web.json_response(request[ANSWER])
 
     return handle
@@ -300,7 +289,7 @@ def _uploaded(call: Callable[[bytes, str, Any], Answer]) -> Any:
         file = form.get("uploadfile")
         if not isinstance(file, web.FileField):
             raise ApiError(INVALID, "Failed to read pipeline from file")
-        request[ANSWER] = _filled(call(file.file.read(), file.filename, request.query))
+        request[ANSWER] = filled(call(file.file.read(), file.filename, request.query))
         return web.json_response(request[ANSWER])
 
     return handle

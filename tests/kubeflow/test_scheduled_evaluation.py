@@ -37,22 +37,23 @@ SHORT = (
 SCHEDULE = ("--cron", "0 0 3 * * *", "--model", MODEL, "--benchmarks", "tiny,gsm8k", "--param", f"champion={CHAMPION}")
 
 
-@pytest.fixture
-def rows(tmp_path: Path) -> Path:
-    """Folder of a benchmark file of six made-up rows."""
+@pytest.fixture(scope="module")
+def versions(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """Two compiled evaluations by name, on a benchmark file of six made-up rows; by default of the recipe's model."""
+    folder = tmp_path_factory.mktemp("versions")
     lines = [json.dumps({"question": f"Which is {n}?", "answer": f"so\n#### {n}"}) + "\n" for n in range(6)]
-    (tmp_path / "rows").mkdir()
-    (tmp_path / "rows" / "gsm8k.jsonl").write_text("".join(lines))
-    return tmp_path / "rows"
+    (folder / "gsm8k.jsonl").write_text("".join(lines))
+    for limit in (1, 2):
+        config = load_config("tiny", [*SHORT, f"evaluation.data={folder}", f"evaluation.limit={limit}"])
+        compile_evaluation(config, folder / f"of-{limit}.yaml", LOCAL)
+    return {file.stem: file for file in sorted(folder.glob("*.yaml"))}
 
 
 @pytest.fixture
-def uploaded(pipeline: Command, rows: Path, tmp_path: Path) -> Command:
-    """The commands, with the evaluation on the server as two versions; by default it evaluates the recipe's model."""
-    for limit in (1, 2):
-        config = load_config("tiny", [*SHORT, f"evaluation.data={rows}", f"evaluation.limit={limit}"])
-        compile_evaluation(config, tmp_path / "evaluation.yaml", LOCAL)
-        done = pipeline("upload", str(tmp_path / "evaluation.yaml"), "--version", f"of-{limit}")
+def uploaded(pipeline: Command, versions: dict[str, Path]) -> Command:
+    """The commands, with both versions on the server."""
+    for name, file in versions.items():
+        done = pipeline("upload", str(file), "--version", name)
         assert done.code == 0, done.err
     return pipeline
 
