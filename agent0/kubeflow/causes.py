@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Cause:
-    """What a message shows, and what to do about it. `{memory}` stands for how to give the task more memory."""
+    """What a message shows, and what to do; `{memory}` stands for the command that runs with more memory."""
 
     pattern: str
     advice: str
@@ -21,8 +21,7 @@ class Cause:
 CAUSES = (
     Cause(
         r"OOMKilled|exit code 137|signal: killed",  # the last is the launcher's word for its program
-        "It ran out of memory. {memory}, and run again with the same parameters: what has finished comes from the "
-        "cache.",
+        "It ran out of memory. Run it again with more: {memory}. What has finished comes from the cache.",
     ),
     Cause(
         r"ImagePullBackOff|ErrImagePull|InvalidImageName|ErrImageNeverPull|RegistryUnavailable",
@@ -40,13 +39,13 @@ CAUSES = (
     ),
     Cause(
         r"exceeded quota",
-        "The namespace's quota is used up. Wait for other work to end, ask for less (--param *_cpu, *_memory, *_gpus), "
-        "or have the quota raised: kubectl describe resourcequota.",
+        "The namespace's quota is used up. Wait for other work to end, ask for less (compile with -O *_cpu, "
+        "*_memory, *_gpus), or have the quota raised: kubectl describe resourcequota.",
     ),
     Cause(
         r"(?i)local ?queue|kueue",
-        "Kueue does not admit the pod: its queue may not exist, or be stopped. See kubectl get localqueues and "
-        "kubectl get workloads.",
+        "Kueue does not admit the pod: its queue (-O queue) may not exist, or be stopped. See kubectl get "
+        "localqueues and kubectl get workloads.",
     ),
     Cause(
         r"admission webhook .* denied",
@@ -55,7 +54,7 @@ CAUSES = (
     Cause(
         r"Unschedulable|nodes are available",
         "No node has room for the pod, or none that it may use. See kubectl describe pod; ask for less "
-        "(--param *_cpu, *_memory, *_gpus), or correct *_node_selector and *_tolerations.",
+        "(compile with -O *_cpu, *_memory, *_gpus), or correct --param *_node_selector and *_tolerations.",
     ),
     Cause(
         r"(pods|Pod) .*(is forbidden|is invalid)",
@@ -63,7 +62,7 @@ CAUSES = (
     ),
     Cause(
         r"(?i)evicted|low on resource|preempt|node.*shutdown|NodeLost|pod deleted|can't find failed message",
-        "The pod was evicted, or lost with its node. Run again with the same parameters: what has finished comes from "
+        "The pod was evicted, or lost with its node. Run again (agent0 pipeline rerun): what has finished comes from "
         "the cache, and a training goes on from its last checkpoint in the workspace.",
     ),
     Cause(

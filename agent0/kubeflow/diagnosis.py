@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -12,13 +11,13 @@ from agent0.kubeflow.causes import DRIVER, UNEXPLAINED_WAIT, advice_for
 from agent0.kubeflow.client import Server, ServerError
 from agent0.kubeflow.logs import by_kubectl, read_log
 from agent0.kubeflow.package import Package
+from agent0.kubeflow.resources import component_of
 from agent0.kubeflow.runs import FAILED, TaskState, was_cancelled
 from agent0.kubeflow.workflow import Workflow
 
 TAIL_LINES = 20
 TASKS_WITH_LOG = 3  # of those that failed; others are named
 PATIENCE_SECONDS = 120.0  # after which a pod that waits is worth a word
-_PARAMETER = re.compile(r"\['(?:pipelinechannel--)?(\w+)'\]")
 
 
 @dataclass(frozen=True)
@@ -80,7 +79,7 @@ def waiting(tasks: Iterable[TaskState]) -> Iterator[tuple[TaskState, str]]:
 def _failure(server: Server, run_id: str, task: TaskState, package: Package, workflow: Workflow | None) -> Failure:
     lines, no_log = _tail(server, run_id, task, workflow)
     killed = " signal: killed" if any("signal: killed" in line for line in lines) else ""
-    advice = advice_for(task.error + killed, _more_memory(package, task.name))
+    advice = advice_for(task.error + killed, _more_memory(run_id, package, task.name))
     if not advice and task.broken:
         advice = DRIVER
     what = f"agent0 pipeline logs {run_id} {task.name} --number {task.number}"
@@ -105,12 +104,12 @@ def _tail(server: Server, run_id: str, task: TaskState, workflow: Workflow | Non
     return lines, asked if log.refusal else "" if lines else "it is empty"
 
 
-def _more_memory(package: Package, task_name: str) -> str:
-    """Return how to give a task more memory: the run parameter that says how much it gets."""
-    executors = package.spec["deploymentSpec"].get("executors", {})
-    for task in package.containers:
-        if task.name == task_name:
-            resources = executors.get(task.executor, {}).get("container", {}).get("resources", {})
-            if found := _PARAMETER.search(str(resources.get("resourceMemoryLimit", ""))):
-                return f"Raise --param {found[1]}=…"
-    return "Compile it with more memory"
+def _more_memory(run_id: str, package: Package, task_name: str) -> str:
+    """Return the command that runs a pipeline once more with more memory for a task, and says how much it has."""
+    from agent0_kfp.pipelines.policy import POLICIES
+
+    executor = next((task.executor for task in package.containers if task.name == task_name), "")
+    described = package.spec["deploymentSpec"].get("executors", {}).get(executor, {}).get("container", {})
+    has = described.get("resources", {}).get("resourceMemoryLimit", "no limit")
+    policy = POLICIES.get(component_of(executor))
+    return f"agent0 pipeline rerun {run_id} -O {policy.role if policy else 'training'}_memory=… (it has {has})"

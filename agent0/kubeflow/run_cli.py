@@ -50,6 +50,7 @@ PipelineRoot = Annotated[
 Mlflow = Annotated[
     bool, typer.Option("--mlflow/--no-mlflow", help="Use the server's own MLflow integration, where it has one.")
 ]
+Run = Annotated[str, typer.Argument(help="Identifier of the run, its beginning, its name, or 'latest'.")]
 Interval = Annotated[float, typer.Option(min=0.05, help="Seconds between two looks while waiting.")]
 
 
@@ -83,6 +84,8 @@ def run_pipeline(
 
     With --wait, exits with 1 if the run fails. Ctrl-C ends the waiting, not the run.
     """
+    from agent0.kubeflow.acceptance import release_of
+    from agent0.kubeflow.acceptance.report import require_accepted
     from agent0.kubeflow.package import names_file, read_package
     from agent0.kubeflow.parameters import check_models, resolve_parameters
     from agent0.kubeflow.runs import create_run, mlflow_input, reference_to
@@ -103,6 +106,7 @@ def run_pipeline(
         package, label = chosen.package, str(chosen)
         source = {"pipeline_version_reference": reference_to(chosen.pipeline_id, chosen.version_id)}
         values = resolve_parameters(package, given, params_file)
+    require_accepted(package, release_of(server.version), values)
     check_models(values)
     run = create_run(
         server,
@@ -114,9 +118,16 @@ def run_pipeline(
         pipeline_root=pipeline_root,
         plugins=mlflow_input(server, package, values) if mlflow else None,
     )
-    print(f"run       {run.run_id}  {run.display_name}\npipeline  {label}\npage      {server.link('runs', run.run_id)}")
+    announce(server, run, label)
     if wait:
         wait_for(server, run.run_id, package, interval)
+
+
+def announce(server: Server, run: Any, pipeline: str) -> None:
+    """Say which run was started, of which pipeline, and where its page is."""
+    print(
+        f"run       {run.run_id}  {run.display_name}\npipeline  {pipeline}\npage      {server.link('runs', run.run_id)}"
+    )
 
 
 def wait_for(server: Server, run_id: str, package: Package, interval: float) -> None:

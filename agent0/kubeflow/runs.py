@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
@@ -20,7 +19,6 @@ FINISHED = frozenset({"SUCCEEDED", "FAILED", "SKIPPED", "CANCELED"})
 GOING_ON = frozenset({"RUNTIME_STATE_UNSPECIFIED", "PENDING", "RUNNING", "CANCELING", "PAUSED"})
 FAILED = "FAILED"
 LOOKED_BACK = 200  # newest runs among which the beginning of an identifier is looked for
-LARGEST_ARGUMENT = 131_072  # bytes that Linux gives one argument of a program, its end included
 _DRIVER = "-driver"
 _OF_PHASES = {"Error": FAILED, "Omitted": "", "": "PENDING"}  # the server knows others by the same word, in capitals
 
@@ -76,11 +74,10 @@ def create_run(
     """
     import kfp_server_api
 
-    config = runtime_config(parameters, pipeline_root)
     body = kfp_server_api.V2beta1Run(
         display_name=name,
         experiment_id=experiment_id(server, experiment),
-        runtime_config=config,
+        runtime_config=runtime_config(parameters, pipeline_root),
         service_account=service_account or None,
         plugins_input=dict(plugins) if plugins else None,
         **source,
@@ -89,21 +86,9 @@ def create_run(
 
 
 def runtime_config(parameters: Mapping[str, Any], pipeline_root: str = "") -> Any:
-    """Return the values of a run or of a schedule as its request holds them.
-
-    Raises:
-        UsageError: they are too large: the server hands all of them to the pipeline's first pod as one argument.
-    """
+    """Return the values of a run or of a schedule as its request holds them."""
     import kfp_server_api
 
-    sizes = {name: len(json.dumps(value, ensure_ascii=False).encode()) for name, value in parameters.items()}
-    if len(json.dumps({"parameterValues": parameters}, ensure_ascii=False).encode()) >= LARGEST_ARGUMENT:
-        largest = max(sizes, key=lambda name: sizes[name])
-        raise UsageError(
-            f"The parameters' values are {sum(sizes.values()):,} bytes together, and no pod takes "
-            f"{LARGEST_ARGUMENT:,} or more; the largest is {largest} with {sizes[largest]:,}: put that in a file that "
-            "the pods can read, and give its place."
-        )
     return kfp_server_api.V2beta1RuntimeConfig(parameters=dict(parameters), pipeline_root=pipeline_root or None)
 
 

@@ -65,6 +65,8 @@ def schedule_pipeline(
 
     A schedule cannot be changed on the server: --replace makes the new one first and deletes the old one after it.
     """
+    from agent0.kubeflow.acceptance import release_of
+    from agent0.kubeflow.acceptance.report import require_accepted
     from agent0.kubeflow.cron import parse_cron
     from agent0.kubeflow.parameters import check_models, resolve_parameters
     from agent0.kubeflow.runs import mlflow_input
@@ -78,6 +80,7 @@ def schedule_pipeline(
     owner = require_pipeline(server, pipeline)
     chosen = find_version(server, owner, version) if version else latest_version(server, owner)
     values = resolve_parameters(chosen.package, assignments(parameters, model, benchmarks), params_file)
+    require_accepted(chosen.package, release_of(server.version), values)
     check_models(values)
     plugins = mlflow_input(server, chosen.package, values) if mlflow else None
     plan = Plan(

@@ -13,14 +13,12 @@ from rich.console import Console
 from agent0.errors import Agent0Error, UsageError
 from agent0.kubeflow.client import Connection, connect
 from agent0.kubeflow.options import connected
-from agent0.kubeflow.run_cli import Interval, wait_for
+from agent0.kubeflow.run_cli import Interval, Run, wait_for
 from agent0.kubeflow.version_cli import AsJson, date, table
 
 if TYPE_CHECKING:
     from agent0.kubeflow.diagnosis import Failure
     from agent0.kubeflow.runs import TaskState
-
-Run = Annotated[str, typer.Argument(help="Identifier of the run, its beginning, its name, or 'latest'.")]
 
 
 @connected

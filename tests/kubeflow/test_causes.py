@@ -9,14 +9,14 @@ import pytest
 from agent0.kubeflow.causes import CAUSES, advice_for
 
 SAID = {
-    "main: OOMKilled (exit code 137)": "out of memory. Raise it, and run again",
+    "main: OOMKilled (exit code 137)": "Run it again with more: Raise it.",
     "main: Error (exit code 1) signal: killed": "out of memory",
     'ImagePullBackOff: Back-off pulling image "registry.example/agent0:9"': "cannot be pulled",
     'Pod failed before main container starts due to ErrImagePull: failed to pull image "x"': "image_pull_secret",
     'CreateContainerConfigError: secret "agent0-credentials" not found': "secret or ConfigMap",
     'pods "x" is forbidden: violates PodSecurity "restricted:latest": runAsNonRoot != true': "Pod Security",
     'pods "x" is forbidden: exceeded quota: team, requested: requests.nvidia.com/gpu=8, used: 0, limited: 4': "quota",
-    'admission webhook "vpod.kb.io" denied the request: LocalQueue team-a not found in namespace x': "get localqueues",
+    'admission webhook "vpod.kb.io" denied the request: LocalQueue team-a not found in namespace x': "Kueue does not admit",
     'admission webhook "policies.example" denied the request: image is not signed': "policy of the cluster",
     "Unschedulable: 0/3 nodes are available: 3 Insufficient nvidia.com/gpu.": "No node has room",
     'pods "x" is forbidden: error looking up service account team/agent0: not found': "service account",

@@ -126,7 +126,9 @@ def test_a_failed_run_is_explained_with_the_end_of_the_log_and_what_to_do(
     assert [line for line in done.out.splitlines() if line.startswith("  | ")] == [
         f"  | step {number}" for number in range(30, 50)
     ]
-    assert "It ran out of memory. Raise --param training_memory=…, and run again" in done.out
+    run = list(server.state.runs)[-1]
+    more = f"agent0 pipeline rerun {run} -O training_memory=… (it has 8Gi)"
+    assert f"It ran out of memory. Run it again with more: {more}." in done.out
     record = json.loads(pipeline("status", "latest", "--json").out)
     (failure,) = record["failures"]
     assert (failure["task"], failure["number"], failure["message"]) == ("executor-training", 2, OUT_OF_MEMORY)
@@ -136,6 +138,19 @@ def test_a_failed_run_is_explained_with_the_end_of_the_log_and_what_to_do(
     assert (failed["exit_code"], failed["error"]) == (137, OUT_OF_MEMORY)
     assert record["ended"].endswith("failed in executor-training 2.")
     assert [task["name"] for task in record["tasks"]][-1] == "closing"
+
+
+def test_a_run_again_has_the_same_values_and_more_memory(server: KfpServer, pipeline: Command) -> None:
+    pipeline("run", "evolution", "--param", "seed=7", "--experiment", "night")
+    done = pipeline("rerun", "latest", "-O", "training_memory=768Gi")
+    assert done.code == 0, done.err
+    first, second = server.state.runs.values()
+    for key in ("runtime_config", "experiment_id"):
+        assert first[key] == second[key]
+    executors = second["pipeline_spec"]["pipeline_spec"]["deploymentSpec"]["executors"]
+    limits = {name: entry["container"]["resources"]["resourceMemoryLimit"] for name, entry in executors.items()}
+    assert (limits["exec-executor-training"], limits["exec-opening"]) == ("768Gi", "8Gi")
+    assert "A run can be given other training_cpu" in pipeline("rerun", "latest", "-O", "gpus=1").err
 
 
 def test_an_error_of_the_program_leads_to_its_log(server: KfpServer, pipeline: Command) -> None:
