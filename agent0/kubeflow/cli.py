@@ -6,8 +6,10 @@ import typer
 
 from agent0.kubeflow.check_cli import check_pipeline, show_pipeline
 from agent0.kubeflow.compile_cli import compile_pipeline, list_options
-from agent0.kubeflow.run_cli import cancel_run, run_pipeline, show_logs, show_status
+from agent0.kubeflow.rerun_cli import rerun_pipeline
+from agent0.kubeflow.run_cli import run_pipeline
 from agent0.kubeflow.schedule_cli import list_schedules, schedule_pipeline, unschedule_pipeline
+from agent0.kubeflow.status_cli import cancel_run, show_logs, show_status
 from agent0.kubeflow.version_cli import diff_pipelines, list_pipelines, show_parameters, upload_pipeline
 
 app = typer.Typer(help="Pipelines for Kubeflow: compile, upload, run, watch, schedule, compare.", no_args_is_help=True)
@@ -18,6 +20,7 @@ app.command("check")(check_pipeline)
 app.command("show")(show_pipeline)
 app.command("upload")(upload_pipeline)
 app.command("run")(run_pipeline)
+app.command("rerun")(rerun_pipeline)
 app.command("status")(show_status)
 app.command("logs")(show_logs)
 app.command("cancel")(cancel_run)

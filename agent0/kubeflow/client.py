@@ -18,7 +18,7 @@ from typing import Any
 from agent0.errors import Agent0Error, UsageError
 
 HEALTH_PATH = "/apis/v2beta1/healthz"
-MINIMUM_SERVER = (2, 14)  # the first whose pipelines collect the outputs of a loop
+MINIMUM_SERVER = (2, 16)  # the first that knows every setting of our pods, such as securityContext
 RELIABLE_SERVER = (2, 17)  # the first that tells the states of nested pipelines right, and that knows plugins
 TOKEN_VARIABLE = "KF_PIPELINES_TOKEN"
 TOKEN_FILE_VARIABLE = "KF_PIPELINES_SA_TOKEN_PATH"
@@ -93,7 +93,8 @@ def connect(connection: Connection) -> Server:
     version = parse_version(health.tag_name)
     if version and version < MINIMUM_SERVER:
         raise ServerError(
-            f"The server at {address} is Kubeflow Pipelines {'.'.join(map(str, version))}; these pipelines need "
+            f"The server at {address} is Kubeflow Pipelines {'.'.join(map(str, version))}, which refuses settings of "
+            "these pipelines' pods that it does not know, so every run would fail; have it upgraded to "
             f"{'.'.join(map(str, MINIMUM_SERVER))} or newer."
         )
     namespace = connection.namespace or client.get_user_namespace()

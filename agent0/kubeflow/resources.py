@@ -39,7 +39,7 @@ def with_resources(package: Package, changes: Mapping[str, str]) -> Package:
         executors = [
             executor
             for label, executor in spec["deploymentSpec"]["executors"].items()
-            if (policy := POLICIES.get(_component(label))) and policy.role == role
+            if (policy := POLICIES.get(component_of(label))) and policy.role == role
         ]
         if not executors or not value:
             raise UsageError(
@@ -53,5 +53,6 @@ def with_resources(package: Package, changes: Mapping[str, str]) -> Package:
     return Package(spec, package.platform)
 
 
-def _component(label: str) -> str:
+def component_of(label: str) -> str:
+    """Return the component that an executor of a compiled pipeline is of."""
     return _AGAIN.sub("", label.removeprefix("exec-")).replace("-", "_")

@@ -1,8 +1,7 @@
-"""`agent0 pipeline run | status | logs | cancel`: runs on the server."""
+"""`agent0 pipeline run`: start a run on the server, and wait for it."""
 
 from __future__ import annotations
 
-import json
 import os
 import sys
 from collections.abc import Iterator
@@ -16,11 +15,9 @@ from rich.console import Console
 from agent0.errors import Agent0Error, UsageError
 from agent0.kubeflow.client import RELIABLE_SERVER, Connection, Server, connect
 from agent0.kubeflow.options import connected
-from agent0.kubeflow.version_cli import AsJson, date, table
 
 if TYPE_CHECKING:
     from agent0.kubeflow.package import Package
-    from agent0.kubeflow.runs import TaskState
 
 EXPERIMENT = "agent0"
 INTERRUPTED = 130
@@ -53,8 +50,8 @@ PipelineRoot = Annotated[
 Mlflow = Annotated[
     bool, typer.Option("--mlflow/--no-mlflow", help="Use the server's own MLflow integration, where it has one.")
 ]
-Interval = Annotated[float, typer.Option(min=0.05, help="Seconds between two looks while waiting.")]
 Run = Annotated[str, typer.Argument(help="Identifier of the run, its beginning, its name, or 'latest'.")]
+Interval = Annotated[float, typer.Option(min=0.05, help="Seconds between two looks while waiting.")]
 
 
 def assignments(parameters: list[str] | None, model: str, benchmarks: str) -> list[str]:
@@ -87,6 +84,8 @@ def run_pipeline(
 
     With --wait, exits with 1 if the run fails. Ctrl-C ends the waiting, not the run.
     """
+    from agent0.kubeflow.acceptance import release_of
+    from agent0.kubeflow.acceptance.report import require_accepted
     from agent0.kubeflow.package import names_file, read_package
     from agent0.kubeflow.parameters import check_models, resolve_parameters
     from agent0.kubeflow.runs import create_run, mlflow_input, reference_to
@@ -107,6 +106,7 @@ def run_pipeline(
         package, label = chosen.package, str(chosen)
         source = {"pipeline_version_reference": reference_to(chosen.pipeline_id, chosen.version_id)}
         values = resolve_parameters(package, given, params_file)
+    require_accepted(package, release_of(server.version), values)
     check_models(values)
     run = create_run(
         server,
@@ -118,20 +118,29 @@ def run_pipeline(
         pipeline_root=pipeline_root,
         plugins=mlflow_input(server, package, values) if mlflow else None,
     )
-    print(f"run       {run.run_id}  {run.display_name}\npipeline  {label}\npage      {server.link('runs', run.run_id)}")
+    announce(server, run, label)
     if wait:
         wait_for(server, run.run_id, package, interval)
 
 
+def announce(server: Server, run: Any, pipeline: str) -> None:
+    """Say which run was started, of which pipeline, and where its page is."""
+    print(
+        f"run       {run.run_id}  {run.display_name}\npipeline  {pipeline}\npage      {server.link('runs', run.run_id)}"
+    )
+
+
 def wait_for(server: Server, run_id: str, package: Package, interval: float) -> None:
-    """Show a run until it has finished, then its state and where its MLflow run is.
+    """Show a run until it has finished, then its state, where its MLflow run is, and why it failed.
 
     Raises:
         Agent0Error: it failed or was cancelled.
         typer.Exit: 130, after Ctrl-C.
     """
-    from agent0.kubeflow.runs import failure, mlflow_link, tasks_of_run
+    from agent0.kubeflow.diagnosis import failures, paragraphs, sentence
+    from agent0.kubeflow.runs import mlflow_link, tasks_of_run
     from agent0.kubeflow.watch import watch
+    from agent0.kubeflow.workflow import read_workflow
 
     if server.version and server.version < RELIABLE_SERVER:
         print(f"note      Kubeflow Pipelines {server.version_text} may tell the states of nested tasks wrongly.")
@@ -140,7 +149,11 @@ def wait_for(server: Server, run_id: str, package: Package, interval: float) -> 
     link = mlflow_link(run) or _tracking_place(package, run)
     print(f"state     {run.state}" + (f"\nmlflow    {link}" if link else ""))
     if run.state != "SUCCEEDED":
-        raise Agent0Error(failure(run, tasks_of_run(run, package)))
+        workflow = read_workflow(server, run_id)
+        tasks = tasks_of_run(run, package, workflow)
+        for line in paragraphs(failures(server, run, tasks, package, workflow)):
+            print(line)
+        raise Agent0Error(sentence(run, tasks, workflow))
 
 
 @contextmanager
@@ -168,113 +181,3 @@ def _tracking_place(package: Package, run: Any) -> str:
     if not uri.startswith(("http://", "https://")) or not tracking.get("experiment"):
         return ""
     return f"{uri}, experiment {tracking['experiment']}"
-
-
-@connected
-def show_status(
-    run: Run,
-    wait: Annotated[bool, typer.Option("--wait", "-w", help="Show progress until it has finished.")] = False,
-    interval: Interval = 5.0,
-    as_json: AsJson = False,
-    *,
-    connection: Connection,
-) -> None:
-    """Show the state of a run and of each of its tasks.
-
-    Example: [bold]agent0 pipeline status latest[/bold]
-    """
-    from agent0.kubeflow.runs import FINISHED, failure, find_run, mlflow_link, package_of_run, tasks_of_run
-
-    server = connect(connection)
-    found = find_run(server, run)
-    package = package_of_run(server, found)
-    if wait:
-        wait_for(server, found.run_id, package, interval)
-        return
-    tasks = tasks_of_run(found, package)
-    if as_json:
-        print(status_record(found, tasks))
-        return
-    print(f"run       {found.run_id}  {found.display_name}\nstate     {found.state}")
-    print(f"page      {server.link('runs', found.run_id)}")
-    if link := mlflow_link(found):
-        print(f"mlflow    {link}")
-    if tasks:
-        Console().print(task_table(tasks))
-    if found.state in FINISHED - {"SUCCEEDED"}:
-        print(failure(found, tasks))
-
-
-def status_record(run: Any, tasks: list[TaskState]) -> str:
-    """Return a run and its tasks as JSON."""
-    from agent0.kubeflow.runs import mlflow_link
-
-    described = [
-        {
-            "name": task.name,
-            "number": task.number,
-            "state": task.state,
-            "started_at": task.started_at.isoformat() if task.started_at else None,
-            "finished_at": task.finished_at.isoformat() if task.finished_at else None,
-            "error": task.error,
-        }
-        for task in tasks
-    ]
-    head = {"run_id": run.run_id, "name": run.display_name, "state": run.state, "mlflow": mlflow_link(run)}
-    return json.dumps({**head, "tasks": described}, indent=2)
-
-
-def task_table(tasks: list[TaskState]) -> Any:
-    """Return the tasks of a run in the order in which they began."""
-    made = table("task", "state", "began", "seconds", "error")
-    counts = {task.name: task.number for task in tasks}
-    for task in tasks:
-        name = f"{task.name} {task.number}" if counts[task.name] > 1 else task.name
-        seconds = "" if task.seconds is None else f"{task.seconds:,.1f}"
-        made.add_row(name, task.state, date(task.started_at), seconds, task.error)
-    return made
-
-
-@connected
-def show_logs(
-    run: Run,
-    task: Annotated[str, typer.Argument(help="Task, such as curriculum-training; the failed one if not given.")] = "",
-    number: Annotated[int, typer.Option(min=0, help="Which of the tasks of that name; 0: the last begun.")] = 0,
-    *,
-    connection: Connection,
-) -> None:
-    """Print the log of a task.
-
-    Example: [bold]agent0 pipeline logs latest executor-training --number 2[/bold]
-    """
-    from agent0.kubeflow.logs import read_log
-    from agent0.kubeflow.runs import FAILED, find_run, package_of_run, tasks_of_run
-
-    server = connect(connection)
-    found = find_run(server, run)
-    package = package_of_run(server, found)
-    begun = tasks_of_run(found, package)
-    named = [item for item in begun if item.name == task] if task else [item for item in begun if item.state in FAILED]
-    chosen = [item for item in named if number in (0, item.number)]
-    if not chosen:
-        names = ", ".join(dict.fromkeys(item.name for item in begun)) or "none has"
-        what = f"task {task!r}{f' number {number}' if number else ''} has begun" if task else "task has failed"
-        raise UsageError(f"No {what} in the run {found.run_id}; those that have begun: {names}.")
-    print(read_log(server, found.run_id, chosen[-1], package), end="")
-
-
-@connected
-def cancel_run(run: Run, *, connection: Connection) -> None:
-    """End a run. Run again with the same parameters, it goes on: a training from the last checkpoint in its workspace.
-
-    Example: [bold]agent0 pipeline cancel latest[/bold]
-    """
-    from agent0.kubeflow.runs import FINISHED, find_run
-
-    server = connect(connection)
-    found = find_run(server, run)
-    if found.state in FINISHED:
-        print(f"The run {found.run_id} has finished already ({found.state}); there is nothing to cancel.")
-        return
-    server.client._run_api.run_service_terminate_run(found.run_id)
-    print(f"The run {found.run_id} is being cancelled.")

@@ -1,10 +1,10 @@
-"""Runs on the server: started, found, looked into by task, read, cancelled."""
+"""Runs on the server: started, found, looked into by task, cancelled."""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from itertools import islice
 from typing import Any
@@ -13,25 +13,33 @@ from agent0.errors import UsageError
 from agent0.kubeflow.client import Server, ServerError
 from agent0.kubeflow.package import Package, package_of
 from agent0.kubeflow.versions import NEWEST_FIRST, equals, in_namespace, pages, version_by_id
+from agent0.kubeflow.workflow import Node, Workflow
 
 FINISHED = frozenset({"SUCCEEDED", "FAILED", "SKIPPED", "CANCELED"})
-FAILED = frozenset({"FAILED", "ERROR"})
+GOING_ON = frozenset({"RUNTIME_STATE_UNSPECIFIED", "PENDING", "RUNNING", "CANCELING", "PAUSED"})
+FAILED = "FAILED"
 LOOKED_BACK = 200  # newest runs among which the beginning of an identifier is looked for
 _DRIVER = "-driver"
+_OF_PHASES = {"Error": FAILED, "Omitted": "", "": "PENDING"}  # the server knows others by the same word, in capitals
 
 
 @dataclass(frozen=True)
 class TaskState:
-    """One task of a run. `number` counts the tasks of that name from 1, in the order in which they began."""
+    """One task of a run. `number` counts the tasks of that name from 1, in the order in which they began.
+
+    What the workflow alone knows is empty without it: `error`, what Argo says of the task; `exit_code`; and `pods`, of
+    each attempt, the last one last. A task is `broken` if it could not be prepared: its pod is the driver's then.
+    """
 
     name: str
     number: int
     state: str
     started_at: datetime | None
     finished_at: datetime | None
-    error: str
-    children: tuple[str, ...]
-    pod: str
+    error: str = ""
+    exit_code: int | None = None
+    pods: tuple[str, ...] = ()
+    broken: bool = False
 
     @property
     def seconds(self) -> float | None:
@@ -130,14 +138,21 @@ def find_run(server: Server, reference: str) -> Any:
         return get_run(server, reference)
     found = list(list_runs(server, filter=equals("display_name", reference)))
     if not found:
-        recent = islice(list_runs(server), 1 if reference == "latest" else LOOKED_BACK)
-        found = [run for run in recent if reference == "latest" or run.run_id.startswith(reference)]
+        found = _recent(server, reference)
     if len(found) == 1:
         return get_run(server, found[0].run_id)
     if not found:
         raise UsageError(f"There is no run {reference!r} on the server; `agent0 pipeline list --runs` shows them.")
     identifiers = ", ".join(run.run_id for run in found[:5])
     raise UsageError(f"{len(found)} runs are named {reference!r}; give an identifier: {identifiers}.")
+
+
+def _recent(server: Server, reference: str) -> list[Any]:
+    """Return the newest run that is not archived for `latest`; else those whose identifier begins so."""
+    recent = islice(list_runs(server), LOOKED_BACK)
+    if reference == "latest":
+        return list(islice((run for run in recent if run.storage_state != "ARCHIVED"), 1))
+    return [run for run in recent if run.run_id.startswith(reference)]
 
 
 def get_run(server: Server, run_id: str) -> Any:
@@ -158,47 +173,78 @@ def package_of_run(server: Server, run: Any) -> Package:
     return version_by_id(server, reference.pipeline_id, reference.pipeline_version_id).package
 
 
-def tasks_of_run(run: Any, package: Package) -> list[TaskState]:
+def tasks_of_run(run: Any, package: Package, workflow: Workflow | None = None) -> list[TaskState]:
     """Return the states of the tasks that run a container, in the order in which they began.
 
     The server lists the nodes of the workflow flatly: beside a task itself there is one that prepares it, named with
-    `-driver`, and one called `executor` within it.
+    `-driver`, and one called `executor` within it. A driver that failed stands for its task. What was omitted, because
+    something before it failed, never began.
     """
     names = {task.name for task in package.containers}
-    details = [detail for detail in (run.run_details.task_details if run.run_details else None) or ()]
-    details.sort(key=lambda detail: _moment(detail.start_time) or datetime.max.replace(tzinfo=UTC))
-    states, counts = [], Counter[str]()
-    for detail in details:
-        name = detail.display_name or ""
-        broken_driver = detail.state in FAILED and name.endswith(_DRIVER)
-        task = name.removesuffix(_DRIVER) if broken_driver else name
-        if task not in names:
-            continue
-        counts[task] += 1
-        error = (detail.error.message if detail.error else "") or ("it could not be prepared" if broken_driver else "")
-        children = tuple(child.pod_name for child in detail.child_tasks or () if child.pod_name)
-        started, finished = _moment(detail.start_time), _moment(detail.end_time)
-        state = detail.state or "PENDING"
-        states.append(TaskState(task, counts[task], state, started, finished, error, children, detail.pod_name or ""))
+    known = (_state_in(node, workflow) for node in workflow.nodes) if workflow else _states_told(run)
+    counts: Counter[str] = Counter()
+    states = []
+    for state in known:
+        broken = state.state == FAILED and state.name.endswith(_DRIVER)
+        name = state.name.removesuffix(_DRIVER) if broken else state.name
+        if state.state and (broken or name in names):
+            counts[name] += 1
+            error = state.error or ("it could not be prepared" if broken else "")
+            states.append(replace(state, name=name, number=counts[name], error=error, broken=broken))
     return states
+
+
+def pending_seconds(run: Any) -> float:
+    """Return for how long a pod of the run has waited; 0 if none waits."""
+    details = (run.run_details.task_details if run.run_details else None) or ()
+    since = [_moment(detail.start_time) for detail in details if detail.state == "PENDING"]
+    return max(((datetime.now(UTC) - moment).total_seconds() for moment in since if moment), default=0.0)
+
+
+def _states_told(run: Any) -> Iterable[TaskState]:
+    """Return what the API of runs tells of each node; a state that it leaves out is that of an omitted one."""
+    details = list((run.run_details.task_details if run.run_details else None) or ())
+    details.sort(key=lambda detail: _moment(detail.start_time) or datetime.max.replace(tzinfo=UTC))
+    return (
+        TaskState(
+            detail.display_name or "",
+            0,
+            detail.state or "",
+            _moment(detail.start_time),
+            _moment(detail.end_time),
+        )
+        for detail in details
+    )
+
+
+def _state_in(node: Node, workflow: Workflow) -> TaskState:
+    """Return the state of a node; that of a task whose pod waits is PENDING, though Argo calls it running."""
+    pods = workflow.pods_in(node)
+    last = pods[-1] if pods else node
+    state = _OF_PHASES.get(node.phase, node.phase.upper())
+    if state == "RUNNING" and last.phase == "Pending":
+        state = "PENDING"
+    return TaskState(
+        node.label,
+        0,
+        state,
+        node.started_at,
+        node.finished_at,
+        error=last.message or node.message if state in (FAILED, "PENDING") else "",
+        exit_code=last.exit_code,
+        pods=tuple(pod.pod for pod in pods),
+    )
+
+
+def was_cancelled(run: Any, workflow: Workflow | None = None) -> bool:
+    """Whether a person ended a run: the server calls it FAILED then, after it was CANCELING."""
+    before = [status.state for status in run.state_history or ()][-2:-1]
+    return run.state == "CANCELED" or before == ["CANCELING"] or bool(workflow and workflow.cancelled)
 
 
 def expected_tasks(package: Package) -> dict[str, int]:
     """Return how many tasks of each name a run has at least, in the pipeline's order; a loop counts once."""
     return dict(Counter(task.name for task in package.containers))
-
-
-def failure(run: Any, tasks: list[TaskState]) -> str:
-    """Return a sentence that names the tasks that failed, and what the server says about it."""
-    repeated = {task.name for task in tasks if task.number > 1}
-    failed = [task for task in tasks if task.state in FAILED]
-    named = ", ".join(f"{task.name} {task.number}" if task.name in repeated else task.name for task in failed)
-    reasons = [task.error for task in failed if task.error]
-    reasons += [run.error.message] if run.error and run.error.message else []
-    why = f": {reasons[0]}" if reasons else ""
-    if run.state == "CANCELED":
-        return f"The run {run.run_id} was cancelled."
-    return f"The run {run.run_id} failed{f' in {named}' if named else ''}{why}."
 
 
 def mlflow_link(run: Any) -> str:

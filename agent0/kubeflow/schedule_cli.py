@@ -65,6 +65,8 @@ def schedule_pipeline(
 
     A schedule cannot be changed on the server: --replace makes the new one first and deletes the old one after it.
     """
+    from agent0.kubeflow.acceptance import release_of
+    from agent0.kubeflow.acceptance.report import require_accepted
     from agent0.kubeflow.cron import parse_cron
     from agent0.kubeflow.parameters import check_models, resolve_parameters
     from agent0.kubeflow.runs import mlflow_input
@@ -78,7 +80,9 @@ def schedule_pipeline(
     owner = require_pipeline(server, pipeline)
     chosen = find_version(server, owner, version) if version else latest_version(server, owner)
     values = resolve_parameters(chosen.package, assignments(parameters, model, benchmarks), params_file)
+    require_accepted(chosen.package, release_of(server.version), values)
     check_models(values)
+    plugins = mlflow_input(server, chosen.package, values) if mlflow else None
     plan = Plan(
         name=name or owner.display_name,
         pipeline_id=owner.pipeline_id,
@@ -90,7 +94,7 @@ def schedule_pipeline(
         catchup=catchup,
         service_account=service_account,
         pipeline_root=pipeline_root,
-        plugins=mlflow_input(server, chosen.package, values) if mlflow else None,
+        plugins=plugins if latest else None,
     )
     made, replaced = put_schedule(server, plan, replace=replace)
     _warn_of_tags(chosen.package, values)
@@ -99,6 +103,11 @@ def schedule_pipeline(
     print(f"at        {', '.join(f'{time:%Y-%m-%d %H:%M:%S}' for time in times.next(datetime.now(UTC), 3))} ({CLOCK})")
     if replaced:
         print(f"replaced  {', '.join(replaced)}")
+    if plugins and not latest:
+        print(
+            "note      A pinned schedule goes without the server's MLflow integration, with which its runs would lose "
+            "their parameters; the pipeline opens its MLflow run itself."
+        )
 
 
 def _warn_of_tags(package: Package, values: Mapping[str, Any]) -> None:

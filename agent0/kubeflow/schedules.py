@@ -37,6 +37,10 @@ class Plan:
     pipeline_root: str = ""
     plugins: Mapping[str, Any] | None = None
 
+    def __post_init__(self) -> None:
+        if self.version_id and self.plugins:
+            raise ValueError("a server forgets the parameters of a pinned schedule that has input for a plugin")
+
 
 def list_schedules(server: Server) -> list[Any]:
     """Return every schedule, the newest first."""

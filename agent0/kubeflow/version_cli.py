@@ -111,12 +111,15 @@ def upload_pipeline(
 
     Example: [bold]agent0 pipeline upload evolution.yaml[/bold]
     """
+    from agent0.kubeflow.acceptance import release_of
+    from agent0.kubeflow.acceptance.report import require_accepted
     from agent0.kubeflow.package import read_package
     from agent0.kubeflow.versions import upload
     from agent0.storage.places import read_file
 
-    read_package(file)  # a file that is none needs no server to say so
+    package = read_package(file)  # a file that is none needs no server to say so
     server = connect(connection)
+    require_accepted(package, release_of(server.version))
     with read_file(file) as path:
         done = upload(server, path, version)
     if not done.made_version:

@@ -6,7 +6,9 @@ A version is never changed. Its name says where it comes from: version of the pa
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
+import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -214,9 +216,14 @@ def _create_pipeline(server: Server, package: Package) -> Any:
 
 
 def _upload_version(server: Server, pipeline: Any, path: Path, name: str, package: Package) -> Version:
-    entry = server.client._upload_api.upload_pipeline_version(
-        str(path), name=name, pipelineid=pipeline.pipeline_id, description=package.description
-    )
+    """Send a file as `pipeline.yaml`: the server goes by the name, and refuses one that ends otherwise."""
+    with tempfile.TemporaryDirectory(prefix="agent0-upload-") as folder:
+        entry = server.client._upload_api.upload_pipeline_version(
+            str(shutil.copyfile(path, Path(folder) / "pipeline.yaml")),
+            name=name,
+            pipelineid=pipeline.pipeline_id,
+            description=package.description,
+        )
     return Version(pipeline.pipeline_id, package.name, entry.pipeline_version_id, name, entry.created_at, package)
 
 

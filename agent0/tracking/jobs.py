@@ -7,19 +7,43 @@ handed nothing that other tasks made.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 
 from mlflow.entities import Run
 from mlflow.exceptions import MlflowException
 from mlflow.tracking import MlflowClient
 
 from agent0.errors import UsageError
-from agent0.tracking.runs import OPEN, close_runs, open_client
+from agent0.tracking.runs import KIND_TAG, OPEN, close_runs, nested_runs, open_client
 
 JOB_TAG = "agent0.job"
 GROUP_TAG = "agent0.ablation_group"
 FINGERPRINT_TAG = "agent0.fingerprint"
 OUTCOME_TAG = "agent0.outcome"
 UNFINISHED = ("FAILED", "KILLED")
+SHOWN_METRICS = "eval/"
+
+
+@dataclass(frozen=True)
+class StageRun:
+    """The run of a stage: its name, status, and what it measured of the model."""
+
+    name: str
+    status: str
+    metrics: Mapping[str, float]
+
+
+@dataclass(frozen=True)
+class JobRun:
+    """A run that a job opened: what it is, its files at the top, and its stages. `link` is empty without a server."""
+
+    run_id: str
+    name: str
+    kind: str
+    status: str
+    link: str
+    files: tuple[str, ...]
+    stages: tuple[StageRun, ...]
 
 
 def named_run(uri: str, run_id: str, fingerprint: str) -> str:
@@ -75,6 +99,31 @@ def end_run(uri: str, run_id: str, status: str, outcome: str) -> None:
     if client.get_run(run_id).info.status in OPEN:
         client.set_tag(run_id, OUTCOME_TAG, outcome)
         close_runs(uri, run_id, status)
+
+
+def look_at(uri: str, run_id: str) -> JobRun:
+    """Return what there is of a run, its stages in the order in which they began."""
+    client = open_client(uri)
+    run = client.get_run(run_id)
+    nested = [item for item in nested_runs(client, run) if item.data.tags.get(KIND_TAG) == "stage"]
+    stages = [
+        StageRun(
+            str(item.info.run_name),
+            str(item.info.status),
+            {name: value for name, value in item.data.metrics.items() if name.startswith(SHOWN_METRICS)},
+        )
+        for item in sorted(nested, key=lambda item: item.info.start_time)
+    ]
+    page = f"{uri.rstrip('/')}/#/experiments/{run.info.experiment_id}/runs/{run_id}"
+    return JobRun(
+        run_id=run_id,
+        name=str(run.info.run_name),
+        kind=str(run.data.tags.get(KIND_TAG, "")),
+        status=str(run.info.status),
+        link=page if uri.startswith(("http://", "https://")) else "",
+        files=tuple(item.path for item in client.list_artifacts(run_id)),
+        stages=tuple(stages),
+    )
 
 
 def keeps(uri: str, run_id: str, name: str) -> bool:

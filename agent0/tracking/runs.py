@@ -177,7 +177,7 @@ def close_runs(uri: str, run_id: str, status: str) -> None:
     client = make_client(uri)
     run = check_run(client, run_id)
     with _explained(uri):
-        going_on = [item for item in _descendants(client, run) if item.info.status in OPEN]
+        going_on = [item for item in nested_runs(client, run) if item.info.status in OPEN]
         if status == "FINISHED" and going_on:
             client.set_tag(run_id, INCOMPLETE_TAG, ", ".join(sorted(item.info.run_name for item in going_on)))
         for item in going_on if status != "FINISHED" else []:
@@ -187,7 +187,8 @@ def close_runs(uri: str, run_id: str, status: str) -> None:
             client.set_terminated(run_id, status)
 
 
-def _descendants(client: MlflowClient, run: Run) -> Iterator[Run]:
+def nested_runs(client: MlflowClient, run: Run) -> Iterator[Run]:
+    """Yield the runs nested in a run, at any depth."""
     token = None
     while True:
         page = client.search_runs(
@@ -195,7 +196,7 @@ def _descendants(client: MlflowClient, run: Run) -> Iterator[Run]:
         )
         for child in page:
             yield child
-            yield from _descendants(client, child)
+            yield from nested_runs(client, child)
         token = page.token
         if not token:
             return

@@ -1,4 +1,7 @@
-"""Checks of requests: against the generated models, the pipeline's protocol buffers, and the run parameters' types."""
+"""Checks of requests: against the generated models, the pipeline's protocol buffers, and the run parameters' types.
+
+Answers are written here as the server's marshaller writes them.
+"""
 
 from __future__ import annotations
 
@@ -11,9 +14,10 @@ import yaml
 from google.protobuf import json_format, struct_pb2
 from kfp.pipeline_spec import pipeline_spec_pb2
 
-NOT_FOUND, INVALID, EXISTS, PRECONDITION = (404, 5), (400, 3), (409, 6), (400, 9)
+NOT_FOUND, INVALID, EXISTS, INTERNAL = (404, 5), (400, 3), (409, 6), (500, 13)
 UNAUTHENTICATED, DENIED = (401, 16), (403, 7)
 SIXTY_FOUR_BITS = {"max_concurrency", "interval_second", "execution_id", "long_value"}
+STRUCTS = {"pipeline_spec", "parameters", "plugins_input", "entries"}  # of free form: written whole
 KINDS = {
     "NUMBER_DOUBLE": ("number_value", "double or integer"),
     "NUMBER_INTEGER": ("number_value", "double or integer"),
@@ -32,11 +36,15 @@ class ApiError(Exception):
         self.status, self.code = kind
         self.message = message
 
+    def within(self, words: str) -> ApiError:
+        """The same error, wrapped: the server puts before it what it was doing."""
+        return ApiError((self.status, self.code), f"{words}: {self.message}")
+
 
 def check_model(data: Any, name: str, where: str = "") -> None:
-    """Require that `data` is a JSON form of a model of kfp_server_api; unlike the server, refuse unknown fields.
+    """Require that `data` is a JSON form of a model of kfp_server_api.
 
-    The real server drops them without a word, which hides mistakes of a client.
+    Unknown fields are refused, as the server's `CustomMarshaler` does.
     """
     where = where or name
     if name in ("str", "int", "bool", "datetime", "object"):
@@ -64,7 +72,7 @@ def check_model(data: Any, name: str, where: str = "") -> None:
     attributes = {json_name: attribute for attribute, json_name in model.attribute_map.items()}
     for key, value in data.items():
         if key not in attributes:
-            raise ApiError(INVALID, f"{where} has no field {key!r}")
+            raise ApiError(INVALID, f'proto: (line 1:2): unknown field "{key}"')
         if key in SIXTY_FOUR_BITS and isinstance(value, int) and not isinstance(value, bool):
             continue
         check_model(value, model.openapi_types[attributes[key]], f"{where}.{key}")
@@ -81,6 +89,23 @@ def _check_scalar(data: Any, name: str, where: str) -> None:
     }[name]
     if not fits:
         raise ApiError(INVALID, f"{where}: {data!r} is no {name}")
+
+
+def filled(message: Any) -> Any:
+    """Leave out fields that are empty or zero, as the server's marshaller does."""
+    if isinstance(message, list):
+        return [filled(item) for item in message]
+    if not isinstance(message, dict):
+        return message
+    kept = {key: item if key in STRUCTS else filled(item) for key, item in message.items()}
+    return {key: item for key, item in kept.items() if item or isinstance(item, dict)}
+
+
+def require_readable(name: str, content: bytes) -> None:
+    """Refuse an upload by its file's name or first bytes, as `ReadPipelineFile` does; no archive is unpacked here."""
+    archive = content[:2] in (b"PK", b"\x1f\x8b")
+    if not name.endswith((".yaml", ".yml", ".json")) and not archive:
+        raise ApiError(INVALID, "Failed to create a pipeline version")
 
 
 def parse_pipeline(text: str) -> dict[str, Any]:
@@ -119,21 +144,34 @@ def check_spec(spec: Mapping[str, Any], platform: Mapping[str, Any] | None) -> N
 
 
 def check_parameters(spec: Mapping[str, Any], values: Mapping[str, Any]) -> None:
-    """Compare run parameters with the pipeline's inputs, as the server's validatePipelineJobInputs does."""
+    """Compare run parameters with the pipeline's inputs, as the server's validatePipelineJobInputs does.
+
+    Their size is free: `MAX_PARAMETER_BYTES` is asked for in requests of the older API alone.
+    """
     declared = spec["root"].get("inputDefinitions", {}).get("parameters", {})
     given = json_format.ParseDict(dict(values), struct_pb2.Struct()).fields
     for name, item in declared.items():
         if name not in given:
             if not item.get("isOptional") and "defaultValue" not in item:
                 raise ApiError(
-                    INVALID, f"parameter {name} is not optional, yet has neither default value nor user provided value"
+                    INVALID,
+                    f"invalid pipeline job inputs: Invalid input error: parameter {name} is not optional, yet has "
+                    "neither default value nor user provided value",
                 )
             continue
         kind, words = KINDS[item["parameterType"]]
         if given[name].WhichOneof("kind") != kind:
             raise ApiError(
-                INVALID, f"input parameter {name} requires type {words}, but the parameter value is not of that type"
+                INVALID,
+                f"invalid pipeline job inputs: Invalid input error: input parameter {name} requires type {words}, but "
+                f"the {'parameter value' if 'double' in words else 'input parameter'} is not of "
+                f"{words.partition(' ')[0].replace('double', 'number')} value type",
             )
     unknown = sorted(set(given) - set(declared))
     if unknown:
-        raise ApiError(INVALID, f"parameter(s) provided are not required by pipeline: {', '.join(unknown)}")
+        listed = ", ".join(unknown)
+        raise ApiError(
+            INVALID,
+            "invalid pipeline job inputs: Invalid input error: parameter(s) provided are not required by pipeline: "
+            f"{listed}",
+        )

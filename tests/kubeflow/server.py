@@ -1,8 +1,9 @@
 """A Kubeflow Pipelines API server for tests: HTTP on a real socket, state behind it, every request checked.
 
-It answers what `kfp.Client` and `agent0 pipeline` ask, from the paths of the API v2beta1. What it leaves out: pods,
-artifacts, archiving, retries, visualisations, updates of versions. It can be old, want a token, be for several users,
-fail on demand, and every exchange is kept to be compared with the API's specification.
+It answers what `kfp.Client` and `agent0 pipeline` ask, from the paths of the API v2beta1, with the logs of v1alpha1 and
+the runs of v1beta1. What it leaves out: artifacts, archiving, retries, visualisations, updates of versions. It can be
+of another release, want a token, be for several users, fail on demand, and every exchange is kept to be compared with
+the API's specification.
 """
 
 from __future__ import annotations
@@ -20,11 +21,12 @@ from typing import Any, Literal
 
 from aiohttp import web
 
-from tests.kubeflow.checking import DENIED, INVALID, UNAUTHENTICATED, ApiError, check_model
+from tests.kubeflow.catalogue import get
+from tests.kubeflow.checking import DENIED, INVALID, UNAUTHENTICATED, ApiError, check_model, filled
 from tests.kubeflow.listing import listed
-from tests.kubeflow.state import State, get
+from tests.kubeflow.state import State
 
-PREFIX = "/apis/v2beta1"
+PREFIX, OLDER = "/apis/v2beta1", "/apis/v1beta1"
 BODY, ANSWER = web.RequestKey("body", Any), web.RequestKey("answer", Any)
 Trouble = Literal["drop", "hang", "500", "503", "html"]
 Answer = dict[str, Any]
@@ -100,6 +102,9 @@ async def _start(server: KfpServer, context: ssl.SSLContext | None, port: int) -
     for method, path, handler in _routes(server.state):
         app.router.add_route(method, path, handler)
     app.router.add_get("/apis/v1alpha1/runs/{run_id}/nodes/{node_id}/log", _log(server.state))
+    app.router.add_get(
+        OLDER + "/runs/{run_id}", _plain(lambda request: server.state.older_run(request.match_info["run_id"]))
+    )
     runner = web.AppRunner(app, shutdown_timeout=0.1)
     await runner.setup()
     site = web.TCPSite(runner, "127.0.0.1", port, ssl_context=context)
@@ -151,7 +156,8 @@ async def _trouble(request: web.Request, trouble: Trouble) -> web.StreamResponse
 def _error_body(path: str, error: ApiError) -> Answer:
     if path.startswith(f"{PREFIX}/pipelines/upload"):  # plain HTTP there, not the gateway's form
         return {"error_message": error.message, "error_details": f"{error.message}\nstack"}
-    return {"error": error.message, "code": error.code, "message": error.message, "details": []}
+    detail = {"@type": "type.googleapis.com/google.rpc.Status", "code": error.code, "message": error.message}
+    return {"code": error.code, "message": error.message, "details": [detail]}
 
 
 def _authorize(server: KfpServer, request: web.Request) -> None:
@@ -257,7 +263,8 @@ def _routes(state: State) -> list[tuple[str, str, Any]]:
 
 def _plain(call: Callable[[web.Request], Answer]) -> Any:
     async def handle(request: web.Request) -> web.Response:
-        request[ANSWER] = call(request)
+        answer = call(request)
+        request[ANSWER] = answer if request.path.endswith("/healthz") else filled(answer)
         return web.json_response(request[ANSWER])
 
     return handle
@@ -268,22 +275,21 @@ def _with_body(model: str, call: Callable[[Answer], Answer]) -> Any:
         try:
             request[BODY] = json.loads(await request.text())
         except ValueError:
-            raise ApiError(INVALID, "the body is no JSON") from None
+            raise ApiError(INVALID, "proto: syntax error (line 1:1): unexpected token") from None
         check_model(request[BODY], model)
-        request[ANSWER] = call(request[BODY])
+        request[ANSWER] = filled(call(request[BODY]))
         return web.json_response(request[ANSWER])
 
     return handle
 
 
-def _uploaded(call: Callable[[str, Any], Answer]) -> Any:
+def _uploaded(call: Callable[[bytes, str, Any], Answer]) -> Any:
     async def handle(request: web.Request) -> web.Response:
         form = await request.post()
         file = form.get("uploadfile")
         if not isinstance(file, web.FileField):
             raise ApiError(INVALID, "Failed to read pipeline from file")
-        text = file.file.read().decode("utf-8")
-        request[ANSWER] = call(text, request.query)
+        request[ANSWER] = filled(call(file.file.read(), file.filename, request.query))
         return web.json_response(request[ANSWER])
 
     return handle

@@ -50,8 +50,11 @@ def test_an_upload_without_an_answer_is_not_called_undone(server: KfpServer, pip
 @pytest.mark.parametrize(
     ("version", "sentence"),
     [
-        ("2.13.0", "is Kubeflow Pipelines 2.13.0; these pipelines need 2.14 or newer"),
-        ("1.8.22", "these pipelines need"),
+        (
+            "2.15.2",
+            "is Kubeflow Pipelines 2.15.2, which refuses settings of these pipelines' pods that it does not know",
+        ),
+        ("1.8.22", "so every run would fail; have it upgraded to 2.16 or newer."),
     ],
 )
 def test_an_old_server_is_refused_by_its_version(

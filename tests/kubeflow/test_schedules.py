@@ -6,6 +6,8 @@ from typing import Any
 import pytest
 from kfp import compiler, dsl
 
+from agent0.kubeflow.cron import parse_cron
+from agent0.kubeflow.schedules import Plan
 from tests.kubeflow.conftest import Command
 from tests.kubeflow.server import KfpServer
 
@@ -31,7 +33,7 @@ def test_a_schedule_runs_one_at_a_time_and_makes_up_for_nothing(server: KfpServe
     assert made["trigger"] == {"cron_schedule": {"cron": "0 0 3 * * *"}}
     values = made["runtime_config"]["parameters"]
     assert (values["model"]["source"], values["evaluation"]["benchmarks"]) == ("lab/model", ["tiny", "gsm8k"])
-    assert made["plugins_input"] == {"mlflow": {"experiment_name": "agent0"}}
+    assert "plugins_input" not in made
     assert done.out.count("03:00:00") == 3
     assert "CRON_SCHEDULE_TIMEZONE" in done.out
     assert done.err == ""
@@ -50,6 +52,40 @@ def test_a_pinned_schedule_stays_and_one_of_the_latest_follows(server: KfpServer
     assert "agent0-evaluation@first" in rows["pinned"]
     assert "agent0-evaluation, newest" in rows["following"]
     assert "give one of them" in pipeline("schedule", "evaluation", *DAILY, "--latest", "--version", "first").err
+
+
+VALUES = ("--model", "lab/model", "--benchmarks", "tiny,gsm8k", "--param", "seed=3")
+
+
+@pytest.mark.parametrize("version", ["2.16.1", "2.17.0"])
+@pytest.mark.parametrize("follow", [(), ("--latest",), ("--version", "first")])
+def test_the_runs_of_a_schedule_have_its_values(
+    server: KfpServer, pipeline: Command, version: str, follow: tuple[str, ...]
+) -> None:
+    server.state.version = version
+    done = pipeline("schedule", "evaluation", *DAILY, *VALUES, *follow)
+    assert done.code == 0, done.err
+    made = only_schedule(server)
+    run = server.state.fire(made["recurring_run_id"])
+    values = run["runtime_config"]["parameters"]
+    assert (values["model"]["source"], values["seed"]) == ("lab/model", 3)
+    assert values == made["runtime_config"]["parameters"]
+    plugged = version == "2.17.0" and follow == ("--latest",)
+    assert run.get("plugins_input") == ({"mlflow": {"experiment_name": "agent0"}} if plugged else None)
+    noted = "A pinned schedule goes without the server's MLflow integration" in done.out
+    assert noted == (version == "2.17.0" and not plugged)
+
+
+def test_a_server_forgets_the_values_of_a_pinned_schedule_with_input_for_a_plugin(
+    server: KfpServer, pipeline: Command
+) -> None:
+    pipeline("schedule", "evaluation", *DAILY, *VALUES)
+    body = {**only_schedule(server), "display_name": "plugged", "plugins_input": {"mlflow": {}}}
+    plugged = server.state.create_recurring_run(body)
+    assert "runtime_config" not in server.state.fire(plugged["recurring_run_id"])
+    cron = parse_cron("0 0 3 * * *")
+    with pytest.raises(ValueError, match="forgets the parameters of a pinned schedule"):
+        Plan("x", "pipeline", "version", cron, {}, "agent0", plugins={"mlflow": {}})
 
 
 @pytest.mark.parametrize(

@@ -15,9 +15,9 @@ import kfp
 import kfp_server_api
 import pytest
 
+from tests.kubeflow.argo import LOOP_ITEMS
 from tests.kubeflow.conftest import Command
-from tests.kubeflow.server import KfpServer, kfp_server
-from tests.kubeflow.simulation import LOOP_ITEMS
+from tests.kubeflow.server import PREFIX, KfpServer, kfp_server
 
 KFP = "from kfp.cli.__main__ import main; main()"
 SPECIFICATION = "kfp_api_v2beta1.swagger.json"
@@ -52,7 +52,7 @@ def test_kfps_own_client_is_served(server: KfpServer, client: kfp.Client, compil
     assert [item.run_id for item in client.list_runs().runs] == [run.run_id]
     inline = client.create_run_from_pipeline_package(file, arguments={"seed": 1}, experiment_name="nightly")
     client.terminate_run(inline.run_id)
-    assert client.get_run(inline.run_id).state == "CANCELED"
+    assert client.get_run(inline.run_id).state == "FAILED"
     recurring = client.create_recurring_run(
         experiment.experiment_id,
         "often",
@@ -67,7 +67,7 @@ def test_kfps_own_client_is_served(server: KfpServer, client: kfp.Client, compil
     client.enable_recurring_run(recurring.recurring_run_id)
     assert [item.status for item in client.list_recurring_runs().recurring_runs] == ["ENABLED"]
     client.delete_recurring_run(recurring.recurring_run_id)
-    assert client.list_recurring_runs().recurring_runs == []
+    assert client.list_recurring_runs().recurring_runs is None
 
 
 @pytest.mark.slow
@@ -106,21 +106,21 @@ CRON = {"cron_schedule": {"cron": "0 0 3 * * *"}}
 @pytest.mark.parametrize(
     ("path", "change", "message"),
     [
-        ("/runs", {"display_name": ""}, "Run name is empty"),
-        ("/runs", {"pipeline_version_reference": None}, "Either a pipeline spec or a pipeline version is needed"),
-        ("/runs", {"nmae": "x"}, "V2beta1Run has no field 'nmae'"),
+        ("/runs", {"display_name": ""}, "Run name cannot be empty"),
+        ("/runs", {"pipeline_version_reference": None}, "Failed to fetch a template with an empty pipeline spec"),
+        ("/runs", {"nmae": "x"}, 'unknown field "nmae"'),
         ("/runs", {"experiment_id": "none"}, "Experiment none not found"),
         ("/runs", {"runtime_config": {"parameters": {"seed": "1"}}}, "seed requires type double or integer"),
         ("/runs", {"runtime_config": {"parameters": {"name": 1}}}, "name requires type string"),
         ("/runs", {"runtime_config": {"parameters": {"model": "tiny"}}}, "model requires type struct"),
         ("/runs", {"runtime_config": {"parameters": {"sede": 1}}}, "not required by pipeline: sede"),
-        ("/runs", {"runtime_config": {"params": {}}}, "V2beta1Run.runtime_config has no field 'params'"),
-        ("/runs", {"plugins_input": {"mlflow": {"experiment": "x"}}}, "unknown field ['experiment']"),
+        ("/runs", {"runtime_config": {"params": {}}}, 'unknown field "params"'),
+        ("/runs", {"plugins_input": {"mlflow": {"experiment": "x"}}}, 'unknown field "experiment"'),
         ("/recurringruns", {}, "Set at interval to least 1 second"),
         (
             "/recurringruns",
             {"trigger": CRON, "max_concurrency": "11"},
-            "The max concurrency of the recurring run is out of range",
+            "Max concurrency of a recurring run must be at least 1 and at most 10. Received 11",
         ),
         (
             "/recurringruns",
@@ -143,7 +143,7 @@ def test_a_wrong_request_is_refused_as_invalid(
         client._run_api.api_client.call_api(f"/apis/v2beta1{path}", "POST", body=body)
     answer = json.loads(error.value.body)
     assert message in answer["message"]
-    assert (error.value.status, answer["code"]) in ((400, 3), (404, 5))
+    assert (error.value.status, answer["code"]) in ((400, 3), (404, 5), (500, 13))
     assert not server.state.runs
     assert not server.state.recurring_runs
 
@@ -242,6 +242,8 @@ def test_every_exchange_of_the_commands_fits_the_specification(
     assert len(server.exchanges) > 50
     validators: dict[str, Any] = {}
     for exchange in server.exchanges:
+        if not exchange.path.startswith(PREFIX):  # the specification is of the newer API alone
+            continue
         described = operation(specification, exchange.method, exchange.path)
         parameters = {item["name"]: item for item in described.get("parameters", [])}
         assert set(exchange.query) <= {name for name, item in parameters.items() if item["in"] == "query"}
@@ -255,8 +257,6 @@ def test_every_exchange_of_the_commands_fits_the_specification(
             key = json.dumps(schema)
             if key not in validators:
                 validators[key] = jsonschema.Draft7Validator(resolved(specification, schema))
-            if exchange.status != 200 and data is exchange.answer:
-                data = {name: value for name, value in data.items() if name != "error"}  # an old gateway's field
             errors = [f"{error.json_path}: {error.message[:200]}" for error in validators[key].iter_errors(data)]
             assert errors == [], (exchange.method, exchange.path)
     assert {exchange.status for exchange in server.exchanges} == {200, 404}
@@ -265,5 +265,5 @@ def test_every_exchange_of_the_commands_fits_the_specification(
 def test_two_servers_know_nothing_of_each_other(server: KfpServer, compiled: Path) -> None:
     with kfp_server() as other:
         kfp.Client(host=server.url).upload_pipeline(str(compiled / "evaluation.yaml"), pipeline_name="mine")
-        assert kfp.Client(host=other.url).list_pipelines().pipelines == []
+        assert kfp.Client(host=other.url).list_pipelines().pipelines is None
         assert re.fullmatch(r"http://127\.0\.0\.1:\d+", other.url)

@@ -6,6 +6,8 @@ import json
 import shutil
 from pathlib import Path
 
+import kfp
+import kfp_server_api
 import pytest
 
 from agent0.kubeflow import versions
@@ -85,14 +87,31 @@ def test_a_file_that_is_no_pipeline_reaches_no_server(server: KfpServer, pipelin
     assert "There is no file missing.yaml" in pipeline("upload", "missing.yaml").err
 
 
+@pytest.mark.parametrize("name", ["evaluation.yml", "evaluation", "evaluation.txt"])
+def test_a_file_may_have_any_name(
+    server: KfpServer, pipeline: Command, compiled: Path, tmp_path: Path, name: str
+) -> None:
+    shutil.copy(compiled / "evaluation.yaml", tmp_path / name)
+    done = pipeline("upload", str(tmp_path / name))
+    assert done.code == 0, done.err
+    assert pipeline("diff", "evaluation", "evaluation.yaml").code == 0
+
+
+def test_the_server_goes_by_the_name_of_what_is_uploaded(server: KfpServer, compiled: Path, tmp_path: Path) -> None:
+    shutil.copy(compiled / "evaluation.yaml", tmp_path / "evaluation")
+    with pytest.raises(kfp_server_api.ApiException) as refused:
+        kfp.Client(host=server.url).upload_pipeline(str(tmp_path / "evaluation"), pipeline_name="x")
+    assert refused.value.status == 400
+
+
 def test_lists_go_on_over_every_page(
     server: KfpServer, pipeline: Command, monkeypatch: pytest.MonkeyPatch, compiled: Path
 ) -> None:
     monkeypatch.setattr(versions, "PAGE_SIZE", 2)
     monkeypatch.setattr(versions.pages, "__defaults__", (2,))
-    text = (compiled / "evaluation.yaml").read_text()
+    content = (compiled / "evaluation.yaml").read_bytes()
     for number in range(5):
-        server.state.upload_pipeline(text, {"name": f"p{number}"})
+        server.state.upload_pipeline(content, "pipeline.yaml", {"name": f"p{number}"})
     shown = pipeline("list").out
     assert all(f"p{number}" in shown for number in range(5))
     assert len(server.requests("GET", "/pipelines")) == 3

@@ -17,6 +17,7 @@ from agent0.stages.iteration_report import write_history
 from agent0.stages.opening import Beginning, open_evolution
 from agent0.stages.prepare import begin_history
 from agent0.tracking.jobs import OUTCOME_TAG
+from agent0.tracking.runs import start_run
 from tests.report.conftest import made_up_history
 
 CONFIG = load_config("tiny", ["iterations=1"])
@@ -93,7 +94,15 @@ def test_an_evolution_begins_with_round_one_or_later(pipelines: Pipelines) -> No
 
 
 @pytest.mark.parametrize(
-    ("state", "status"), [("FAILED", "FAILED"), ("CANCELLED", "KILLED"), ("Error", "FAILED"), ("SUCCEEDED", "FINISHED")]
+    ("state", "status"),
+    [
+        ("COMPLETE", "FINISHED"),
+        ("CACHED", "FINISHED"),
+        ("FAILED", "FAILED"),
+        ("CANCELED", "KILLED"),
+        ("SUCCEEDED", "FINISHED"),
+        ("CANCELLED", "KILLED"),
+    ],
 )
 def test_closing_ends_every_run_of_the_job_and_says_why(
     pipelines: Pipelines, client: MlflowClient, state: str, status: str
@@ -136,9 +145,65 @@ def test_closing_draws_the_report_of_the_rounds_that_were_finished(
     assert {item.path for item in client.list_artifacts(run_id)} >= {"history.json", "report.html", "summary.json"}
 
 
+@pytest.mark.parametrize("state", ["RUNNING", "NEW", "anything"])
+def test_what_the_server_does_not_tell_is_not_called_finished(
+    pipelines: Pipelines, client: MlflowClient, state: str
+) -> None:
+    run_id = pipelines.open("job-1")
+    pipelines.close("job-1", state)
+    run = client.get_run(run_id)
+    assert run.info.status == "KILLED"
+    assert f"ended as {state}. The server does not tell how" in run.data.tags[OUTCOME_TAG]
+    page = pipelines.page.read_text()
+    assert "No round was finished" in page
+    assert f"MLflow run {run_id}; artifacts: config.json, pipeline.json." in page
+
+
+@pytest.mark.parametrize("state", ["RUNNING", "FAILED", "COMPLETE"])
+@pytest.mark.parametrize("planned", [3, 4])
+def test_an_evolution_that_has_its_last_round_is_finished_whatever_the_server_says(
+    pipelines: Pipelines, client: MlflowClient, tmp_path: Path, state: str, planned: int
+) -> None:
+    run_id = pipelines.open("job-1")
+    history = made_up_history().model_copy(update={"planned_iterations": planned})
+    assert history.iterations[-1].iteration == 3
+    write_history(history, tmp_path / "history")
+    client.log_artifact(run_id, str(tmp_path / "history" / "history.json"))
+    pipelines.close("job-1", state)
+    run = client.get_run(run_id)
+    cut_short = {"RUNNING": "KILLED", "FAILED": "FAILED", "COMPLETE": "FINISHED"}[state]
+    assert run.info.status == ("FINISHED" if planned == 3 else cut_short)
+    assert ("All stages have finished" in run.data.tags[OUTCOME_TAG]) == (planned == 3)
+
+
+@pytest.mark.parametrize("state", ["RUNNING", "FAILED"])
+@pytest.mark.parametrize("whole", [True, False])
+def test_the_page_of_an_evaluation_says_what_was_scored(
+    pipelines: Pipelines, client: MlflowClient, tmp_path: Path, state: str, whole: bool
+) -> None:
+    tags = {"agent0.job": "job-1"}
+    run_id = start_run(client.tracking_uri, pipelines.tracking.experiment, "evaluation small seed 0", {}, tags)
+    with open_stage("benchmark_evaluation", iteration=0, seed=0, mlflow_run_id=run_id) as stage:
+        stage.tracker.log_metrics({"eval/accuracy": 0.25, "speed/tokens": 3.0}, 0)
+    if whole:
+        (tmp_path / "comparison.html").write_text("compared")
+        client.log_artifact(run_id, str(tmp_path / "comparison.html"))
+    pipelines.close("job-1", state)
+    run, page = client.get_run(run_id), pipelines.page.read_text()
+    assert run.info.status == ("FINISHED" if whole else {"RUNNING": "KILLED", "FAILED": "FAILED"}[state])
+    assert "round" not in page
+    assert ("Every benchmark is scored" in page) == whole
+    assert ("The evaluation is not whole" in page) != whole
+    assert "benchmark_evaluation" in page
+    assert "eval/accuracy 0.25" in page
+    assert run_id in page
+
+
 def test_a_job_without_runs_still_has_a_page(pipelines: Pipelines) -> None:
     assert pipelines.close("nobody", "FAILED", "wrong setting") == []
-    assert "wrong setting" in pipelines.page.read_text()
+    page = pipelines.page.read_text()
+    assert "wrong setting" in page
+    assert "The pipeline opened no MLflow run" in page
 
 
 def test_a_history_goes_on_right_after_its_last_round(tmp_path: Path) -> None:
