@@ -5,7 +5,6 @@ A server that does not answer is asked again for a while: the nodes train on wit
 
 from __future__ import annotations
 
-import os
 import socket
 import threading
 import time
@@ -13,19 +12,17 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from http import HTTPStatus
-from pathlib import Path
 from typing import Any, TextIO, TypeVar
 
+from agent0.cluster import REQUEST_SECONDS, connect
 from agent0.errors import Agent0Error
 from agent0.training.admission import why_no_pods
 
 Answer = TypeVar("Answer")
 GROUP, VERSION, PLURAL = "trainer.kubeflow.org", "v1alpha1", "trainjobs"
-NAMESPACE_FILE = Path("/var/run/secrets/kubernetes.io/serviceaccount/namespace")
 JOB_LABEL = "jobset.sigs.k8s.io/jobset-name"
 PATIENCE_SECONDS = 600.0
 PAUSE_SECONDS = 2.0
-REQUEST_SECONDS = 60
 WAITING_SECONDS = 180.0
 """How often the log says which pods have not started."""
 
@@ -69,21 +66,7 @@ class Cluster:
         Raises:
             Agent0Error: there is neither, or the client is not installed.
         """
-        try:
-            from kubernetes import client, config
-        except ImportError as error:
-            raise Agent0Error("A TrainJob needs the Kubernetes client; install agent0[trainjob].") from error
-        inside, file = NAMESPACE_FILE.is_file(), os.environ.get("KUBECONFIG")
-        settings = client.Configuration()
-        try:
-            if inside:
-                config.load_incluster_config(settings)
-                return cls(client.ApiClient(settings), NAMESPACE_FILE.read_text(encoding="utf-8").strip())
-            config.load_kube_config(file, client_configuration=settings)
-            _, context = config.list_kube_config_contexts(file)
-        except config.ConfigException as error:
-            raise Agent0Error(f"There is no Kubernetes cluster to start a TrainJob in ({error}).") from error
-        return cls(client.ApiClient(settings), context["context"].get("namespace", "default"))
+        return cls(*connect("A TrainJob needs"))
 
     def create(self, manifest: Mapping[str, Any]) -> None:
         """Create a TrainJob.

@@ -38,7 +38,6 @@ from agent0.training.grpo import LogMetrics, SandboxReadings, StepLogger, grpo_a
 from agent0.training.guards import GuardCallback, Guards
 from agent0.training.job import ERROR_FILE, LOG_FILE, PreemptedError, StepsFile, TrainingJob
 from agent0.training.preflight import check_job
-from agent0.training.trainer_status import reported
 from agent0.types import LabelledTask
 
 
@@ -197,8 +196,7 @@ def main(path: Path) -> int:
     die_with_parent()
     job = TrainingJob.read(path)
     try:
-        with reported(job.updates, StepsFile(job)) as log:
-            train(job, log)
+        train(job, StepsFile(job))
     except Agent0Error as error:
         leave_word(job.folder / ERROR_FILE, f"{error.exit_code}\n{error}")
         return error.exit_code

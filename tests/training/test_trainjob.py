@@ -266,7 +266,8 @@ def test_two_nodes_train_what_one_pod_would(server: TrainJobServer, make_job: Ma
         env = [{"name": name, "value": value} for name, value in trainer.environment.items()]
         pod = {**POD, "env": env, "volume_mounts": [{"name": "shared", "mountPath": str(tmp_path)}]}
         history = train_on_nodes(there, Nodes("image", pod), nothing)
-    assert [found["progressPercentage"] for found in trainer.statuses] == [100]
+    assert [found["progressPercentage"] for found in trainer.statuses] == [0, 100]
+    assert {"name": "reward", "value": str(history[0]["reward"])} in trainer.statuses[-1]["metrics"]
     assert [row["step"] for row in history] == [1]
     assert (there.output / "model.safetensors").is_file()
     assert len(complete_checkpoints(there.workspace)) == 1
