@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Mapping
 from http import HTTPStatus
@@ -59,7 +58,7 @@ def apply(api: Any, manifest: Mapping[str, Any], plural: str, namespace: str) ->
             "PATCH",
             query_params=[("fieldManager", MANAGER), ("fieldValidation", "Strict")],
             header_params={"Content-Type": "application/apply-patch+yaml", "Accept": "application/json"},
-            body=json.dumps(manifest),
+            body=manifest,
             response_type="object",
             auth_settings=["BearerToken"],
             _request_timeout=REQUEST_SECONDS,
