@@ -24,6 +24,7 @@ from agent0.evaluation.report.cli import compare
 from agent0.kubeflow.cli import app as pipeline_app
 from agent0.options import RECIPE_HELP, Ablations, Overrides, Recipe, run_folder
 from agent0.sandbox.cli import app as sandbox_app
+from agent0.serving.cli import publish, serve
 from agent0.tracking.cli import app as tracking_app
 from agent0.tracking.cli import reproduce
 from agent0.tracking.models_cli import app as models_app
@@ -42,6 +43,8 @@ app.add_typer(sandbox_app, name="sandbox")
 app.add_typer(benchmarks_app, name="benchmarks")
 app.add_typer(models_app, name="models")
 app.add_typer(tracking_app, name="tracking")
+models_app.command()(serve)
+models_app.command()(publish)
 app.command()(reproduce)
 app.command()(compare)
 app.command()(gate)

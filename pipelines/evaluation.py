@@ -25,7 +25,7 @@ from agent0_kfp.pipelines.signatures import Parameter, make_pipeline, values_of
 
 FUNCTIONS = (evaluation_preparation, base_model, benchmark_evaluation, evaluation_comparison, closing)
 PIPELINE_NAME = "agent0-evaluation"
-COMPARED = ("name", "champion", "promote", "history", "gate")
+COMPARED = ("name", "champion", "promote", "publish_to", "history", "gate")
 SECTIONS = ("model", "rollout", "sandbox", "evaluation", "gate", "tracking")
 DESCRIPTIONS = {
     **SECTION_DESCRIPTIONS,
@@ -83,6 +83,7 @@ def make_evaluation(config: Config, options: CompileOptions) -> Callable[..., An
             "",
         ),
         Parameter("promote", bool, "Whether the alias in champion moves to the version when the gate says so.", True),
+        Parameter("publish_to", str, "Kubeflow's model registry, for a version that became champion; empty: none.", ""),
         Parameter("history", str, "Folder or s3:// place of a schedule's records; empty for none.", ""),
         *(Parameter(name, dict, DESCRIPTIONS[name], defaults[name]) for name in SECTIONS),
         *shop.parameters,
@@ -134,6 +135,7 @@ def _make_benchmarks(shop: Workshop) -> Callable[..., Any]:
         Parameter("champion", str, "What the model is compared with."),
         Parameter("resolved_champion", str, "The same, an alias replaced by its version."),
         Parameter("promote", bool, "Whether the alias in champion may move."),
+        Parameter("publish_to", str, "Model registry in which a new champion is published."),
         Parameter("history", str, "Place of a schedule's records."),
         *(Parameter(name, dict, DESCRIPTIONS[name]) for name in ("model", "rollout", "sandbox", "gate")),
         Parameter("executor_model", dsl.Input[dsl.Model], "The model."),

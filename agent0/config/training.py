@@ -7,7 +7,11 @@ from typing import Literal
 from pydantic import Field, model_validator
 
 from agent0.config.base import Positive, Probability, Section
+from agent0.config.kubernetes import LabelKey, LabelValue, Quantity, QueueName
 from agent0.config.rollout import SamplingSettings
+
+QUEUE_LABEL = "kueue.x-k8s.io/queue-name"
+PART_OF_LABEL = "app.kubernetes.io/part-of"
 
 
 class RewardSettings(Section):
@@ -158,7 +162,7 @@ class TrainJobSettings(Section):
 
     nodes: Positive = Field(2, description="Nodes of the job.")
     runtime: str = Field("torch-distributed", min_length=1, description="ClusterTrainingRuntime to run on.")
-    resources: dict[str, str] = Field(
+    resources: dict[LabelKey, Quantity] = Field(
         {},
         description=(
             "Resources of each node, such as {'nvidia.com/gpu': '8', 'memory': '576Gi'}; what is not named is as in "
@@ -168,6 +172,24 @@ class TrainJobSettings(Section):
     grace_seconds: Positive = Field(
         600, description="How long a node that is ended may take to save; must cover one generation batch."
     )
+    queue: QueueName = Field(
+        "", description="Kueue LocalQueue, in the pod's namespace, that admits the job; empty: none, it starts at once."
+    )
+    deadline_hours: float = Field(
+        0.0,
+        ge=0,
+        le=8760,
+        description="Hours that the job may run, and that it may stay suspended before; 0: without end.",
+    )
+    labels: dict[LabelKey, LabelValue] = Field({}, description="Labels of the job and of its nodes' pods.")
+    annotations: dict[LabelKey, str] = Field({}, description="Annotations of the job and of its nodes' pods.")
+
+    @model_validator(mode="after")
+    def _labels_are_free(self) -> TrainJobSettings:
+        taken = sorted({QUEUE_LABEL, PART_OF_LABEL} & set(self.labels))
+        if taken:
+            raise ValueError(f"labels may not hold {', '.join(taken)}, which Agent0 sets; name a queue in 'queue'")
+        return self
 
 
 class TrainingSettings(Section):

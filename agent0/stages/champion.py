@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 
+from agent0.errors import Agent0Error
 from agent0.evaluation.champion import AliasOutcome, Challenge, Contest, contest_of, move_champion
 from agent0.evaluation.gate import GateSettings
 from agent0.evaluation.promotion import DECISION_FILE, decide_between, decision_record, undecided
@@ -16,6 +17,9 @@ from agent0.stages.session import Stage
 from agent0.storage.atomic import write_json
 from agent0.tracking.location import tracking_uri
 from agent0.tracking.model_uri import is_model_uri, parse_model_uri
+
+AUTHOR = "agent0"
+"""Who a version is published as that a pipeline promoted."""
 
 
 def challenge_of(model: str, champion: str, resolved: str, *, promote: bool) -> Challenge | None:
@@ -43,9 +47,18 @@ def contest_against(
 
 
 def carry_out(
-    stage: Stage, contest: Contest, challenge: Challenge | None, candidate: Run, gate: GateSettings, output: Path
+    stage: Stage,
+    contest: Contest,
+    challenge: Challenge | None,
+    candidate: Run,
+    gate: GateSettings,
+    publish_to: str,
+    output: Path,
 ) -> tuple[str, bool]:
     """Move the champion's alias if the decision says so, and write down what was decided and done, and why.
+
+    A version that the alias moved to is published in the model registry at the address `publish_to`, if there is one. A
+    publication that fails is told, not raised: the command that makes up for it is in the sentence.
 
     It is written to the decision's file, to the evaluation's run and, for a registered model, to the version.
 
@@ -58,7 +71,7 @@ def carry_out(
     tags = {"agent0.decision": decision.decision, "agent0.reason": decision.reason}
     outcome = None
     if challenge is not None:
-        outcome = _move(challenge, contest)
+        outcome = _published(_move(challenge, contest), challenge, publish_to)
         record["alias"] = asdict(outcome)
         tags["agent0.reason"] = outcome.told
     write_json(output / DECISION_FILE, record)
@@ -66,6 +79,20 @@ def carry_out(
     hindered = outcome is not None and outcome.hindered
     unasked = not contest.asked and not decision.promoted
     return tags["agent0.reason"], hindered or unasked
+
+
+def _published(outcome: AliasOutcome, challenge: Challenge, publish_to: str) -> AliasOutcome:
+    """Publish the version that an alias moved to; return the outcome with what became of that."""
+    if not publish_to or outcome.version is None or outcome.after != outcome.version:
+        return outcome
+    from agent0.serving.publication import publish_version
+
+    try:
+        published = publish_version(challenge.model, publish_to, AUTHOR)
+    except Agent0Error as error:
+        advice = f"Run `agent0 models publish {challenge.model} --registry {publish_to}`."
+        return replace(outcome, told=f"{outcome.told} It was not published: {error} {advice}", hindered=True)
+    return replace(outcome, told=f"{outcome.told} {published.told}")
 
 
 def _move(challenge: Challenge, contest: Contest) -> AliasOutcome:

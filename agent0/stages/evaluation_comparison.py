@@ -31,6 +31,7 @@ def run_evaluation_comparison(
     champion: str,
     resolved_champion: str,
     promote: bool,
+    publish_to: str,
     history: str,
     name: str,
     model: ModelSettings,
@@ -42,7 +43,8 @@ def run_evaluation_comparison(
     """Write the whole evaluation, the comparison page and, with a champion, the gate's decision to `output`.
 
     The page is written to `page` as well, which Kubeflow shows. The evaluation of a registered model is recorded on its
-    version; where the champion is an alias and the gate says so, the alias moves, unless `promote` is off.
+    version; where the champion is an alias and the gate says so, the alias moves, unless `promote` is off. The version
+    that it moved to is published in Kubeflow's model registry at `publish_to`, if that is given.
     With a place `history`, earlier runs that are recorded there are drawn over time, and this one is recorded there.
 
     A champion that cannot be compared with is kept, with a warning: the evaluation is finished and not to be lost.
@@ -63,7 +65,7 @@ def run_evaluation_comparison(
     told, warned = "", False
     with contest_against(stage, champion, challenge, evaluated, gate) as contest:
         if contest is not None:
-            told, warned = carry_out(stage, contest, challenge, evaluated, gate, output)
+            told, warned = carry_out(stage, contest, challenge, evaluated, gate, publish_to, output)
             files.append(DECISION_FILE)
             metrics |= _gate_metrics(contest.decision)
         against = [contest.champion.place] if contest is not None and contest.champion is not None else []

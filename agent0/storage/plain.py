@@ -66,6 +66,19 @@ def holds_files(uri: str) -> bool:
         return bool(_files(store, key))
 
 
+def size_of(uri: str, wanted: Wanted) -> int:
+    """Return the bytes of the files under `uri` that count.
+
+    Raises:
+        StorageError: none lies there, or the store refuses or does not answer.
+    """
+    with opened(uri) as (store, key, _):
+        sizes = [item.size for name, item in _files(store, key).items() if wanted(name)]
+    if not sizes:
+        raise nothing_at(uri)
+    return sum(sizes)
+
+
 def land(
     target: Path, sha256: str, where: str, fill: Callable[[Path], None], wanted: Wanted, *, replace: bool = False
 ) -> None:

@@ -73,6 +73,11 @@ class TrainingJob(Record):
         """Whether a process has left the sentence of an error."""
         return (self.folder / ERROR_FILE).is_file()
 
+    @property
+    def asked_to_stop(self) -> bool:
+        """Whether the processes have been asked to stop."""
+        return (self.folder / STOP_FILE).exists()
+
     def write(self) -> Path:
         """Write the job into its folder and return the file."""
         write_json(self.folder / JOB_FILE, self.model_dump(mode="json"))

@@ -5,7 +5,6 @@ A server that does not answer is asked again for a while: the nodes train on wit
 
 from __future__ import annotations
 
-import os
 import socket
 import threading
 import time
@@ -13,28 +12,36 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from http import HTTPStatus
-from pathlib import Path
 from typing import Any, TextIO, TypeVar
 
+from agent0.cluster import REQUEST_SECONDS, connect
 from agent0.errors import Agent0Error
+from agent0.training.admission import why_no_pods
 
 Answer = TypeVar("Answer")
 GROUP, VERSION, PLURAL = "trainer.kubeflow.org", "v1alpha1", "trainjobs"
-NAMESPACE_FILE = Path("/var/run/secrets/kubernetes.io/serviceaccount/namespace")
 JOB_LABEL = "jobset.sigs.k8s.io/jobset-name"
 PATIENCE_SECONDS = 600.0
 PAUSE_SECONDS = 2.0
-REQUEST_SECONDS = 60
 WAITING_SECONDS = 180.0
 """How often the log says which pods have not started."""
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """How a TrainJob ended, with the controller's message."""
+    """How a TrainJob ended, with the controller's message and reason."""
 
     succeeded: bool
     message: str
+    reason: str = ""
+
+
+@dataclass(frozen=True)
+class State:
+    """How a TrainJob ended, None while it goes on, and whether it is suspended: it has no pods, or is losing them."""
+
+    ended: Outcome | None
+    suspended: bool = False
 
 
 class Cluster:
@@ -59,21 +66,7 @@ class Cluster:
         Raises:
             Agent0Error: there is neither, or the client is not installed.
         """
-        try:
-            from kubernetes import client, config
-        except ImportError as error:
-            raise Agent0Error("A TrainJob needs the Kubernetes client; install agent0[trainjob].") from error
-        inside, file = NAMESPACE_FILE.is_file(), os.environ.get("KUBECONFIG")
-        settings = client.Configuration()
-        try:
-            if inside:
-                config.load_incluster_config(settings)
-                return cls(client.ApiClient(settings), NAMESPACE_FILE.read_text(encoding="utf-8").strip())
-            config.load_kube_config(file, client_configuration=settings)
-            _, context = config.list_kube_config_contexts(file)
-        except config.ConfigException as error:
-            raise Agent0Error(f"There is no Kubernetes cluster to start a TrainJob in ({error}).") from error
-        return cls(client.ApiClient(settings), context["context"].get("namespace", "default"))
+        return cls(*connect("A TrainJob needs"))
 
     def create(self, manifest: Mapping[str, Any]) -> None:
         """Create a TrainJob.
@@ -97,7 +90,7 @@ class Cluster:
     def running(self, name: str) -> bool:
         """Whether a TrainJob is there, has not ended, and is not being deleted."""
         found = self._find(name)
-        return found is not None and "deletionTimestamp" not in found["metadata"] and self.outcome(name) is None
+        return found is not None and "deletionTimestamp" not in found["metadata"] and _outcome(found) is None
 
     def remove(self, name: str) -> None:
         """Delete a TrainJob, and return once it and its pods are gone; none is no error.
@@ -112,15 +105,21 @@ class Cluster:
                 raise Agent0Error(f"TrainJob {name} of an earlier attempt does not go away; delete it by hand.")
             time.sleep(PAUSE_SECONDS)
 
-    def outcome(self, name: str) -> Outcome | None:
-        """Return how a TrainJob ended; None while it goes on."""
+    def state(self, name: str) -> State:
+        """Return how a TrainJob is."""
         found = self._find(name)
         if found is None:
-            return Outcome(False, "somebody deleted it")
-        for condition in found.get("status", {}).get("conditions", ()):
-            if condition["status"] == "True" and condition["type"] in ("Complete", "Failed"):
-                return Outcome(condition["type"] == "Complete", condition.get("message", ""))
-        return None
+            return State(Outcome(False, "somebody deleted it"))
+        return State(_outcome(found), bool(found["spec"].get("suspend")))
+
+    def has_pods(self, name: str) -> bool:
+        """Whether pods of a TrainJob are there, ending ones included."""
+        return bool(self._pods_of(name))
+
+    def why_no_pods(self, name: str) -> str:
+        """Return a sentence on why a TrainJob has no pods."""
+        found = self._find(name)
+        return "It is gone." if found is None else why_no_pods(self._jobs, self._namespace, found)
 
     def delete(self, name: str) -> None:
         """Delete a TrainJob with its pods; none is no error."""
@@ -165,22 +164,17 @@ class Cluster:
         last, told = False, time.monotonic()
         while not last:
             last = done.wait(PAUSE_SECONDS)
-            pods = self._ask(
-                f"list the pods of {name}",
-                lambda: self._pods.list_namespaced_pod(
-                    self._namespace, label_selector=f"{JOB_LABEL}={name}", _request_timeout=REQUEST_SECONDS
-                ),
-            )
-            for pod in pods.items:
+            pods = self._pods_of(name)
+            for pod in pods:
                 if pod.metadata.name not in followed and pod.status.phase != "Pending":
                     thread = threading.Thread(
                         target=self._print_log, args=(pod.metadata.name, container, output), daemon=True
                     )
                     thread.start()
                     followed[pod.metadata.name] = thread
-            if time.monotonic() - told > WAITING_SECONDS:
+            if not last and time.monotonic() - told > WAITING_SECONDS:
                 told = time.monotonic()
-                output.write("".join(_waiting(name, pods.items)))
+                output.write("".join(_waiting(pods)) if pods else f"[{name}] {self.why_no_pods(name)}\n")
                 output.flush()
         for thread in followed.values():
             thread.join(PAUSE_SECONDS)
@@ -198,6 +192,16 @@ class Cluster:
                 output.flush()
         except (ApiException, HTTPError) as error:
             output.write(f"[{pod}] The log breaks off here: {' '.join(str(error).split())}\n")
+
+    def _pods_of(self, name: str) -> Sequence[Any]:
+        listed = self._ask(
+            f"list the pods of {name}",
+            lambda: self._pods.list_namespaced_pod(
+                self._namespace, label_selector=f"{JOB_LABEL}={name}", _request_timeout=REQUEST_SECONDS
+            ),
+        )
+        pods: Sequence[Any] = listed.items
+        return pods
 
     def _find(self, name: str) -> dict[str, Any] | None:
         found: dict[str, Any] | None = self._ask(
@@ -231,10 +235,15 @@ class Cluster:
             time.sleep(PAUSE_SECONDS)
 
 
-def _waiting(job: str, pods: Sequence[Any]) -> Iterator[str]:
+def _outcome(job: Mapping[str, Any]) -> Outcome | None:
+    for said in job.get("status", {}).get("conditions", ()):
+        if said["status"] == "True" and said["type"] in ("Complete", "Failed"):
+            return Outcome(said["type"] == "Complete", said.get("message", ""), said.get("reason", ""))
+    return None
+
+
+def _waiting(pods: Sequence[Any]) -> Iterator[str]:
     """Yield a line for each pod that has not started, in the words of the scheduler or of the node's kubelet."""
-    if not pods:
-        yield f"[{job}] The job has no pods yet; see: kubectl describe trainjob {job}\n"
     for pod in pods:
         if pod.status.phase != "Pending":
             continue
@@ -252,5 +261,6 @@ def _reason(error: Any) -> str:
         HTTPStatus.FORBIDDEN: " Give the pod's service account create, get and delete on trainjobs, list on pods and "
         "get on pods/log.",
         HTTPStatus.NOT_FOUND: " Is Kubeflow Trainer installed?",
+        HTTPStatus.BAD_REQUEST: " Is it Kubeflow Trainer 2.2 or later?",
     }.get(error.status, "")
     return f"{error.status} {error.reason}: {' '.join(str(error.body or '').split())[:500]}{hint}"

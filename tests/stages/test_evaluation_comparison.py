@@ -25,6 +25,7 @@ def compare(output: Path, *parts: Path, champion: str = "", history: str = "") -
         champion=champion,
         resolved_champion=champion or "none",
         promote=True,
+        publish_to="",
         history=history,
         name="",
         model=MODEL,

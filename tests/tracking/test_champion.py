@@ -24,6 +24,7 @@ from agent0.stages.evaluation_comparison import run_evaluation_comparison
 from agent0.stages.evaluation_preparation import PreparedEvaluation, prepare_evaluation
 from agent0.storage.digest import model_digest
 from agent0.tracking.registry import RegistryError, aliases
+from tests.serving.registry_server import registry_server
 
 EXECUTOR = "agent0-executor"
 CHAMPION = f"models:/{EXECUTOR}@champion"
@@ -50,6 +51,7 @@ class World:
         *,
         champion: str = CHAMPION,
         promote: bool = True,
+        publish_to: str = "",
         significance: float = 0.05,
         **more: Any,
     ) -> tuple[StageResult, dict[str, Any]]:
@@ -64,6 +66,7 @@ class World:
             champion=champion,
             resolved_champion=prepared.champion,
             promote=promote,
+            publish_to=publish_to,
             history="",
             name="",
             model=ModelSettings(source=source),
@@ -222,6 +225,7 @@ def test_a_model_that_is_no_version_of_the_champions_is_not_promoted(world: Worl
         champion=CHAMPION,
         resolved_champion=prepared.champion,
         promote=True,
+        publish_to="",
         history="",
         name="",
         model=ModelSettings(source=str(folder)),
@@ -284,3 +288,25 @@ def test_the_command_evaluates_a_registered_model_and_records_it_on_its_version(
         CliRunner().invoke(
             app, ["evaluate", "--model", CHAMPION, "-o", str(tmp_path / "other")], catch_exceptions=False
         )
+
+
+def test_a_new_champion_is_published_on_request_and_only_then(world: World) -> None:
+    with registry_server() as registry:
+        world.evaluate(1, 50)
+        world.evaluate(2, 51, publish_to=registry.url)
+        assert registry.requests == []
+        prepared = world.prepare(f"models:/{EXECUTOR}/3")
+        for _ in range(2):  # the task is tried again
+            result, record = world.compare(prepared, 90, publish_to=registry.url)
+            assert f"published as version 3 of {EXECUTOR}" in record["alias"]["told"]
+            assert result.warnings == ()
+        assert [version["name"] for version in registry.versions] == ["3"]
+        assert len(registry.made) == 3
+
+
+def test_a_publication_that_fails_is_a_warning_with_the_command_that_makes_up_for_it(world: World) -> None:
+    result, record = world.evaluate(1, 50, publish_to="http://127.0.0.1:9")
+    assert world.champion() == "1"
+    assert record["alias"]["hindered"]
+    assert "does not answer" in result.warnings[0]
+    assert f"agent0 models publish models:/{EXECUTOR}/1 --registry http://127.0.0.1:9" in result.warnings[0]

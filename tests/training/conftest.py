@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -19,8 +19,10 @@ from agent0.config import (
     TrainingSettings,
 )
 from agent0.storage.shards import write_shards
+from agent0.training import kubernetes_api
 from agent0.training.job import TrainingJob
 from agent0.types import LabelledTask, Task, Vote
+from tests.training.trainjob_server import TrainJobServer, trainjob_server
 
 ROLLOUT = RolloutSettings(
     max_turns=1, max_prompt_tokens=96, max_response_tokens=56, max_observation_tokens=24, compaction_interval=16
@@ -76,6 +78,15 @@ def make_job(half_trained: Path, tmp_path: Path) -> Callable[..., TrainingJob]:
         return TrainingJob(**{**fields, **changes})
 
     return make
+
+
+@pytest.fixture
+def server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[TrainJobServer]:
+    with trainjob_server(tmp_path) as running:
+        monkeypatch.setenv("KUBECONFIG", str(tmp_path / "config"))
+        monkeypatch.setattr(kubernetes_api, "PATIENCE_SECONDS", 20.0)
+        monkeypatch.setattr(kubernetes_api, "PAUSE_SECONDS", 0.2)
+        yield running
 
 
 @pytest.fixture

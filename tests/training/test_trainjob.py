@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import signal
 import socket
-import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -23,29 +22,12 @@ from agent0.training.nodes import Nodes, train_on_nodes
 from agent0.training.processes import Placement
 from agent0.training.trainjob import job_name, manifest, run_trainjob
 from tests.manifests.test_pipeline_manifests import violations
-from tests.training.trainjob_server import TrainJobServer, trainjob_server
+from tests.training.status_server import status_server
+from tests.training.trainjob_server import POD, TrainJobServer, pretend
 
 MakeJob = Callable[..., TrainingJob]
 LAUNCHER = TrainingSettings(launcher="trainjob", trainjob=TrainJobSettings(nodes=2, grace_seconds=90))
 SHORT = ExecutorSettings(steps=1, tasks_per_step=4, group_size=4, updates_per_step=1, learning_rate=1e-3)
-POD: dict[str, Any] = {
-    "resources": {"limits": {"nvidia.com/gpu": "8"}, "requests": {"nvidia.com/gpu": "8"}},
-    "env": [{"name": "OMP_NUM_THREADS", "value": "1"}],
-    "volumes": [{"name": "shared", "persistentVolumeClaim": {"claimName": "agent0-shared"}}],
-    "volume_mounts": [{"name": "shared", "mountPath": "/shared"}],
-    "tolerations": [{"key": "nvidia.com/gpu", "operator": "Exists"}],
-    "node_selector": {"pool": "h200"},
-    "affinity": None,
-}
-
-
-@pytest.fixture
-def server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[TrainJobServer]:
-    with trainjob_server(tmp_path) as running:
-        monkeypatch.setenv("KUBECONFIG", str(tmp_path / "config"))
-        monkeypatch.setattr(kubernetes_api, "PATIENCE_SECONDS", 20.0)
-        monkeypatch.setattr(kubernetes_api, "PAUSE_SECONDS", 0.2)
-        yield running
 
 
 @pytest.fixture
@@ -55,12 +37,6 @@ def job(job: TrainingJob) -> TrainingJob:
 
 def nothing(*_: object) -> None:
     return None
-
-
-def pretend(server: TrainJobServer, script: str, job: TrainingJob) -> None:
-    """Let the nodes run `script`, which finds the job's folder in `folder` and its node's number in `rank`."""
-    head = f"import os, sys, time, pathlib; folder = pathlib.Path({str(job.folder)!r}); "
-    server.command = [sys.executable, "-u", "-c", f"{head}rank = os.environ['PET_NODE_RANK']; {script}"]
 
 
 def pod_of(body: dict[str, Any]) -> dict[str, Any]:
@@ -285,9 +261,13 @@ def test_outside_kubeflow_the_launcher_is_refused(job: TrainingJob) -> None:
 
 @pytest.mark.slow
 def test_two_nodes_train_what_one_pod_would(server: TrainJobServer, make_job: MakeJob, tmp_path: Path) -> None:
-    pod = {**POD, "volume_mounts": [{"name": "shared", "mountPath": str(tmp_path)}]}
     there = make_job("there", algorithm=SHORT, training=LAUNCHER)
-    history = train_on_nodes(there, Nodes("image", pod), nothing)
+    with status_server(tmp_path) as trainer:
+        env = [{"name": name, "value": value} for name, value in trainer.environment.items()]
+        pod = {**POD, "env": env, "volume_mounts": [{"name": "shared", "mountPath": str(tmp_path)}]}
+        history = train_on_nodes(there, Nodes("image", pod), nothing)
+    assert [found["progressPercentage"] for found in trainer.statuses] == [0, 100]
+    assert {"name": "reward", "value": str(history[0]["reward"])} in trainer.statuses[-1]["metrics"]
     assert [row["step"] for row in history] == [1]
     assert (there.output / "model.safetensors").is_file()
     assert len(complete_checkpoints(there.workspace)) == 1

@@ -25,10 +25,25 @@ from urllib.parse import parse_qs, urlsplit
 
 from kubeflow_trainer_api.models import TrainerV1alpha1TrainJob
 
+from agent0.training.job import TrainingJob
+from tests.training.trainjob_rules import refusals
+
 NAMESPACE = "team-a"
 JOBS = f"/apis/trainer.kubeflow.org/v1alpha1/namespaces/{NAMESPACE}/trainjobs"
 PODS = f"/api/v1/namespaces/{NAMESPACE}/pods"
 LABEL = "jobset.sigs.k8s.io/jobset-name"
+QUEUE = "kueue.x-k8s.io/queue-name"
+UID = "0b5a6f1e-0000-4000-8000-000000000001"
+
+POD: dict[str, Any] = {
+    "resources": {"limits": {"nvidia.com/gpu": "8"}, "requests": {"nvidia.com/gpu": "8"}},
+    "env": [{"name": "OMP_NUM_THREADS", "value": "1"}],
+    "volumes": [{"name": "shared", "persistentVolumeClaim": {"claimName": "agent0-shared"}}],
+    "volume_mounts": [{"name": "shared", "mountPath": "/shared"}],
+    "tolerations": [{"key": "nvidia.com/gpu", "operator": "Exists"}],
+    "node_selector": {"pool": "h200"},
+    "affinity": None,
+}
 
 
 @dataclass
@@ -39,6 +54,8 @@ class Job:
     nodes: list[subprocess.Popen[bytes]]
     logs: list[Path]
     deleted: bool = False
+    suspended: bool = False
+    reason: str = ""
 
     @property
     def gone(self) -> bool:
@@ -47,14 +64,19 @@ class Job:
     def as_json(self) -> dict[str, Any]:
         codes = [node.poll() for node in self.nodes]
         conditions = []
-        if any(codes):
+        if self.reason:
+            conditions = [{"type": "Failed", "status": "True", "reason": self.reason, "message": "ended"}]
+        elif self.suspended:
+            conditions = [{"type": "Suspended", "status": "True", "reason": "Suspended", "message": "is suspended"}]
+        elif any(codes):
             conditions = [{"type": "Failed", "status": "True", "message": f"nodes ended with {codes}"}]
         elif all(code == 0 for code in codes):
             conditions = [{"type": "Complete", "status": "True", "message": "done"}]
-        metadata = {**self.body["metadata"], "namespace": NAMESPACE}
+        metadata = {**self.body["metadata"], "namespace": NAMESPACE, "uid": UID}
         if self.deleted:
             metadata["deletionTimestamp"] = "2026-01-01T00:00:00Z"
-        return {**self.body, "metadata": metadata, "status": {"conditions": conditions}}
+        spec = {**self.body["spec"], "suspend": self.suspended}
+        return {**self.body, "metadata": metadata, "spec": spec, "status": {"conditions": conditions}}
 
 
 @dataclass
@@ -62,7 +84,8 @@ class TrainJobServer:
     """The server's state.
 
     `command` replaces that of the nodes; `refusals` are statuses for the next requests; `others` are pods of no
-    TrainJob; `pending`, where it is set, is the status of all nodes' pods.
+    TrainJob; `pending`, where it is set, is the status of all nodes' pods. With `workloads`, the version of Kueue's API
+    that is served and the conditions of every workload, a job that names a queue is suspended as soon as it is made.
     """
 
     folder: Path
@@ -74,17 +97,41 @@ class TrainJobServer:
     requests: list[str] = field(default_factory=list)
     others: list[dict[str, Any]] = field(default_factory=list)
     pending: dict[str, Any] = field(default_factory=dict)
+    workloads: tuple[str, list[dict[str, str]]] | None = None
 
     def create(self, body: dict[str, Any]) -> tuple[int, dict[str, Any]]:
         unknown = sorted(_unknown(body, TrainerV1alpha1TrainJob.from_dict(body).to_dict()))
         if unknown:
             return 400, {"message": f"strict decoding error: unknown fields {unknown}"}
+        if refused := refusals(body):
+            return 422, {"message": "; ".join(refused)}
         name = body["metadata"]["name"]
         if name in self.jobs and not self.jobs[name].gone:
             return 409, {"message": f"trainjobs {name!r} already exists"}
         self.created.append(body)
-        self.jobs[name] = self._start(name, body)
+        if self.workloads and QUEUE in body["metadata"]["labels"]:
+            self.jobs[name] = Job(body, [], [], suspended=True)
+        else:
+            self.jobs[name] = self._start(name, body)
         return 201, body
+
+    def suspend(self, name: str) -> None:
+        """End the nodes as when a job's quota is taken back."""
+        job = self.jobs[name]
+        job.suspended = True
+        for node in job.nodes:
+            node.send_signal(signal.SIGTERM)
+
+    def resume(self, name: str) -> None:
+        """Start a suspended job's nodes, as Kueue and the trainer's controller do."""
+        self.jobs[name] = self._start(name, self.jobs[name].body)
+
+    def workloads_of(self, owner: str) -> dict[str, Any]:
+        """Kueue's workloads of a job."""
+        assert self.workloads is not None
+        metadata = {"name": "trainjob-workload", "namespace": NAMESPACE}
+        item = {"metadata": metadata, "status": {"conditions": self.workloads[1]}}
+        return {"kind": "WorkloadList", "items": [item] if owner == UID else []}
 
     def _start(self, name: str, body: dict[str, Any]) -> Job:
         trainer = body["spec"]["trainer"]
@@ -128,6 +175,8 @@ class TrainJobServer:
         job = self.find(name)
         pods = []
         for rank, node in enumerate(job.nodes if job else ()):
+            if job.suspended and node.poll() is not None:
+                continue
             phase = "Running" if node.poll() is None else "Succeeded" if node.poll() == 0 else "Failed"
             metadata = {"name": f"{name}-node-0-{rank}", "namespace": NAMESPACE, "labels": {LABEL: name}}
             pods.append({"metadata": metadata, "status": self.pending or {"phase": phase}})
@@ -155,6 +204,12 @@ class TrainJobServer:
                     time.sleep(0.05)
 
 
+def pretend(server: TrainJobServer, script: str, job: TrainingJob) -> None:
+    """Let the nodes run `script`, which finds the job's folder in `folder` and its node's number in `rank`."""
+    head = f"import os, sys, time, pathlib; folder = pathlib.Path({str(job.folder)!r}); "
+    server.command = [sys.executable, "-u", "-c", f"{head}rank = os.environ['PET_NODE_RANK']; {script}"]
+
+
 @contextmanager
 def trainjob_server(folder: Path) -> Iterator[TrainJobServer]:
     """Serve on loopback, and write a kubeconfig that points there to `folder`/config."""
@@ -166,7 +221,12 @@ def trainjob_server(folder: Path) -> Iterator[TrainJobServer]:
 
         def do_GET(self) -> None:
             path, query = urlsplit(self.path).path, parse_qs(urlsplit(self.path).query)
-            if path == PODS:
+            version = state.workloads[0] if state.workloads else ""
+            if path.endswith("/workloads"):
+                owner = query["labelSelector"][0].removeprefix("kueue.x-k8s.io/job-uid=")
+                served = path == f"/apis/kueue.x-k8s.io/{version}/namespaces/{NAMESPACE}/workloads"
+                self._answer(lambda: (200, state.workloads_of(owner)) if served else (404, {"message": "not found"}))
+            elif path == PODS:
                 self._answer(lambda: (200, state.listed(query)))
             elif path.startswith(PODS):
                 self._stream(path.removeprefix(f"{PODS}/").removesuffix("/log"))
