@@ -13,11 +13,14 @@ from typing import Any
 import pytest
 import short_evolution
 import typer.testing
+from hypothesis import settings
 from shared_by_processes import MakeShared, make_shared
 
 from agent0.config import SandboxSettings, TinyPretraining, load_config
 
 pytest_plugins = ["servers.fixtures"]
+settings.register_profile("agent0", deadline=None)  # how long an example takes says how busy the machine is
+settings.load_profile("agent0")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
