@@ -8,6 +8,8 @@ SWIFT := $(CURDIR)/.venv-swift
 KUBERNETES := $(CURDIR)/.kubernetes
 SEED ?= 0
 OUTPUT ?= runs/demo-seed$(SEED)
+PROCESSES ?= 2
+TEST = OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses $(PROCESSES) --dist loadfile --no-loadscope-reorder
 
 export TOKENIZERS_PARALLELISM := false
 export MLFLOW_DISABLE_TELEMETRY := true
@@ -31,11 +33,12 @@ $(VENV)/installed: pyproject.toml constraints.txt
 demo: install  ## Grow two agents on this machine: three rounds in a few minutes, into OUTPUT.
 	@$(BIN)/agent0 evolve --output $(OUTPUT) $(if $(wildcard $(OUTPUT)/run.json),--resume,--seed $(SEED))
 
-test: install  ## Run all tests but those that need services or a GPU.
-	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m "not integration and not gpu and not vllm and not docker"
+# Whole files go to the processes in the order in which they are collected, the slow ones first.
+test: install  ## Run all tests but those that need services or a GPU, in PROCESSES (2) at once.
+	@$(TEST) -m "not integration and not gpu and not vllm and not docker"
 
 test-fast: install  ## Run the tests that take seconds.
-	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m "not integration and not gpu and not vllm and not docker and not slow"
+	@$(TEST) -m "not integration and not gpu and not vllm and not docker and not slow"
 
 test-integration: install  ## Run the tests against real services, as far as those can be installed.
 	@tests/support/install_servers.sh $(SWIFT)

@@ -2,16 +2,54 @@
 
 from __future__ import annotations
 
+import inspect
 import random
+import sys
 from collections.abc import Callable, Iterator
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 import pytest
+import short_evolution
+import typer.testing
+from hypothesis import settings
+from shared_by_processes import MakeShared, make_shared
 
-from agent0.config import SandboxSettings, TinyPretraining
+from agent0.config import SandboxSettings, TinyPretraining, load_config
 
 pytest_plugins = ["servers.fixtures"]
+settings.register_profile("agent0", deadline=None)  # how long an example takes says how busy the machine is
+settings.load_profile("agent0")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with the files that have slow tests, so that no process is left with one of them at the end."""
+    slow = {item.path for item in items if item.get_closest_marker("slow")}
+    items.sort(key=lambda item: item.path not in slow)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _quick_libraries() -> Iterator[None]:
+    """Spare two libraries work that costs a core minutes here, and nothing to speak of elsewhere.
+
+    kfp asks for the whole stack, source lines and all, at each setting of a task, to learn the name of its caller. In a
+    process that holds torch and pytest, finding the lines takes twenty times as long as the rest of compiling. Typer's
+    test client builds the whole command line anew for each command.
+    """
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(inspect, "stack", _stack_without_lines)
+        patch.setattr(typer.testing, "_get_command", lru_cache(typer.testing._get_command))
+        yield
+
+
+def _stack_without_lines(context: int = 1) -> list[inspect.FrameInfo]:
+    frame, found = sys._getframe(1), []
+    while frame is not None:
+        code = frame.f_code
+        found.append(inspect.FrameInfo(frame, code.co_filename, frame.f_lineno, code.co_name, None, None))
+        frame = frame.f_back  # type: ignore[assignment]
+    return found
 
 
 @pytest.fixture(autouse=True)
@@ -19,6 +57,38 @@ def _quiet_tracking(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MLFLOW_DISABLE_TELEMETRY", "true")
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
     monkeypatch.delenv("MLFLOW_RUN_ID", raising=False)
+
+
+@pytest.fixture(scope="session")
+def shared_by_processes(tmp_path_factory: pytest.TempPathFactory) -> MakeShared:
+    """Make a file or folder once for all processes of this run."""
+    return make_shared(tmp_path_factory)
+
+
+@pytest.fixture(scope="session")
+def empty_store(shared_by_processes: MakeShared) -> Path:
+    """An MLflow store in SQLite with nothing but its tables, which take seconds to make; tests copy it."""
+
+    def make(path: Path) -> None:
+        from mlflow.tracking import MlflowClient
+
+        MlflowClient(f"sqlite:///{path}").search_experiments()
+
+    return shared_by_processes("mlflow.db", make)
+
+
+@pytest.fixture(scope="session")
+def model_cache(shared_by_processes: MakeShared) -> Path:
+    """A folder for AGENT0_CACHE that holds the model of the short evolutions, which takes twenty seconds to train."""
+
+    def make(folder: Path) -> None:
+        from agent0.tiny.pretrain import ensure_base_model
+
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setenv("AGENT0_CACHE", str(folder))
+            ensure_base_model(load_config("tiny", short_evolution.SHORT).model.tiny, lambda *_: None)
+
+    return shared_by_processes("models", make)
 
 
 @pytest.fixture(scope="session")

@@ -63,7 +63,7 @@ def test_verdicts(grader, gold, answer, verdict):
     assert grader.equivalent(gold, answer) is verdict
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.text(max_size=40), st.text(alphabet="0123456789x+-*/^(){}[],.%$\\ frac", max_size=30))
 def test_any_two_texts_get_a_verdict(grader, gold, answer):
     assert isinstance(grader.equivalent(gold, answer), Verdict)

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
-from agent0.cli import app
+from agent0.cli import app, main
 from agent0.config import load_config
 from agent0.errors import Agent0Error, UsageError
 from agent0.evaluation.catalogue import BENCHMARKS, benchmark
@@ -165,11 +165,21 @@ def test_the_record_is_printed_as_json(model: Path, tmp_path: Path) -> None:
     ],
 )
 def test_what_cannot_run_is_one_sentence(
-    arguments: list[str], code: int, message: str, model: Path, tmp_path: Path
+    arguments: list[str],
+    code: int,
+    message: str,
+    model: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
-    done = evaluate(model, tmp_path, tmp_path / "out", *arguments)
-    assert (done.returncode, "Traceback" in done.stderr) == (code, False), done.stderr
-    assert message in done.stderr
+    places = ["--model", str(model), "--data", str(tmp_path), "--output", str(tmp_path / "out")]
+    monkeypatch.setattr(sys, "argv", ["agent0", "evaluate", *places, *arguments])
+    with pytest.raises(SystemExit) as ended:
+        main()
+    said = capsys.readouterr().err
+    assert (ended.value.code, "Traceback" in said) == (code, False), said
+    assert message in said
 
 
 def test_a_finished_record_is_not_replaced_by_one_of_other_benchmarks(tmp_path: Path, write_evaluation: Any) -> None:

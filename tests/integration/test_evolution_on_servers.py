@@ -29,7 +29,7 @@ STAGES = (
 
 
 @pytest.fixture(scope="module")
-def environment(tracking_server: Any, swift: Any, tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+def environment(tracking_server: Any, swift: Any, model_cache: Path) -> dict[str, str]:
     """The variables of somebody whose runs are tracked on the server, with unfinished work in S3."""
     import boto3
     from botocore.config import Config
@@ -46,7 +46,7 @@ def environment(tracking_server: Any, swift: Any, tmp_path_factory: pytest.TempP
         "AWS_SECRET_ACCESS_KEY": swift.secret_key,
         "AWS_EC2_METADATA_DISABLED": "true",
         "AGENT0_WORKSPACE": f"s3://{BUCKET}/unfinished",
-        "AGENT0_CACHE": str(tmp_path_factory.mktemp("cache")),
+        "AGENT0_CACHE": str(model_cache),
         "AGENT0_TRACKING_PATIENCE": "180",  # a stage that ends while the server is away waits for it
         "COLUMNS": "120",
     }

@@ -80,7 +80,7 @@ EXPRESSIONS = st.tuples(
 
 
 @given(EXPRESSIONS)
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 def test_what_the_command_line_takes_the_server_reads_in_the_same_way(expression: str) -> None:
     try:
         theirs = robfig.parse(expression)
@@ -97,7 +97,7 @@ def test_what_the_command_line_takes_the_server_reads_in_the_same_way(expression
 
 
 @given(EXPRESSIONS, st.integers(0, 86_400 * 400))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_nothing_fires_between_two_firings(expression: str, offset: int) -> None:
     after = NOON + timedelta(seconds=offset)
     try:

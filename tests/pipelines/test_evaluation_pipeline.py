@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import json
+import shutil
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -38,7 +40,7 @@ SHORT = [
 
 
 def documents(path: Path) -> list[Any]:
-    return list(yaml.safe_load_all(path.read_text()))
+    return list(yaml.load_all(path.read_text(), yaml.CSafeLoader))
 
 
 def short(rows: Path) -> Config:
@@ -117,8 +119,15 @@ def champion(model: Path, rows: Path, tmp_path: Path) -> Path:
     return tmp_path / "champion"
 
 
+@pytest.fixture(scope="module")
+def _warm() -> Iterator[None]:
+    with warm_tasks():
+        yield
+
+
 @pytest.fixture
-def environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def environment(_warm: None, empty_store: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    shutil.copyfile(empty_store, tmp_path / "mlflow.db")
     for name, value in {
         "MLFLOW_TRACKING_URI": f"sqlite:///{tmp_path / 'mlflow.db'}",
         "AGENT0_WORKSPACE": str(tmp_path / "workspace"),
@@ -137,10 +146,9 @@ def test_every_benchmark_is_evaluated_and_the_model_put_to_the_gate(
     pipeline, runner = tmp_path / "evaluation.yaml", local.SubprocessRunner(use_venv=False)
     compile_evaluation(short(rows), pipeline, LOCAL)
     local.init(runner=runner, pipeline_root=str(tmp_path / "artifacts"), raise_on_error=True)
-    with warm_tasks():
-        components.load_component_from_file(str(pipeline))(
-            name="candidate", champion=str(champion), model={"source": str(model)}, seed=1
-        )
+    components.load_component_from_file(str(pipeline))(
+        name="candidate", champion=str(champion), model={"source": str(model)}, seed=1
+    )
 
     (page,) = tmp_path.glob("artifacts/**/comparison.html")
     compared = page.parent
@@ -174,10 +182,9 @@ def test_a_registered_candidate_becomes_the_first_champion(model: Path, rows: Pa
     local.init(
         runner=local.SubprocessRunner(use_venv=False), pipeline_root=str(tmp_path / "artifacts"), raise_on_error=True
     )
-    with warm_tasks():
-        components.load_component_from_file(str(pipeline))(
-            champion="models:/agent0-executor@champion", model={"source": "models:/agent0-executor@candidate"}, seed=1
-        )
+    components.load_component_from_file(str(pipeline))(
+        champion="models:/agent0-executor@champion", model={"source": "models:/agent0-executor@candidate"}, seed=1
+    )
 
     (page,) = tmp_path.glob("artifacts/**/comparison.html")
     report = read_report(str(page.parent))

@@ -24,7 +24,7 @@ def compiled(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def spec(compiled: Path) -> dict[str, Any]:
-    loaded: dict[str, Any] = next(yaml.safe_load_all(compiled.read_text()))
+    loaded: dict[str, Any] = next(yaml.load_all(compiled.read_text(), yaml.CSafeLoader))
     return loaded
 
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import shutil
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -26,15 +28,23 @@ SHORT = ["iterations=1", *SHORTEST]
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("local")
+def folder(empty_store: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("local")
+    shutil.copyfile(empty_store, folder / "mlflow.db")
+    return folder
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _warm() -> Iterator[None]:
+    with warm_tasks():
+        yield
 
 
 @pytest.fixture(autouse=True)
-def environment(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def environment(folder: Path, model_cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for name, value in {
         "MLFLOW_TRACKING_URI": f"sqlite:///{folder / 'mlflow.db'}",
-        "AGENT0_CACHE": str(folder / "cache"),
+        "AGENT0_CACHE": str(model_cache),
         "AGENT0_WORKSPACE": str(folder / "workspace"),
         "OMP_NUM_THREADS": "1",
         "TOKENIZERS_PARALLELISM": "false",
@@ -47,8 +57,7 @@ def run(folder: Path, name: str, pipeline: str, overrides: list[str], **argument
     """Run a compiled pipeline; return the folder of its artifacts."""
     PIPELINES[pipeline](load_config("tiny", [*SHORT, *overrides]), folder / f"{name}.yaml", LOCAL)
     local.init(runner=local.SubprocessRunner(use_venv=False), pipeline_root=str(folder / name), raise_on_error=True)
-    with warm_tasks():
-        components.load_component_from_file(str(folder / f"{name}.yaml"))(**arguments)
+    components.load_component_from_file(str(folder / f"{name}.yaml"))(**arguments)
     return folder / name
 
 

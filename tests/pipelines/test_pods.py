@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -30,7 +31,7 @@ def compiled(folder: Path, pods: int) -> Path:
 
 
 def iteration_tasks(path: Path) -> dict[str, Any]:
-    spec = next(yaml.safe_load_all(path.read_text()))
+    spec = next(yaml.load_all(path.read_text(), yaml.CSafeLoader))
     json_format.ParseDict(spec, pipeline_spec_pb2.PipelineSpec())
     tasks: dict[str, Any] = spec["components"]["comp-iteration"]["dag"]["tasks"]
     return tasks
@@ -48,7 +49,7 @@ def test_several_pods_are_one_flat_loop_per_stage(tmp_path: Path) -> None:
     tasks = iteration_tasks(path)
     loops = [task["parameterIterator"]["items"]["raw"] for task in tasks.values() if "parameterIterator" in task]
     assert loops == ["[0, 1, 2]", "[0, 1, 2]"]
-    components = next(yaml.safe_load_all(path.read_text()))["components"]
+    components = next(yaml.load_all(path.read_text(), yaml.CSafeLoader))["components"]
     inside = [component["dag"]["tasks"] for name, component in components.items() if name.startswith("comp-for-loop")]
     assert all("parameterIterator" not in task for dag in inside for task in dag.values())  # never nested
     assert {"task-collection", "execution-collection"} <= set(tasks)
@@ -67,7 +68,7 @@ def test_the_yaml_for_several_pods_is_the_same_in_every_process(tmp_path: Path) 
     assert (tmp_path / "1").read_bytes() == (tmp_path / "2").read_bytes() == compiled(tmp_path, 3).read_bytes()
 
 
-def evolve(folder: Path, pods: int) -> Path:
+def evolve(folder: Path, pods: int, cache: Path) -> Path:
     output = folder / f"pods{pods}"
     overrides = arguments_of([*SHORT, f"pods={pods}"])
     done = subprocess.run(
@@ -76,7 +77,7 @@ def evolve(folder: Path, pods: int) -> Path:
         text=True,
         env={
             **os.environ,
-            "AGENT0_CACHE": str(folder / "cache"),
+            "AGENT0_CACHE": str(cache),
             "MLFLOW_TRACKING_URI": f"sqlite:///{folder / 'mlflow.db'}",
         },
         check=False,
@@ -98,8 +99,9 @@ def shards(output: Path, task: str, port: str) -> dict[str, bytes]:
 
 @pytest.mark.slow
 @pytest.mark.timeout(900)
-def test_two_pods_evolve_as_one_does(tmp_path: Path) -> None:
-    one, two = evolve(tmp_path, 1), evolve(tmp_path, 2)
+def test_two_pods_evolve_as_one_does(empty_store: Path, model_cache: Path, tmp_path: Path) -> None:
+    shutil.copyfile(empty_store, tmp_path / "mlflow.db")
+    one, two = (evolve(tmp_path, pods, model_cache) for pods in (1, 2))
     tasks = shards(one, "task-generation", "tasks")
     assert tasks == shards(two, "task-collection", "tasks")
     labelled = shards(one, "sandboxed-execution", "labelled")

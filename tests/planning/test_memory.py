@@ -74,7 +74,7 @@ def test_activations_are_what_transformers_saves_for_the_backward_pass(
     assert measured <= counted <= 1.15 * measured
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     response=st.integers(256, 16_384),
     more=st.integers(0, 16_384),
@@ -95,7 +95,7 @@ def test_longer_responses_never_need_less(
     assert trainer_gib(short) <= trainer_gib(long)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     few=st.sampled_from([1, 2, 4]),
     sharding=st.sampled_from(["fsdp2", "zero3"]),
@@ -111,7 +111,7 @@ def test_more_sharding_never_needs_more_on_a_gpu(few: int, sharding: str, rank: 
     assert trainer_gib(config, f"{2 * few}xH200") <= trainer_gib(config, f"{few}xH200") + alone
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(sharding=st.sampled_from(["fsdp2", "zero3"]), rank=st.sampled_from([0, 16]))
 def test_sharding_needs_less_than_copies(sharding: str, rank: int) -> None:
     copied = changed_config(QWEN, {"training.sharding": "ddp", "training.lora.rank": rank})

@@ -75,7 +75,7 @@ def test_servers_must_fill_a_node(parallel: int) -> None:
     assert "does not divide the 8 GPUs" in place(config, "task_generation", 1, 8).problems[0]
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(
     groups=st.integers(1, 64),
     size=st.integers(2, 16),

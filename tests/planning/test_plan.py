@@ -82,7 +82,7 @@ def test_hours_add_up_to_all_iterations_and_the_base_evaluation() -> None:
     assert plan.hours == pytest.approx(4 * sum(hours) + hours[-1])
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(short=st.integers(1, 4096), more=st.integers(0, 4096))
 def test_longer_responses_never_take_less_time(short: int, more: int) -> None:
     config, cluster = load_config("qwen3-8b"), parse_cluster("8xH200")

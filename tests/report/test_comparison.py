@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shutil
 from collections.abc import Callable
 from html.parser import HTMLParser
 from pathlib import Path
@@ -178,11 +179,11 @@ def test_a_place_that_is_no_run_and_a_damaged_history_say_so(tmp_path: Path) -> 
 
 
 def test_a_run_is_read_from_its_mlflow_run(
-    make_runs: MakeRuns, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    make_runs: MakeRuns, empty_store: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from mlflow.tracking import MlflowClient
 
-    uri = f"sqlite:///{tmp_path / 'mlflow.db'}"
+    uri = f"sqlite:///{shutil.copy(empty_store, tmp_path)}"
     monkeypatch.setenv("MLFLOW_TRACKING_URI", uri)
     client = MlflowClient(uri)
     experiment = client.create_experiment("evolutions", artifact_location=str(tmp_path / "artifacts"))

@@ -60,7 +60,7 @@ def related_questions(count, seed, words=25):
 SENTENCES = st.lists(st.sampled_from(["a", "b", "c", "if x", "how many", ""]), max_size=9).map(" ".join)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.lists(SENTENCES, min_size=2, max_size=7))
 def test_distances_equal_nltks(questions):
     expected = reference_distances(questions)[np.triu_indices(len(questions), 1)]
@@ -78,7 +78,7 @@ def test_shares_and_clusters_equal_the_reference(seed, threshold):
     assert len(set(expected.tolist())) > 1
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(st.integers(2, 12), st.integers(0, 10**6), st.sampled_from([0.25, 0.5, 0.75]))
 def test_the_cut_is_scikit_learns_even_when_heights_equal_the_threshold(size, seed, threshold):
     from scipy.cluster.hierarchy import linkage

@@ -272,7 +272,7 @@ def test_a_tokenizer_without_a_chat_template_is_refused() -> None:
         encode_prompt(Bare(), [])
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     turns=st.lists(
         st.sampled_from([CALL, "\\boxed{4}", "words " * 9, "```output", "", "```python\n"]), min_size=1, max_size=6

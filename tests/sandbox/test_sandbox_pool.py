@@ -185,7 +185,7 @@ def test_closing_a_pool_fails_what_still_runs():
         pool.run("1")
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.one_of(st.binary(max_size=60), st.text(max_size=60)))
 def test_any_text_has_a_defined_result(pool, source):
     result = pool.run(source)

@@ -42,7 +42,7 @@ def test_other_code_is_a_warning(store: str, tmp_path: Path, capsys: pytest.Capt
     reproduce(opened(version="0.0.1+abc"), compile_only=str(tmp_path / "again.yaml"), image="other/agent0-python:2")
     assert "was made by code 0.0.1+abc, and this is" in capsys.readouterr().err
     assert "other/agent0-python:2" in (tmp_path / "again.yaml").read_text()
-    assert list(yaml.safe_load_all((tmp_path / "again.yaml").read_text()))
+    assert list(yaml.load_all((tmp_path / "again.yaml").read_text(), yaml.CSafeLoader))
 
 
 def test_one_that_went_on_with_another_says_how_to_start_it(

@@ -15,7 +15,6 @@ from agent0.config import (
     ModelSettings,
     RolloutSettings,
     SandboxSettings,
-    TinyPretraining,
     TrainingSettings,
 )
 from agent0.storage.shards import write_shards
@@ -31,14 +30,10 @@ QUESTIONS = {"What is 2+3?": "5", "What is 4*9?": "36", "What is 12+7?": "19", "
 
 
 @pytest.fixture(scope="session")
-def half_trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def half_trained(model_cache: Path) -> Path:
     """A folder with a model that sometimes answers: enough for rewards to differ."""
-    from agent0.tiny.pretrain import ensure_base_model
-
-    settings = TinyPretraining(steps=260, hidden_size=64, direct_share=0.1)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("AGENT0_CACHE", str(tmp_path_factory.mktemp("models")))
-        return ensure_base_model(settings, lambda *_: None)
+    (folder,) = (model_cache / "tiny").iterdir()
+    return folder
 
 
 @pytest.fixture
