@@ -16,7 +16,7 @@ SAID = {
     'CreateContainerConfigError: secret "agent0-credentials" not found': "secret or ConfigMap",
     'pods "x" is forbidden: violates PodSecurity "restricted:latest": runAsNonRoot != true': "Pod Security",
     'pods "x" is forbidden: exceeded quota: team, requested: requests.nvidia.com/gpu=8, used: 0, limited: 4': "quota",
-    'admission webhook "vpod.kb.io" denied the request: LocalQueue team-a not found in namespace x': "Kueue does not admit",
+    'admission webhook "vpod.kb.io" denied the request: LocalQueue team-a not found': "Kueue does not admit",
     'admission webhook "policies.example" denied the request: image is not signed': "policy of the cluster",
     "Unschedulable: 0/3 nodes are available: 3 Insufficient nvidia.com/gpu.": "No node has room",
     'pods "x" is forbidden: error looking up service account team/agent0: not found': "service account",
