@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import builtins
 import inspect
 import random
 import sys
@@ -50,6 +51,12 @@ def _stack_without_lines(context: int = 1) -> list[inspect.FrameInfo]:
         found.append(inspect.FrameInfo(frame, code.co_filename, frame.f_lineno, code.co_name, None, None))
         frame = frame.f_back  # type: ignore[assignment]
     return found
+
+
+@pytest.fixture(autouse=True)
+def _own_print(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Undo what kfp's local runner leaves behind: after a loop, it indents everything that the process prints."""
+    monkeypatch.setattr(builtins, "print", builtins.print)
 
 
 @pytest.fixture(autouse=True)

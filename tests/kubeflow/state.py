@@ -8,11 +8,11 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from agent0.kubeflow.client import parse_version
-from tests.kubeflow import schedules
+from tests.kubeflow import admission, schedules
 from tests.kubeflow.argo import Step, steps_of
 from tests.kubeflow.catalogue import Catalogue, Entry, get
 from tests.kubeflow.checking import INTERNAL, INVALID, NOT_FOUND, ApiError, check_parameters
-from tests.kubeflow.simulation import ADMITTED, Workflow
+from tests.kubeflow.simulation import Workflow
 
 ENDED = ("SUCCEEDED", "FAILED", "CANCELED", "SKIPPED")
 MLFLOW_KEYS = {"experiment_name", "experiment_id", "disabled"}
@@ -27,7 +27,8 @@ class State(Catalogue):
     Args:
         version: the server's release; from 2.17 on, the controller retries every node (`argo`).
         steps_per_look: how many steps a run makes at each look at it.
-        failing, pending, attempts, admit, packed: of runs to come; see `simulation.Workflow`.
+        failing, pending, attempts, packed: of runs to come; see `simulation.Workflow`.
+        admit: replaces the driver's and Kubernetes' admission of tasks (`admission`).
         logs: the logs of tasks, by the end of their place.
         logs_kept: whether pods and archive are there to be asked.
         older_api: whether the API v1beta1 is open.
@@ -38,7 +39,7 @@ class State(Catalogue):
     failing: dict[str, str] = field(default_factory=dict)
     pending: dict[str, str] = field(default_factory=dict)
     attempts: int = 1
-    admit: Callable[[Step, Mapping[str, Any]], str | None] = ADMITTED
+    admit: Callable[[Step, Mapping[str, Any]], str | None] | None = None
     packed: bool = False
     logs: dict[str, str] = field(default_factory=dict)
     logs_kept: bool = True
@@ -105,7 +106,7 @@ class State(Catalogue):
             self.now,
             steps,
             entry,
-            admit=self.admit,
+            admit=self.admit or self._admitted,
             failing=self.failing,
             pending=self.pending,
             attempts=self.attempts,
@@ -113,6 +114,12 @@ class State(Catalogue):
             packed=self.packed,
         )
         return entry
+
+    def _admitted(self, step: Step, run: Mapping[str, Any]) -> str | None:
+        reference = run.get("pipeline_version_reference")
+        struct = self.version_of(reference)["pipeline_spec"] if reference else run["pipeline_spec"]
+        values = run.get("runtime_config", {}).get("parameters") or {}
+        return admission.refusal(step, struct, values, self.version)
 
     def look_at(self, run_id: str) -> Entry:
         """Return a run with its tasks, after the progress that it makes at each look."""

@@ -1,5 +1,5 @@
 """A local MLflow store with versions in it, as the tests of the registry have it."""
 
-from tests.tracking.conftest import client, empty_store, make_model, registered, run_id, store
+from tests.tracking.conftest import client, make_model, registered, run_id, store
 
-__all__ = ["client", "empty_store", "make_model", "registered", "run_id", "store"]
+__all__ = ["client", "make_model", "registered", "run_id", "store"]
