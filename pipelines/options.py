@@ -8,6 +8,7 @@ from typing import Annotated, Any
 from pydantic import BeforeValidator, Field, field_validator, model_validator
 
 from agent0.config import Section, parse_section
+from agent0.config.kubernetes import LabelKey, LabelValue, QueueName
 from agent0.storage.workspace import ENVIRONMENT_VARIABLE as WORKSPACE_VARIABLE
 from agent0.tracking.location import variable_of
 from agent0_kfp.components import DEFAULT_IMAGE, GPU_IMAGE
@@ -23,15 +24,9 @@ def _text(value: object) -> object:
 Memory = Annotated[str, BeforeValidator(_text), Field(pattern=r"^([1-9][0-9]*([EPTGMK]i?)?)?$")]
 Cpu = Annotated[str, BeforeValidator(_text), Field(pattern=r"^([0-9]*\.?[0-9]+|[1-9][0-9]*m)?$")]
 EnvironmentName = Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")]
-LabelValue = Annotated[
-    str, BeforeValidator(_text), Field(pattern=r"^([A-Za-z0-9]([A-Za-z0-9_.-]{0,61}[A-Za-z0-9])?)?$")
-]
 ObjectName = Annotated[str, Field(pattern=r"^([a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?)?$")]
 # The name of a claim becomes that of a pod's volume, which takes no dots.
 ClaimName = Annotated[str, Field(pattern=r"^([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?)?$")]
-QualifiedName = Annotated[
-    str, Field(pattern=r"^([a-z0-9]([a-z0-9.-]*[a-z0-9])?/)?[A-Za-z0-9]([A-Za-z0-9_.-]{0,61}[A-Za-z0-9])?$")
-]
 MOST_HOURS = 24 * 365 * 10
 RETRYING_SECONDS = 30 * 86400
 """Argo takes the longest pause for the time within which all attempts must begin and end (operator.go, backoff)."""
@@ -78,7 +73,7 @@ class CompileOptions(Section):
     )
     training_gpus: int = Field(-1, ge=-1, le=64, description="GPUs of each pod that trains; -1: as many as gpus.")
     generation_gpus: int = Field(-1, ge=-1, le=64, description="GPUs of each pod that generates; -1: as many as gpus.")
-    gpu_type: QualifiedName = Field("nvidia.com/gpu", description="Resource name of the GPUs.")
+    gpu_type: LabelKey = Field("nvidia.com/gpu", description="Resource name of the GPUs.")
     training_cpu: Cpu = Field("", description="CPU of pods that train, as request and limit; empty: 16 with GPUs, 2.")
     training_memory: Memory = Field(
         "", description="Memory of pods that train, likewise; empty: what the plan says, 192Gi at least with GPUs, 8Gi."
@@ -90,9 +85,11 @@ class CompileOptions(Section):
     shared_memory: Memory = Field(
         "16Gi", description="Size of /dev/shm in pods that train or generate; empty: the cluster's 64 MiB."
     )
-    queue: LabelValue = Field("", description="Kueue queue of the pods that train or generate; empty: none.")
-    pod_labels: dict[QualifiedName, LabelValue] = Field({}, description="Further labels of every pod.")
-    pod_annotations: dict[QualifiedName, str] = Field({}, description="Annotations of every pod.")
+    queue: QueueName = Field("", description="Kueue queue of the pods that train or generate; empty: none.")
+    pod_labels: dict[LabelKey, Annotated[LabelValue, BeforeValidator(_text)]] = Field(
+        {}, description="Further labels of every pod."
+    )
+    pod_annotations: dict[LabelKey, str] = Field({}, description="Annotations of every pod.")
     retries: int = Field(2, ge=0, le=10, description="How often a failed task is started again.")
     retry_pause_seconds: int = Field(60, ge=0, description="Pause before the first retry; each next one is twice that.")
     training_timeout_hours: float = Field(0, ge=0, description="A training pod is ended after this; 0: never.")

@@ -32,5 +32,11 @@ def divided(package: Package, release: Release, values: Mapping[str, Any], group
     return [{**each, "seeds": [seed]} for each in by_variant for seed in seeds]
 
 
+def label_of(part: Mapping[str, Any]) -> str:
+    """Return what tells a part from the others: its variant, and its seed where it has only one of them."""
+    seeds = part["seeds"] if len(part.get("seeds", ())) == 1 else ()
+    return " ".join([*part["variants"], *(f"seed {seed}" for seed in seeds)])
+
+
 def _fits(package: Package, release: Release, values: Mapping[str, Any]) -> bool:
     return all(finding.rule != _TOO_LARGE for finding in check_package(package, release, values).findings)

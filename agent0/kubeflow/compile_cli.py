@@ -101,6 +101,12 @@ def _check_gpus(name: str, config: Config, options: CompileOptions) -> None:
 
     trains = name != "evaluation"
     backends = {config.rollout.backend, config.training.policy_backend if trains else "transformers"}
+    queue = config.training.trainjob.queue if trains and config.training.launcher == "trainjob" else ""
+    if queue and queue == options.queue:
+        warn(
+            f"the pods that train and the TrainJobs that they wait for are both in the queue {queue!r}: where it is "
+            "full, each waits for the other. Give them separate queues (-O queue, training.trainjob.queue)."
+        )
     training, generation = options.gpus_of("training"), options.gpus_of("generation")
     if training or generation:
         for stages, gpus in ((TRAINING_STAGES if trains else (), training), (GENERATION_STAGES, generation)):

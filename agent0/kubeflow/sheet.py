@@ -22,6 +22,7 @@ TRAINJOB_RIGHTS = (
     ("trainer.kubeflow.org", "trainjobs", "create, get, delete", ""),
     ("", "pods", "list", ""),
     ("", "pods/log", "get", ""),
+    ("kueue.x-k8s.io", "workloads", "list", ""),
 )
 NETWORK = (
     "names (kube-dns, or the node's own cache)",

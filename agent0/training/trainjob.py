@@ -45,6 +45,8 @@ DEADLINE_REASON = "DeadlineExceeded"
 """What the trainer's controller gives as the reason where `activeDeadlineSeconds` ended a job."""
 CONTAINER = "node"
 """Name of the trainer's container and of its job in the runtime `torch-distributed`."""
+NO_SIDECAR = {"sidecar.istio.io/inject": "false"}
+"""In a mesh: with a proxy beside them nodes would not reach each other, nor ever end. Steps have it from the server."""
 POD_SECURITY = {"runAsNonRoot": True, "seccompProfile": {"type": "RuntimeDefault"}}
 CONTAINER_SECURITY = {"allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}}
 
@@ -176,7 +178,8 @@ def manifest(name: str, job: TrainingJob, nodes: Nodes, pull_secrets: Sequence[s
         "env": environment(pod.get("env") or ()),
     }
     labels = {**settings.labels, PART_OF_LABEL: "agent0"}
-    template = {"metadata": _metadata(labels, settings.annotations), "spec": _filled(patch)}
+    nodes_own = _metadata({**NO_SIDECAR, **labels}, {**NO_SIDECAR, **settings.annotations})
+    template = {"metadata": nodes_own, "spec": _filled(patch)}
     replicated = {"name": CONTAINER, "template": {"spec": {"template": template}}}
     spec = {
         "runtimeRef": {"name": settings.runtime},

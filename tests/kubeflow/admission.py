@@ -1,7 +1,7 @@
 """What the driver refuses to prepare, and what Kubernetes refuses to start, of the tasks of a run.
 
-Inputs are resolved and pods rendered by the rules of `agent0.kubeflow.acceptance`, which follow the driver's source; the
-pods of the kept pipelines are also sent to a real API server (`acceptance/test_admission.py`).
+Inputs are resolved and pods rendered by the rules of `agent0.kubeflow.acceptance`, which follow the driver's source;
+the pods of the kept pipelines are also sent to a real API server (`acceptance/test_admission.py`).
 """
 
 from __future__ import annotations
@@ -26,7 +26,9 @@ def refusal(step: Step, struct: Mapping[str, Any], values: Mapping[str, Any], ve
     own = [finding for finding in found if finding.where == "/".join(step.path)]
     for finding in own:
         if finding.rule in BY_THE_DRIVER:
-            return f"KFP driver: driver.Container(pipelineName=agent0) failed: failed to resolve inputs: {finding.message}"
+            return (
+                f"KFP driver: driver.Container(pipelineName=agent0) failed: failed to resolve inputs: {finding.message}"
+            )
     for finding in own:
         if finding.rule in BY_KUBERNETES:
             return f'Pod "{step.name}" is invalid: {finding.message}'

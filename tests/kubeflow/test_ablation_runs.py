@@ -13,6 +13,8 @@ from agent0.kubeflow.package import Package, read_package
 from agent0_kfp.pipelines.ablation import compile_ablation
 from agent0_kfp.pipelines.evaluation import compile_evaluation
 from agent0_kfp.pipelines.options import CompileOptions
+from tests.kubeflow.conftest import Command
+from tests.kubeflow.server import KfpServer
 
 NEWEST = RELEASES["2.17"]
 VARIANTS = ["full", "grpo", "single-turn"]
@@ -40,6 +42,23 @@ def test_what_does_not_fit_is_divided_by_variant_then_by_seed(package: Package) 
     assert [(each["variants"], each["seeds"]) for each in by_seed] == [
         ([variant], [seed]) for variant in VARIANTS[:2] for seed in seeds
     ]
+
+
+def test_the_command_starts_them_and_says_so(
+    server: KfpServer, pipeline: Command, package: Package, tmp_path: Path
+) -> None:
+    path = tmp_path / "ablation.yaml"
+    compile_ablation(load_config("tiny", ["iterations=2"]), path, CompileOptions())
+    arguments = ["--param", "variants=full,grpo", "--name", "night"]
+    done = pipeline("run", str(path), *arguments, "--param", "seeds=[0, 1, 2, 3, 4, 5]")
+    assert done.code == 0, done.err
+    runs = list(server.state.runs.values())
+    assert [run["display_name"] for run in runs] == ["night full", "night grpo"]
+    assert {run["runtime_config"]["parameters"]["group"] for run in runs} == {"night"}
+    assert "2 runs, compared as the group 'night'" in done.out
+    done = pipeline("run", str(path), *arguments, "--param", "seeds=[0]")
+    assert len(server.state.runs) == 3
+    assert "note" not in done.out
 
 
 def test_another_pipeline_is_left_alone(tmp_path: Path) -> None:

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import pytest
 
 from agent0.kubeflow.logs import told_apart
-from tests.kubeflow.argo import Step
+from agent0.kubeflow.package import read_package
+from tests.kubeflow.admission import refusal
+from tests.kubeflow.argo import Step, steps_of
 from tests.kubeflow.conftest import Command
 from tests.kubeflow.server import KfpServer
 
@@ -172,6 +175,26 @@ def test_a_driver_that_failed_is_shown_with_its_own_log(server: KfpServer, pipel
     assert "what to do: Kubeflow's driver could not prepare it" in out
     assert "failed in base-model." in out
     assert pipeline("logs", "latest").out == refusal
+
+
+def test_what_the_driver_and_kubernetes_refuse_fails_on_the_test_server_too(
+    server: KfpServer, pipeline: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A pipeline that no cluster runs, sent without the command's own check."""
+    monkeypatch.setattr("agent0.kubeflow.acceptance.report.require_accepted", lambda *_: None)
+    path = Path(__file__).parent / "acceptance" / "not_run_by_a_cluster.yaml"
+    server.state.steps_per_look = 20
+    assert pipeline("run", str(path)).code == 0
+    pipeline("status", "latest")
+    out = pipeline("status", "latest").out
+    assert "state     FAILED" in out
+    assert "its accelerator count is the parameter training_gpus, which is no text" in out
+    struct = read_package(str(path)).as_struct()
+    (generation,) = {
+        step.path: step for step in steps_of(struct["pipeline_spec"]) if "for-loop-2" in step.path
+    }.values()
+    refused = str(refusal(generation, struct, {}, "2.17.0"))
+    assert "generation_cpu, which the pipeline around it does not have" in refused
 
 
 def test_the_tasks_and_the_run_are_what_may_be_refused(server: KfpServer, pipeline: Command) -> None:

@@ -132,12 +132,14 @@ def test_the_runner_may_read_named_objects_only_and_change_nothing_but_results_a
 
 
 def test_the_role_for_trainjobs_grants_the_calls_that_are_made_and_no_other() -> None:
-    code = (ROOT / "agent0" / "training" / "kubernetes_api.py").read_text(encoding="utf-8")
-    made = set(re.findall(r"self\._(?:jobs|pods)\.(\w+)", code))
+    folder = ROOT / "agent0" / "training"
+    code = "".join((folder / name).read_text(encoding="utf-8") for name in ("kubernetes_api.py", "admission.py"))
+    made = set(re.findall(r"(?:self\._(?:jobs|pods)|\bapi)\.(\w+_namespaced_\w+)", code))
     calls = {
         "create_namespaced_custom_object": ("trainjobs", "create"),
         "get_namespaced_custom_object": ("trainjobs", "get"),
         "delete_namespaced_custom_object": ("trainjobs", "delete"),
+        "list_namespaced_custom_object": ("workloads", "list"),
         "list_namespaced_pod": ("pods", "list"),
         "read_namespaced_pod_log": ("pods/log", "get"),
     }

@@ -67,7 +67,8 @@ def test_queue_deadline_labels_and_annotations_are_where_the_cluster_looks(job: 
     assert body["spec"]["activeDeadlineSeconds"] == 5400
     (replicated,) = body["spec"]["runtimePatches"][0]["trainingRuntimeSpec"]["template"]["spec"]["replicatedJobs"]
     pods = replicated["template"]["spec"]["template"]["metadata"]
-    assert pods == {"labels": labels, "annotations": {"why": "round 3"}}
+    alone = {"sidecar.istio.io/inject": "false"}
+    assert pods == {"labels": {**alone, **labels}, "annotations": {**alone, "why": "round 3"}}
 
 
 @pytest.mark.parametrize(

@@ -59,7 +59,9 @@ class Cluster:
         try:
             from kubernetes import client, config
         except ImportError as error:
-            raise Agent0Error("Looking at a cluster needs the Kubernetes client; install agent0 with its extra kfp.") from error
+            raise Agent0Error(
+                "Looking at a cluster needs the Kubernetes client; install agent0 with its extra kfp."
+            ) from error
         configuration = client.Configuration()
         try:
             if TOKEN_FILE.is_file():

@@ -54,8 +54,9 @@ TRAINJOBS = (
     *(Right(verb, "trainjobs", "trainer.kubeflow.org") for verb in ("create", "get", "delete")),
     Right("list", "pods"),
     Right("get", "pods/log"),
+    Right("list", "workloads", "kueue.x-k8s.io"),
 )
-"""What a stage asks whose training is a TrainJob (agent0/training/kubernetes_api.py)."""
+"""What a stage asks whose training is a TrainJob (agent0/training/kubernetes_api.py and admission.py)."""
 
 PEOPLE = (
     Right("create", "runs", "pipelines.kubeflow.org"),
