@@ -36,8 +36,10 @@ def connect(purpose: str) -> tuple[Any, str]:
             return client.ApiClient(settings), NAMESPACE_FILE.read_text(encoding="utf-8").strip()
         config.load_kube_config(file, client_configuration=settings)
         _, context = config.list_kube_config_contexts(file)
-    except config.ConfigException as error:
-        raise Agent0Error(f"{purpose} a Kubernetes cluster, and there is none ({error}).") from error
+    except (config.ConfigException, OSError) as error:
+        raise Agent0Error(
+            f"{purpose} a Kubernetes cluster, and there is none ({error}); set KUBECONFIG to a file of yours."
+        ) from error
     return client.ApiClient(settings), context["context"].get("namespace", "default")
 
 

@@ -6,18 +6,16 @@ Nothing is made in the cluster: access reviews are questions, which the API answ
 from __future__ import annotations
 
 import json
-import os
 import re
 from collections.abc import Callable
 from http import HTTPStatus
-from pathlib import Path
 from typing import Any, TypeVar
 
+from agent0.cluster import connect
 from agent0.errors import Agent0Error
 
 Answer = TypeVar("Answer")
 REQUEST_SECONDS = 10
-TOKEN_FILE = Path("/var/run/secrets/kubernetes.io/serviceaccount/token")
 
 
 class NotAllowedError(Agent0Error):
@@ -56,24 +54,8 @@ class Cluster:
         Raises:
             Agent0Error: there is neither, or the client is not installed.
         """
-        try:
-            from kubernetes import client, config
-        except ImportError as error:
-            raise Agent0Error(
-                "Looking at a cluster needs the Kubernetes client; install agent0 with its extra kfp."
-            ) from error
-        configuration = client.Configuration()
-        try:
-            if TOKEN_FILE.is_file():
-                config.load_incluster_config(configuration)
-            else:
-                config.load_kube_config(os.environ.get("KUBECONFIG"), client_configuration=configuration)
-        except (config.ConfigException, OSError) as error:
-            raise Agent0Error(
-                f"There is no cluster to look at ({error}); set KUBECONFIG to a file of your cluster, which `kubectl` "
-                "then uses, too."
-            ) from error
-        return cls(configuration, namespace)
+        api, _ = connect("Looking at a cluster needs")
+        return cls(api.configuration, namespace)
 
     def impersonating(self, user: str) -> Any:
         """Return the API for access reviews as somebody else, for those who may impersonate."""
