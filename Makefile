@@ -59,13 +59,13 @@ $(VLLM)/installed: requirements-vllm.txt
 test-vllm: $(VLLM)/installed  ## Run the tests that need vLLM, on this machine's CPU, in an environment of its own.
 	@OMP_NUM_THREADS=1 $(VLLM)/bin/python -m pytest -m "vllm and not gpu" tests/vllm
 
-# With a Docker daemon of the test's own. Not part of continuous integration: building an image with torch takes minutes,
-# and installs Debian packages.
-test-docker: install  ## Build the CPU image and run an iteration in it (needs root); IMAGE=agent0-gpu: build and examine that one.
+# With a Docker daemon of its own. Not part of continuous integration: building an image with torch takes minutes, and
+# installs Debian packages.
+test-docker: install  ## Build the CPU image and run an iteration in it (needs root); IMAGE=agent0-gpu: look into that one.
 	@which dockerd mmdebstrap > /dev/null || \
 	  { apt-get update && apt-get install --yes --no-install-recommends docker.io mmdebstrap; } > /dev/null || \
 	  echo "docker.io and mmdebstrap cannot be installed here; the tests are skipped."
-	@AGENT0_TEST_IMAGE=$(or $(IMAGE),agent0-python) $(BIN)/python -m pytest -m docker tests/images
+	@AGENT0_TEST_IMAGE=$(or $(IMAGE),agent0-python) $(BIN)/python -m pytest -raP -m docker tests/images
 
 check: install  ## Lint, format check and strict types.
 	@$(BIN)/ruff check .

@@ -15,7 +15,7 @@ from tests.images import docker_daemon
 
 ROOT = Path(__file__).parents[2]
 CHOICE = "AGENT0_TEST_IMAGE"
-IMAGES = {"agent0-python": 15e9, "agent0-gpu": 40e9}
+IMAGES = {"agent0-python": 25e9, "agent0-gpu": 40e9}
 """The images that tests build, and the bytes that must be free for that."""
 
 
