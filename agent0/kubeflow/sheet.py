@@ -87,6 +87,7 @@ def _kind(pod: Pod) -> _Kind:
     metadata = pod.manifest["metadata"]
     own = {key: value for key, value in metadata["labels"].items() if not key.startswith(("workflows.", "pipelines."))}
     deadline = spec.get("activeDeadlineSeconds")
+    pause = retry.get("backoffDuration", "0s").removesuffix("s")
     return _Kind(
         image=main["image"],
         resources=", ".join(f"{value} {name}" for name, value in main["resources"]["limits"].items()),
@@ -94,7 +95,7 @@ def _kind(pod: Pod) -> _Kind:
         nodes="; ".join([*selector, *(f"tolerates {key}" for key in tolerated)]) or "any",
         labels=", ".join(f"{key}={value}" for key, value in own.items()) or "none",
         deadline=f"{deadline / 3600:g} h" if deadline else "never",
-        retries=f"{count:g} times, first after {retry['backoffDuration'].removesuffix('s')} s" if count else "never",
+        retries=f"{count:g} times, first after {pause} s" if count else "never",
     )
 
 

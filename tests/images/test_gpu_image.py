@@ -1,6 +1,6 @@
 """The GPU image, really built and looked into, without a GPU: `make test-docker IMAGE=agent0-gpu`.
 
-Needs root, Debian's docker.io and mmdebstrap, 40 GB of disk and the index's 4 GB of wheels; takes a quarter of an hour or more.
+Needs root, docker.io and mmdebstrap of Debian, 40 GB of disk and 4 GB of wheels; takes a quarter of an hour or more.
 """
 
 from __future__ import annotations

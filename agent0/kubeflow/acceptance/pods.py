@@ -30,6 +30,7 @@ PLUGIN_VARIABLES = (
     "MLFLOW_TRACKING_PASSWORD",
 )
 """What a server of 2.17 puts into pods where its MLflow plugin has `injectUserEnvVars` (plugins/mlflow/handler.go)."""
+_OBJECT = re.compile(r"[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?")
 PLACEHOLDER = re.compile(r"\{\{\$\.inputs\.parameters\['(?P<name>[^']+)'\]\}\}")
 _KNOWN_SETTINGS = {
     *("pvcMount", "imagePullPolicy", "nodeSelector", "tolerations", "secretAsVolume", "secretAsEnv", "podMetadata"),
@@ -261,6 +262,8 @@ class PodMaker:
         found = self._looked_up(item[parameter], task, what)
         if isinstance(found, Unknown):
             return str(found)
+        if isinstance(found, str) and found and not _OBJECT.fullmatch(found):
+            self._say("object-names", task, f"{found!r} is no name of a {what}: small letters, digits, - and dots.")
         if not isinstance(found, str) or not found:
             source = item[parameter].get("componentInputParameter", "a constant")
             self._say(

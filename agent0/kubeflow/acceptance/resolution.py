@@ -113,6 +113,7 @@ class _Place:
     artifacts: frozenset[str]
     copies: int
     counted: bool
+    within: tuple[str, ...] = ()
 
 
 class _Resolver:
@@ -126,18 +127,25 @@ class _Resolver:
         """Yield the tasks of a component's pipeline and of those nested in it."""
         tasks = component.get("dag", {}).get("tasks", {})
         for key, task in sorted(tasks.items()):
-            child = self._components[task["componentRef"]["name"]]
-            path = (*place.path, key)
+            path, name = (*place.path, key), task["componentRef"]["name"]
+            if name not in self._components or name in place.within:
+                self._say("inputs-exist", path, f"its component {name} is not in the pipeline, or contains itself.")
+                continue
+            child = self._components[name]
             inputs = dict(self._parameters(task, child, tasks, place, path))
             artifacts = frozenset(self._artifacts(task, tasks, place, path))
-            inner = self._iterated(task, inputs, _Place(path, inputs, artifacts, place.copies, place.counted))
+            within = (*place.within, name)
+            inner = self._iterated(task, inputs, _Place(path, inputs, artifacts, place.copies, place.counted, within))
             self._check_types(child, inner.parameters, path, task.get("parameterIterator", {}))
             if executor := child.get("executorLabel"):
-                container = self._executors.get(executor, {}).get("container", {})
                 around = place if inner.parameters is inputs else inner
-                yield ResolvedTask(
-                    path, task, child, executor, container, inputs, around.parameters, inner.copies, inner.counted
-                )
+                found = self._executors.get(executor)
+                if found is None:
+                    self._say("inputs-exist", path, f"what it runs, {executor}, is not in the pipeline.")
+                elif container := found.get("container"):  # else an importer, which is the driver's own work
+                    yield ResolvedTask(
+                        path, task, child, executor, container, inputs, around.parameters, inner.copies, inner.counted
+                    )
             else:
                 yield from self.walk(child, inner)
 
@@ -212,7 +220,7 @@ class _Resolver:
                 "inputs-exist", path, f"its input {name} is an output of {producer}, a task that is not beside it."
             )
             return Unknown(f"missing {producer}")
-        component = self._components[tasks[producer]["componentRef"]["name"]]
+        component = self._components.get(tasks[producer]["componentRef"]["name"], {})
         outputs = component.get("outputDefinitions", {}).get(kind, {})
         if key not in outputs:
             self._say(
@@ -229,11 +237,20 @@ class _Resolver:
             return place
         loop = task["parameterIterator"]
         source = loop["items"].get("inputParameter", "")
-        items = inputs.get(source) if source else json.loads(loop["items"]["raw"])
+        items = inputs.get(source) if source else self._listed(loop["items"]["raw"], place.path)
         item = items[0] if isinstance(items, list) and items else Unknown(f"an item of {source or 'a list'}")
         count = len(items) if isinstance(items, list) else self._rounds.get(source.removeprefix(CHANNEL), 0)
         inner = {**{name: value for name, value in inputs.items() if name != source}, loop["itemInput"]: item}
-        return _Place(place.path, inner, place.artifacts, place.copies * max(1, count), place.counted and count > 0)
+        copies, counted = place.copies * max(1, count), place.counted and count > 0
+        return _Place(place.path, inner, place.artifacts, copies, counted, place.within)
+
+    def _listed(self, text: str, path: Iterable[str]) -> Any:
+        """Return the list that a loop has as text."""
+        try:
+            return json.loads(text)
+        except ValueError:
+            self._say("input-types", path, f"the list of its loop is no JSON: {text[:60]!r}.")
+            return None
 
     def _check_types(
         self, component: Mapping[str, Any], values: Mapping[str, Any], path: Any, loop: Mapping[str, Any]
@@ -250,7 +267,9 @@ class _Resolver:
             if name not in values:
                 if not item.get("isOptional") and "defaultValue" not in item:
                     self._say("inputs-exist", path, f"its input {name} has neither a value nor a default.")
-            elif kind != "STRING" and not _fits(values[name], kind):
+            elif values[name] is None and not item.get("isOptional"):
+                self._say("inputs-exist", path, f"its input {_plain(name)} needs a value and is given none.")
+            elif values[name] is not None and kind != "STRING" and not _fits(values[name], kind):
                 self._say(
                     "input-types", path, f"its input {name} must be {kind} and is {json.dumps(str(values[name]))}."
                 )

@@ -22,10 +22,12 @@ LARGEST_ARGUMENT = 131_072
 """Bytes that Linux gives one argument of a program, its end included."""
 ROOM = 0.8
 """Share of Argo's limit from which on a warning is given."""
+OURS = "agent0-"
 FIRST_LIFE_SECONDS = 86_400
-"""What a pod without a deadline may well take; a retry after it must still be allowed."""
+"""What a pod of ours, or one with GPUs, may well take without a deadline; a retry after it must still be allowed."""
 _LABEL = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
 _PULL_POLICIES = ("IfNotPresent", "Always", "Never")
+_IMAGE = re.compile(r"[a-z0-9][a-z0-9._:/-]*(:[A-Za-z0-9_][A-Za-z0-9_.-]*)?(@[a-z0-9]+:[0-9a-f]+)?")
 _STEP = re.compile(r"[a-zA-Z0-9][-a-zA-Z0-9]{0,127}")
 _QUANTITY = re.compile(r"([0-9]+(?:\.[0-9]+)?)(m|k|[MGTPE]i?|Ki)?")
 _UNITS = {"": 1.0, "m": 1e-3, "k": 1e3, "M": 1e6, "G": 1e9, "T": 1e12, "P": 1e15, "E": 1e18}
@@ -146,8 +148,11 @@ def pod_values(subject: Subject) -> Iterator[tuple[str, str]]:
                     f"{volume['name']!r} is no name of a volume; lower-case letters, digits, hyphens, 63.",
                 )
         (main,) = (item for item in spec["containers"] if item["name"] == MAIN)
-        if not main["image"]:
-            yield pod.task.name, "it has no image."
+        if not _IMAGE.fullmatch(main["image"]) and not main["image"].startswith("<"):
+            yield (
+                pod.task.name,
+                f"{main['image']!r} is no name of an image: small letters, no spaces, :TAG or @DIGEST.",
+            )
         if main.get("imagePullPolicy", _PULL_POLICIES[0]) not in _PULL_POLICIES:
             yield pod.task.name, f"its pull policy {main['imagePullPolicy']!r} is none of {', '.join(_PULL_POLICIES)}."
         places = [mount["mountPath"] for mount in pod.patch["containers"][0]["volumeMounts"]]
@@ -188,7 +193,9 @@ def retries_in_time(subject: Subject) -> Iterator[tuple[str, str]]:
         longest = _seconds(policy.get("backoffMaxDuration", "0s"))
         factor = float(policy.get("backoffFactor", 2))
         pauses = _seconds(policy.get("backoffDuration", "0s")) * sum(factor**attempt for attempt in range(count))
-        life = pod.manifest["spec"].get("activeDeadlineSeconds") or FIRST_LIFE_SECONDS
+        gpus = any("/" in name for name in pod.patch["containers"][0]["resources"]["limits"])
+        guessed = FIRST_LIFE_SECONDS if gpus or subject.package.name.startswith(OURS) else 0
+        life = pod.manifest["spec"].get("activeDeadlineSeconds") or guessed
         if longest < pauses + life:
             yield (
                 pod.task.name,

@@ -127,7 +127,7 @@ def _template(name: str, component: Mapping[str, Any], components: Mapping[str, 
     """Return what stands for one nested pipeline: two steps for each of its tasks, and four for a loop."""
     steps = []
     for key, task in component["dag"]["tasks"].items():
-        child = components[task["componentRef"]["name"]]
+        child = components.get(task["componentRef"]["name"], {})
         text = json.dumps(task, separators=(",", ":"))
         container, looped = "executorLabel" in child, "parameterIterator" in task
         for _ in range(2 if looped else 1):

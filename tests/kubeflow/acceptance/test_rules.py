@@ -164,6 +164,26 @@ def loud_name(spec: dict[str, Any], _: object) -> None:
     spec["pipelineInfo"]["name"] = "Agent0"
 
 
+def no_image_name(spec: dict[str, Any], _: object) -> None:
+    container_in(spec)["image"] = "Registry/UPPER CASE"
+
+
+def bad_object_name(_: object, settings: dict[str, Any]) -> None:
+    settings["configMapAsEnv"][0]["configMapNameParameter"] = {"runtimeValue": {"constant": "Bad Name"}}
+
+
+def missing_component(spec: dict[str, Any], _: object) -> None:
+    task_in(spec)["componentRef"]["name"] = "comp-nobody"
+
+
+def within_itself(spec: dict[str, Any], _: object) -> None:
+    task_in(spec)["componentRef"]["name"] = LOOP
+
+
+def missing_executor(spec: dict[str, Any], _: object) -> None:
+    spec["components"][f"comp-{TASK}"]["executorLabel"] = "exec-nobody"
+
+
 @pytest.mark.parametrize(
     ("change", "rules"),
     [
@@ -187,6 +207,11 @@ def loud_name(spec: dict[str, Any], _: object) -> None:
         (of_a_later_server, {"known-fields", "pods-are-known"}),
         (long_name, {"names"}),
         (loud_name, {"names"}),
+        (no_image_name, {"pod-values"}),
+        (bad_object_name, {"object-names"}),
+        (missing_component, {"inputs-exist"}),
+        (within_itself, {"inputs-exist"}),
+        (missing_executor, {"inputs-exist"}),
     ],
 )
 def test_a_single_fault_is_found_by_its_rule_and_by_no_other(
