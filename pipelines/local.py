@@ -4,8 +4,10 @@ The compiled YAML runs under Kubeflow's local subprocess runner with caching on,
 everything: the configuration, the compiled pipeline, the artifacts, the cache, the log and the progress events.
 """
 
+import builtins
 import fcntl
 import json
+import logging
 import os
 import shutil
 import sys
@@ -109,7 +111,7 @@ class LocalEvolution:
         events_before = self.progress_file.stat().st_size if self.progress_file.is_file() else 0
         with self._locked(), self._environment(), (self.folder / LOG_FILE).open("a", encoding="utf-8") as log:
             try:
-                with _output_to(log), warnings.catch_warnings():
+                with _output_to(log), kept_print_and_logger(), warnings.catch_warnings():
                     warnings.simplefilter("ignore")
                     self._run_pipeline()
             except RuntimeError as error:
@@ -225,3 +227,19 @@ def _output_to(log: TextIO) -> Iterator[None]:
         for target, source in zip((1, 2), saved, strict=True):
             os.dup2(source, target)
             os.close(source)
+
+
+@contextmanager
+def kept_print_and_logger() -> Iterator[None]:
+    """Give `print` and the root logger back as they were before the block.
+
+    Kubeflow's runner replaces both while a task runs, and tasks that run at once put back each other's.
+    """
+    root = logging.getLogger()
+    original, level, handlers = builtins.print, root.level, root.handlers[:]
+    try:
+        yield
+    finally:
+        builtins.print = original
+        root.setLevel(level)
+        root.handlers[:] = handlers

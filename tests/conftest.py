@@ -98,6 +98,23 @@ def model_cache(shared_by_processes: MakeShared) -> Path:
     return shared_by_processes("models", make)
 
 
+@pytest.fixture(scope="module")
+def _warm() -> Iterator[None]:
+    from agent0_kfp.pipelines.warm import warm_tasks
+
+    with warm_tasks():
+        yield
+
+
+@pytest.fixture
+def local_runner(_warm: None) -> Iterator[None]:
+    """Kubeflow's local runner with one warm template for the tests of a file; this process is left as it was."""
+    from agent0_kfp.pipelines.local import kept_print_and_logger
+
+    with kept_print_and_logger():
+        yield
+
+
 @pytest.fixture(scope="session")
 def tokenizer() -> Any:
     """The embedded tokenizer, trained on a small corpus."""

@@ -6,6 +6,7 @@ Each release and each kind of schedule fires with the same values; one of them i
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,6 @@ from agent0.tracking.origin import Origin
 from agent0.tracking.registry import register
 from agent0_kfp.pipelines.evaluation import compile_evaluation
 from agent0_kfp.pipelines.options import LOCAL
-from agent0_kfp.pipelines.warm import warm_tasks
 from tests.kubeflow.conftest import Command
 from tests.kubeflow.server import KfpServer
 
@@ -83,9 +83,11 @@ def test_each_firing_evaluates_what_was_asked_for(
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("local_runner")
 def test_a_firing_moves_the_alias_to_the_candidate(
     server: KfpServer,
     uploaded: Command,
+    empty_store: Path,
     random_model: Any,
     tokenizer: Any,
     tmp_path: Path,
@@ -93,11 +95,12 @@ def test_a_firing_moves_the_alias_to_the_candidate(
 ) -> None:
     random_model.save_pretrained(tmp_path / "small")
     tokenizer.save_pretrained(tmp_path / "small")
-    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path / 'mlflow.db'}")
+    store = f"sqlite:///{shutil.copy(empty_store, tmp_path)}"
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", store)
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
     monkeypatch.setenv("TOKENIZERS_PARALLELISM", "false")
     monkeypatch.chdir(tmp_path)
-    client = MlflowClient(f"sqlite:///{tmp_path / 'mlflow.db'}")
+    client = MlflowClient(store)
     producer = client.create_run("0").info.run_id
     digest = model_digest(tmp_path / "small")
     origin = Origin(digest, "0" * 64, "1" * 64, 1, producer, "0.1.0+abc", "")
@@ -111,8 +114,7 @@ def test_a_firing_moves_the_alias_to_the_candidate(
     (tmp_path / "fired.yaml").write_text(yaml.safe_dump_all(parts))
     runner = local.SubprocessRunner(use_venv=False)
     local.init(runner=runner, pipeline_root=str(tmp_path / "artifacts"), raise_on_error=True)
-    with warm_tasks():
-        components.load_component_from_file(str(tmp_path / "fired.yaml"))(**run["runtime_config"]["parameters"])
+    components.load_component_from_file(str(tmp_path / "fired.yaml"))(**run["runtime_config"]["parameters"])
 
     moved = client.get_model_version_by_alias("agent0-executor", "champion")
     assert str(moved.version) == "1"

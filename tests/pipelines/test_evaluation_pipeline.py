@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +24,6 @@ from agent0.tracking.origin import Origin
 from agent0.tracking.registry import register
 from agent0_kfp.pipelines.evaluation import compile_evaluation
 from agent0_kfp.pipelines.options import LOCAL, CompileOptions
-from agent0_kfp.pipelines.warm import warm_tasks
 
 IMAGE = "registry.example/agent0-python@sha256:0"
 SHORT = [
@@ -119,14 +117,8 @@ def champion(model: Path, rows: Path, tmp_path: Path) -> Path:
     return tmp_path / "champion"
 
 
-@pytest.fixture(scope="module")
-def _warm() -> Iterator[None]:
-    with warm_tasks():
-        yield
-
-
 @pytest.fixture
-def environment(_warm: None, empty_store: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def environment(local_runner: None, empty_store: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     shutil.copyfile(empty_store, tmp_path / "mlflow.db")
     for name, value in {
         "MLFLOW_TRACKING_URI": f"sqlite:///{tmp_path / 'mlflow.db'}",

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +16,6 @@ from short_evolution import SHORTEST
 from agent0.config import load_config
 from agent0_kfp.pipelines.catalogue import PIPELINES
 from agent0_kfp.pipelines.options import LOCAL
-from agent0_kfp.pipelines.warm import warm_tasks
 
 pytestmark = [
     pytest.mark.slow,
@@ -34,14 +32,8 @@ def folder(empty_store: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-@pytest.fixture(scope="module", autouse=True)
-def _warm() -> Iterator[None]:
-    with warm_tasks():
-        yield
-
-
 @pytest.fixture(autouse=True)
-def environment(folder: Path, model_cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def environment(local_runner: None, folder: Path, model_cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for name, value in {
         "MLFLOW_TRACKING_URI": f"sqlite:///{folder / 'mlflow.db'}",
         "AGENT0_CACHE": str(model_cache),
