@@ -137,6 +137,13 @@ class CompileOptions(Section):
             raise ValueError(f"there is no component {', '.join(unknown)}; there are: {', '.join(sorted(POLICIES))}")
         return names
 
+    @field_validator("workspace")
+    @classmethod
+    def _reachable(cls, place: str) -> str:
+        if place and not place.startswith(("s3://", "/")):
+            raise ValueError(f"a workspace is an s3:// prefix or the path of a mounted folder, not {place!r}")
+        return place
+
     @model_validator(mode="after")
     def _each_variable_once(self) -> CompileOptions:
         twice = sorted(set(self.settings_keys) & set(self.credential_keys))

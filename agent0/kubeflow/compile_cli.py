@@ -117,8 +117,11 @@ def _check_gpus(name: str, config: Config, options: CompileOptions) -> None:
                 "no workspace is given. Unless the ConfigMap sets AGENT0_WORKSPACE, checkpoints lie on the pod's own "
                 "disk and a preempted training starts anew: give --workspace s3://… or a mounted folder."
             )
-    elif backends != {"transformers"}:
-        warn(f"recipe {config.recipe!r} draws with vLLM and its pods ask for no GPU: give --gpus N.")
+    here = trains and config.training.launcher == "pod"
+    idle = [role for role, gpus in (("train", training if here else 1), ("generate", generation)) if not gpus]
+    if idle and backends != {"transformers"}:
+        which = "its pods" if len(idle) == 2 or not here else f"its pods that {idle[0]}"
+        warn(f"recipe {config.recipe!r} draws with vLLM and {which} ask for no GPU: give --gpus N.")
 
 
 def list_options() -> None:

@@ -20,6 +20,7 @@ from agent0_kfp.pipelines.options import LOCAL, CompileOptions
         ({"retrys": 1}, "did you mean 'retries'"),
         ({"retries": -1}, "greater than or equal to 0"),
         ({"shared_memory": "lots"}, "shared_memory"),
+        ({"workspace": "ftp://x"}, "an s3:// prefix or the path of a mounted folder"),
         ({"uncached": ["task_generaton"]}, "there is no component task_generaton"),
         ({"credential_keys": ["AWS KEY"]}, "credential_keys"),
     ],
@@ -54,6 +55,10 @@ def test_the_command_takes_options_for_every_pipeline(tmp_path: Path) -> None:
         (["evolution", "--recipe", "qwen3-8b", "--gpus", "8"], "no workspace is given"),
         (["evolution", "--recipe", "qwen3-8b", "--gpus", "8", "--workspace", "/shared"], ""),
         (["evolution"], ""),
+        (
+            ["evolution", "--recipe", "qwen3-8b", "--gpus", "8", "--workspace", "/shared", "-O", "training_gpus=0"],
+            "pods that train ask for no GPU",
+        ),
     ],
 )
 def test_what_looks_forgotten_is_warned_of(arguments: list[str], warning: str, tmp_path: Path) -> None:

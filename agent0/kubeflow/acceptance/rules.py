@@ -26,6 +26,8 @@ OURS = "agent0-"
 FIRST_LIFE_SECONDS = 86_400
 """What a pod of ours, or one with GPUs, may well take without a deadline; a retry after it must still be allowed."""
 _LABEL = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
+_KEY = re.compile(r"([a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?/)?[A-Za-z0-9]([A-Za-z0-9._-]{0,61}[A-Za-z0-9])?")
+_OPERATORS = ("Equal", "Exists")
 _PULL_POLICIES = ("IfNotPresent", "Always", "Never")
 _IMAGE = re.compile(r"[a-z0-9][a-z0-9._:/-]*(:[A-Za-z0-9_][A-Za-z0-9_.-]*)?(@[a-z0-9]+:[0-9a-f]+)?")
 _STEP = re.compile(r"[a-zA-Z0-9][-a-zA-Z0-9]{0,127}")
@@ -158,6 +160,15 @@ def pod_values(subject: Subject) -> Iterator[tuple[str, str]]:
         places = [mount["mountPath"] for mount in pod.patch["containers"][0]["volumeMounts"]]
         for place in sorted({place for place in places if places.count(place) > 1}):
             yield pod.task.name, f"two volumes are mounted at {place}."
+        for item in spec.get("tolerations", ()):
+            if item.get("operator", "Equal") not in _OPERATORS or not _KEY.fullmatch(item.get("key", "any")):
+                yield (
+                    pod.task.name,
+                    f"{json.dumps(item)} is no toleration: operator {' or '.join(_OPERATORS)}, key as a label's.",
+                )
+        for key in spec.get("nodeSelector", {}):
+            if not _KEY.fullmatch(key):
+                yield pod.task.name, f"its node selector has the key {key!r}, which no label can have."
         yield from ((pod.task.name, problem) for problem in _quantities(main.get("resources", {})))
 
 

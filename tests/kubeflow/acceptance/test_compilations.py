@@ -165,6 +165,8 @@ def test_tolerations_and_node_selectors_reach_the_pod(packages: dict[str, Packag
     assert pod.manifest["spec"]["nodeSelector"] == {"pool": "gpu"}
     wrong = checked(packages["evolution"], "2.17", training_tolerations=[{"kee": "gpu"}])
     assert {finding.rule for finding in wrong.findings} == {"valid-pods"}
+    for values in ({"training_tolerations": [{"key": "a", "operator": "Foo"}]}, {"light_node_selector": {"a b": "c"}}):
+        assert {finding.rule for finding in checked(packages["evolution"], "2.17", **values).findings} == {"pod-values"}
 
 
 def test_a_loop_counts_with_its_rounds(packages: dict[str, Package]) -> None:
