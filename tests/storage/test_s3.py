@@ -205,7 +205,7 @@ def test_a_server_that_restarts_is_waited_for(tmp_path: Path, bucket: str, s3: A
         errors: list[BaseException] = []
         worker = threading.Thread(target=_collect, args=(action, errors))
         worker.start()
-        time.sleep(1.0)
+        time.sleep(0.3)
         assert worker.is_alive()
         s3.stop()
         time.sleep(1.0)
