@@ -8,9 +8,6 @@ the sandbox, its output and a closing fence are appended to the same assistant t
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
-
-from agent0.config import RolloutSettings
 
 STOP = "```output"
 PROTOCOL_TEXTS = (
@@ -31,71 +28,11 @@ _CODE_BLOCK = re.compile(r"```python[ \t]*\n(.*?)```", re.DOTALL)
 _ANY_BLOCK = re.compile(r"```(?:python|output)\b.*?(?:```|\Z)", re.DOTALL)
 _QUESTION = re.compile(r"<question>(.*?)</question>", re.DOTALL)
 
-Message = dict[str, str]
-
-
-@dataclass(frozen=True)
-class PromptSet:
-    """The messages that open a trajectory of each agent; `{question}` stands for the task."""
-
-    curriculum: tuple[Message, ...]
-    executor: tuple[Message, ...]
-
-    def propose(self) -> list[Message]:
-        """Messages that ask the curriculum agent for one task."""
-        return [dict(message) for message in self.curriculum]
-
-    def solve(self, question: str) -> list[Message]:
-        """Messages that ask the executor agent to solve `question`."""
-        return [{**message, "content": message["content"].replace("{question}", question)} for message in self.executor]
-
-
 TOOL_RULES = (
     "You may run Python. To do so, write one block that starts with ```python and ends with ```, print what you need, "
     "then write ```output on the next line and stop; the output is inserted there and you continue. "
     "Only printed text comes back, and each program starts afresh."
 )
-
-_TINY = PromptSet(
-    curriculum=({"role": "user", "content": "propose"},),
-    executor=({"role": "user", "content": "solve {question}"},),
-)
-
-
-def _mathematics(*, proposer_tool: bool, executor_tool: bool) -> PromptSet:
-    proposer_rules, executor_rules = (f"{TOOL_RULES} " if tool else "" for tool in (proposer_tool, executor_tool))
-    student = "a strong student who may use a computer" if executor_tool else "a strong student"
-    programs = ", with programs where they help" if executor_tool else ""
-    return PromptSet(
-        curriculum=(
-            {
-                "role": "system",
-                "content": "You set problems for a mathematics competition. Invent one new problem that is well "
-                f"defined, has a single answer that can be checked, and is hard enough that {student} solves it only "
-                f"about half the time. {proposer_rules}Think first. Then give the problem, and nothing else, between "
-                "<question> and </question>, followed by its final answer in \\boxed{}.",
-            },
-            {"role": "user", "content": "Write one new, challenging problem."},
-        ),
-        executor=(
-            {
-                "role": "system",
-                "content": f"Solve the problem by reasoning step by step{programs}. {executor_rules}"
-                "Give the final answer in \\boxed{}.",
-            },
-            {"role": "user", "content": "{question}"},
-        ),
-    )
-
-
-def get_prompts(rollout: RolloutSettings) -> PromptSet:
-    """Return the prompts of both agents; one that has no tool under these settings is not told of it.
-
-    The embedded model's prompts are bare words for the role, which mention no tool in any case.
-    """
-    if rollout.prompts == "tiny":
-        return _TINY
-    return _mathematics(proposer_tool=rollout.for_proposer().has_tool, executor_tool=rollout.has_tool)
 
 
 def last_program(turn: str) -> str | None:

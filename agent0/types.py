@@ -119,7 +119,7 @@ class LabelledTask(Record):
     answers: tuple[str | None, ...]
     tool_calls: float = Field(description="Mean tool calls per trajectory.")
     truncated: float = Field(description="Share of trajectories out of budget.")
-    known_answer: str | None = Field(None, description="The truth where the world knows it; for the label audit only.")
+    known_answer: str | None = Field(None, description="The truth where the domain knows it; for the label audit only.")
     first_executor_pass_rate: float | None = Field(
         None,
         description="Share of the first executor's answers that are right (by the truth, else the pseudo-label).",

@@ -24,6 +24,7 @@ from pathlib import Path
 import numpy as np
 
 from agent0.config import ExecutionSettings, FilteringSettings
+from agent0.domains import get_domain
 from agent0.stages import Stage
 from agent0.stages.execution_collection import collect_votes
 from agent0.stages.files import SAMPLE_FOLDER, TASKS_FOLDER
@@ -32,7 +33,6 @@ from agent0.stages.sharding import ALONE
 from agent0.stages.task_filtering import run_task_filtering
 from agent0.storage.shards import iterate_records, shard_name, write_shard, write_shards
 from agent0.types import SolvedTask, Task, ToolCall, Trajectory
-from agent0.worlds import get_world
 
 TASKS, SAMPLES, TOKENS = 100_000, 10, 200
 LIMIT_MIB = 2048
@@ -116,7 +116,7 @@ def stream(folder: Path, tasks: int, tokens: int) -> dict[str, float]:
     started = time.perf_counter()
     labelling = Labelling(
         tasks=list(iterate_records(Task, folder / "tasks" / TASKS_FOLDER)),
-        world=get_world("open"),
+        domain=get_domain("mathematics"),
         settings=ExecutionSettings(samples=SAMPLES),
         seed=0,
         share=ALONE,

@@ -46,7 +46,7 @@ FUNCTIONS = (
 )
 SECTION_DESCRIPTIONS = {
     "model": "Base model: source (hub id or folder), dtype.",
-    "rollout": "Prompt set, world, and the token budget of a trajectory.",
+    "rollout": "Domain, prompts, and the token budget of a trajectory.",
     "sandbox": "Limits of one model-written program.",
     "curriculum": "GRPO of the curriculum agent: steps, groups, rates, reward weights.",
     "generation": "How many proposals are drawn, and how.",

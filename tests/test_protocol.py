@@ -1,20 +1,12 @@
 from __future__ import annotations
 
-import re
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agent0.config import RolloutSettings
-from agent0.protocol import STOP, Message, get_prompts, last_program, observation_text, parse_question
+from agent0.protocol import last_program, observation_text, parse_question
 
-TOOL_WORDS = re.compile("python|output|program|tool", re.IGNORECASE)
 TURN = "Let me compute.\n```python\nprint(1)\n```\nor rather\n```python\nprint(2)\n```\n```output"
-
-
-def content(messages: list[Message]) -> str:
-    return "\n".join(message["content"] for message in messages)
 
 
 def test_the_last_complete_program_of_a_turn_is_run() -> None:
@@ -61,41 +53,3 @@ def test_no_text_breaks_the_parsers(text: str) -> None:
     assert question is None or (question and question in text)
     program = last_program(text)
     assert program is None or program in text
-
-
-@pytest.mark.parametrize("name", ["tiny", "mathematics"])
-def test_prompts_place_the_question_even_if_it_holds_braces(name: str) -> None:
-    question = "What is $\\frac{1}{2}$ {question}?"
-    prompts = get_prompts(RolloutSettings(prompts=name))  # type: ignore[arg-type]
-    assert question in prompts.solve(question)[-1]["content"]
-
-
-def test_the_full_prompts_teach_the_protocol_to_both_agents() -> None:
-    prompts = get_prompts(RolloutSettings(prompts="mathematics"))
-    for messages in (prompts.propose(), prompts.solve("x")):
-        text = content(messages)
-        assert "```python" in text
-        assert STOP in text
-        assert "\\boxed{}" in text
-
-
-def test_a_proposer_without_the_tool_is_not_told_of_it_and_the_executor_still_is() -> None:
-    prompts = get_prompts(RolloutSettings(prompts="mathematics", proposer_tool=False))
-    assert not TOOL_WORDS.search(content(prompts.propose()))
-    assert prompts.solve("x") == get_prompts(RolloutSettings(prompts="mathematics")).solve("x")
-
-
-def test_where_no_agent_has_the_tool_no_prompt_mentions_it() -> None:
-    prompts = get_prompts(RolloutSettings(prompts="mathematics", max_turns=0))
-    for messages in (prompts.propose(), prompts.solve("x")):
-        assert not TOOL_WORDS.search(content(messages))
-        assert "computer" not in content(messages)
-        assert "\\boxed{}" in content(messages)
-    assert "<question>" in content(prompts.propose())
-
-
-def test_prompts_without_the_tool_are_the_others_less_its_rules() -> None:
-    told = content(get_prompts(RolloutSettings(prompts="mathematics")).propose())
-    untold = content(get_prompts(RolloutSettings(prompts="mathematics", proposer_tool=False)).propose())
-    assert set(untold.split()) < set(told.split())
-    assert "  " not in untold

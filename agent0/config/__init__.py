@@ -17,6 +17,8 @@ from agent0.config.evolution import SECTIONS, Config
 from agent0.config.loader import load_config, parse_section, read_overrides
 from agent0.config.rollout import (
     ModelSettings,
+    PromptMessage,
+    PromptSettings,
     RolloutSettings,
     SamplingSettings,
     SandboxSettings,
@@ -49,6 +51,8 @@ __all__ = [
     "GuardSettings",
     "LoraSettings",
     "ModelSettings",
+    "PromptMessage",
+    "PromptSettings",
     "RewardSettings",
     "RolloutSettings",
     "SamplingSettings",

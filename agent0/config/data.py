@@ -37,8 +37,8 @@ class ExecutionSettings(Section):
     known_tasks: str = Field(
         "",
         description=(
-            "JSON Lines file of {question, answer} whose answers are known; mixed in to audit the vote where the world "
-            "knows no truth, never trained on. Empty: none."
+            "JSON Lines file of {question, answer} whose answers are known; mixed in to audit the vote where the "
+            "domain knows no truth, never trained on. Empty: none."
         ),
     )
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from agent0.config.base import Positive, Probability, Section
 
@@ -91,18 +91,49 @@ class VllmSettings(Section):
     arguments: tuple[str, ...] = Field((), description="Further arguments of `vllm serve`, e.g. --swap-space=8.")
 
 
+class PromptMessage(Section):
+    """A chat turn."""
+
+    role: Literal["system", "user", "assistant"]
+    content: str = Field(min_length=1)
+
+
+class PromptSettings(Section):
+    """What replaces the prompts of the domain, and how its chat template is filled."""
+
+    variant: str = Field("", description="Another set of the domain's own prompts, such as 'paper'; empty: its first.")
+    worked: bool = Field(
+        False, description="Show worked examples before the task, for models that do not know the protocol."
+    )
+    curriculum: tuple[PromptMessage, ...] = Field(
+        (), description="Turns that ask for a new task, in place of the domain's; {tool} is filled in."
+    )
+    executor: tuple[PromptMessage, ...] = Field(
+        (), description="Turns that ask for a solution, in place of the domain's; {question} and {tool} are filled in."
+    )
+    plain: str = Field("", description="Chat template (Jinja) for a tokenizer without one; empty: the domain's.")
+    template_options: dict[str, bool | int | float | str] = Field(
+        {}, description="Options of the model's chat template, such as {enable_thinking = false}."
+    )
+
+    @model_validator(mode="after")
+    def _asks_the_question(self) -> PromptSettings:
+        if self.executor and not any("{question}" in message.content for message in self.executor):
+            raise ValueError("executor has no {question}, so the executor would never be told its task; put it in")
+        return self
+
+
 class RolloutSettings(Section):
     """The one protocol and the one token budget of every trajectory."""
 
-    prompts: Literal["tiny", "mathematics"] = Field(
-        "tiny", description="Prompt set of `agent0.protocol`, shared by all stages."
-    )
-    world: Literal["arithmetic", "open"] = Field(
+    domain: str = Field(
         "arithmetic",
+        min_length=1,
         description=(
-            "Which questions are valid: 'arithmetic' has a strict grammar and known answers, 'open' any text."
+            "Kind of tasks: an installed domain's entry point, or package.module:NAME. `agent0 domains` shows them."
         ),
     )
+    prompts: PromptSettings = PromptSettings()
     max_turns: int = Field(
         4, ge=0, description="Tool calls allowed in one trajectory. Paper: 4 turns. 0: no agent has the tool."
     )

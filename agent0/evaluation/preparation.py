@@ -13,6 +13,7 @@ from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 from agent0.config import EvaluationSettings, RolloutSettings, SamplingSettings
+from agent0.domains import Message, Prompts, get_prompts
 from agent0.errors import UsageError
 from agent0.evaluation.catalogue import benchmark as named
 from agent0.evaluation.loading import load_benchmark, load_shots, shots_for
@@ -20,9 +21,7 @@ from agent0.evaluation.spec import Benchmark, Item, Protocol, content_hash, numb
 from agent0.evaluation.statistics import minimum_detectable_difference
 from agent0.evaluation.stratified import stratified_subset
 from agent0.evaluation.tiny import QUESTION_SEED, tiny_items
-from agent0.protocol import Message, get_prompts
 from agent0.rollout.engine import TokenBudget
-from agent0.rollout.tokens import encode_prompt
 from agent0.seeds import derive_seed
 
 
@@ -166,11 +165,12 @@ def check_room(assignments: Sequence[Assignment], positions: int | None) -> None
 def _assignment(
     entry: Benchmark, settings: EvaluationSettings, rollout: RolloutSettings, tokenizer: Any, seed: int
 ) -> Assignment:
+    prompts = get_prompts(rollout)
     if entry.generate is not None:
         items = number_items(tiny_items(settings.questions_per_level))
         protocol, sampling = _embedded_protocol(entry, settings, rollout), settings.sampling
-        prompts = [get_prompts(rollout).solve(item.question) for item in items]
-        asked = [(messages, _encoded(tokenizer, protocol, messages)) for messages in prompts]
+        turns = [prompts.solve(item.question) for item in items]
+        asked = [(messages, prompts.encode(tokenizer, messages)) for messages in turns]
         chosen, stratum, revision = items, "", None
     else:
         loaded = load_benchmark(entry, settings.data or None, partial=settings.sampled_rows)
@@ -180,7 +180,7 @@ def _assignment(
         stratum = _stratum(entry, protocol, items, settings.limit)
         chosen = _subset(items, settings.limit, stratum)
         shots = load_shots(entry, settings.data or None) if protocol.prompt.shots else []
-        asked = [_ask(tokenizer, protocol, item, shots) for item in chosen]
+        asked = [_ask(tokenizer, prompts, protocol, item, shots) for item in chosen]
     positions = {item.id: position for position, item in enumerate(items)}
     assignment = Assignment(
         benchmark=entry,
@@ -265,21 +265,23 @@ def _subset(items: list[Item], limit: int, stratum: str) -> list[Item]:
     return [item for item in items if item.id in wanted]
 
 
-def _ask(tokenizer: Any, protocol: Protocol, item: Item, shots: Sequence[Item]) -> tuple[list[Message], list[int]]:
+def _ask(
+    tokenizer: Any, prompts: Prompts, protocol: Protocol, item: Item, shots: Sequence[Item]
+) -> tuple[list[Message], list[int]]:
     """Return the messages that ask an item, and their tokens, with as many worked examples as the limit leaves room."""
     prompt = protocol.prompt
     shown = shots_for(item, shots, prompt.shots_by, prompt.shots)
     messages = prompt.messages(item, shown)
-    encoded = _encoded(tokenizer, protocol, messages)
+    encoded = _encoded(tokenizer, prompts, protocol, messages)
     while shown and prompt.prompt_limit and len(encoded) >= prompt.prompt_limit:
         shown = shown[:-1]
         messages = prompt.messages(item, shown, fewer=True)
-        encoded = _encoded(tokenizer, protocol, messages)
+        encoded = _encoded(tokenizer, prompts, protocol, messages)
     return messages, encoded
 
 
-def _encoded(tokenizer: Any, protocol: Protocol, messages: list[Message]) -> list[int]:
+def _encoded(tokenizer: Any, prompts: Prompts, protocol: Protocol, messages: list[Message]) -> list[int]:
     if protocol.prompt.chat:
-        return encode_prompt(tokenizer, messages)
+        return prompts.encode(tokenizer, messages)
     token_ids: list[int] = tokenizer(messages[-1]["content"]).input_ids
     return token_ids

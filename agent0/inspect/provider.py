@@ -17,12 +17,13 @@ from typing import Any
 from inspect_ai.model import ChatMessage, GenerateConfig, ModelAPI, ModelOutput, ModelUsage, modelapi
 
 from agent0.config import SamplingSettings, load_config
+from agent0.domains import get_prompts
 from agent0.errors import UsageError
 from agent0.evaluation.inspect_sample import STOP_REASONS
 from agent0.evaluation.runner import tool_of, widest
 from agent0.inspect.drawer import Drawer
 from agent0.rollout.engine import RolloutEngine, TokenBudget
-from agent0.rollout.tokens import check_prompts, encode_prompt
+from agent0.rollout.tokens import check_prompts
 from agent0.tracking.model_source import found_model
 from agent0.types import Trajectory
 
@@ -122,7 +123,8 @@ class Agent0Model(ModelAPI):  # type: ignore[misc]
         )
         response = config.max_tokens or rollout.max_response_tokens
         budget = TokenBudget(rollout.max_prompt_tokens, response, observation=0, turns=0, stop=stops[0])
-        prompt = encode_prompt(self.tokenizer, [{"role": message.role, "content": message.text} for message in input])
+        messages = [{"role": message.role, "content": message.text} for message in input]
+        prompt = get_prompts(rollout).encode(self.tokenizer, messages)
         check_prompts([prompt], rollout.max_prompt_tokens)
         seed = next(self._seeds) if config.seed is None else config.seed
         return self._output(await self.drawer(sampling, budget).trajectory((tuple(prompt), seed)))

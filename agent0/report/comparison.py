@@ -19,7 +19,7 @@ from agent0.report.page import flatten
 
 MAX_RUNS = 5
 # Settings that decide what is asked: where they differ, accuracies are not of the same thing.
-SAME = ("rollout.world", "evaluation.benchmarks", "evaluation.preset")
+SAME = ("rollout.domain", "evaluation.benchmarks", "evaluation.preset")
 _MISSING = object()
 
 
@@ -125,14 +125,14 @@ def _require_the_same_questions(first: Run, second: Run) -> None:
         if a != b:
             raise UsageError(
                 f"{first.place} and {second.place} do not measure the same thing: {name} is {_shown(a)} in the one and "
-                f"{_shown(b)} in the other. Compare runs of one world and the same benchmarks."
+                f"{_shown(b)} in the other. Compare runs of one domain and the same benchmarks."
             )
     levels = [set(wording.level_names(run.history)) for run in (first, second)]
     if levels[0] != levels[1]:
         odd = ", ".join(sorted(levels[0] ^ levels[1]))
         raise UsageError(
             f"{first.place} and {second.place} do not measure the same thing: only one of them has the levels {odd}. "
-            "Compare runs of one world and the same benchmarks."
+            "Compare runs of one domain and the same benchmarks."
         )
 
 

@@ -9,6 +9,5 @@ from agent0.rollout.engine import (
     Throughput,
     TokenBudget,
 )
-from agent0.rollout.tokens import encode_prompt
 
-__all__ = ["Backend", "Batch", "Generation", "Request", "RolloutEngine", "Throughput", "TokenBudget", "encode_prompt"]
+__all__ = ["Backend", "Batch", "Generation", "Request", "RolloutEngine", "Throughput", "TokenBudget"]

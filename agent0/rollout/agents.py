@@ -7,12 +7,11 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from agent0.config import RolloutSettings
-from agent0.protocol import PromptSet, get_prompts, parse_question
+from agent0.domains import Domain, Prompts, get_domain, get_prompts
+from agent0.protocol import parse_question
 from agent0.rollout.engine import Batch, RolloutEngine, Throughput
-from agent0.rollout.tokens import encode_prompt
 from agent0.seeds import derive_seed
 from agent0.types import Trajectory
-from agent0.worlds import World, get_world
 
 
 class QuestionRules(Protocol):
@@ -24,23 +23,23 @@ class QuestionRules(Protocol):
 
 @dataclass(frozen=True)
 class Askable:
-    """Takes a question that is valid in its world and that the executor's prompt has room for.
+    """Takes a question that is valid in its domain and that the executor's prompt has room for.
 
-    Text of a length that the world allows may still be thousands of tokens, and one such proposal among thousands must
+    Text of a length that the domain allows may still be thousands of tokens, and one such proposal among thousands must
     cost its own reward, not end the run at the prompt's limit.
     """
 
-    world: World
+    domain: Domain
     tokenizer: Any
-    prompts: PromptSet
+    prompts: Prompts
     prompt_tokens: int
 
     def rejection(self, question: str) -> str | None:
         """See `QuestionRules`."""
-        reason = self.world.rejection(question)
+        reason = self.domain.rejection(question)
         if reason is not None:
             return reason
-        fits = len(encode_prompt(self.tokenizer, self.prompts.solve(question))) <= self.prompt_tokens
+        fits = len(self.prompts.encode(self.tokenizer, self.prompts.solve(question))) <= self.prompt_tokens
         return None if fits else "too_many_tokens"
 
 
@@ -56,9 +55,9 @@ class Proposal:
 class CurriculumAgent:
     """Proposes questions with the Python tool at hand."""
 
-    def __init__(self, engine: RolloutEngine, tokenizer: Any, prompts: PromptSet, rules: QuestionRules) -> None:
+    def __init__(self, engine: RolloutEngine, tokenizer: Any, prompts: Prompts, rules: QuestionRules) -> None:
         self._engine = engine
-        self._prompt = encode_prompt(tokenizer, prompts.propose())
+        self._prompt = prompts.encode(tokenizer, prompts.propose())
         self._rules = rules
 
     @property
@@ -88,7 +87,7 @@ class CurriculumAgent:
 class ExecutorAgent:
     """Solves questions with the Python tool at hand."""
 
-    def __init__(self, engine: RolloutEngine, tokenizer: Any, prompts: PromptSet) -> None:
+    def __init__(self, engine: RolloutEngine, tokenizer: Any, prompts: Prompts) -> None:
         self._engine = engine
         self._tokenizer = tokenizer
         self._prompts = prompts
@@ -125,13 +124,13 @@ class ExecutorAgent:
         )
 
     def _prompts_of(self, questions: Sequence[str], samples: int) -> list[list[int]]:
-        encoded = [encode_prompt(self._tokenizer, self._prompts.solve(question)) for question in questions]
+        encoded = [self._prompts.encode(self._tokenizer, self._prompts.solve(question)) for question in questions]
         return [prompt for prompt in encoded for _ in range(samples)]
 
 
 def askable(tokenizer: Any, rollout: RolloutSettings) -> Askable:
     """Return the rules for questions under a configuration, as the executor's tokenizer counts."""
-    return Askable(get_world(rollout.world), tokenizer, get_prompts(rollout), rollout.max_prompt_tokens)
+    return Askable(get_domain(rollout.domain), tokenizer, get_prompts(rollout), rollout.max_prompt_tokens)
 
 
 def read_proposal(trajectory: Trajectory, rules: QuestionRules) -> Proposal:

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from agent0.config import RolloutSettings
-from agent0.errors import Agent0Error, UsageError
-from agent0.protocol import STOP, Message
+from agent0.errors import UsageError
+from agent0.protocol import STOP
 
 _PROBE = "\u25c6"  # a text that no template holds
 
@@ -27,21 +27,6 @@ def check_prompts(prompts: Iterable[Sequence[int]], limit: int) -> None:
         )
 
 
-def encode_prompt(tokenizer: Any, messages: list[Message]) -> list[int]:
-    """Return the token ids of `messages` up to where the assistant begins.
-
-    Raises:
-        Agent0Error: the tokenizer has no chat template.
-    """
-    if not getattr(tokenizer, "chat_template", None):
-        raise Agent0Error(
-            "The tokenizer has no chat template, so prompts cannot be rendered; choose a model whose tokenizer has "
-            "one, or save one into its tokenizer_config.json."
-        )
-    token_ids: list[int] = tokenizer.apply_chat_template(messages, add_generation_prompt=True, return_dict=False)
-    return token_ids
-
-
 def check_model_tokens(model: Path, tokenizer: Any, rollout: RolloutSettings) -> list[int]:
     """Check a model folder against its tokenizer and the budget before any weight is loaded; return the end tokens.
 
@@ -51,18 +36,13 @@ def check_model_tokens(model: Path, tokenizer: Any, rollout: RolloutSettings) ->
         rollout: the token budget.
 
     Raises:
-        UsageError: there is no model; its tokenizer has no chat template, is larger than its vocabulary or cannot write
-            the stop string; no token ends a turn, or the model and the tokenizer differ on which does; or a trajectory
-            is longer than the positions that the model knows.
+        UsageError: there is no model; its tokenizer is larger than its vocabulary or cannot write the stop string; no
+            token ends a turn, or the model and the tokenizer differ on which does; or a trajectory is longer than the
+            positions that the model knows.
     """
     if not (model / "config.json").is_file():
         raise UsageError(f"There is no model at {model} (no config.json); give the folder of a saved model.")
     config = _language_config(model)
-    if not getattr(tokenizer, "chat_template", None):
-        raise UsageError(
-            f"The tokenizer of {model} has no chat template, as base models often have none, so prompts cannot be "
-            "rendered; choose an instruction-tuned model, or save a template as chat_template.jinja in that folder."
-        )
     vocabulary = config.get("vocab_size")
     if vocabulary is not None and len(tokenizer) > vocabulary:
         raise UsageError(
@@ -134,7 +114,7 @@ def end_token_ids(tokenizer: Any, configured: int | list[int] | None) -> list[in
     A base model often ends in one token while its template closes a turn with another.
 
     Args:
-        tokenizer: a tokenizer with a chat template.
+        tokenizer: a tokenizer.
         configured: `eos_token_id` of the model's generation configuration.
 
     Raises:
@@ -159,7 +139,9 @@ def _as_list(configured: int | list[int] | None) -> list[int]:
 
 
 def _template_end(tokenizer: Any) -> int | None:
-    """Return the special token that the chat template writes after an assistant's turn, if it is one."""
+    """Return the special token that the chat template writes after an assistant's turn, if there are both."""
+    if not getattr(tokenizer, "chat_template", None):
+        return None
     messages = [{"role": "user", "content": "?"}, {"role": "assistant", "content": _PROBE}]
     text = tokenizer.apply_chat_template(messages, tokenize=False)
     after = tokenizer(text[text.rindex(_PROBE) + len(_PROBE) :].lstrip(), add_special_tokens=False).input_ids

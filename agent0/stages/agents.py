@@ -12,12 +12,12 @@ import torch
 
 import agent0.lean_transformers  # noqa: F401  # before anything that imports transformers
 from agent0.config import RolloutSettings, SamplingSettings
-from agent0.protocol import get_prompts
+from agent0.domains import get_prompts
 from agent0.rollout.agents import CurriculumAgent, ExecutorAgent, askable
 from agent0.rollout.backends import open_backend
 from agent0.rollout.engine import ProgramRunner, RolloutEngine, TokenBudget
 from agent0.rollout.models import load_tokenizer
-from agent0.rollout.tokens import check_prompts, encode_prompt
+from agent0.rollout.tokens import check_prompts
 
 
 @contextmanager
@@ -35,12 +35,12 @@ def open_executor(
 
     `questions` that will be asked are checked against the budget before the model is loaded.
     """
-    tokenizer = load_tokenizer(path)
-    prompts = (encode_prompt(tokenizer, get_prompts(rollout).solve(question)) for question in questions)
-    check_prompts(prompts, rollout.max_prompt_tokens)
+    tokenizer, prompts = load_tokenizer(path), get_prompts(rollout)
+    encoded = (prompts.encode(tokenizer, prompts.solve(question)) for question in questions)
+    check_prompts(encoded, rollout.max_prompt_tokens)
     with open_backend(path, tokenizer, rollout, sampling, log=log, gpus=gpus) as backend:
         engine = RolloutEngine(tokenizer, backend, sandbox, TokenBudget.from_settings(rollout))
-        yield ExecutorAgent(engine, tokenizer, get_prompts(rollout))
+        yield ExecutorAgent(engine, tokenizer, prompts)
 
 
 @contextmanager
@@ -54,11 +54,11 @@ def open_proposer(
     gpus: Sequence[int] | None = None,
 ) -> Iterator[CurriculumAgent]:
     """Open a frozen curriculum agent from a model folder; see `open_backend`."""
-    tokenizer = load_tokenizer(path)
-    check_prompts([encode_prompt(tokenizer, get_prompts(rollout).propose())], rollout.max_prompt_tokens)
+    tokenizer, prompts = load_tokenizer(path), get_prompts(rollout)
+    check_prompts([prompts.encode(tokenizer, prompts.propose())], rollout.max_prompt_tokens)
     with open_backend(path, tokenizer, rollout, sampling, log=log, gpus=gpus) as backend:
         engine = RolloutEngine(tokenizer, backend, sandbox, TokenBudget.from_settings(rollout.for_proposer()))
-        yield CurriculumAgent(engine, tokenizer, get_prompts(rollout), askable(tokenizer, rollout))
+        yield CurriculumAgent(engine, tokenizer, prompts, askable(tokenizer, rollout))
 
 
 def seed_everything(seed: int) -> None:

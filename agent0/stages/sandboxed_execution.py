@@ -15,6 +15,7 @@ from statistics import fmean
 
 from agent0.answers import Verdict, equivalent_many, majority_vote
 from agent0.config import ExecutionSettings, RolloutSettings, SandboxSettings, TrackingSettings
+from agent0.domains import Domain, get_domain
 from agent0.rollout import Throughput
 from agent0.rollout.agents import ExecutorAgent, mean_tool_calls, truncated_share
 from agent0.sandbox import SandboxPool
@@ -28,7 +29,6 @@ from agent0.storage.digest import folder_digest
 from agent0.storage.shards import iterate_records, iterate_shard, shard_name, write_shard
 from agent0.storage.workspace import Workspace
 from agent0.types import KnownTask, LabelledTask, SolvedTask, Task, Trajectory, read_records
-from agent0.worlds import World, get_world
 
 TRAJECTORIES, VOTES, PROBED = "trajectories", "votes", "probed"
 """Names of pieces; a shard's votes are written after its trajectories, and say that it is whole."""
@@ -57,7 +57,7 @@ def run_sandboxed_execution(
     known = _known_tasks(execution.known_tasks, stage.iteration)
     labelling = Labelling(
         tasks=[*iterate_records(Task, tasks / TASKS_FOLDER), *known],
-        world=get_world(rollout.world),
+        domain=get_domain(rollout.domain),
         settings=execution,
         seed=stage.seed,
         share=share,
@@ -93,7 +93,7 @@ class Labelling:
     """
 
     tasks: Sequence[Task]
-    world: World
+    domain: Domain
     settings: ExecutionSettings
     seed: int
     share: Share
@@ -167,7 +167,7 @@ class Labelling:
             for trajectory in group
         )
         write_shard(self.workspace.folder / piece(TRAJECTORIES, number), trajectories, SolvedTask)
-        labelled = (_label(task, group, self.world) for task, group in zip(tasks, solved, strict=True))
+        labelled = (_label(task, group, self.domain) for task, group in zip(tasks, solved, strict=True))
         write_shard(self.workspace.folder / piece(VOTES, number), labelled, LabelledTask)
         for name in (TRAJECTORIES, VOTES):
             self.workspace.save(piece(name, number))
@@ -201,7 +201,7 @@ def _known_tasks(path: str, iteration: int) -> list[Task]:
     ]
 
 
-def _label(task: Task, trajectories: list[Trajectory], world: World) -> LabelledTask:
+def _label(task: Task, trajectories: list[Trajectory], domain: Domain) -> LabelledTask:
     answers = tuple(trajectory.answer for trajectory in trajectories)
     return LabelledTask(
         task=task,
@@ -209,7 +209,7 @@ def _label(task: Task, trajectories: list[Trajectory], world: World) -> Labelled
         answers=answers,
         tool_calls=mean_tool_calls(trajectories),
         truncated=truncated_share(trajectories),
-        known_answer=task.audit_answer or world.known_answer(task.question),
+        known_answer=task.audit_answer or domain.known_answer(task.question),
     )
 
 

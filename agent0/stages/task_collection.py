@@ -9,6 +9,7 @@ from pathlib import Path
 from statistics import fmean
 
 from agent0.config import RewardSettings, RolloutSettings
+from agent0.domains import Domain, get_domain
 from agent0.errors import Agent0Error
 from agent0.rewards import repetition_shares
 from agent0.rewards.streaming import streaming_repetition_shares
@@ -17,7 +18,6 @@ from agent0.stages.files import PROPOSALS_FOLDER, TASKS_FOLDER
 from agent0.stages.session import Stage, StageResult, slowest_part
 from agent0.storage.shards import iterate_records, write_shards
 from agent0.types import ProposalOutcome, Task
-from agent0.worlds import World, get_world
 
 EXACT_REPETITION_LIMIT = 4096  # beyond it all pairs take too long, and the streaming approximation is used
 
@@ -46,7 +46,7 @@ def collect_tasks(stage: Stage, parts: Sequence[Path], output: Path, rollout: Ro
         Agent0Error: no proposal was valid, or a shard is missing.
     """
     outcomes = iterate_records(ProposalOutcome, *(part / PROPOSALS_FOLDER for part in parts))
-    pool = pool_proposals(outcomes, stage.iteration, get_world(rollout.world))
+    pool = pool_proposals(outcomes, stage.iteration, get_domain(rollout.domain))
     counts = dict(pool.rejections.most_common())
     if not pool.tasks:
         reasons = ", ".join(f"{count} {reason}" for reason, count in counts.items())
@@ -68,7 +68,7 @@ def collect_tasks(stage: Stage, parts: Sequence[Path], output: Path, rollout: Ro
     return StageResult(metrics, counts={"rejections": counts})
 
 
-def pool_proposals(outcomes: Iterable[ProposalOutcome], iteration: int, world: World) -> ProposalPool:
+def pool_proposals(outcomes: Iterable[ProposalOutcome], iteration: int, domain: Domain) -> ProposalPool:
     """Pool proposals in their order; a question that was there before, or is reserved, makes no task."""
     pool = ProposalPool()
     for outcome in outcomes:
@@ -79,7 +79,7 @@ def pool_proposals(outcomes: Iterable[ProposalOutcome], iteration: int, world: W
             pool.rejections[outcome.rejection or "no_question"] += 1
             continue
         pool.questions.append(question)
-        if world.held_out(question):
+        if domain.held_out(question):
             pool.rejections["held_out"] += 1
         elif question in pool.tasks:
             pool.rejections["duplicate"] += 1

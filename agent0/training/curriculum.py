@@ -16,7 +16,7 @@ from trl import GRPOConfig, GRPOTrainer
 
 from agent0.answers import majority_vote
 from agent0.config import CurriculumSettings
-from agent0.protocol import get_prompts
+from agent0.domains import get_prompts
 from agent0.rewards import curriculum_reward, repetition_shares
 from agent0.rollout.agents import (
     ExecutorAgent,
@@ -128,8 +128,8 @@ def curriculum_trainer(
 
     Every prompt is the same text, so the dataset has one row per group of each batch and no content.
     """
-    messages = get_prompts(job.rollout).propose()
-    text = tokenizer.apply_chat_template(messages, add_generation_prompt=True, tokenize=False)
+    prompts = get_prompts(job.rollout)
+    text = prompts.render(tokenizer, prompts.propose())
     trainer = GRPOTrainer(
         model=model,
         reward_funcs=[reward],

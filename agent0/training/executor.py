@@ -12,7 +12,7 @@ from trl import GRPOConfig
 
 from agent0.answers import Verdict, equivalent_many
 from agent0.config import ExecutorSettings
-from agent0.protocol import get_prompts
+from agent0.domains import get_prompts
 from agent0.rollout.engine import ProgramRunner, TokenBudget
 from agent0.training.adpo import SELF_CONSISTENCY_COLUMN, ADPOTrainer
 from agent0.training.batch import BatchPlan
@@ -57,9 +57,7 @@ def executor_trainer(
     prompts = get_prompts(job.rollout)
     rows = [
         {
-            "prompt": tokenizer.apply_chat_template(
-                prompts.solve(task.task.question), add_generation_prompt=True, tokenize=False
-            ),
+            "prompt": prompts.render(tokenizer, prompts.solve(task.task.question)),
             LABEL_COLUMN: task.vote.answer,
             SELF_CONSISTENCY_COLUMN: task.vote.self_consistency,
         }

@@ -10,10 +10,10 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from agent0.config import CurriculumSettings
+from agent0.domains import get_prompts
 from agent0.errors import UsageError
-from agent0.protocol import get_prompts
 from agent0.rollout.models import load_tokenizer
-from agent0.rollout.tokens import check_model_tokens, check_prompts, encode_prompt
+from agent0.rollout.tokens import check_model_tokens, check_prompts
 from agent0.rollout.vllm_backend import refuse_vocabulary_dropout
 from agent0.rollout.vllm_version import require_vllm
 from agent0.storage.shards import iterate_records
@@ -78,7 +78,7 @@ def _check_vllm(job: TrainingJob, gpus: int) -> None:
 def _prompts(job: TrainingJob) -> Iterator[Sequence[int]]:
     tokenizer, prompts = load_tokenizer(job.base), get_prompts(job.rollout)
     if job.tasks is None:
-        yield encode_prompt(tokenizer, prompts.propose())
+        yield prompts.encode(tokenizer, prompts.propose())
         return
     for task in iterate_records(LabelledTask, Path(job.tasks)):
-        yield encode_prompt(tokenizer, prompts.solve(task.task.question))
+        yield prompts.encode(tokenizer, prompts.solve(task.task.question))

@@ -11,9 +11,9 @@ from typing import Any
 
 import agent0.lean_transformers  # noqa: F401  # before anything that imports transformers
 from agent0.config import CurriculumSettings, SandboxSettings
+from agent0.domains import get_prompts
 from agent0.errors import Agent0Error
 from agent0.processes import die_with_parent
-from agent0.protocol import get_prompts
 from agent0.rollout.agents import ExecutorAgent, askable
 from agent0.rollout.backends import open_backend
 from agent0.rollout.engine import Backend, ProgramRunner, RolloutEngine, TokenBudget

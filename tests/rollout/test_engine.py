@@ -8,12 +8,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from agent0.config import RolloutSettings
+from agent0.domains import get_prompts
 from agent0.errors import Agent0Error
-from agent0.rollout import Batch, Generation, RolloutEngine, TokenBudget, encode_prompt
+from agent0.rollout import Batch, Generation, RolloutEngine, TokenBudget
 from agent0.rollout.scripted import ScriptedBackend
 from agent0.sandbox import RunResult
 from agent0.types import Trajectory
 
+PROMPTS = get_prompts(RolloutSettings())
 BUDGET = TokenBudget(prompt=64, response=200, observation=48, turns=3)
 CALL = "```python\nprint(12*34)\n```\n```output"
 
@@ -52,7 +55,7 @@ def roll(
 ) -> tuple[list[Trajectory], FakePrograms]:
     programs = FakePrograms(reply)
     engine = RolloutEngine(tokenizer, ScriptedBackend(tokenizer, write), programs, budget)
-    prompt = encode_prompt(tokenizer, [{"role": "user", "content": "solve What is 12*34?"}])
+    prompt = PROMPTS.encode(tokenizer, [{"role": "user", "content": "solve What is 12*34?"}])
     return engine.run([prompt] * count, 0), programs
 
 
@@ -96,7 +99,7 @@ def test_programs_run_while_other_trajectories_are_drawn(tokenizer: Any) -> None
         return after_first_output(text) if "12*34" in text else "\\boxed{1}"
 
     engine = RolloutEngine(tokenizer, ScriptedBackend(tokenizer, write, concurrency=4), Slow(), BUDGET)
-    calling, plain = (encode_prompt(tokenizer, [{"role": "user", "content": f"solve {q}"}]) for q in ("12*34", "2+3"))
+    calling, plain = (PROMPTS.encode(tokenizer, [{"role": "user", "content": f"solve {q}"}]) for q in ("12*34", "2+3"))
     trajectories = engine.run([calling] * 3 + [plain] * 9, 0)
     assert [len(t.tool_calls) for t in trajectories] == [1] * 3 + [0] * 9
     assert most == 3
@@ -120,7 +123,7 @@ def test_batches_are_delivered_whole_and_no_more_than_fits_is_in_flight(tokenize
 
     delivered: dict[int, list[Trajectory]] = {}
     engine = RolloutEngine(tokenizer, ScriptedBackend(tokenizer, write, concurrency=5), Counting(), BUDGET)
-    prompt = encode_prompt(tokenizer, [{"role": "user", "content": "solve What is 12*34?"}])
+    prompt = PROMPTS.encode(tokenizer, [{"role": "user", "content": "solve What is 12*34?"}])
     counts: list[int] = []
     engine.run_batches(
         (Batch(key, [prompt] * key, seed=0) for key in (1, 4, 0, 7, 2)),
@@ -262,14 +265,6 @@ def test_a_prompt_over_the_budget_is_an_error(tokenizer: Any) -> None:
     )
     with pytest.raises(Agent0Error, match="max_prompt_tokens"):
         engine.run([[1] * 65], 0)
-
-
-def test_a_tokenizer_without_a_chat_template_is_refused() -> None:
-    class Bare:
-        chat_template = None
-
-    with pytest.raises(Agent0Error, match="chat template"):
-        encode_prompt(Bare(), [])
 
 
 @settings(max_examples=60)

@@ -56,12 +56,11 @@ def test_a_budget_beyond_the_models_positions_is_refused(folder: Path, tokenizer
     assert check_model_tokens(folder, tokenizer, rollout)
 
 
-def test_a_tokenizer_without_chat_template_is_refused(
+def test_a_tokenizer_without_chat_template_ends_its_turns_as_the_model_says(
     folder: Path, tokenizer: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(tokenizer, "chat_template", None)
-    with pytest.raises(UsageError, match="no chat template"):
-        check_model_tokens(folder, tokenizer, ROLLOUT)
+    assert check_model_tokens(folder, tokenizer, ROLLOUT) == [tokenizer.eos_token_id]
 
 
 def test_a_model_without_any_end_token_is_refused(folder: Path, tokenizer: Any) -> None:

@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from agent0.config import CurriculumSettings, RewardSettings, RolloutSettings
+from agent0.config import CurriculumSettings, PromptMessage, PromptSettings, RewardSettings, RolloutSettings
+from agent0.domains import get_domain, get_prompts
 from agent0.errors import UsageError
-from agent0.protocol import get_prompts
 from agent0.rollout import RolloutEngine, TokenBudget
 from agent0.rollout.agents import ExecutorAgent, askable
 from agent0.rollout.scripted import ScriptedBackend
@@ -18,9 +18,9 @@ from agent0.training.batch import BatchPlan
 from agent0.training.curriculum import ExecutorInTheLoopReward
 from agent0.training.executor import ExecutorReward
 from agent0.types import Trajectory
-from agent0.worlds import get_world
 
 STATE = SimpleNamespace(global_step=0)
+SHORT = PromptSettings(executor=(PromptMessage(role="user", content="solve {question}"),))
 SETTINGS = CurriculumSettings(executor_samples=4, reward=RewardSettings(repetition_weight=0.0))
 
 
@@ -31,7 +31,7 @@ def proposal(text: str, finish: Any = "eos") -> Trajectory:
 def executor(tokenizer: Any, sandbox: Any, write: Callable[[str], str]) -> ExecutorAgent:
     budget = TokenBudget.from_settings(RolloutSettings(max_prompt_tokens=96, max_response_tokens=96))
     engine = RolloutEngine(tokenizer, ScriptedBackend(tokenizer, write), sandbox, budget)
-    return ExecutorAgent(engine, tokenizer, get_prompts(RolloutSettings(prompts="tiny")))
+    return ExecutorAgent(engine, tokenizer, get_prompts(RolloutSettings()))
 
 
 def undecided(answers: list[str]) -> Callable[[str], str]:
@@ -49,7 +49,7 @@ def undecided(answers: list[str]) -> Callable[[str], str]:
 def test_the_frontier_earns_the_most_and_nonsense_nothing(tokenizer: Any, sandbox: Any) -> None:
     logged: dict[str, float] = {}
     reward = ExecutorInTheLoopReward(
-        executor(tokenizer, sandbox, undecided(["5", "5", "6", "7"])), get_world("arithmetic"), SETTINGS, 0
+        executor(tokenizer, sandbox, undecided(["5", "5", "6", "7"])), get_domain("arithmetic"), SETTINGS, 0
     )
     batch = [
         proposal("<question>What is 2+3?</question>"),
@@ -74,7 +74,7 @@ def test_a_repeated_question_is_solved_once_and_pays_for_its_share(tokenizer: An
         return "\\boxed{5}" if len(asked) % 2 else "\\boxed{6}"
 
     settings = SETTINGS.model_copy(update={"reward": RewardSettings()})
-    reward = ExecutorInTheLoopReward(executor(tokenizer, sandbox, write), get_world("arithmetic"), settings, 0)
+    reward = ExecutorInTheLoopReward(executor(tokenizer, sandbox, write), get_domain("arithmetic"), settings, 0)
     same = [proposal("<question>Find the value of 2+3.</question>")] * 3
     rewards = reward([*same, proposal("junk")], log_metric=lambda *_: None, trainer_state=STATE)
     assert len(asked) == settings.executor_samples
@@ -83,7 +83,7 @@ def test_a_repeated_question_is_solved_once_and_pays_for_its_share(tokenizer: An
 
 def test_a_batch_without_any_question_earns_nothing(tokenizer: Any, sandbox: Any) -> None:
     reward = ExecutorInTheLoopReward(
-        executor(tokenizer, sandbox, lambda _: "\\boxed{1}"), get_world("arithmetic"), SETTINGS, 0
+        executor(tokenizer, sandbox, lambda _: "\\boxed{1}"), get_domain("arithmetic"), SETTINGS, 0
     )
     assert reward([proposal("a"), proposal("b")], log_metric=lambda *_: None, trainer_state=STATE) == [0.0, 0.0]
 
@@ -121,22 +121,22 @@ def test_the_whole_batch_is_put_to_the_executor_at_once(tokenizer: Any) -> None:
     budget = TokenBudget.from_settings(RolloutSettings(max_prompt_tokens=96, max_response_tokens=96))
     backend = ScriptedBackend(tokenizer, undecided([]), concurrency=512)
     agent = ExecutorAgent(
-        RolloutEngine(tokenizer, backend, programs, budget), tokenizer, get_prompts(RolloutSettings(prompts="tiny"))
+        RolloutEngine(tokenizer, backend, programs, budget), tokenizer, get_prompts(RolloutSettings())
     )
     batch = [proposal(f"<question>What is {number}+7?</question>") for number in range(10, 30)]
-    reward = ExecutorInTheLoopReward(agent, get_world("arithmetic"), SETTINGS, 0)
+    reward = ExecutorInTheLoopReward(agent, get_domain("arithmetic"), SETTINGS, 0)
     reward(batch, log_metric=lambda *_: None, trainer_state=STATE)
     assert programs.most == len(batch) * SETTINGS.executor_samples
 
 
 def test_a_question_beyond_the_executors_prompt_costs_its_own_reward_only(tokenizer: Any, sandbox: Any) -> None:
-    rollout = RolloutSettings(prompts="tiny", world="open", max_prompt_tokens=24, max_response_tokens=96)
+    rollout = RolloutSettings(domain="mathematics", prompts=SHORT, max_prompt_tokens=24, max_response_tokens=96)
     engine = RolloutEngine(
         tokenizer, ScriptedBackend(tokenizer, undecided(["5", "6"])), sandbox, TokenBudget.from_settings(rollout)
     )
     rules = askable(tokenizer, rollout)
-    long = "\N{SNOWMAN}" * 1500  # within the world's limit of characters
-    assert rules.world.rejection(long) is None
+    long = "\N{SNOWMAN}" * 1500  # within the domain's limit of characters
+    assert rules.domain.rejection(long) is None
     assert rules.rejection(long) == "too_many_tokens"
     reward = ExecutorInTheLoopReward(ExecutorAgent(engine, tokenizer, rules.prompts), rules, SETTINGS, 0)
     batch = [proposal("<question>What is 2+3 now?</question>"), proposal(f"<question>{long}</question>")]

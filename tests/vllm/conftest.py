@@ -121,7 +121,9 @@ def draw() -> Draw:
 @pytest.fixture(scope="session")
 def prompts(trained: Any) -> list[list[int]]:
     """Prompts of different lengths, as the executor gets them."""
-    from agent0.rollout import encode_prompt
+    from agent0.config import RolloutSettings
+    from agent0.domains import get_prompts
 
     questions = [f"What is {a}+{a * a}{'*7' * (a % 3)}?" for a in range(1, 25)]
-    return [encode_prompt(trained[1], [{"role": "user", "content": f"solve {q}"}]) for q in questions]
+    asked = get_prompts(RolloutSettings())
+    return [asked.encode(trained[1], asked.solve(q)) for q in questions]

@@ -1,0 +1,26 @@
+"""Kinds of tasks. Everything that one is lies in one module: prompts, rules of a question, truth, tasks by a program.
+
+`get_domain` finds one by name: an entry point of the group `agent0.domains` of any installed package, or
+`package.module:NAME`. Nothing outside this package knows the name of a domain.
+"""
+
+from agent0.domains.demonstrations import Demonstration, Segment, demonstrate
+from agent0.domains.domain import AgentPrompt, Domain, Message, PromptSet, WorkedTask, in_reserved_fifth
+from agent0.domains.finding import domain_names, get_domain
+from agent0.domains.prompts import Prompts, get_prompts
+
+__all__ = [
+    "AgentPrompt",
+    "Demonstration",
+    "Domain",
+    "Message",
+    "PromptSet",
+    "Prompts",
+    "Segment",
+    "WorkedTask",
+    "demonstrate",
+    "domain_names",
+    "get_domain",
+    "get_prompts",
+    "in_reserved_fifth",
+]

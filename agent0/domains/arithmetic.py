@@ -1,0 +1,33 @@
+"""Arithmetic with a strict grammar and known answers: the domain of the embedded model.
+
+The prompts are bare words for the role, since that model knows nothing else.
+"""
+
+from __future__ import annotations
+
+import random
+
+from agent0.domains.domain import AgentPrompt, Domain, PromptSet, WorkedTask
+from agent0.tiny.grammar import LEVELS, ArithmeticWorld, evaluate, expression_of, random_question
+
+_WORLD = ArithmeticWorld()
+
+
+def draw(rng: random.Random) -> WorkedTask:
+    """Write a question of a random level, reserved ones among them."""
+    level = rng.choice(LEVELS)
+    question = random_question(rng, level, held_out=rng.random() < 0.2)
+    expression = expression_of(question) or ""
+    return WorkedTask(question, str(evaluate(expression)), f"print({expression})", level.name)
+
+
+DOMAIN = Domain(
+    prompts=PromptSet(
+        curriculum=AgentPrompt(({"role": "user", "content": "propose"},)),
+        executor=AgentPrompt(({"role": "user", "content": "solve {question}"},)),
+    ),
+    rejection=_WORLD.rejection,
+    known_answer=_WORLD.known_answer,
+    held_out=_WORLD.held_out,
+    draw=draw,
+)

@@ -1,0 +1,54 @@
+"""Demonstrations: what a program shows a model of the protocol, as text in which only the model's own part is learned.
+
+An executor's demonstration writes one program, reads its output and boxes the answer; a curriculum agent's writes one
+question. Nothing here runs a program: the answer is the task's.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from agent0.domains.domain import Message, WorkedTask
+from agent0.domains.prompts import Prompts
+from agent0.protocol import observation_text
+
+
+@dataclass(frozen=True)
+class Segment:
+    """A piece of an assistant turn; observations are not learned."""
+
+    text: str
+    learned: bool
+
+
+@dataclass(frozen=True)
+class Demonstration:
+    """A prompt and the assistant turn that answers it."""
+
+    messages: tuple[Message, ...]
+    segments: tuple[Segment, ...]
+
+    @property
+    def completion(self) -> str:
+        """The assistant turn as one text."""
+        return "".join(segment.text for segment in self.segments)
+
+
+def demonstrate(task: WorkedTask, prompts: Prompts, *, solve: bool, closing: str = "The answer is ") -> Demonstration:
+    """Return how an agent would do its part with `task`: solve it with one program, or propose it.
+
+    Args:
+        task: what is shown.
+        prompts: of both agents.
+        solve: whether the executor solves, or else the curriculum agent proposes.
+        closing: what stands before the box.
+    """
+    if not solve:
+        return Demonstration(tuple(prompts.propose()), (Segment(f"<question>{task.question}</question>", True),))
+    program = f"```python\n{task.program}\n```\n"
+    segments = (
+        Segment(program, True),
+        Segment(observation_text(program, f"{task.answer}\n"), False),
+        Segment(f"{closing}\\boxed{{{task.answer}}}", True),
+    )
+    return Demonstration(tuple(prompts.solve(task.question)), segments)

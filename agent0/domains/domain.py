@@ -1,0 +1,111 @@
+"""What a domain is: data and small functions, which a module of its own puts together."""
+
+from __future__ import annotations
+
+import hashlib
+import random
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+from agent0.errors import UsageError
+
+Message = dict[str, str]
+"""A chat turn: `role` (system, user or assistant) and `content`."""
+
+QUESTION_FIELD, TOOL_FIELD = "{question}", "{tool}"
+_RESERVED_PART = 5
+
+
+@dataclass(frozen=True)
+class AgentPrompt:
+    """What an agent is asked with.
+
+    Attributes:
+        messages: chat turns. `{question}` stands for the task, `{tool}` for the rules of the Python tool, and for
+            nothing where the agent has no tool.
+        worked: turns of worked examples, which show the tool; they come before the last message, for models that need
+            them (`rollout.prompts.worked`), and only for an agent with the tool.
+    """
+
+    messages: tuple[Message, ...]
+    worked: tuple[Message, ...] = ()
+
+
+@dataclass(frozen=True)
+class PromptSet:
+    """The prompts of both agents.
+
+    Attributes:
+        curriculum: asks for one new task.
+        executor: asks for the solution of `{question}`.
+        tool: what `{tool}` says to an agent that has the tool; empty for `protocol.TOOL_RULES`.
+        plain: chat template (Jinja) for models whose tokenizer has none; empty for `prompts.PLAIN_TEMPLATE`.
+
+    Raises:
+        UsageError: the executor's messages have no `{question}`.
+    """
+
+    curriculum: AgentPrompt
+    executor: AgentPrompt
+    tool: str = ""
+    plain: str = ""
+
+    def __post_init__(self) -> None:
+        if not any(QUESTION_FIELD in message["content"] for message in self.executor.messages):
+            raise UsageError(
+                "The executor's prompt has no {question}, so it would never be told its task; put {question} into one "
+                "of its messages."
+            )
+
+
+@dataclass(frozen=True)
+class WorkedTask:
+    """A task written by a program.
+
+    Attributes:
+        question: as an agent would be asked.
+        answer: the truth.
+        program: Python that prints the answer.
+        group: kind of task, by which a benchmark breaks down; may be empty.
+    """
+
+    question: str
+    answer: str
+    program: str
+    group: str = ""
+
+
+def in_reserved_fifth(question: str) -> bool:
+    """Return whether `question`, whatever its case and spacing, belongs to the fifth that is kept for evaluation."""
+    words = " ".join(question.lower().split())
+    return hashlib.sha256(words.encode()).digest()[0] % _RESERVED_PART == 0
+
+
+def _nothing_known(question: str) -> None:
+    return None
+
+
+def _nothing_held_out(question: str) -> bool:
+    return False
+
+
+@dataclass(frozen=True)
+class Domain:
+    """A kind of task. It never helps an agent: truth is for audits and held-out evaluation only.
+
+    Attributes:
+        prompts: of both agents.
+        rejection: why a question is not valid, as a short snake_case reason; None if it is valid.
+        known_answer: the truth of a valid question; None where it is not known.
+        held_out: whether a question is reserved for evaluation and must not be trained on.
+        draw: writes a task with its solution; from it come the demonstrations of a warm start and the benchmark
+            `domain:NAME`. None where no program can write one.
+        variants: more prompts by name (`rollout.prompts.variant`).
+    """
+
+    prompts: PromptSet
+    rejection: Callable[[str], str | None]
+    known_answer: Callable[[str], str | None] = _nothing_known
+    held_out: Callable[[str], bool] = _nothing_held_out
+    draw: Callable[[random.Random], WorkedTask] | None = None
+    variants: Mapping[str, PromptSet] = field(default_factory=dict)

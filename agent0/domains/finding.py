@@ -1,0 +1,48 @@
+"""Finding a domain by name."""
+
+from __future__ import annotations
+
+import difflib
+import importlib
+import re
+from functools import cache
+from importlib.metadata import entry_points
+
+from agent0.domains.domain import Domain
+from agent0.errors import Agent0Error, UsageError
+
+GROUP = "agent0.domains"
+_OBJECT = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*")
+
+
+def domain_names() -> list[str]:
+    """Return the names that installed packages give to their domains, sorted."""
+    return sorted({entry.name for entry in entry_points(group=GROUP)})
+
+
+@cache
+def get_domain(name: str) -> Domain:
+    """Return the domain called `name`: an entry point's name, or `package.module:NAME`.
+
+    Raises:
+        UsageError: there is none, it cannot be imported, or what is found is no domain.
+    """
+    places = {entry.name: entry.value for entry in entry_points(group=GROUP)}
+    place = places.get(name, name)
+    if not _OBJECT.fullmatch(place):
+        close = difflib.get_close_matches(name, places, n=1, cutoff=0.5)
+        hint = f"did you mean {close[0]!r}?" if close else f"installed are {', '.join(sorted(places)) or 'none'}."
+        raise UsageError(f"There is no domain {name!r}; name one as package.module:NAME, or by its entry point: {hint}")
+    module, _, attribute = place.partition(":")
+    try:
+        found = getattr(importlib.import_module(module), attribute)
+    except Agent0Error as error:
+        raise UsageError(f"The domain {name} is not usable: {error}") from error
+    except Exception as error:
+        raise UsageError(
+            f"The domain {name} cannot be imported from {place} ({type(error).__name__}: {error}); install its package "
+            "where this runs, or correct the module."
+        ) from error
+    if not isinstance(found, Domain):
+        raise UsageError(f"{place} is no agent0.domains.Domain but {type(found).__name__}; name the Domain itself.")
+    return found

@@ -1,0 +1,149 @@
+"""Prompts as a configuration has them, and how they become a model's own text and tokens."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from agent0.domains.domain import QUESTION_FIELD, TOOL_FIELD, AgentPrompt, Message, PromptSet
+from agent0.domains.finding import get_domain
+from agent0.errors import UsageError
+from agent0.protocol import TOOL_RULES
+
+if TYPE_CHECKING:
+    from agent0.config import PromptSettings, RolloutSettings
+
+PLAIN_TEMPLATE = (
+    "{{ bos_token }}{% for message in messages %}"
+    "{% if message['role'] == 'system' %}{{ message['content'] }}\n\n"
+    "{% else %}{{ message['role'] | capitalize }}: {{ message['content'] }}\n\n{% endif %}"
+    "{% endfor %}{% if add_generation_prompt %}Assistant:{% endif %}"
+)
+"""A conversation as plain text, for base models without a chat template."""
+
+
+@dataclass(frozen=True)
+class Prompts:
+    """The prompts of both agents under one configuration.
+
+    Attributes:
+        curriculum: messages that ask the curriculum agent for one task.
+        executor: messages that ask the executor; `{question}` stands for the task.
+        plain: chat template of a tokenizer that has none.
+        options: what the chat template is given beside the messages, such as `enable_thinking`.
+    """
+
+    curriculum: tuple[Message, ...]
+    executor: tuple[Message, ...]
+    plain: str
+    options: Mapping[str, bool | int | float | str]
+
+    def propose(self) -> list[Message]:
+        """Messages that ask the curriculum agent for one task."""
+        return [dict(message) for message in self.curriculum]
+
+    def solve(self, question: str) -> list[Message]:
+        """Messages that ask the executor agent to solve `question`."""
+        return [
+            {**message, "content": message["content"].replace(QUESTION_FIELD, question)} for message in self.executor
+        ]
+
+    def render(self, tokenizer: Any, messages: Sequence[Message]) -> str:
+        """Return `messages` as the model's text, up to where the assistant begins.
+
+        A template that refuses or drops the system's turn gets it at the head of the first user turn, as the authors
+        of such models do.
+
+        Raises:
+            UsageError: the template cannot render the turns, or leaves one out.
+        """
+        from jinja2 import TemplateError
+
+        turns = list(messages)
+        for attempt in (turns, _merged(turns)):
+            try:
+                text = self._apply(tokenizer, attempt)
+            except (TemplateError, TypeError, ValueError) as error:
+                reason = str(error)
+                continue
+            lost = [message["role"] for message in attempt if message["content"].strip() not in text]
+            if not lost:
+                return text
+            reason = f"it leaves out the {lost[0]}'s turn"
+        raise UsageError(
+            f"The tokenizer's chat template cannot render the prompt: {reason}. Change the prompts or the options of "
+            "the template (rollout.prompts), or save another template as chat_template.jinja with the model."
+        )
+
+    def encode(self, tokenizer: Any, messages: Sequence[Message]) -> list[int]:
+        """Return `messages` as token ids, up to where the assistant begins; see `render`."""
+        token_ids: list[int] = tokenizer(self.render(tokenizer, messages), add_special_tokens=False).input_ids
+        return token_ids
+
+    def _apply(self, tokenizer: Any, messages: list[Message]) -> str:
+        own = getattr(tokenizer, "chat_template", None)
+        text: str = tokenizer.apply_chat_template(
+            messages,
+            chat_template=None if own else self.plain,
+            add_generation_prompt=True,
+            tokenize=False,
+            **self.options,
+        )
+        return text
+
+
+def get_prompts(rollout: RolloutSettings) -> Prompts:
+    """Return the prompts of both agents; one that has no tool under these settings is not told of it.
+
+    Raises:
+        UsageError: there is no such domain, or it has no such variant.
+    """
+    domain, settings = get_domain(rollout.domain), rollout.prompts
+    chosen = domain.prompts
+    if settings.variant:
+        if settings.variant not in domain.variants:
+            raise UsageError(
+                f"The domain {rollout.domain} has no prompts {settings.variant!r} (rollout.prompts.variant); it has "
+                f"{', '.join(sorted(domain.variants)) or 'one set only'}."
+            )
+        chosen = domain.variants[settings.variant]
+    chosen = PromptSet(
+        curriculum=_replaced(chosen.curriculum, [m.model_dump() for m in settings.curriculum]),
+        executor=_replaced(chosen.executor, [m.model_dump() for m in settings.executor]),
+        tool=chosen.tool or TOOL_RULES,
+        plain=settings.plain or chosen.plain,
+    )
+    return Prompts(
+        curriculum=_messages(chosen.curriculum, chosen.tool, rollout.for_proposer(), settings),
+        executor=_messages(chosen.executor, chosen.tool, rollout, settings),
+        plain=chosen.plain or PLAIN_TEMPLATE,
+        options=dict(settings.template_options),
+    )
+
+
+def _replaced(prompt: AgentPrompt, messages: list[Message]) -> AgentPrompt:
+    return AgentPrompt(tuple(messages)) if messages else prompt
+
+
+def _messages(
+    prompt: AgentPrompt, tool: str, rollout: RolloutSettings, settings: PromptSettings
+) -> tuple[Message, ...]:
+    """Return the turns of a prompt with the rules of the tool filled in, or left out with the space before them."""
+    rules = tool if rollout.has_tool else ""
+    filled = [
+        {**message, "content": message["content"].replace(TOOL_FIELD, rules).replace("  ", " ").strip()}
+        if TOOL_FIELD in message["content"]
+        else message
+        for message in prompt.messages
+    ]
+    shown = prompt.worked if settings.worked and rollout.has_tool else ()
+    return (*filled[:-1], *shown, *filled[-1:])
+
+
+def _merged(messages: list[Message]) -> list[Message]:
+    """Put the system's turn before the first user turn's text."""
+    if len(messages) < 2 or messages[0]["role"] != "system":
+        return messages
+    first = {**messages[1], "content": f"{messages[0]['content']}\n\n{messages[1]['content']}"}
+    return [first, *messages[2:]]

@@ -1,0 +1,98 @@
+from __future__ import annotations
+
+import random
+import sys
+from pathlib import Path
+
+import pytest
+
+from agent0.config import RolloutSettings
+from agent0.domains import Domain, demonstrate, domain_names, get_domain, get_prompts
+from agent0.domains.word_problems import TEMPLATES
+from agent0.errors import UsageError
+
+DRAWING = [name for name in domain_names() if get_domain(name).draw]
+
+
+def drawn(domain: Domain, count: int = 300) -> list:
+    assert domain.draw is not None
+    rng = random.Random(7)
+    return [domain.draw(rng) for _ in range(count)]
+
+
+@pytest.mark.parametrize("name", DRAWING)
+def test_what_a_domain_writes_is_valid_in_it_and_its_truth_is_known(name: str) -> None:
+    domain = get_domain(name)
+    for task in drawn(domain):
+        assert domain.rejection(task.question) is None
+        assert domain.known_answer(task.question) == task.answer
+    reserved = sum(domain.held_out(task.question) for task in drawn(domain))
+    assert 30 < reserved < 100  # about a fifth of 300
+
+
+@pytest.mark.parametrize("name", DRAWING)
+def test_the_program_of_a_task_prints_its_answer(name: str, sandbox: object) -> None:
+    for task in drawn(get_domain(name), 20):
+        assert sandbox.run(task.program).stdout.strip() == task.answer  # type: ignore[attr-defined]
+
+
+def test_every_template_reads_what_it_wrote_and_no_other_question() -> None:
+    rng = random.Random(1)
+    for template in TEMPLATES:
+        task = template.draw(rng)
+        assert [other.name for other in TEMPLATES if other.read(task.question)] == [template.name]
+        assert template.read(f"{task.question} Explain.") is None
+    assert get_domain("word_problems").known_answer("How many days have 3 weeks?") is None
+
+
+@pytest.mark.parametrize(
+    ("question", "reason"),
+    [
+        ("2+2?", "too_short"),
+        ("How many apples are on the tree?", "no_number"),
+        ("x" * 295 + " 12 ?!", "too_long"),
+        ("Run ```python\nprint(3)\n``` and say 3", "not_plain"),
+        ("What is \\boxed{3} plus 4 in all?", "not_plain"),
+        ("How many days have 3 weeks?", None),
+    ],
+)
+def test_a_word_problem_is_short_plain_and_has_a_number(question: str, reason: str | None) -> None:
+    assert get_domain("word_problems").rejection(question) == reason
+
+
+def test_a_demonstration_learns_everything_but_the_output() -> None:
+    task = drawn(get_domain("word_problems"), 1)[0]
+    prompts = get_prompts(RolloutSettings(domain="word_problems"))
+    solved = demonstrate(task, prompts, solve=True)
+    assert [segment.learned for segment in solved.segments] == [True, False, True]
+    assert f"{task.answer}\n" in solved.segments[1].text
+    assert solved.completion.endswith(f"\\boxed{{{task.answer}}}")
+    proposed = demonstrate(task, prompts, solve=False)
+    assert proposed.completion == f"<question>{task.question}</question>"
+
+
+def test_a_domain_is_found_by_its_module(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "colours.py").write_text(
+        "from agent0.domains import AgentPrompt, Domain, PromptSet\n"
+        "def p(text): return AgentPrompt(({'role': 'user', 'content': text},))\n"
+        "GOOD = Domain(PromptSet(p('ask'), p('{question}')), lambda question: None)\n"
+        "NONE = 3\n"
+    )
+    (tmp_path / "broken.py").write_text("import nothing_of_this_name\n")
+    (tmp_path / "mute.py").write_text((tmp_path / "colours.py").read_text().replace("'{question}'", "'solve'"))
+    (tmp_path / "partless.py").write_text("from agent0.domains import Domain\nD = Domain(prompts=None)\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    assert get_domain("colours:GOOD").known_answer("red?") is None
+    for name, message in (
+        ("colours:NONE", "no agent0.domains.Domain but int"),
+        ("colours:BLUE", "cannot be imported.*BLUE"),
+        ("broken:D", "cannot be imported.*nothing_of_this_name"),
+        ("mute:GOOD", r"has no \{question\}"),
+        ("partless:D", "rejection"),
+        ("arithmetics", "did you mean 'arithmetic'"),
+        ("no such thing", "installed are arithmetic, mathematics"),
+    ):
+        with pytest.raises(UsageError, match=message):
+            get_domain(name)
+    for name in ("colours", "broken", "mute", "partless"):
+        sys.modules.pop(name, None)

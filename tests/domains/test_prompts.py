@@ -1,0 +1,129 @@
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import pytest
+from pydantic import ValidationError
+
+from agent0.config import PromptMessage, PromptSettings, RolloutSettings
+from agent0.domains import Message, domain_names, get_prompts
+from agent0.errors import UsageError
+from agent0.protocol import TOOL_RULES
+
+TOOL_WORDS = re.compile("python|program|tool", re.IGNORECASE)
+
+
+def content(messages: list[Message]) -> str:
+    return "\n".join(message["content"] for message in messages)
+
+
+def with_template(tokenizer: Any, template: str | None, monkeypatch: pytest.MonkeyPatch) -> Any:
+    monkeypatch.setattr(tokenizer, "chat_template", template)
+    return tokenizer
+
+
+@pytest.mark.parametrize("name", domain_names())
+def test_prompts_place_the_question_even_if_it_holds_braces(name: str) -> None:
+    question = "What is $\\frac{1}{2}$ {question} {tool}?"
+    assert question in get_prompts(RolloutSettings(domain=name)).solve(question)[-1]["content"]
+
+
+def test_the_full_prompts_teach_the_protocol_to_both_agents() -> None:
+    prompts = get_prompts(RolloutSettings(domain="mathematics"))
+    for messages in (prompts.propose(), prompts.solve("x")):
+        assert TOOL_RULES in content(messages)
+    assert "\\boxed{}" in content(prompts.solve("x"))
+    assert "<question>" in content(prompts.propose())
+
+
+@pytest.mark.parametrize("variant", ["", "paper"])
+def test_an_agent_without_the_tool_is_not_told_of_it(variant: str) -> None:
+    settings = RolloutSettings(domain="mathematics", proposer_tool=False, prompts=PromptSettings(variant=variant))
+    prompts = get_prompts(settings)
+    assert not TOOL_WORDS.search(content(prompts.propose()))
+    assert TOOL_RULES in content(prompts.solve("x"))
+    bare = get_prompts(settings.model_copy(update={"max_turns": 0}))
+    assert TOOL_RULES not in content(bare.solve("x"))
+    assert "  " not in content(bare.solve("x"))
+
+
+@pytest.mark.parametrize("name", ["mathematics", "word_problems"])
+def test_worked_examples_stand_before_the_task_and_only_where_there_is_the_tool(name: str) -> None:
+    shown = RolloutSettings(domain=name, prompts=PromptSettings(worked=True))
+    few, many = get_prompts(RolloutSettings(domain=name)).solve("x"), get_prompts(shown).solve("x")
+    assert many[-1] == few[-1]
+    assert [message["role"] for message in many[len(few) - 1 : -1]] == ["user", "assistant"] * (
+        (len(many) - len(few)) // 2
+    )
+    assert "```python" in content(many)
+    without = shown.model_copy(update={"max_turns": 0})
+    assert len(get_prompts(without).solve("x")) == len(few)
+
+
+def test_turns_of_the_configuration_replace_those_of_the_domain() -> None:
+    turns = (
+        PromptMessage(role="system", content="Kurz. {tool}"),
+        PromptMessage(role="user", content="Frage: {question}"),
+    )
+    settings = RolloutSettings(domain="word_problems", prompts=PromptSettings(executor=turns, worked=True))
+    solve = get_prompts(settings).solve("1+1?")
+    assert [message["content"] for message in solve] == ["Kurz. You may run Python.", "Frage: 1+1?"]
+    assert get_prompts(settings).propose() != solve
+
+
+def test_a_prompt_that_never_asks_the_question_is_refused() -> None:
+    with pytest.raises(ValidationError, match=r"no \{question\}"):
+        PromptSettings(executor=(PromptMessage(role="user", content="Solve it."),))
+
+
+def test_an_unknown_variant_is_refused_with_those_there_are() -> None:
+    with pytest.raises(UsageError, match=r"'papre'.*it has paper"):
+        get_prompts(RolloutSettings(domain="mathematics", prompts=PromptSettings(variant="papre")))
+
+
+def test_a_tokenizer_without_a_chat_template_gets_plain_text(tokenizer: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    bare = with_template(tokenizer, None, monkeypatch)
+    prompts = get_prompts(RolloutSettings(domain="word_problems"))
+    text = prompts.render(bare, prompts.solve("What is 2+3?"))
+    assert text == "Solve the problem. You may run Python.\n\nUser: What is 2+3?\n\nAssistant:"
+    own = RolloutSettings(domain="word_problems", prompts=PromptSettings(plain="Q {{ messages[-1]['content'] }} A"))
+    with pytest.raises(UsageError, match="leaves out the user's turn"):  # it drops the system's, even when merged
+        get_prompts(RolloutSettings(prompts=PromptSettings(plain="Q"))).render(bare, prompts.solve("x"))
+    assert get_prompts(own).render(bare, prompts.solve("x")).startswith("Q Solve the problem.")
+
+
+REFUSING = (
+    "{% for m in messages %}{% if m['role'] == 'system' %}{{ raise_exception('System role not supported') }}{% endif %}"
+    "<{{ m['role'] }}>{{ m['content'] | trim }}{% endfor %}"
+)
+DROPPING = (
+    "{% for m in messages %}{% if m['role'] != 'system' %}<{{ m['role'] }}>{{ m['content'] }}{% endif %}{% endfor %}"
+)
+
+
+@pytest.mark.parametrize("template", [REFUSING, DROPPING])
+def test_a_template_without_a_system_role_gets_its_text_in_the_first_user_turn(
+    template: str, tokenizer: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    prompts = get_prompts(RolloutSettings(domain="word_problems"))
+    text = prompts.render(with_template(tokenizer, template, monkeypatch), prompts.solve("2+3?"))
+    assert text == "<user>Solve the problem. You may run Python.\n\n2+3?"
+
+
+@pytest.mark.parametrize("template", ["{{ raise_exception('never') }}", "{{ messages[0]", "{{ nothing.here }}"])
+def test_a_template_that_cannot_be_rendered_is_a_sentence(
+    template: str, tokenizer: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    prompts = get_prompts(RolloutSettings(domain="word_problems"))
+    with pytest.raises(UsageError, match="cannot render the prompt"):
+        prompts.render(with_template(tokenizer, template, monkeypatch), prompts.solve("x"))
+
+
+def test_options_reach_the_template(tokenizer: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    template = "{{ messages[-1]['content'] }}{% if not enable_thinking %}<think></think>{% endif %}"
+    settings = PromptSettings(template_options={"enable_thinking": False})
+    prompts = get_prompts(RolloutSettings(prompts=settings))
+    assert (
+        prompts.render(with_template(tokenizer, template, monkeypatch), prompts.propose()) == "propose<think></think>"
+    )
