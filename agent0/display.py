@@ -18,21 +18,25 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
 
 if TYPE_CHECKING:
+    from agent0.config import Config
     from agent0_kfp.pipelines.local import LocalEvolution
 
 POLL_SECONDS = 0.1
 STAGES_AROUND = 7  # opening, prepare, base model, both agents, the evaluation; closing
 STAGES_PER_ITERATION = 7
+STAGES_OF_WARM_START = 2
 
 
 @contextmanager
-def show_progress(events: Path, iterations: int, *, quiet: bool, console: Console) -> Iterator[None]:
+def show_progress(events: Path, config: Config, *, quiet: bool, console: Console) -> Iterator[None]:
     """Show the events appended to `events` while the block runs; plain lines where the console is no terminal."""
     if quiet:
         yield
         return
     offset = events.stat().st_size if events.is_file() else 0
-    total = STAGES_AROUND + iterations * STAGES_PER_ITERATION
+    total = STAGES_AROUND + config.iterations * STAGES_PER_ITERATION
+    if config.warm_start.steps:
+        total += STAGES_OF_WARM_START
     stop = threading.Event()
     with _bars(console) as bars:
         view = _View(console, bars, total)
@@ -131,7 +135,7 @@ def run_on_screen(run: LocalEvolution, *, quiet: bool) -> None:
     # The run sends standard output to its log, so the view writes to a copy of the descriptor.
     with os.fdopen(os.dup(sys.stdout.fileno()), "w") as terminal:
         console = Console(file=terminal)
-        with show_progress(run.progress_file, run.config.iterations, quiet=quiet, console=console):
+        with show_progress(run.progress_file, run.config, quiet=quiet, console=console):
             run.run()
         console.print(terminal_table(read_history(run.folder)))
         files = f"report   {run.folder / 'report.html'}\nsummary  {run.folder / 'summary.json'}"

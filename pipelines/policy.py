@@ -27,6 +27,8 @@ POLICIES: Mapping[str, Policy] = {
     "prepare": Policy("light"),
     "base_model": Policy("light"),
     "base_evaluation": Policy("generation"),
+    "warm_start": Policy("training"),
+    "warm_evaluation": Policy("generation"),
     "starting_agent": Policy("light"),
     "curriculum_training": Policy("training"),
     "task_generation": Policy("generation"),

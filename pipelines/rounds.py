@@ -25,6 +25,8 @@ from agent0_kfp.components.starting_agent.component import starting_agent
 from agent0_kfp.components.task_collection.component import task_collection
 from agent0_kfp.components.task_filtering.component import task_filtering
 from agent0_kfp.components.task_generation.component import task_generation
+from agent0_kfp.components.warm_evaluation.component import warm_evaluation
+from agent0_kfp.components.warm_start.component import warm_start
 from agent0_kfp.pipelines.placement import Workshop
 from agent0_kfp.pipelines.signatures import Parameter, make_pipeline, values_of
 
@@ -33,6 +35,8 @@ FUNCTIONS = (
     prepare,
     base_model,
     base_evaluation,
+    warm_start,
+    warm_evaluation,
     starting_agent,
     curriculum_training,
     task_generation,
@@ -48,6 +52,7 @@ SECTION_DESCRIPTIONS = {
     "model": "Base model: source (hub id or folder), dtype.",
     "rollout": "Domain, prompts, and the token budget of a trajectory.",
     "sandbox": "Limits of one model-written program.",
+    "warm_start": "Supervised steps before the first round: how many, on what, at which rate.",
     "curriculum": "GRPO of the curriculum agent: steps, groups, rates, reward weights.",
     "generation": "How many proposals are drawn, and how.",
     "execution": "Votes per task (k), sampling, difficulty probe.",
@@ -88,7 +93,7 @@ def section_inputs() -> list[Parameter]:
 
 
 class Rounds:
-    """The tasks of an evolution: opening, base model, the agents to begin with, and its rounds.
+    """The tasks of an evolution: opening, base model, its warm start, the agents to begin with, and the rounds.
 
     Args:
         config: says how many rounds and pods there are.
@@ -123,10 +128,19 @@ class Rounds:
             mlflow_run_id=inputs["mlflow_run_id"],
             job=dsl.PIPELINE_JOB_ID_PLACEHOLDER,
             compiled_with=shop.options.model_dump(mode="json"),
+            with_warm_start=bool(self._config.warm_start.steps),
         )
         run_id = opened.outputs["Output"]
         prepared = shop.task("prepare", inputs, **whole, mlflow_run_id=run_id)
         base = shop.task("base_model", inputs, seed=seed, mlflow_run_id=run_id, model=inputs["model"]).outputs["base"]
+        scored = {name: inputs[name] for name in ("seed", "rollout", "sandbox", "evaluation")}
+        scored |= {"mlflow_run_id": run_id, "known_from": inputs["history_uri"]}
+        # Not benchmark_evaluation: Kubeflow's compiler gives executors of one name at two depths the settings of one.
+        scores = shop.task("base_evaluation", inputs, **scored, base=base).outputs["scores"]
+        if self._config.warm_start.steps:
+            warm = {name: inputs[name] for name in ("seed", "rollout", "sandbox", "warm_start", "training")}
+            base = shop.task("warm_start", inputs, **warm, mlflow_run_id=run_id, base=base).outputs["warm"]
+            scores = shop.task("warm_evaluation", inputs, **scored, base_scores=scores, warm=base).outputs["scores"]
         agents = {
             role: shop.task(
                 "starting_agent",
@@ -140,18 +154,6 @@ class Rounds:
             ).outputs["agent"]
             for role in ("curriculum", "executor")
         }
-        # Not benchmark_evaluation: Kubeflow's compiler gives executors of one name at two depths the settings of one.
-        base_scores = shop.task(
-            "base_evaluation",
-            inputs,
-            seed=seed,
-            mlflow_run_id=run_id,
-            rollout=inputs["rollout"],
-            sandbox=inputs["sandbox"],
-            evaluation=inputs["evaluation"],
-            known_from=inputs["history_uri"],
-            base=base,
-        ).outputs["scores"]
         state: dict[str, Any] = {
             "curriculum_model": agents["curriculum"],
             "executor_model": agents["executor"],
@@ -164,7 +166,7 @@ class Rounds:
                 seed=seed,
                 mlflow_run_id=run_id,
                 first_executor_model=base,
-                base_evaluation=base_scores,
+                base_evaluation=scores,
                 **state,
                 **sections,
                 **values_of(shop.parameters, inputs),

@@ -35,6 +35,7 @@ from agent0.config.training import (
     RewardSettings,
     TrainingSettings,
     TrainJobSettings,
+    WarmStartSettings,
 )
 
 __all__ = [
@@ -63,6 +64,7 @@ __all__ = [
     "TrainJobSettings",
     "TrainingSettings",
     "VllmSettings",
+    "WarmStartSettings",
     "load_config",
     "parse_section",
     "read_overrides",

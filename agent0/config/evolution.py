@@ -13,7 +13,7 @@ from agent0.config.data import (
     TrackingSettings,
 )
 from agent0.config.rollout import ModelSettings, RolloutSettings, SandboxSettings
-from agent0.config.training import CurriculumSettings, ExecutorSettings, TrainingSettings
+from agent0.config.training import CurriculumSettings, ExecutorSettings, TrainingSettings, WarmStartSettings
 
 
 class Config(Section):
@@ -34,6 +34,7 @@ class Config(Section):
     model: ModelSettings = ModelSettings()
     rollout: RolloutSettings = RolloutSettings()
     sandbox: SandboxSettings = SandboxSettings()
+    warm_start: WarmStartSettings = WarmStartSettings()
     curriculum: CurriculumSettings = CurriculumSettings()
     generation: GenerationSettings = GenerationSettings()
     execution: ExecutionSettings = ExecutionSettings()

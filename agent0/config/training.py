@@ -14,6 +14,33 @@ QUEUE_LABEL = "kueue.x-k8s.io/queue-name"
 PART_OF_LABEL = "app.kubernetes.io/part-of"
 
 
+class WarmStartSettings(Section):
+    """Supervised steps between the base model and the evolution, which teach the protocol and nothing of the tasks.
+
+    For models that earn no reward because they never saw the protocol. A short one leaves the agents unsure, which is
+    where the evolution starts; a long one leaves nothing to learn.
+    """
+
+    steps: int = Field(0, ge=0, description="Optimizer steps; 0: none, both agents begin as the base model.")
+    source: Literal["demonstrations", "own"] = Field(
+        "demonstrations",
+        description=(
+            "What is learned: what the domain's program writes, or the base model's own transcripts that turned out "
+            "valid, drawn with the worked examples."
+        ),
+    )
+    batch_size: Positive = Field(8, description="Transcripts per step.")
+    learning_rate: float = Field(5e-5, gt=0, description="AdamW rate.")
+    propose_share: float = Field(
+        0.25, gt=0, lt=1, description="Share of transcripts in the curriculum agent's role; the others solve."
+    )
+    own_samples: Positive = Field(
+        512, description="Transcripts of each role that are drawn where the source is 'own'; the valid ones are kept."
+    )
+    own_minimum: Positive = Field(16, description="Fewer valid transcripts of a role than this fail the stage.")
+    sampling: SamplingSettings = Field(SamplingSettings(), description="How the model's own transcripts are drawn.")
+
+
 class RewardSettings(Section):
     """The curriculum agent's reward (paper section 3.2; design: R = R_format * max(0, ...))."""
 

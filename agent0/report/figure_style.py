@@ -118,12 +118,13 @@ def percent_axis(axes: Axes, top: float = 1.0) -> None:
 
 
 def iteration_axis(axes: Axes, first: int, last: int) -> None:
-    """An x axis of iterations; 0 is labelled as the base model."""
+    """An x axis of iterations; below 1 stand the base model and, where the axis begins at -1, the warm one at 0."""
     numbers = range(first, last + 1)
     axes.set_xlim(first - 0.45, last + 0.45)
     step = 1 if len(numbers) <= 7 else 2 if len(numbers) <= 14 else 5
     shown = [number for number in numbers if (number - first) % step == 0]
-    axes.set_xticks(shown, ["base" if number == 0 else str(number) for number in shown])
+    named = {first: "base"} if first == 0 else {-1: "base", 0: "warm"}
+    axes.set_xticks(shown, [named.get(number, str(number)) for number in shown])
 
 
 def spread(axes: Axes, number: int, count: int) -> float:

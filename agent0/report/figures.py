@@ -22,25 +22,24 @@ PANEL_COLUMNS = 3
 
 def levels_figure(history: History) -> str:
     """Accuracy over iterations with 95 % intervals: all levels together, then each level in its own panel."""
-    records = wording.ordered_iterations(history)
-    names = wording.level_names(history)
+    scored, names = wording.scored(history), wording.level_names(history)
     rows = max(1, math.ceil(len(names) / PANEL_COLUMNS))
     height = max(310, 20 + 186 * rows)
     with style.house_style("levels"):
         figure = style.canvas(style.FULL_WIDTH, height)
         overall = style.place(figure, 46, 34, 250 if names else style.FULL_WIDTH - 60, height - 74)
-        score_panel(overall, "All levels", "", {r.iteration: r.executor for r in records}, every_label=True)
+        score_panel(overall, "All levels", "", dict(scored), every_label=True)
         overall.set_xlabel("iteration")
         width = (style.FULL_WIDTH - 340) / PANEL_COLUMNS
         panel_height = (height - 74 - 60 * (rows - 1)) / rows
         for index, name in enumerate(names):
             row, column = divmod(index, PANEL_COLUMNS)
             axes = style.place(figure, 340 + column * width, 34 + row * (panel_height + 60), width - 22, panel_height)
-            scores = {r.iteration: r.executor.levels[name] for r in records if name in r.executor.levels}
+            scores = {number: one.levels[name] for number, one in scored.items() if name in one.levels}
             score_panel(axes, name, wording.level_meaning(name), scores, every_label=False)
             axes.tick_params(labelleft=False)
-        description = "Executor accuracy, iteration 0 being the base model: " + "; ".join(
-            f"iteration {r.iteration} {_spoken(interval_of(r.executor))}" for r in records
+        description = "Executor accuracy: " + "; ".join(
+            f"{wording.name_of(history, number)} {_spoken(interval_of(one))}" for number, one in scored.items()
         )
         return style.to_svg(figure, "levels", description)
 
@@ -59,9 +58,9 @@ def labels_figure(history: History) -> str | None:
 
 def tools_figure(history: History) -> str:
     """Mean tool calls: the executor on held-out questions and on proposals, and the proposer."""
-    records, measured = wording.ordered_iterations(history), wording.rounds(history)
+    scored, measured = wording.scored(history), wording.rounds(history)
     series = [
-        ("executor, held-out", style.EXECUTOR, "-", {r.iteration: r.executor.tool_calls for r in records}),
+        ("executor, held-out", style.EXECUTOR, "-", {number: one.tool_calls for number, one in scored.items()}),
         ("executor, proposals", style.CURRICULUM, "-", {n: p.tool_calls for n, p in measured}),
         ("proposer", style.MUTED, (0, (3, 2)), {n: p.proposer_tool_calls for n, p in measured}),
     ]
@@ -85,7 +84,7 @@ def tools_figure(history: History) -> str:
                 )
         axes.set_ylim(0, 1.15 * max([1e-6, *(v for s in series for v in s[3].values())]))
         axes.yaxis.set_major_locator(MaxNLocator(5))
-        style.iteration_axis(axes, 0, max(1, records[-1].iteration))
+        style.iteration_axis(axes, min(scored), max(1, *scored))
         axes.set_xlabel("iteration")
         axes.legend(ncols=3, loc="lower left", bbox_to_anchor=(-0.07, 1.06), columnspacing=1.1, handletextpad=0.5)
         description = "Mean tool calls per trajectory: " + "; ".join(

@@ -80,7 +80,7 @@ class Example(Entry):
 
 
 class IterationRecord(Entry):
-    """One iteration; iteration 0 is the base model, which has a score and nothing else."""
+    """One iteration; iteration 0 is the model that the evolution begins with, which has a score and nothing else."""
 
     iteration: int
     executor: ExecutorScores
@@ -106,7 +106,15 @@ class History(Entry):
     started_at: float = Field(description="Unix seconds.")
     finished_at: float = Field(description="Unix seconds.")
     config: dict[str, Any]
+    before_warm_start: ExecutorScores | None = Field(
+        None, description="The base model's scores where iteration 0 is that model after a warm start."
+    )
     iterations: tuple[IterationRecord, ...]
+
+    @property
+    def beginning(self) -> str:
+        """What iteration 0 is: the `base` model, or the `warm` one."""
+        return "base" if self.before_warm_start is None else "warm"
 
     @property
     def title(self) -> str:
@@ -122,16 +130,20 @@ class History(Entry):
             "seed": self.seed,
             "seconds": round(self.finished_at - self.started_at, DIGITS),
             "mlflow_run_id": self.mlflow_run_id,
+            "before_warm_start": None if self.before_warm_start is None else _scores(self.before_warm_start),
             "iterations": [
                 {
                     "iteration": record.iteration,
-                    "executor": _score(record.executor)
-                    | {"levels": {name: _score(level) for name, level in record.executor.levels.items()}},
+                    "executor": _scores(record.executor),
                     "proposals": None if record.proposals is None else _proposals(record.proposals),
                 }
                 for record in self.iterations
             ],
         }
+
+
+def _scores(scores: ExecutorScores) -> dict[str, Any]:
+    return _score(scores) | {"levels": {name: _score(level) for name, level in scores.levels.items()}}
 
 
 def _score(score: Score) -> dict[str, float | int]:

@@ -80,17 +80,16 @@ def _value_labels(axes: Axes, values: dict[int, Interval], *, rising_from: bool 
 
 
 def score_panel(axes: Axes, title: str, note: str, scores: dict[int, Score], *, every_label: bool) -> None:
-    """One level's accuracy over iterations; a filled point's interval leaves the shaded base model's."""
+    """One level's accuracy over iterations; a filled point's interval leaves the shaded one of the beginning."""
     style.percent_axis(axes)
     numbers = sorted(scores)
-    base = scores[numbers[0]]
+    start = 0 if 0 in scores else numbers[0]
+    base = scores[start]
     axes.axhspan(base.ci_low, base.ci_high, color=style.BAND, linewidth=0, zorder=0.5)
     values = {number: interval_of(scores[number]) for number in numbers}
-    faces = [
-        style.EXECUTOR if number == numbers[0] else FACES[wording.compare(base, scores[number])] for number in numbers
-    ]
+    faces = [style.EXECUTOR if number == start else FACES[wording.compare(base, scores[number])] for number in numbers]
     points(axes, values, style.EXECUTOR, every_label=every_label and len(values) <= 5, faces=faces)
-    style.iteration_axis(axes, 0, max(1, numbers[-1]))
+    style.iteration_axis(axes, min(0, numbers[0]), max(1, numbers[-1]))
     axes.set_title(title)
     if note:
         axes.set_title(note, loc="right", fontsize=10.5, fontweight="normal", color=style.MUTED)

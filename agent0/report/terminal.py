@@ -45,14 +45,12 @@ def terminal_table(history: History) -> Table:
         table.add_column(Text(name), justify="right")
     for title in ("calls", "1st exec.", "kept", "labels"):
         table.add_column(title, justify="right")
-    for record in records:
-        proposals = record.proposals
-        row = [
-            Text("base" if record.iteration == 0 else str(record.iteration)),
-            _overall(record.executor, base),
-        ]
-        row += [_level(record.executor.levels.get(name), base.levels.get(name)) for name in names]
-        row.append(Text(f"{record.executor.tool_calls:.2f}"))
+    measured = dict(wording.rounds(history))
+    for number, executor in wording.scored(history).items():
+        proposals = measured.get(number)
+        row = [Text(wording.name_of(history, number)), _overall(executor, base)]
+        row += [_level(executor.levels.get(name), base.levels.get(name)) for name in names]
+        row.append(Text(f"{executor.tool_calls:.2f}"))
         if proposals is None:
             row += [ABSENT] * 3
         else:
@@ -66,7 +64,7 @@ def terminal_table(history: History) -> Table:
 
 
 def comparison_table(runs: Sequence[Run]) -> Table:
-    """Several evolutions after their last iterations, each beside the first and beside its own base model; percent."""
+    """Several evolutions after their last iterations, each beside the first and beside what it began with; percent."""
     table = Table(
         box=box.SIMPLE_HEAD,
         padding=(0, 1, 0, 0),
@@ -76,13 +74,13 @@ def comparison_table(runs: Sequence[Run]) -> Table:
         caption_justify="left",
     )
     table.add_column("run", overflow="fold")
-    for column in ("iter", "n", "base", "last", "beside the first", "beside its base"):
+    for column in ("iter", "n", "start", "last", "beside the first", "beside its start"):
         table.add_column(column, justify="right")
     for run in runs:
         last = run.last.executor
         table.add_row(
             Text(run.name),
-            Text(str(run.last.iteration or "base")),
+            Text(wording.name_of(run.history, run.last.iteration)),
             Text(str(last.n)),
             _overall(run.base, run.base),
             _overall(last, run.base),

@@ -12,7 +12,7 @@ import re
 from typing import Literal
 
 from agent0.errors import Agent0Error
-from agent0.report.history import History, IterationRecord, ProposalStatistics, Score
+from agent0.report.history import ExecutorScores, History, IterationRecord, ProposalStatistics, Score
 
 Order = Literal["above", "below", "overlap", "unknown"]
 Interval = tuple[float, float | None, float | None]
@@ -33,6 +33,17 @@ def ordered_iterations(history: History) -> tuple[IterationRecord, ...]:
     if len(set(numbers)) != len(numbers):
         raise Agent0Error(f"The history repeats an iteration: {numbers}; keep one record for each.")
     return records
+
+
+def scored(history: History) -> dict[int, ExecutorScores]:
+    """Scores by iteration; with a warm start, -1 is the base model before it."""
+    before = {} if history.before_warm_start is None else {-1: history.before_warm_start}
+    return before | {record.iteration: record.executor for record in ordered_iterations(history)}
+
+
+def name_of(history: History, number: int) -> str:
+    """What an iteration is called: its number, and before the first `base` or `warm`."""
+    return str(number) if number > 0 else history.beginning if number == 0 else "base"
 
 
 def rounds(history: History) -> list[tuple[int, ProposalStatistics]]:
@@ -100,11 +111,11 @@ def histogram(proposals: ProposalStatistics) -> list[tuple[float, int]]:
 
 
 def headline(history: History) -> str:
-    """Whether the intervals of the base and the final executor overlap, and what follows."""
+    """Whether the intervals of the first and the final executor overlap, and what follows."""
     records = ordered_iterations(history)
     base, final = records[0].executor, records[-1].executor
     if len(records) == 1:
-        return "Only the base model has been measured; there is no finished iteration to compare it with."
+        return f"Only the {history.beginning} model has been measured; no finished iteration is there to compare it."
     apart = "The 95 % intervals do not overlap: on these held-out questions the evolved executor is"
     words = {
         "above": f"{apart} more accurate.",
@@ -115,16 +126,16 @@ def headline(history: History) -> str:
 
 
 def levels_finding(history: History) -> str:
-    """On how many levels the final interval leaves that of the base model."""
+    """On how many levels the final interval leaves that of the model that the evolution began with."""
     records = ordered_iterations(history)
     base = records[0].executor
     final = records[-1].executor
     shared = [name for name in base.levels if name in final.levels]
     if len(records) == 1 or not shared:
-        return "The base model's score is where every later one starts."
+        return f"The {history.beginning} model's score is where every later one starts."
     orders = [compare(base.levels[name], final.levels[name]) for name in shared]
     return (
-        f"Of {len(shared)} levels, the final interval lies above the base model's on "
+        f"Of {len(shared)} levels, the final interval lies above the {history.beginning} model's on "
         f"{orders.count('above')}, below on {orders.count('below')}, "
         f"and overlaps it on {orders.count('overlap')}."
     )
@@ -161,7 +172,7 @@ def tools_finding(history: History) -> str:
     records = ordered_iterations(history)
     base, final = records[0].executor.tool_calls, records[-1].executor.tool_calls
     if len(records) == 1:
-        return f"The base model makes {base:.2f} tool calls per held-out question."
+        return f"The {history.beginning} model makes {base:.2f} tool calls per held-out question."
     means = f"On held-out questions {base:.2f} calls before and {final:.2f} after."
     return f"{means} No interval is computed for these means."
 

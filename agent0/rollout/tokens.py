@@ -134,6 +134,12 @@ def end_token_ids(tokenizer: Any, configured: int | list[int] | None) -> list[in
     return sorted(ids)
 
 
+def turn_end(tokenizer: Any) -> int:
+    """Return the token that a model shall end its turns with: the chat template's, else the tokenizer's end of text."""
+    closing = _template_end(tokenizer)
+    return int(tokenizer.eos_token_id) if closing is None else closing
+
+
 def _as_list(configured: int | list[int] | None) -> list[int]:
     return configured if isinstance(configured, list) else [] if configured is None else [configured]
 

@@ -23,7 +23,7 @@ from agent0.rollout.models import load_tokenizer
 from agent0.rollout.tokens import model_positions
 from agent0.sandbox import SandboxPool
 from agent0.stages.agents import seed_everything
-from agent0.stages.files import SCORES_FILE
+from agent0.stages.files import BEFORE_FILE, SCORES_FILE
 from agent0.stages.session import Stage, StageResult
 from agent0.storage.atomic import write_json
 from agent0.storage.digest import model_digest
@@ -39,11 +39,13 @@ def run_benchmark_evaluation(
     sandbox: SandboxSettings,
     evaluation: EvaluationSettings,
     known_from: str = "",
+    before: Path | None = None,
 ) -> StageResult:
     """Write the executor's scores, the record of the evaluation, its samples and its logs to `output`.
 
     An attempt that was cut short is gone on with, sample by sample. Where the history at `known_from` holds the scores
-    already, nothing is evaluated and `output` is empty.
+    already, nothing is evaluated and `output` is empty. The scores in `before`, of the model that this one was made
+    from, are kept beside its own.
     """
     if known_from:
         output.mkdir(parents=True, exist_ok=True)
@@ -84,6 +86,8 @@ def run_benchmark_evaluation(
         shutil.copyfile(sample_folder(workspace.folder, assignment) / SAMPLES_FILE, target / SAMPLES_FILE)
     scores = executor_scores(judged)
     write_json(output / SCORES_FILE, scores.model_dump())
+    if before is not None:
+        shutil.copyfile(before / SCORES_FILE, output / BEFORE_FILE)
     return StageResult(_metrics(scores)).with_metrics(measured)
 
 

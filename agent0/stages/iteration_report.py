@@ -18,6 +18,7 @@ from agent0.report.pictures import consistency_picture
 from agent0.report.render import render
 from agent0.rewards.diversity import diversity_metrics
 from agent0.stages.files import (
+    BEFORE_FILE,
     HISTORY_FILE,
     QUESTIONS_FOLDER,
     REPORT_FILE,
@@ -64,7 +65,13 @@ def run_iteration_report(
         examples=_examples(stage, labelled, kept),
         stage_seconds={report.stage: report.seconds for report in reports},
     )
-    grown = past.model_copy(update={"iterations": (*iterations, record), "finished_at": time.time()})
+    grown = past.model_copy(
+        update={
+            "before_warm_start": past.before_warm_start or _before(base_evaluation),
+            "iterations": (*iterations, record),
+            "finished_at": time.time(),
+        }
+    )
     write_history(grown, output)
     finished = {stage.iteration: {**evolution_metrics(record), **_diversity(stage, tasks, history, output)}}
     if stage.iteration == past.first_iteration:
@@ -145,8 +152,13 @@ def _base(evaluation: Path) -> IterationRecord:
     return IterationRecord(iteration=0, executor=_scores(evaluation), proposals=None, stage_seconds=seconds)
 
 
-def _scores(folder: Path) -> ExecutorScores:
-    return ExecutorScores.model_validate_json((folder / SCORES_FILE).read_text(encoding="utf-8"))
+def _scores(folder: Path, name: str = SCORES_FILE) -> ExecutorScores:
+    return ExecutorScores.model_validate_json((folder / name).read_text(encoding="utf-8"))
+
+
+def _before(evaluation: Path) -> ExecutorScores | None:
+    """Return the base model's scores where the evolution begins with another model, after a warm start."""
+    return _scores(evaluation, BEFORE_FILE) if (evaluation / BEFORE_FILE).is_file() else None
 
 
 def _proposals(

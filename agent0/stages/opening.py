@@ -90,6 +90,20 @@ def open_evolution(
     )
 
 
+def check_graph(config: Config, *, with_warm_start: bool) -> None:
+    """Check that a run's settings fit the tasks that compiling laid down.
+
+    Raises:
+        UsageError: the pipeline has no task for the warm start that is asked for, or has one with nothing to do.
+    """
+    if with_warm_start != bool(config.warm_start.steps):
+        compiled = "with" if with_warm_start else "without"
+        raise UsageError(
+            f"warm_start.steps is {config.warm_start.steps}, but the pipeline was compiled {compiled} a warm start; "
+            f"compile it again with --set warm_start.steps={config.warm_start.steps}."
+        )
+
+
 def check_consistency(config: Config) -> None:
     """Check what no single section can see.
 

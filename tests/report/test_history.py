@@ -29,7 +29,15 @@ def test_unknown_key_and_assignment_are_rejected(make_history: Callable[[int], H
 def test_summary_has_the_promised_shape_and_is_json(make_history: Callable[[int], History]) -> None:
     history = make_history(2)
     summary = json.loads(json.dumps(history.summary(), allow_nan=False))
-    assert set(summary) == {"recipe", "ablations", "seed", "seconds", "mlflow_run_id", "iterations"}
+    assert set(summary) == {
+        "recipe",
+        "ablations",
+        "seed",
+        "seconds",
+        "mlflow_run_id",
+        "before_warm_start",
+        "iterations",
+    }
     assert summary["seconds"] == 372.5
     base, first, _ = summary["iterations"]
     score = {"accuracy", "ci_low", "ci_high", "n", "tool_calls", "self_consistency"}

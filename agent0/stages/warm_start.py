@@ -1,0 +1,158 @@
+"""Stage: teach the base model the protocol before any round, by a few supervised steps.
+
+It learns from what the domain's program writes, or from the base model's own transcripts: drawn with the worked
+examples before the task, kept where they turned out valid, and learned without those examples.
+"""
+
+from __future__ import annotations
+
+import random
+import tempfile
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from agent0.config import RolloutSettings, SandboxSettings, TrainingSettings, WarmStartSettings
+from agent0.domains import Prompts, demonstrate, get_domain, get_prompts
+from agent0.errors import Agent0Error, UsageError
+from agent0.rollout.models import load_model, load_tokenizer, save_model
+from agent0.sandbox import SandboxPool
+from agent0.seeds import derive_seed
+from agent0.stages.agents import open_executor, open_proposer, seed_everything
+from agent0.stages.session import Stage, StageResult
+from agent0.stages.training_log import last_steps, step_logger
+from agent0.training.warm_start import Transcript, demonstrated, fine_tune, in_turns, transcribed
+from agent0.types import Trajectory
+
+HEADLINE = ("loss", "mean_token_accuracy")
+
+
+def run_warm_start(
+    stage: Stage,
+    *,
+    base_model: Path,
+    output: Path,
+    rollout: RolloutSettings,
+    sandbox: SandboxSettings,
+    warm_start: WarmStartSettings,
+    training: TrainingSettings,
+) -> StageResult:
+    """Write the base model after `warm_start.steps` supervised steps to `output`.
+
+    Raises:
+        UsageError: the domain has no program that writes tasks, or a transcript is longer than the budget.
+        Agent0Error: too few of the model's own transcripts are valid.
+    """
+    seed_everything(stage.seed)
+    tokenizer = load_tokenizer(base_model)
+    count = warm_start.steps * warm_start.batch_size
+    measured: dict[str, float] = {}
+    if warm_start.source == "demonstrations":
+        transcripts = _demonstrations(rollout, tokenizer, warm_start, stage.seed, count)
+    else:
+        transcripts, measured = _own(stage, base_model, output, rollout, sandbox, warm_start, tokenizer, count)
+    model, _ = load_model(base_model, "float32")
+    with tempfile.TemporaryDirectory(prefix="agent0-warm-start-") as folder:
+        log = step_logger(stage, "warm_start", warm_start.steps, HEADLINE)
+        history = fine_tune(
+            model, tokenizer, transcripts, warm_start, training, seed=stage.seed, log=log, folder=Path(folder)
+        )
+    save_model(model, tokenizer, output)
+    learned = sum(label >= 0 for transcript in transcripts for label in transcript.labels)
+    return StageResult(
+        {**last_steps(history, "warm_start", HEADLINE), **measured, "warm_start/learned_tokens": float(learned)},
+        log=history,
+    )
+
+
+def _demonstrations(
+    rollout: RolloutSettings, tokenizer: Any, settings: WarmStartSettings, seed: int, count: int
+) -> list[Transcript]:
+    """Write `count` different demonstrations, none of a question that is held out."""
+    domain, prompts = get_domain(rollout.domain), get_prompts(rollout)
+    if domain.draw is None:
+        raise UsageError(
+            f"No program writes tasks of the domain {rollout.domain}, so there is nothing to demonstrate; set "
+            "warm_start.source to 'own', or give the domain a draw."
+        )
+    rng = random.Random(seed)
+    limit = rollout.max_prompt_tokens + rollout.max_response_tokens
+    transcripts: list[Transcript] = []
+    while len(transcripts) < count:
+        task = domain.draw(rng)
+        if domain.held_out(task.question):
+            continue
+        shown = demonstrate(task, prompts, solve=rng.random() >= settings.propose_share)
+        transcripts.append(demonstrated(shown, prompts, tokenizer, limit))
+    return transcripts
+
+
+def _own(
+    stage: Stage,
+    base_model: Path,
+    log: Path,
+    rollout: RolloutSettings,
+    sandbox: SandboxSettings,
+    settings: WarmStartSettings,
+    tokenizer: Any,
+    count: int,
+) -> tuple[list[Transcript], dict[str, float]]:
+    """Draw transcripts with worked examples; keep those that parse, run and box an answer."""
+    prompts = get_prompts(rollout)
+    shown = _with_worked_examples(rollout, prompts, tokenizer)
+    with SandboxPool(sandbox) as pool:
+        with open_proposer(base_model, pool, shown, settings.sampling, log=log) as proposer:
+            drawn = proposer.propose(settings.own_samples, derive_seed(stage.seed, "propose"))
+        proposals = {p.question: p.trajectory for p in drawn if p.question is not None}
+        _require(len(proposals), len(drawn), "proposals", settings)
+        samples = max(1, settings.own_samples // len(proposals))
+        with open_executor(base_model, pool, shown, settings.sampling, log=log) as executor:
+            solved = executor.solve(list(proposals), samples, derive_seed(stage.seed, "solve"))
+    valid = [
+        (question, trajectory)
+        for question, group in zip(proposals, solved, strict=True)
+        for trajectory in group
+        if _is_valid(trajectory)
+    ]
+    _require(len(valid), samples * len(proposals), "solutions", settings)
+    limit = rollout.max_prompt_tokens + rollout.max_response_tokens
+    asked = prompts.encode(tokenizer, prompts.propose())
+    transcripts = in_turns(
+        [transcribed(trajectory, asked, tokenizer, limit) for trajectory in proposals.values()],
+        [
+            transcribed(trajectory, prompts.encode(tokenizer, prompts.solve(question)), tokenizer, limit)
+            for question, trajectory in valid
+        ],
+        count,
+        settings.propose_share,
+        stage.seed,
+    )
+    return transcripts, {
+        "warm_start/valid_proposals": len(proposals) / len(drawn),
+        "warm_start/valid_solutions": len(valid) / (samples * len(proposals)),
+    }
+
+
+def _with_worked_examples(rollout: RolloutSettings, prompts: Prompts, tokenizer: Any) -> RolloutSettings:
+    """Return the settings under which worked examples are shown, with room for them in the prompt."""
+    shown = rollout.model_copy(update={"prompts": rollout.prompts.model_copy(update={"worked": True})})
+    longer = get_prompts(shown)
+    extra = max(
+        len(longer.encode(tokenizer, more)) - len(prompts.encode(tokenizer, less))
+        for more, less in ((longer.propose(), prompts.propose()), (longer.solve("?"), prompts.solve("?")))
+    )
+    return shown.model_copy(update={"max_prompt_tokens": rollout.max_prompt_tokens + extra})
+
+
+def _is_valid(trajectory: Trajectory) -> bool:
+    ran: Iterable[bool] = (call.status == "ok" for call in trajectory.tool_calls)
+    return not trajectory.truncated and trajectory.answer is not None and bool(trajectory.tool_calls) and all(ran)
+
+
+def _require(valid: int, drawn: int, what: str, settings: WarmStartSettings) -> None:
+    if valid < settings.own_minimum:
+        raise Agent0Error(
+            f"Only {valid} of the base model's own {drawn} {what} are valid, and warm_start.own_minimum is "
+            f"{settings.own_minimum}; draw more (warm_start.own_samples), give the domain better worked examples, or "
+            "let it learn from demonstrations (warm_start.source)."
+        )

@@ -1,0 +1,1 @@
+"""The component that scores the base model."""
