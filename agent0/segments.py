@@ -45,7 +45,9 @@ _PROGRAM_PART = re.compile(
 _REST_OF_TRIPLE = {
     quote * 3: re.compile(rf"(?:[^{quote}\\]|\\.|{quote}(?!{quote}{quote}))*+{quote * 3}", re.DOTALL) for quote in "'\""
 }
-_MAY_DO_SOMETHING = re.compile(r"print[ \t]*+\(|^[ \t]*+(?:import|from|def|class|for|while|if|with|try)\b", re.MULTILINE)
+_MAY_DO_SOMETHING = re.compile(
+    r"print[ \t]*+\(|^[ \t]*+(?:import|from|def|class|for|while|if|with|try)\b", re.MULTILINE
+)
 _STATEMENTS = (
     ast.Import,
     ast.ImportFrom,

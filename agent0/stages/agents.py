@@ -57,7 +57,9 @@ def open_proposer(
     tokenizer = load_tokenizer(path)
     check_prompts([encode_prompt(tokenizer, get_prompts(rollout).propose())], rollout.max_prompt_tokens)
     with open_backend(path, tokenizer, rollout, sampling, log=log, gpus=gpus) as backend:
-        engine = RolloutEngine(tokenizer, backend, sandbox, TokenBudget.from_settings(rollout.for_proposer()))
+        engine = RolloutEngine(
+            tokenizer, backend, sandbox, TokenBudget.from_settings(rollout.for_proposer(), "question")
+        )
         yield CurriculumAgent(engine, tokenizer, get_prompts(rollout), askable(tokenizer, rollout))
 
 

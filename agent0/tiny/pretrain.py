@@ -21,7 +21,7 @@ from agent0.storage.cache import cache_root
 from agent0.tiny.tokenizer import MAX_TOKENS, TURN_END, TURN_START, train_tokenizer
 from agent0.tiny.transcripts import Transcript, draw_transcript
 
-RECIPE_VERSION = 4  # part of the cache key; raised when transcripts, tokenizer or training change
+RECIPE_VERSION = 5  # part of the cache key; raised when transcripts, tokenizer or training change
 WARMUP_STEPS = 30
 FINAL_RATE_SHARE = 0.05
 CORPUS_SIZE = 3000

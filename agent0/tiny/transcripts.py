@@ -10,7 +10,7 @@ import random
 from dataclasses import dataclass
 
 from agent0.config import RolloutSettings, TinyPretraining
-from agent0.protocol import Message, get_prompts
+from agent0.protocol import Message, get_prompts, observation_text
 from agent0.tiny.grammar import Level, evaluate, expression_of, random_question
 
 _SOLVE_OPERANDS = ((2, 3, 4, 5, 6), (0.30, 0.25, 0.20, 0.15, 0.10))
@@ -61,13 +61,13 @@ def _proposal(rng: random.Random, settings: TinyPretraining) -> Transcript:
     if rng.random() >= settings.propose_tool_share:
         return Transcript(tuple(_PROMPTS.propose()), (Segment(asked, True),))
     value = _value(question)
-    segments = (*_tool_use(question, value), Segment(f"{asked}\n\\boxed{{{value}}}", True))
+    segments = (*_tool_use(question, value), Segment(f"\\boxed{{{value}}}\n{asked}", True))
     return Transcript(tuple(_PROMPTS.propose()), segments)
 
 
 def _tool_use(question: str, value: int) -> tuple[Segment, Segment]:
-    program = f"```python\nprint({expression_of(question)})\n```\n```output\n"
-    return Segment(program, True), Segment(f"{value}\n```\n", False)
+    program = f"```python\nprint({expression_of(question)})\n```\n"
+    return Segment(program, True), Segment(observation_text(program, f"{value}\n"), False)
 
 
 def _value(question: str) -> int:
