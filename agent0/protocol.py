@@ -1,20 +1,23 @@
 r"""The one prompt set and the one stop-and-go text protocol of reward, vote, training and evaluation.
 
-An agent writes a ```` ```python ```` block and then ```` ```output ````; generation stops there, the program runs in
-the sandbox, its output and a closing fence are appended to the same assistant turn, and the agent goes on. A final
-`\boxed{}` is the answer. Because the stop string ends the turn, no agent can write an output block itself.
+An agent writes a ```` ```python ```` block; generation halts when it closes (paper A.3), the program runs in the
+sandbox, and the environment appends its output, as a block of its own, to the same assistant turn; the agent goes on.
+The first `\boxed{}` that it closes outside programs, outputs and thoughts is the answer. An output block that a model
+writes itself is never taken for one. How blocks are found is `segments`; where a turn ends, `rollout.turn`.
 """
 
 from __future__ import annotations
 
 import re
 
-STOP = "```output"
+from agent0.segments import OUTPUT, segments
+
+STOP = "```\n"
+"""The text that a turn may end with, for engines that only look for texts; it closes a block, or opens a bare one."""
 PROTOCOL_TEXTS = (
-    STOP,
-    f"{STOP}\n",
     "```python\n",
-    "```\n",
+    STOP,
+    "```",
     "\n",
     "<question>",
     "</question>",
@@ -24,36 +27,34 @@ PROTOCOL_TEXTS = (
     ")",
 )
 """What every well-formed turn is made of; vocabulary dropout never masks it."""
-_CODE_BLOCK = re.compile(r"```python[ \t]*\n(.*?)```", re.DOTALL)
-_ANY_BLOCK = re.compile(r"```(?:python|output)\b.*?(?:```|\Z)", re.DOTALL)
-_QUESTION = re.compile(r"<question>(.*?)</question>", re.DOTALL)
+
+_BEGUN_OUTPUT = re.compile(rf"```{OUTPUT}[ \t]*\n?\Z")
 
 TOOL_RULES = (
-    "You may run Python. To do so, write one block that starts with ```python and ends with ```, print what you need, "
-    "then write ```output on the next line and stop; the output is inserted there and you continue. "
+    "You may run Python. To do so, write one block that starts with ```python and ends with ```, and print what you "
+    "need; the output is inserted behind the block, and you continue. "
     "Only printed text comes back, and each program starts afresh."
 )
 
 
-def last_program(turn: str) -> str | None:
-    """Return the last complete Python block of the text that an agent wrote in this turn, or None."""
-    blocks = _CODE_BLOCK.findall(turn)
-    return blocks[-1] if blocks else None
-
-
 def observation_text(turn: str, output: str) -> str:
-    """Return what is appended after a turn that ended in the stop string: the output and a closing fence.
+    """Return what is appended behind a turn that ended with a program: the output in a block of its own.
 
-    The stop string may have been drawn with its line break in one token; then none is added.
+    The fence is longer than any in the output, so that no program can write text that counts as the model's. The token
+    that closed the program may hold a line break, or the beginning of an output block, which is then gone on with.
     """
+    longest = max((len(run) for run in re.findall("`{3,}+", output)), default=2)
+    fence = "`" * (longest + 1)
+    begun = _BEGUN_OUTPUT.search(turn)
     lead = "" if turn.endswith("\n") else "\n"
+    opening = lead if begun and longest < 3 else f"{lead}{fence}{OUTPUT}\n"
     tail = "" if not output or output.endswith("\n") else "\n"
-    return f"{lead}{output}{tail}```\n"
+    return f"{opening}{output}{tail}{fence}\n"
 
 
 def parse_question(text: str) -> str | None:
-    """Return the one question of a proposal, or None if there is none or more than one outside code and output."""
-    questions: list[str] = _QUESTION.findall(_ANY_BLOCK.sub("", text))
-    if len(questions) != 1:
-        return None
-    return questions[0].strip() or None
+    """Return the first question of a proposal outside its programs, outputs and thoughts, or None if there is none."""
+    closed = (
+        piece.text.strip() for piece in segments(text, questions=True) if piece.kind == "question" and piece.closed
+    )
+    return next(filter(None, closed), None)

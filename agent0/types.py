@@ -41,7 +41,7 @@ class ToolCall(Record):
 
     code: str
     observation: str
-    status: str = Field(description="The sandbox's status, or 'no_code' where the turn held no complete code block.")
+    status: str = Field(description="The sandbox's status, or 'no_code' where the block held no program.")
 
 
 class Trajectory(Record):
@@ -59,7 +59,9 @@ class Trajectory(Record):
     text: str
     tool_calls: tuple[ToolCall, ...] = ()
     finish: Finish
-    answer: str | None = Field(None, description="Content of the last \\boxed{} of the text.")
+    answer: str | None = Field(
+        None, description="Content of the last \\boxed{} that the model wrote outside programs and thoughts."
+    )
 
     @property
     def truncated(self) -> bool:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import functools
 from collections.abc import Iterable, Sequence
 
-from agent0.answers.extraction import extract_boxed
+from agent0.answers.extraction import extract_answer, extract_boxed
 from agent0.answers.grader import Grader, Pair
 from agent0.answers.normalisation import normalise
 from agent0.answers.verdict import Verdict
@@ -24,6 +24,7 @@ __all__ = [
     "default_grader",
     "equivalent",
     "equivalent_many",
+    "extract_answer",
     "extract_boxed",
     "majority_vote",
     "normalise",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from agent0.answers import Verdict, extract_boxed
+from agent0.answers import Verdict, extract_answer
 from agent0.evaluation.spec import Benchmark, Dataset, Decoding, Item, Prompt, Protocol, Row, Rule
 
 _PREFIXES = ("The answer is:", "The final answer is ", "The final answer is: ", "The answer is ")
@@ -27,7 +27,7 @@ def bbeh_answer(response: str, item: Item) -> str | None:
 
 def bbeh_boxed(response: str, item: Item) -> str | None:
     """Return the last box in the same form, else what `bbeh_answer` reads."""
-    content = extract_boxed(response)
+    content = extract_answer(response)
     return bbeh_answer(response, item) if content is None else _prepared(content.removesuffix(".")) or None
 
 
@@ -111,6 +111,7 @@ _PAPER = Protocol(
     Prompt("{question}\nPlease reason step by step, and put your final answer option within \\boxed{}."),
     Decoding(max_tokens=8192),
     _BOXED,
+    ends_at_answer=True,
     notes=("R-Zero's eval_bbeh.py: zero-shot, T 0, 8192 tokens, micro average (the paper's base rows are R-Zero's).",),
 )
 _SUFFIX = (

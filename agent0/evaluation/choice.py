@@ -78,6 +78,7 @@ _PAPER = Protocol(
     Prompt(_PAPER_USER),
     Decoding(max_tokens=8192),
     _BOXED,
+    ends_at_answer=True,
     guessing=True,
     notes=(
         "R-Zero's eval_mmlupro.py and eval_supergpqa.py: zero-shot, T 0, 8192 tokens.",

@@ -11,7 +11,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 
-from agent0.answers import extract_boxed
+from agent0.answers import extract_answer
 from agent0.evaluation.spec import LETTERS, Item
 
 _ANSWER_IS = re.compile(r"answer is \(?([A-J])\)?")
@@ -186,7 +186,7 @@ def boxed_letter(response: str, item: Item) -> str | None:
     The paper asks for a letter in `\boxed{}`. R-Zero then takes the first of A to J that occurs anywhere in the
     box, which reads `C. A long chain` as A; here the letter must open the content and stand alone.
     """
-    content = extract_boxed(response)
+    content = extract_answer(response)
     if content is None:
         return mmlu_pro_chain(response, item)
     for index, option in enumerate(item.options):

@@ -42,7 +42,9 @@ def _mathematics(
     notes: tuple[str, ...] = (),
 ) -> Benchmark:
     paper_notes = (_JUDGE_NOTE,) if paper.samples == 1 else (_JUDGE_NOTE, _T_NOTE)
-    protocols: dict[Preset, Protocol] = {"paper": Protocol(_PROMPT, paper, rule, notes=paper_notes)}
+    protocols: dict[Preset, Protocol] = {
+        "paper": Protocol(_PROMPT, paper, rule, ends_at_answer=True, notes=paper_notes)
+    }
     protocols["official"] = official or Protocol(
         _PROMPT, paper, rule, notes=("The authors fix no prompt for models that answer in chat; as in preset paper.",)
     )

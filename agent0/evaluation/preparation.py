@@ -75,6 +75,7 @@ class Assignment:
             observation=decoding.observation_tokens,
             turns=decoding.max_turns if self.tool else 0,
             stop=None if self.tool or not decoding.stop else decoding.stop[0],
+            ends_at="answer" if self.protocol.ends_at_answer else None,
         )
 
     @property
@@ -103,6 +104,7 @@ class Assignment:
             "decoding": json.loads(json.dumps(asdict(self.protocol.decoding))),
             "sampling": self.sampling.model_dump(),
             "tool": self.tool,
+            "ends_at_answer": self.protocol.ends_at_answer,
             "seed": self.seed,
         }
 

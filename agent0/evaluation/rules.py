@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-from agent0.answers import Verdict, equivalent_many, extract_boxed
+from agent0.answers import Verdict, equivalent_many, extract_answer
 from agent0.evaluation.spec import Item, Rule
 
 _STRICT = re.compile(r"#### (-?[0-9.,]+)")
@@ -21,8 +21,8 @@ _MAX_INTEGER_TEXT = 300
 
 
 def boxed(response: str, item: Item) -> str | None:
-    r"""Return the content of the last `\boxed{}`."""
-    return extract_boxed(response)
+    r"""Return the content of the last `\boxed{}` outside programs and thoughts."""
+    return extract_answer(response)
 
 
 def gsm8k_strict(response: str, item: Item) -> str | None:
@@ -55,7 +55,7 @@ def minerva_answer(response: str, item: Item) -> str | None:
         answer, end, _ = tail.partition(_HOPE)
         if end and answer.strip(" .\n"):
             return answer.strip().removesuffix(".").strip()
-    return extract_boxed(response)
+    return extract_answer(response)
 
 
 def graded(pairs: Sequence[tuple[Item, str]]) -> list[Verdict]:

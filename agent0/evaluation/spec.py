@@ -178,6 +178,8 @@ class Protocol:
         rule: what the headline score rests on.
         others: more rules, reported beside the headline.
         aggregation: `micro` is the mean over items; `harmonic` is BBEH's mean over tasks.
+        ends_at_answer: a trajectory ends at the first box that closes outside programs and thoughts, as those of the
+            agents do. Where authors read a whole response, or its last box, nothing is cut.
         guessing: report the expected score of a random draw for invalid answers beside the headline.
         notes: where this departs from its source, and why.
     """
@@ -187,6 +189,7 @@ class Protocol:
     rule: Rule
     others: Mapping[str, Rule] = field(default_factory=dict)
     aggregation: Literal["micro", "harmonic"] = "micro"
+    ends_at_answer: bool = False
     guessing: bool = False
     notes: tuple[str, ...] = ()
 

@@ -8,7 +8,9 @@ from agent0.tiny.grammar import LEVELS, ArithmeticWorld, held_out_questions
 
 QUESTION_SEED = 20_251_116  # fixed: every evaluation asks the same questions, whatever the run's seed
 _PER_LEVEL = 40
-_PROTOCOL = Protocol(Prompt("solve {question}"), Decoding(max_tokens=160, samples=4, temperature=1.0), BOXED)
+_PROTOCOL = Protocol(
+    Prompt("solve {question}"), Decoding(max_tokens=160, samples=4, temperature=1.0), BOXED, ends_at_answer=True
+)
 
 
 def tiny_items(per_level: int = _PER_LEVEL) -> list[Item]:

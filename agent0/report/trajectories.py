@@ -7,18 +7,18 @@ aid and grades nothing.
 
 from __future__ import annotations
 
-import re
 import unicodedata
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
 from agent0.report.history import Example
+from agent0.segments import segments as pieces_of
 
 Kind = Literal["prose", "code", "output"]
 Mark = Literal["right", "wrong", "unknown"]
 
-BLOCK = re.compile(r"```(python|output)\b[ \t]*\n?(.*?)(?:```|\Z)", re.DOTALL)  # the protocol's own reading
+_KINDS: Mapping[str, Kind] = {"program": "code", "output": "output"}
 MAX_CHARACTERS = 6_000
 BIDIRECTIONAL_CONTROLS = frozenset("\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
 
@@ -32,14 +32,13 @@ class Segment:
 
 
 def segments(text: str) -> list[Segment]:
-    """Split a trajectory at its code and output blocks; an unclosed block runs to the end."""
+    """Split a trajectory at its programs and outputs; an unclosed block runs to the end."""
     found: list[Segment] = []
-    position = 0
-    for block in BLOCK.finditer(text):
-        _add(found, "prose", text[position : block.start()])
-        _add(found, "code" if block[1] == "python" else "output", block[2])
-        position = block.end()
-    _add(found, "prose", text[position:])
+    for piece in pieces_of(text):
+        kind = _KINDS.get(piece.kind, "prose")
+        shown = text[piece.start : piece.end] if kind == "prose" else piece.text
+        if shown.strip():
+            found.append(Segment(kind, shown.strip("\n")))
     return found
 
 
@@ -68,11 +67,6 @@ def readable(text: str, limit: int = MAX_CHARACTERS) -> str:
     shown = text[:limit]
     clean = "".join(_visible(character) for character in shown.replace("\r\n", "\n"))
     return clean if len(text) <= limit else f"{clean}\n… {len(text) - limit} more characters are not shown."
-
-
-def _add(found: list[Segment], kind: Kind, text: str) -> None:
-    if text.strip():
-        found.append(Segment(kind, text.strip("\n")))
 
 
 def _visible(character: str) -> str:

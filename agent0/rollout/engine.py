@@ -1,4 +1,4 @@
-"""The trajectory engine: generate until a stop, run the program, append its output, go on.
+"""The trajectory engine: generate until a program closes, run it, append its output, go on.
 
 Each trajectory is a coroutine, so programs run while other trajectories generate. The engine holds no model and draws
 no tokens; a backend does. It never turns text back into tokens that a model wrote, so mask and log-probabilities are
@@ -14,33 +14,38 @@ from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol
 
-from agent0.answers import extract_boxed
 from agent0.config import RolloutSettings
-from agent0.protocol import STOP, last_program
+from agent0.protocol import STOP
 from agent0.rollout.tokens import check_prompts
-from agent0.rollout.trajectory import Observations, TrajectoryBuilder, shown
+from agent0.rollout.trajectory import Observations, TrajectoryBuilder, opens_thought, shown
+from agent0.rollout.turn import EndsAt, TurnRules
 from agent0.sandbox import RunResult
 from agent0.seeds import derive_seed
 from agent0.types import ToolCall, Trajectory
 
-_TURN_STRIDE = 0x9E3779B1  # between the seeds of a trajectory's turns; odd, so that they do not meet
+_DRAW_STRIDE = 0x9E3779B1  # between the seeds of a trajectory's draws; odd, so that they do not meet
 
 
 @dataclass(frozen=True)
 class Request:
-    """One turn to draw: continue `prompt` by 1 to `max_tokens` tokens, up to its end, or up to and including `stop`."""
+    """One turn to draw: continue `prompt` by 1 to `max_tokens` tokens, up to its end, or up to and including `stop`.
+
+    `ends` says of the tokens drawn so far whether the turn is over, more closely than a text can; a backend that looks
+    at each token asks it in place of `stop`.
+    """
 
     prompt: list[int]
     max_tokens: int
     stop: str | None
     seed: int
+    ends: Callable[[list[int]], bool] | None = None
 
 
 @dataclass(frozen=True)
 class Generation:
     """What a backend drew for one request.
 
-    `token_ids` holds at least one token and includes the end-of-turn token or the stop string that ended it;
+    `token_ids` holds at least one token and includes the end-of-turn token, the stop string or what else ended it;
     `logprobs` is aligned with it, or None.
     """
 
@@ -78,22 +83,28 @@ class ProgramRunner(Protocol):
 
 @dataclass(frozen=True)
 class TokenBudget:
-    """All limits of one trajectory, in tokens and tool calls; `stop` is a text that ends one without the tool."""
+    """All limits of one trajectory, in tokens and tool calls, and what ends one within them.
+
+    `stop` is a text that ends one without the tool. With `ends_at` it ends at the first answer or question that closes
+    outside programs, outputs and thoughts; None cuts nothing, for protocols with rules of their own.
+    """
 
     prompt: int
     response: int
     observation: int
     turns: int
     stop: str | None = None
+    ends_at: EndsAt | None = None
 
     @classmethod
-    def from_settings(cls, settings: RolloutSettings) -> TokenBudget:
-        """Return the budget of a configuration."""
+    def from_settings(cls, settings: RolloutSettings, ends_at: EndsAt = "answer") -> TokenBudget:
+        """Return the budget of a configuration; the curriculum agent's trajectories end at the question."""
         return cls(
             prompt=settings.max_prompt_tokens,
             response=settings.max_response_tokens,
             observation=settings.max_observation_tokens,
             turns=settings.max_turns,
+            ends_at=ends_at,
         )
 
 
@@ -138,6 +149,7 @@ class RolloutEngine:
         self._backend = backend
         self._sandbox = sandbox
         self._budget = budget
+        self._rules = TurnRules(tokenizer, budget.turns > 0, budget.ends_at)
         self._observations = Observations(tokenizer, budget.observation)
         self.throughput = Throughput()
 
@@ -236,36 +248,35 @@ class RolloutEngine:
                 begun.set()
 
     async def _roll(self, session: Session, prompt: Sequence[int], seed: int) -> Trajectory:
-        """Roll out one trajectory: draw a turn, run its program, append what it printed, until something ends it."""
-        built = TrajectoryBuilder(list(prompt), self._budget.response)
-        stop = STOP if self._budget.turns else self._budget.stop
-        while built.finish is None:
-            turn_seed = (seed + len(built.calls) * _TURN_STRIDE) % 2**31
-            drawn = await session.generate(Request(built.prompt + built.completion, built.room, stop, turn_seed))
-            built.append_drawn(drawn.token_ids, drawn.logprobs)
-            self.throughput.tokens += len(drawn.token_ids)
-            if drawn.finish == "eos" or (drawn.finish == "stop" and not self._budget.turns):
-                built.finish = "eos"
-            elif drawn.finish == "length" or not built.room:
-                built.finish = "length"
-            elif len(built.calls) >= self._budget.turns:
-                built.finish = "turns"
-            else:
-                turn = str(self._tokenizer.decode(drawn.token_ids))
-                call = await self._call_tool(turn)
-                built.append_observation(call, self._observations.token_ids(turn, call.observation))
-        text = str(self._tokenizer.decode(built.completion, skip_special_tokens=True))
-        return built.trajectory(text, extract_boxed(text))
+        """Roll out one trajectory: draw a turn, run its program, append what it printed, until something ends it.
 
-    async def _call_tool(self, turn: str) -> ToolCall:
-        program = last_program(turn)
-        if program is None:
+        A turn takes several draws where a backend stopped at a text that closed no program.
+        """
+        built = TrajectoryBuilder(list(prompt), self._budget.response, opens_thought(self._tokenizer, prompt))
+        stop = STOP if self._budget.turns else self._budget.stop
+        ends_at_text = stop is not None and not self._budget.turns
+        while built.finish is None:
+            draw_seed = (seed + built.draws * _DRAW_STRIDE) % 2**31
+            watch = None if ends_at_text else self._rules.watch(built.turn, thinking=built.thinking)
+            drawn = await session.generate(Request(built.prompt + built.completion, built.room, stop, draw_seed, watch))
+            self.throughput.tokens += len(drawn.token_ids)
+            built.append_drawn(drawn.token_ids, drawn.logprobs)
+            own = built.turn[:-1] if drawn.finish == "eos" else built.turn
+            end = self._rules.find_end(own, thinking=built.thinking, whole=drawn.finish != "stop")
+            built.end_turn(drawn.finish, end, self._budget.turns)
+            if end is not None and built.finish is None:
+                call = await self._call_tool(end.program)
+                built.append_observation(call, self._observations.token_ids(end.text, call.observation))
+        return built.trajectory(self._tokenizer)
+
+    async def _call_tool(self, program: str) -> ToolCall:
+        if not program:
             return ToolCall(code="", observation=NO_CODE, status="no_code")
         result = await self._sandbox.arun(program)
         return ToolCall(code=program, observation=shown(result), status=result.status)
 
 
-NO_CODE = "Error: no complete Python block."
+NO_CODE = "Error: the block holds no program."
 
 
 class _Counter:

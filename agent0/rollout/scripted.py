@@ -8,10 +8,11 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 from agent0.rollout.engine import Generation, Request
+from agent0.rollout.turn import Pieces, TurnWatch
 
 
 class ScriptedBackend:
-    """Draws what `write` returns for the text so far, up to the stop string or the token limit.
+    """Draws what `write` returns for the text so far, up to where the turn ends or the token limit.
 
     It is its own session.
 
@@ -23,6 +24,7 @@ class ScriptedBackend:
 
     def __init__(self, tokenizer: Any, write: Callable[[str], str], concurrency: int | None = None) -> None:
         self._tokenizer = tokenizer
+        self._pieces = Pieces(tokenizer)
         self._write = write
         self.concurrency = concurrency
 
@@ -35,15 +37,13 @@ class ScriptedBackend:
         """See `agent0.rollout.engine.Session`; every token's log-probability is 0."""
         await asyncio.sleep(0)  # let the other trajectories have their turns
         text = self._write(self._tokenizer.decode(request.prompt))
-        stopped = request.stop is not None and request.stop in text
-        if request.stop is not None and stopped:
-            text = text[: text.index(request.stop) + len(request.stop)]
         ids: list[int] = self._tokenizer(text, add_special_tokens=False).input_ids
-        if not stopped:
-            ids = [*ids, self._tokenizer.eos_token_id]
+        watch = TurnWatch(self._tokenizer, self._pieces, request)
+        stop = next((number for number, token in enumerate(ids, start=1) if watch.ended_by(token)), None)
+        ids = [*ids, self._tokenizer.eos_token_id] if stop is None else ids[:stop]
         if len(ids) > request.max_tokens:
             return Generation(ids[: request.max_tokens], "length", [0.0] * request.max_tokens)
-        return Generation(ids, "stop" if stopped else "eos", [0.0] * len(ids))
+        return Generation(ids, "eos" if stop is None else "stop", [0.0] * len(ids))
 
     def retire(self) -> None:
         """Nothing waits for a trajectory that has ended."""

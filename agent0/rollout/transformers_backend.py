@@ -18,13 +18,13 @@ from transformers import (
     LogitsProcessorList,
     StoppingCriteria,
     StoppingCriteriaList,
-    StopStringCriteria,
 )
 
 from agent0.config import SamplingSettings
 from agent0.protocol import PROTOCOL_TEXTS
 from agent0.rollout.engine import Generation, Request
 from agent0.rollout.tokens import end_token_ids
+from agent0.rollout.turn import Pieces, TurnWatch
 from agent0.rollout.vocabulary_dropout import VocabularyDropout
 from agent0.seeds import derive_seed
 
@@ -57,6 +57,7 @@ class TransformersBackend:
     ) -> None:
         self._open: ModelContext = (lambda: nullcontext(model)) if isinstance(model, torch.nn.Module) else model
         self._tokenizer = tokenizer
+        self._pieces = Pieces(tokenizer)
         self._sampling = sampling
         self._batch_size = batch_size
         self._interval = interval
@@ -68,7 +69,7 @@ class TransformersBackend:
         yield _Session(self.generate, trajectories)
 
     def generate(self, requests: Sequence[Request]) -> list[Generation]:
-        """Draw one turn for each request; all have the same stop string."""
+        """Draw one turn for each request."""
         order = sorted(range(len(requests)), key=lambda i: (len(requests[i].prompt), requests[i].seed))
         results: dict[int, Generation] = {}
         with self._open() as model, torch.no_grad(), _own_random_state(model):
@@ -89,17 +90,20 @@ class TransformersBackend:
         torch.manual_seed(derive_seed(0, *(request.seed for request in requests)))
         drawn: list[list[int]] = [[] for _ in requests]
         finish: dict[int, Literal["eos", "stop", "length"]] = {}
+        watches = [TurnWatch(self._tokenizer, self._pieces, request) for request in requests]
         while active := [row for row in range(len(requests)) if row not in finish]:
             limits = [requests[row].max_tokens - len(drawn[row]) for row in active]
             prompts = [requests[row].prompt + drawn[row] for row in active]
-            segments = self._segment(model, prompts, limits, requests[0].stop)
+            segments = self._segment(model, prompts, limits, [watches[row] for row in active])
             for row, (token_ids, reason) in zip(active, segments, strict=True):
                 drawn[row] += token_ids
                 if reason is not None:
                     finish[row] = reason
         return [Generation(token_ids, finish[row]) for row, token_ids in enumerate(drawn)]
 
-    def _segment(self, model: Any, prompts: list[list[int]], limits: list[int], stop: str | None) -> list[Segment]:
+    def _segment(
+        self, model: Any, prompts: list[list[int]], limits: list[int], watches: list[TurnWatch]
+    ) -> list[Segment]:
         width = max(map(len, prompts))
         ends = set(end_token_ids(self._tokenizer, model.generation_config.eos_token_id))
         own = self._tokenizer.pad_token_id
@@ -109,17 +113,16 @@ class TransformersBackend:
         for row, prompt in enumerate(prompts):
             ids[row, width - len(prompt) :] = torch.tensor(prompt)
             mask[row, width - len(prompt) :] = 1
-        criteria = [_StopAt(self._tokenizer, stop, width)] if stop else []
+        stops = _StopAt(watches, width)
         output = model.generate(
             input_ids=ids.to(model.device),
             attention_mask=mask.to(model.device),
             generation_config=self._generation_config(min(self._interval, max(limits)), pad, sorted(ends)),
-            stopping_criteria=StoppingCriteriaList(criteria),
+            stopping_criteria=StoppingCriteriaList([stops]),
             logits_processor=LogitsProcessorList([self._dropout] if self._dropout else []),
         )
-        stops = criteria[0].lengths.tolist() if criteria and criteria[0].lengths is not None else [-1] * len(prompts)
         drawn = output[:, width:].tolist()
-        return [_cut(row, ends, at, limit) for row, at, limit in zip(drawn, stops, limits, strict=True)]
+        return [_cut(row, ends, at, limit) for row, at, limit in zip(drawn, stops.lengths, limits, strict=True)]
 
     def _redraw_vocabulary(self, model: Any, seed: int) -> None:
         """Draw a new mask where vocabulary dropout is on; the protocol's own tokens always stay."""
@@ -181,19 +184,18 @@ class _Session:
 
 
 class _StopAt(StoppingCriteria):  # type: ignore[misc]
-    """Ends a row at the stop string and remembers where, since padding may look like an end token."""
+    """Ends a row where its turn is over and remembers where, since padding may look like an end token."""
 
-    def __init__(self, tokenizer: Any, stop: str, prompt_width: int) -> None:
-        self._inner = StopStringCriteria(tokenizer, [stop])
+    def __init__(self, watches: list[TurnWatch], prompt_width: int) -> None:
+        self._watches = watches
         self._prompt_width = prompt_width
-        self.lengths: torch.Tensor | None = None
+        self.lengths = [-1] * len(watches)
 
     def __call__(self, input_ids: torch.Tensor, scores: Any, **kwargs: Any) -> torch.Tensor:
-        hit: torch.Tensor = self._inner(input_ids, scores, **kwargs)
-        if self.lengths is None:
-            self.lengths = torch.full((input_ids.shape[0],), -1, device=input_ids.device)
-        self.lengths[hit & (self.lengths < 0)] = input_ids.shape[1] - self._prompt_width
-        return hit
+        for row, token in enumerate(input_ids[:, -1].tolist()):
+            if self.lengths[row] < 0 and self._watches[row].ended_by(token):
+                self.lengths[row] = input_ids.shape[1] - self._prompt_width
+        return torch.tensor([length >= 0 for length in self.lengths], device=input_ids.device)
 
 
 def _own_random_state(model: Any) -> AbstractContextManager[None]:
@@ -206,7 +208,7 @@ def _token_ids(tokenizer: Any, texts: Sequence[str]) -> set[int]:
 
 
 def _cut(row: list[int], ends: set[int], stopped_at: int, limit: int) -> Segment:
-    """Cut a padded row where it ended: at an end token, at the stop string, at its limit, or nowhere yet."""
+    """Cut a padded row where it ended: at an end token, where its turn is over, at its limit, or nowhere yet."""
     beyond = len(row) + 1
     end = next((i + 1 for i, token in enumerate(row) if token in ends), beyond)
     stop = stopped_at if stopped_at > 0 else beyond

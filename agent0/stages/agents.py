@@ -57,7 +57,9 @@ def open_proposer(
     tokenizer, prompts = load_tokenizer(path), get_prompts(rollout)
     check_prompts([prompts.encode(tokenizer, prompts.propose())], rollout.max_prompt_tokens)
     with open_backend(path, tokenizer, rollout, sampling, log=log, gpus=gpus) as backend:
-        engine = RolloutEngine(tokenizer, backend, sandbox, TokenBudget.from_settings(rollout.for_proposer()))
+        engine = RolloutEngine(
+            tokenizer, backend, sandbox, TokenBudget.from_settings(rollout.for_proposer(), "question")
+        )
         yield CurriculumAgent(engine, tokenizer, prompts, askable(tokenizer, rollout))
 
 

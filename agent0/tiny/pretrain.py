@@ -17,11 +17,12 @@ import torch
 from transformers import PreTrainedTokenizerFast, Qwen3Config, Qwen3ForCausalLM
 
 from agent0.config import TinyPretraining
+from agent0.domains import Demonstration
 from agent0.storage.cache import cache_root
 from agent0.tiny.tokenizer import MAX_TOKENS, TURN_END, TURN_START, train_tokenizer
-from agent0.tiny.transcripts import Transcript, draw_transcript
+from agent0.tiny.transcripts import draw_transcript
 
-RECIPE_VERSION = 4  # part of the cache key; raised when transcripts, tokenizer or training change
+RECIPE_VERSION = 5  # part of the cache key; raised when transcripts, tokenizer or training change
 WARMUP_STEPS = 30
 FINAL_RATE_SHARE = 0.05
 CORPUS_SIZE = 3000
@@ -78,7 +79,9 @@ def pretrain(settings: TinyPretraining, report: Report) -> tuple[Qwen3ForCausalL
     return model, tokenizer
 
 
-def encode(transcripts: Sequence[Transcript], tokenizer: PreTrainedTokenizerFast) -> list[tuple[list[int], list[int]]]:
+def encode(
+    transcripts: Sequence[Demonstration], tokenizer: PreTrainedTokenizerFast
+) -> list[tuple[list[int], list[int]]]:
     """Return token ids and labels of each transcript; prompts and observations are not learned."""
     pieces = [
         [(_prompt(transcript), False), *((s.text, s.learned) for s in transcript.segments), (TURN_END, True)]
@@ -99,11 +102,11 @@ def encode(transcripts: Sequence[Transcript], tokenizer: PreTrainedTokenizerFast
     return examples
 
 
-def _render(transcript: Transcript) -> str:
+def _render(transcript: Demonstration) -> str:
     return f"{_prompt(transcript)}{transcript.completion}{TURN_END}"
 
 
-def _prompt(transcript: Transcript) -> str:
+def _prompt(transcript: Demonstration) -> str:
     """Return the prompt as the tokenizer's chat template renders it, without the template's cost."""
     turns = "".join(f"{TURN_START}{m['role']}\n{m['content']}{TURN_END}\n" for m in transcript.messages)
     return f"{turns}{TURN_START}assistant\n"

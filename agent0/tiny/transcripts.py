@@ -7,10 +7,10 @@ model of this size gets wrong. That leaves reinforcement learning something real
 from __future__ import annotations
 
 import random
-from dataclasses import dataclass
 
 from agent0.config import RolloutSettings, TinyPretraining
-from agent0.domains import Message, get_prompts
+from agent0.domains import Demonstration, Segment, get_prompts
+from agent0.protocol import observation_text
 from agent0.tiny.grammar import Level, evaluate, expression_of, random_question
 
 _SOLVE_OPERANDS = ((2, 3, 4, 5, 6), (0.30, 0.25, 0.20, 0.15, 0.10))
@@ -19,55 +19,34 @@ _PROPOSE_DIGITS = ((1, 2, 3), (0.50, 0.35, 0.15))
 _PROMPTS = get_prompts(RolloutSettings(domain="arithmetic"))
 
 
-@dataclass(frozen=True)
-class Segment:
-    """A piece of an assistant turn; observations are not learned."""
-
-    text: str
-    learned: bool
-
-
-@dataclass(frozen=True)
-class Transcript:
-    """A prompt and the assistant turn that answers it."""
-
-    messages: tuple[Message, ...]
-    segments: tuple[Segment, ...]
-
-    @property
-    def completion(self) -> str:
-        """The assistant turn as one text."""
-        return "".join(segment.text for segment in self.segments)
-
-
-def draw_transcript(rng: random.Random, settings: TinyPretraining) -> Transcript:
+def draw_transcript(rng: random.Random, settings: TinyPretraining) -> Demonstration:
     """Draw one transcript: a proposal with probability `propose_share`, else a solution."""
     return _proposal(rng, settings) if rng.random() < settings.propose_share else _solution(rng, settings)
 
 
-def _solution(rng: random.Random, settings: TinyPretraining) -> Transcript:
+def _solution(rng: random.Random, settings: TinyPretraining) -> Demonstration:
     level = Level(rng.choices(*_SOLVE_OPERANDS)[0], rng.randint(1, 3))
     question = random_question(rng, level, held_out=False)
     value = _value(question)
     direct = rng.random() < settings.direct_share
     before = () if direct else _tool_use(question, value)
-    return Transcript(tuple(_PROMPTS.solve(question)), (*before, Segment(f"\\boxed{{{value}}}", True)))
+    return Demonstration(tuple(_PROMPTS.solve(question)), (*before, Segment(f"\\boxed{{{value}}}", True)))
 
 
-def _proposal(rng: random.Random, settings: TinyPretraining) -> Transcript:
+def _proposal(rng: random.Random, settings: TinyPretraining) -> Demonstration:
     level = Level(rng.choices(*_PROPOSE_OPERANDS)[0], rng.choices(*_PROPOSE_DIGITS)[0])
     question = random_question(rng, level, held_out=False)
     asked = f"<question>{question}</question>"
     if rng.random() >= settings.propose_tool_share:
-        return Transcript(tuple(_PROMPTS.propose()), (Segment(asked, True),))
+        return Demonstration(tuple(_PROMPTS.propose()), (Segment(asked, True),))
     value = _value(question)
-    segments = (*_tool_use(question, value), Segment(f"{asked}\n\\boxed{{{value}}}", True))
-    return Transcript(tuple(_PROMPTS.propose()), segments)
+    segments = (*_tool_use(question, value), Segment(f"\\boxed{{{value}}}\n{asked}", True))
+    return Demonstration(tuple(_PROMPTS.propose()), segments)
 
 
 def _tool_use(question: str, value: int) -> tuple[Segment, Segment]:
-    program = f"```python\nprint({expression_of(question)})\n```\n```output\n"
-    return Segment(program, True), Segment(f"{value}\n```\n", False)
+    program = f"```python\nprint({expression_of(question)})\n```\n"
+    return Segment(program, True), Segment(observation_text(program, f"{value}\n"), False)
 
 
 def _value(question: str) -> int:

@@ -10,9 +10,10 @@ import hashlib
 import json
 import time
 from collections.abc import Iterator, Mapping, Sequence
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
-from agent0.protocol import STOP
+from agent0.segments import segments
 from agent0.types import ToolCall, Trajectory
 
 if TYPE_CHECKING:
@@ -73,18 +74,20 @@ def send_trace(client: MlflowClient, experiment: str, run_id: str, trace: Mappin
 
 
 def split_turns(text: str, calls: Sequence[ToolCall]) -> list[str]:
-    """Return what the model wrote in each turn of a trajectory's text, without the observations between."""
-    turns, at = [], 0
-    for call in calls:
-        stop = text.find(STOP, at)
-        if stop < 0:
-            break
-        end = stop + len(STOP)
-        turns.append(text[at:end])
-        shown = text.find(call.observation, end)
-        fence = text.find("```", end if shown < 0 else shown + len(call.observation))
-        at = len(text) if fence < 0 else fence + len("```\n")
-    return [*turns, text[at:]] if text[at:] else turns
+    """Return what the model wrote in each turn of a trajectory's text, without the observations between.
+
+    An output right behind a program is the environment's: what a model writes there is never kept.
+    """
+    pieces = [piece for piece in segments(text) if piece.kind != "prose" or piece.text.strip()]
+    shown = [
+        (program.end, output.end)
+        for program, output in pairwise(pieces)
+        if (program.kind, output.kind) == ("program", "output")
+    ][: len(calls)]
+    starts = [0, *(end for _, end in shown)]
+    ends = [*(start for start, _ in shown), len(text)]
+    turns = [text[start:end].removeprefix("\n") for start, end in zip(starts, ends, strict=True)]
+    return turns if turns[-1] else turns[:-1]
 
 
 def _steps(trajectory: Trajectory) -> Iterator[dict[str, Any]]:

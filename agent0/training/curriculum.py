@@ -137,7 +137,7 @@ def curriculum_trainer(
         train_dataset=Dataset.from_list([{"prompt": text}] * (plan.groups * settings.steps)),
         processing_class=tokenizer,
         rollout_func=PolicyRollouts(
-            job, settings.sampling, sandbox, TokenBudget.from_settings(job.rollout.for_proposer())
+            job, settings.sampling, sandbox, TokenBudget.from_settings(job.rollout.for_proposer(), "question")
         ),
         peft_config=lora_configuration(job),
     )

@@ -22,7 +22,7 @@ from agent0.rollout.scripted import ScriptedBackend
 inspect_ai = pytest.importorskip("inspect_ai")
 bridge = pytest.importorskip("agent0.inspect")
 
-PROGRAM = "```python\nprint(6 * 7)\n```\n```output"
+PROGRAM = "```python\nprint(6 * 7)\n```\n"
 UNLIKE = {"timestamp": True, "model": True, "span_id": True, "working_start": True, "output": {"model"}}
 QUESTIONS = {"questions_per_level": 2, "samples": 3}
 

@@ -29,7 +29,7 @@ from agent0.seeds import derive_seed
 PUBLISHED = tuple(entry.name for entry in BENCHMARKS if entry.generate is None)
 ROLLOUT = RolloutSettings(batch_size=5, max_turns=2, max_observation_tokens=64)
 SANDBOX = SandboxSettings()
-PROGRAM = "```python\nprint(6 * 7)\n```\n```output"
+PROGRAM = "```python\nprint(6 * 7)\n```\n"
 
 
 def settings_for(data: Path, *names: str, **fields: Any) -> EvaluationSettings:
