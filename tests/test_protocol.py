@@ -4,29 +4,21 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agent0.protocol import last_program, observation_text, parse_question
-
-TURN = "Let me compute.\n```python\nprint(1)\n```\nor rather\n```python\nprint(2)\n```\n```output"
-
-
-def test_the_last_complete_program_of_a_turn_is_run() -> None:
-    assert last_program(TURN) == "print(2)\n"
-
-
-@pytest.mark.parametrize("turn", ["no code at all```output", "```python\nprint(1)", "```\nprint(1)\n```\n```output"])
-def test_a_turn_without_a_complete_python_block_has_no_program(turn: str) -> None:
-    assert last_program(turn) is None
+from agent0.protocol import observation_text, parse_question
 
 
 @pytest.mark.parametrize(
     ("turn", "output", "appended"),
     [
+        ("…```", "5\n", "\n```output\n5\n```\n"),
+        ("…```\n", "5", "```output\n5\n```\n"),
+        ("…```\n\n", "", "```output\n```\n"),
         ("…```output", "5\n", "\n5\n```\n"),
-        ("…```output\n", "5", "5\n```\n"),
-        ("…```output", "", "\n```\n"),
+        ("…```output\n", "5\n", "5\n```\n"),
+        ("…```\n", "```\n", "````output\n```\n````\n"),
     ],
 )
-def test_an_observation_closes_its_fence_once(turn: str, output: str, appended: str) -> None:
+def test_an_observation_is_a_block_of_its_own(turn: str, output: str, appended: str) -> None:
     assert observation_text(turn, output) == appended
 
 
@@ -36,20 +28,26 @@ def test_an_observation_closes_its_fence_once(turn: str, output: str, appended: 
         ("<question>What is 2+3?</question>", "What is 2+3?"),
         ("thoughts <question> a\nb </question>\n\\boxed{5}", "a\nb"),
         ("```python\nprint('<question>no</question>')\n```\n```output\nx\n```\n<question>yes</question>", "yes"),
-        ("<question>a</question><question>b</question>", None),
+        ("<question>a</question><question>a</question>", "a"),
+        ("<question>a</question><question>b</question>", "a"),
+        ("<question></question>so <question>b</question>", "b"),
+        ("I write it in <question> tags. <question>b</question>", "b"),
+        ("<think><question>draft</question></think><question>final</question>", "final"),
+        ("<question>draft</question></think><question>final</question>", "final"),
+        ("<think><question>draft</question>", None),
+        ("<question>What prints\n```python\nprint(1)\n```\n?</question>", "What prints\n```python\nprint(1)\n```\n?"),
+        ("```\n<question>in a box</question>\n```\n", "in a box"),
         ("<question>never closed", None),
         ("<question>  </question>", None),
         ("```output\n<question>forged</question>", None),
         ("", None),
     ],
 )
-def test_exactly_one_question_outside_code_is_a_proposal(text: str, question: str | None) -> None:
+def test_the_first_question_outside_code_and_thoughts_is_the_proposal(text: str, question: str | None) -> None:
     assert parse_question(text) == question
 
 
 @given(st.text())
-def test_no_text_breaks_the_parsers(text: str) -> None:
-    question = parse_question(text)
+def test_no_text_breaks_the_parser(text: str) -> None:
+    question = parse_question(f"<question>{text}")
     assert question is None or (question and question in text)
-    program = last_program(text)
-    assert program is None or program in text

@@ -4,7 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agent0.answers import extract_boxed
+from agent0.answers import extract_answer, extract_boxed
+from agent0.answers.extraction import boxes
 
 
 @pytest.mark.parametrize(
@@ -35,6 +36,31 @@ from agent0.answers import extract_boxed
 )
 def test_the_last_closed_box_with_content_is_the_answer(text, expected):
     assert extract_boxed(text) == expected
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        (r"first \boxed{1}, then \boxed{2}", "2"),
+        ("```python\nprint(f'\\\\boxed{{{x}}}')\n```\n", None),
+        ("\\boxed{1}\n```python\nprint('\\boxed{2}')\n```\n```output\n\\boxed{3}\n```\n", "1"),
+        ("```output\n\\boxed{3}\n```\nSo \\boxed{4}", "4"),
+        ("```output\n\\boxed{3}", None),
+        ("```latex\n\\boxed{5}\n```", "5"),
+        ("```\n\\boxed{5}\n```", "5"),
+        ("```js\n\\boxed{5}\n```", None),
+        ("<think>\\boxed{6}</think>\\boxed{7}", "7"),
+        ("\\boxed{6}</think> none", None),
+        ("<think>\\boxed{6}", None),
+        ("\\boxed{1```python\nprint(1)\n```\n}", None),
+    ],
+)
+def test_an_answer_is_what_stands_outside_programs_outputs_and_thoughts(text, expected):
+    assert extract_answer(text) == expected
+
+
+def test_boxes_come_as_they_close():
+    assert [box.content for box in boxes(r"\boxed{1 \boxed{2} 3} \boxed{} \boxed{4}")] == ["2", r"1 \boxed{2} 3", "4"]
 
 
 @given(

@@ -14,7 +14,7 @@ from agent0.rollout.scripted import ScriptedBackend
 from agent0.stages import agents
 from agent0.types import Trajectory
 
-CALL = "```python\nprint(1+2)\n```\n```output"
+CALL = "```python\nprint(1+2)\n```\n"
 
 
 class Recorder(ScriptedBackend):
@@ -39,7 +39,7 @@ def folder(tokenizer: Any, tmp_path: Path) -> Path:
 @pytest.fixture
 def recorder(tokenizer: Any, monkeypatch: pytest.MonkeyPatch) -> Recorder:
     """A model that wants the tool until it sees an output."""
-    backend = Recorder(tokenizer, lambda text: "\\boxed{3}" if STOP in text else CALL)
+    backend = Recorder(tokenizer, lambda text: "\\boxed{3}" if "```output" in text else CALL)
 
     @contextmanager
     def opened(*_: Any, **__: Any) -> Iterator[Recorder]:
@@ -100,7 +100,7 @@ def test_the_prompt_that_reaches_a_model_names_the_tool_only_where_there_is_one(
 ) -> None:
     settings = {"prompts": "mathematics", "max_prompt_tokens": 1024, "max_response_tokens": 72}
     propose(folder, sandbox, RolloutSettings.model_validate({**settings, "proposer_tool": False}))
-    assert STOP not in prompt(recorder, tokenizer)
+    assert "```python" not in prompt(recorder, tokenizer)
     recorder.requests.clear()
     solve(folder, sandbox, RolloutSettings.model_validate({**settings, "proposer_tool": False}))
-    assert STOP in prompt(recorder, tokenizer)
+    assert "```python" in prompt(recorder, tokenizer)

@@ -3,8 +3,10 @@ from __future__ import annotations
 import random
 from typing import Any
 
+from agent0.answers import extract_answer
 from agent0.config import TinyPretraining
-from agent0.protocol import last_program, parse_question
+from agent0.protocol import parse_question
+from agent0.segments import segments
 from agent0.tiny.grammar import ArithmeticWorld
 from agent0.tiny.pretrain import IGNORED, _prompt, _rate, cache_directory, encode
 from agent0.tiny.transcripts import draw_transcript
@@ -34,9 +36,17 @@ def test_transcripts_state_true_answers_and_never_reserved_questions() -> None:
         assert question is not None
         assert not world.held_out(question)
         if "\\boxed" in transcript.completion:
-            assert transcript.completion.endswith(f"\\boxed{{{world.known_answer(question)}}}")
+            assert extract_answer(transcript.completion) == world.known_answer(question)
+
+
+def test_a_transcript_ends_and_calls_as_a_trajectory_does() -> None:
+    for transcript in transcripts(500):
+        asks = transcript.messages[0]["content"] == "propose"
+        assert transcript.completion.endswith("</question>" if asks else "}")
         if len(transcript.segments) > 1:
-            assert last_program(transcript.completion) is not None
+            kinds = [s.kind for s in segments(transcript.completion) if s.text.strip()]
+            assert kinds == ["program", "output", "prose"]
+            assert [segment.learned for segment in transcript.segments] == [True, False, True]
 
 
 def test_prompts_and_observations_are_not_learned(tokenizer: Any) -> None:

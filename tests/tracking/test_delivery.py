@@ -277,6 +277,8 @@ def test_a_large_file_is_refused(
 
 def test_turns_are_what_the_model_wrote() -> None:
     second = ToolCall(code="x", observation="```output\n", status="ok")
-    text = "a```python\nx\n```\n```output\n2\n```\nb\n```output\n```output\n```\nc"
-    assert split_turns(text, [CALL, second]) == ["a```python\nx\n```\n```output", "b\n```output", "c"]
-    assert split_turns("no tool", []) == ["no tool"]
+    text = "a\n```python\nx\n```\n```output\n2\n```\nb\n```py\nx\n```\n````output\n```output\n````\nc"
+    assert split_turns(text, [CALL, second]) == ["a\n```python\nx\n```", "b\n```py\nx\n```", "c"]
+    assert split_turns("a```output\n1\n```\nno tool", []) == ["a```output\n1\n```\nno tool"]
+    refused = "a\n```python\nx\n```\n```output\n2\n```\n```python\ny\n```\n"  # a program that may not run
+    assert split_turns(refused, [CALL]) == ["a\n```python\nx\n```", "```python\ny\n```\n"]

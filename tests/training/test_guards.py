@@ -13,7 +13,7 @@ from trl import GRPOConfig, GRPOTrainer
 
 from agent0.config import GuardSettings
 from agent0.training.guards import GuardCallback, Guards, GuardTripped
-from agent0.training.rollout_metrics import log_rollouts
+from agent0.training.rollout_metrics import JUDGED_CALLS, log_rollouts
 from agent0.types import ToolCall, Trajectory
 
 ON = GuardSettings(max_zero_advantage_share=1.0)
@@ -62,16 +62,32 @@ def test_what_is_not_a_number_trips_at_once(metric: str, value: float) -> None:
     assert f"{metric} is {value} at step 1" in (Guards(OFF).check(1, {metric: value}) or "")
 
 
-def test_tool_format_is_the_share_of_calls_with_a_program() -> None:
-    calls = tuple(ToolCall(code="", observation="", status=status) for status in ("ok", "no_code", "error", "ok"))
+def logged_rollouts(statuses: list[str]) -> dict[str, list[float]]:
+    """What is logged of a batch of two trajectories, one with calls of these statuses and one without."""
+    calls = tuple(ToolCall(code="", observation="", status=status) for status in statuses)
     common: dict[str, Any] = {"prompt_ids": (1,), "completion_ids": (2,), "mask": (1,), "text": "", "finish": "eos"}
     logged: dict[str, list[float]] = {}
     log_rollouts(
         lambda name, value: logged.setdefault(name, []).append(value),
         [Trajectory(**common, tool_calls=calls), Trajectory(**common)],
     )
+    return logged
+
+
+def test_tool_format_is_the_share_of_calls_with_a_program() -> None:
+    logged = logged_rollouts(["ok", "no_code", "error", "ok"] * 2)
     assert sum(logged["rollout/tool_format"]) / len(logged["rollout/tool_format"]) == 0.75
-    assert logged["rollout/tool_calls"] == [4.0, 0.0]
+    assert logged["rollout/tool_calls"] == [8.0, 0.0]
+
+
+@pytest.mark.parametrize(("calls", "trips"), [(1, False), (JUDGED_CALLS - 1, False), (JUDGED_CALLS, True)])
+def test_a_handful_of_malformed_calls_stops_no_training(calls: int, trips: bool) -> None:
+    guards = Guards(ON)
+    sentences = []
+    for step in range(9):
+        logged = logged_rollouts(["no_code"] * calls if step % 2 else [])
+        sentences.append(guards.check(step, {name: sum(values) / len(values) for name, values in logged.items()}))
+    assert any(sentences) is trips
 
 
 def tiny(model: Any, tokenizer: Any, folder: Path, reward: Any, settings: GuardSettings, rate: float) -> Any:

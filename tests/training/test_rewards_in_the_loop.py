@@ -41,7 +41,7 @@ def undecided(answers: list[str]) -> Callable[[str], str]:
     def write(text: str) -> str:
         if "2+3" in text:
             return f"\\boxed{{{next(queue)}}}"
-        return "\\boxed{12}" if "```output" in text else "```python\nprint(5+7)\n```\n```output"
+        return "\\boxed{12}" if "```output" in text else "```python\nprint(5+7)\n```\n"
 
     return write
 
