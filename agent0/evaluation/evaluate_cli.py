@@ -13,6 +13,7 @@ from rich.console import Console
 from rich.table import Table
 
 from agent0.errors import UsageError
+from agent0.options import read_settings
 from agent0.recipes import recipe_names
 
 if TYPE_CHECKING:
@@ -80,13 +81,12 @@ def evaluate(
         "logs": "true",
     }
     fixed = [f"evaluation.{key}={value}" for key, value in given.items() if value]
-    from agent0.config import load_config
     from agent0.evaluation.sample_store import sample_files
     from agent0.storage.places import output_folder
     from agent0.storage.transfer_bar import transfer_bar
     from agent0.tracking.model_source import found_model
 
-    config = load_config(recipe, [*fixed, *(overrides or [])], ablations or [])
+    config = read_settings(recipe, [*fixed, *(overrides or [])], ablations)
     wanted = config.model.model_copy(update={"source": model})
     bar = transfer_bar(model, Console(stderr=True, quiet=quiet), "steps of training" if model == "tiny" else "")
     pieces = [piece for benchmark in config.evaluation.benchmarks for piece in sample_files(benchmark)]

@@ -14,7 +14,7 @@ from agent0.errors import Agent0Error, UsageError
 from agent0.seeds import derive_seed
 from agent0.stages import StageResult, open_stage
 from agent0.stages.base_model import provide_base_model
-from agent0.stages.opening import Beginning, check_consistency, open_evolution
+from agent0.stages.opening import Beginning, open_evolution
 from agent0.stages.session import Stage, read_report
 from agent0.storage.digest import STAGE_FILE
 
@@ -105,20 +105,6 @@ def test_an_unreachable_server_is_named(tmp_path: Path, monkeypatch: pytest.Monk
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:9")
     with pytest.raises(Agent0Error, match=r"MLflow does not answer at http://127\.0\.0\.1:9.*MLFLOW_TRACKING_URI"):
         opened(load_config())
-
-
-@pytest.mark.parametrize(
-    ("override", "message"),
-    [
-        ("filtering.min_tasks=4", "one training batch needs"),
-        ("generation.proposals=4", "generate more"),
-        ("rollout.max_observation_tokens=96", "leaves no room"),
-    ],
-)
-def test_settings_that_contradict_each_other_are_refused(override: str, message: str) -> None:
-    check_consistency(load_config())
-    with pytest.raises(UsageError, match=message):
-        check_consistency(load_config("tiny", [override]))
 
 
 @pytest.mark.parametrize("source", ["/no/such/model", "./no/such/model"])
