@@ -15,6 +15,7 @@ from typing import Any
 from agent0.ablations import active_ablations
 from agent0.config import Config
 from agent0.errors import UsageError
+from agent0.evaluation.catalogue import benchmark, is_benchmark, known_tasks
 from agent0.stages.session import flatten
 from agent0.storage.digest import code_version as installed_code
 from agent0.tracking.location import tracking_uri
@@ -94,7 +95,7 @@ def check_consistency(config: Config) -> None:
     """Check what no single section can see.
 
     Raises:
-        UsageError: names the settings that contradict each other.
+        UsageError: names the settings that contradict each other, or a benchmark that is not there.
     """
     if config.filtering.min_tasks < config.executor.tasks_per_step:
         raise UsageError(
@@ -106,6 +107,10 @@ def check_consistency(config: Config) -> None:
             f"generation.proposals is {config.generation.proposals}, fewer than filtering.min_tasks = "
             f"{config.filtering.min_tasks}; generate more."
         )
+    for name in config.evaluation.benchmarks:
+        benchmark(name)
+    if is_benchmark(config.execution.known_tasks):
+        known_tasks(config.execution.known_tasks, config.execution.known_count)
     if config.rollout.max_observation_tokens >= config.rollout.max_response_tokens:
         raise UsageError(
             f"rollout.max_observation_tokens {config.rollout.max_observation_tokens} leaves no room in "
