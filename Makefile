@@ -27,7 +27,7 @@ $(VENV)/installed: pyproject.toml constraints.txt
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	@echo "Installing into $(VENV) (a few minutes the first time) ..."
 	@$(BIN)/python -m pip install --quiet --constraint constraints.txt torch==2.13.0
-	@$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[train,kfp,tracking,server,sandbox,s3,eval,dev]'
+	@$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[train,kfp,tracking,server,sandbox,s3,eval,gym,dev]'
 	@touch $@
 
 demo: install  ## Grow two agents on this machine: three rounds in a few minutes, into OUTPUT.

@@ -9,7 +9,7 @@ from __future__ import annotations
 from agent0.config import Config
 from agent0.domains import get_prompts
 from agent0.errors import UsageError
-from agent0.evaluation.catalogue import benchmark
+from agent0.evaluation.catalogue import benchmark, is_benchmark, known_tasks
 
 
 def check_consistency(config: Config) -> None:
@@ -21,6 +21,8 @@ def check_consistency(config: Config) -> None:
     get_prompts(config.rollout)
     for name in config.evaluation.benchmarks:
         benchmark(name)
+    if is_benchmark(config.execution.known_tasks):
+        known_tasks(config.execution.known_tasks, config.execution.known_count)
     if config.filtering.min_tasks < config.executor.tasks_per_step:
         raise UsageError(
             f"filtering.min_tasks is {config.filtering.min_tasks} but one training batch needs "

@@ -89,7 +89,7 @@ def evaluate(
     config = read_settings(recipe, [*fixed, *(overrides or [])], ablations)
     wanted = config.model.model_copy(update={"source": model})
     bar = transfer_bar(model, Console(stderr=True, quiet=quiet), "steps of training" if model == "tiny" else "")
-    pieces = [piece for benchmark in config.evaluation.benchmarks for piece in sample_files(benchmark)]
+    pieces = [piece for known in config.evaluation.benchmarks for piece in sample_files(known)]
     with output_folder(output, resume=resume, pieces=pieces) as folder:
         _check_folder(folder, config.evaluation.benchmarks, resume=resume)
         with bar as progress, found_model(wanted, progress) as found:
@@ -221,9 +221,10 @@ def _percent(estimate: Estimate | None) -> str:
 def _check_folder(output: OutputFolder, benchmarks: Sequence[str], *, resume: bool) -> None:
     from agent0.evaluation.results import REPORT_FILE, read_report
     from agent0.evaluation.sample_store import FINGERPRINT_FILE
+    from agent0.evaluation.spec import file_name
 
     recorded = (output.folder / REPORT_FILE).is_file()
-    begun = [name for name in benchmarks if (output.folder / name / FINGERPRINT_FILE).is_file()]
+    begun = [name for name in benchmarks if (output.folder / file_name(name) / FINGERPRINT_FILE).is_file()]
     if not resume and (begun or recorded):
         of = f" of {begun[0]}" if begun else ""
         raise UsageError(
