@@ -12,15 +12,24 @@ from agent0.errors import UsageError
 from agent0.evaluation.catalogue import benchmark, is_benchmark, known_tasks
 
 
-def check_consistency(config: Config) -> None:
-    """Check that sections agree, and that the domain and the benchmarks that they name are there.
+def check_evaluation(config: Config) -> None:
+    """Check that the domain, its prompts and the benchmarks are there.
 
     Raises:
-        UsageError: names the settings that contradict each other, or what cannot be found or used.
+        UsageError: names what cannot be found or used.
     """
     get_prompts(config.rollout)
     for name in config.evaluation.benchmarks:
         benchmark(name)
+
+
+def check_consistency(config: Config) -> None:
+    """Check that an evolution can run: what an evaluation needs, and that the sections agree.
+
+    Raises:
+        UsageError: names the settings that contradict each other, or what cannot be found or used.
+    """
+    check_evaluation(config)
     if is_benchmark(config.execution.known_tasks):
         known_tasks(config.execution.known_tasks, config.execution.known_count)
     if config.filtering.min_tasks < config.executor.tasks_per_step:

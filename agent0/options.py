@@ -40,15 +40,23 @@ def run_folder(place: str) -> Path:
     return Path(place)
 
 
-def read_settings(recipe: str, overrides: Iterable[str] | None, ablations: Sequence[str] | None = None) -> Config:
+def read_settings(
+    recipe: str, overrides: Iterable[str] | None, ablations: Sequence[str] | None = None, *, evolves: bool = True
+) -> Config:
     """Return the configuration of a command that starts or prepares something; see `load_config`.
+
+    Args:
+        recipe: a shipped recipe's name, or a TOML file.
+        overrides: of single settings.
+        ablations: parts of the method to leave out.
+        evolves: whether an evolution is to come, or else an evaluation alone.
 
     Raises:
         UsageError: it cannot be loaded, or its sections, its domain and its benchmarks do not fit together.
     """
     from agent0.config import load_config
-    from agent0.consistency import check_consistency
+    from agent0.consistency import check_consistency, check_evaluation
 
     config = load_config(recipe, overrides or [], ablations or [])
-    check_consistency(config)
+    (check_consistency if evolves else check_evaluation)(config)
     return config

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from agent0.config import load_config
-from agent0.consistency import check_consistency
+from agent0.config import Config, RolloutSettings, load_config
+from agent0.consistency import check_consistency, check_evaluation
 from agent0.errors import UsageError
 
 COMMANDS = (
@@ -35,6 +35,14 @@ def test_settings_that_cannot_be_run_together_are_refused(override: str, message
     check_consistency(load_config())
     with pytest.raises(UsageError, match=message):
         check_consistency(load_config("tiny", [override]))
+
+
+def test_an_evaluation_needs_no_settings_of_training_that_agree() -> None:
+    check_evaluation(Config())
+    with pytest.raises(UsageError, match="one training batch needs"):
+        check_consistency(Config())
+    with pytest.raises(UsageError, match="There is no domain"):
+        check_evaluation(Config(rollout=RolloutSettings(domain="none")))
 
 
 @pytest.mark.parametrize("command", COMMANDS, ids=" ".join)

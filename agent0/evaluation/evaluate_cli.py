@@ -86,7 +86,7 @@ def evaluate(
     from agent0.storage.transfer_bar import transfer_bar
     from agent0.tracking.model_source import found_model
 
-    config = read_settings(recipe, [*fixed, *(overrides or [])], ablations)
+    config = read_settings(recipe, [*fixed, *(overrides or [])], ablations, evolves=False)
     wanted = config.model.model_copy(update={"source": model})
     bar = transfer_bar(model, Console(stderr=True, quiet=quiet), "steps of training" if model == "tiny" else "")
     pieces = [piece for known in config.evaluation.benchmarks for piece in sample_files(known)]

@@ -61,7 +61,7 @@ def compile_pipeline(
     if name == "evaluation" and iterations is not None:
         raise UsageError("An evaluation has no iterations; leave out --iterations.")
     fixed = [] if iterations is None else [f"iterations={iterations}"]
-    config = read_settings(recipe, [*(overrides or []), *fixed], ablations)
+    config = read_settings(recipe, [*(overrides or []), *fixed], ablations, evolves=name != "evaluation")
     given = {"image": image, "gpus": gpus, "workspace": workspace}
     named = {key: value for key, value in given.items() if value is not None}
     chosen = CompileOptions.parse({**read_overrides(options or []), **named})

@@ -9,7 +9,7 @@ from kfp.dsl import Metrics
 from mlflow.entities import Run
 from mlflow.tracking import MlflowClient
 
-from agent0.config import Config, FilteringSettings, load_config
+from agent0.config import Config, FilteringSettings, PromptMessage, PromptSettings, load_config
 from agent0.errors import Agent0Error, UsageError
 from agent0.seeds import derive_seed
 from agent0.stages import StageResult, open_stage
@@ -71,6 +71,24 @@ def test_a_stage_is_a_nested_run_with_settings_seed_version_and_digests(store: s
     assert {"agent0.code_version", "agent0.input_sha256.labelled", "agent0.output_sha256"} <= set(nested.data.tags)
     assert client.get_metric_history(nested.info.run_id, "tasks/kept")[0].step == 2
     assert client.get_run(run_id).data.params["config.executor.steps"] == "10"
+
+
+def test_prompts_are_settings_that_mlflow_shows(store: str) -> None:
+    turns = (PromptMessage(role="user", content="Löse {question}"),)
+    long = (PromptMessage(role="user", content="x" * 7000),)
+    config = load_config("tiny")
+    prompts = PromptSettings(executor=turns, curriculum=long, template_options={"enable_thinking": False})
+    run_id = opened(config.model_copy(update={"rollout": config.rollout.model_copy(update={"prompts": prompts})}))
+    client = MlflowClient(store)
+    params = client.get_run(run_id).data.params
+    assert json.loads(params["config.rollout.prompts.executor"]) == [{"role": "user", "content": "Löse {question}"}]
+    assert "Löse" in params["config.rollout.prompts.executor"]
+    assert params["config.rollout.prompts.template_options"] == '{"enable_thinking": false}'
+    shown = params["config.rollout.prompts.curriculum"]
+    assert len(shown) == 6000
+    assert shown.endswith("x…")
+    kept = json.loads(Path(client.download_artifacts(run_id, "config.json")).read_text())
+    assert kept["rollout"]["prompts"]["curriculum"] == [{"role": "user", "content": "x" * 7000}]
 
 
 def test_a_failing_stage_ends_as_failed_and_says_why(store: str, tmp_path: Path) -> None:
