@@ -124,7 +124,7 @@ def test_settings_that_contradict_each_other_are_refused(override: str, message:
 @pytest.mark.parametrize("source", ["/no/such/model", "./no/such/model"])
 def test_a_model_path_that_does_not_exist_is_refused(source: str, tmp_path: Path) -> None:
     settings = load_config("tiny", [f"model.source={source}"]).model
-    with pytest.raises(UsageError, match="holds no model"):
+    with pytest.raises(UsageError, match="There is no folder"):
         provide_base_model(Stage.untracked("base_model"), tmp_path / "out", settings)
 
 
