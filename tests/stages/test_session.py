@@ -128,7 +128,7 @@ def test_an_unreachable_server_is_named(tmp_path: Path, monkeypatch: pytest.Monk
 @pytest.mark.parametrize("source", ["/no/such/model", "./no/such/model"])
 def test_a_model_path_that_does_not_exist_is_refused(source: str, tmp_path: Path) -> None:
     settings = load_config("tiny", [f"model.source={source}"]).model
-    with pytest.raises(UsageError, match="holds no model"):
+    with pytest.raises(UsageError, match="There is no folder"):
         provide_base_model(Stage.untracked("base_model"), tmp_path / "out", settings)
 
 
