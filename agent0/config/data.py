@@ -37,9 +37,13 @@ class ExecutionSettings(Section):
     known_tasks: str = Field(
         "",
         description=(
-            "JSON Lines file of {question, answer} whose answers are known; mixed in to audit the vote where the "
+            "JSON Lines file of {question, answer} whose answers are known, or a benchmark that makes such tasks "
+            "('gym:small', 'gym:NAME'), none of which it asks as a benchmark; mixed in to audit the vote where the "
             "domain knows no truth, never trained on. Empty: none."
         ),
+    )
+    known_count: Positive = Field(
+        40, description="Known tasks that a benchmark makes, in equal parts of its families; of a file all are taken."
     )
 
 
@@ -58,8 +62,9 @@ class FilteringSettings(Section):
     contamination: Literal["off", "warn", "refuse", "drop"] = Field(
         "warn",
         description=(
-            "What to do with kept tasks that repeat test questions. Checked against the benchmarks in the folder that "
-            "AGENT0_BENCHMARKS names; without it nothing is checked."
+            "What to do with kept tasks that share words with test questions; one that is a test question, sign for "
+            "sign, is dropped in any case but 'off'. Checked against the generated benchmarks of evaluation.benchmarks "
+            "and those in the folder that AGENT0_BENCHMARKS names."
         ),
     )
     contamination_coverage: Probability = Field(
@@ -103,11 +108,13 @@ class EvaluationSettings(Section):
         0, ge=0, description="Tokens of one response on published benchmarks; 0: the preset's."
     )
     logs: bool = Field(True, description="Write a log of all samples that `inspect view` opens; needs agent0[eval].")
-    questions_per_level: Positive = Field(40, description="Questions per difficulty level of the embedded benchmark.")
-    samples: Positive = Field(
-        4, description="Trajectories per question of the embedded benchmark; accuracy is the mean over them (mean@k)."
+    questions_per_level: Positive = Field(
+        40, description="Questions per difficulty level or family of a generated benchmark: 'tiny', 'gym:NAME'."
     )
-    sampling: SamplingSettings = Field(SamplingSettings(), description="Of the embedded benchmark.")
+    samples: Positive = Field(
+        4, description="Trajectories per question of a generated benchmark; accuracy is the mean over them (mean@k)."
+    )
+    sampling: SamplingSettings = Field(SamplingSettings(), description="Of generated benchmarks.")
 
 
 class TrackingSettings(Section):

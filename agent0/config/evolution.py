@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from agent0.config.base import Section
 from agent0.config.data import (
@@ -14,6 +14,10 @@ from agent0.config.data import (
 )
 from agent0.config.rollout import ModelSettings, RolloutSettings, SandboxSettings
 from agent0.config.training import CurriculumSettings, ExecutorSettings, TrainingSettings, WarmStartSettings
+from agent0.recipes import purposes
+
+EMBEDDED_MODEL = "tiny"
+"""The `model.source` of the model that is trained here from scratch."""
 
 
 class Config(Section):
@@ -43,6 +47,17 @@ class Config(Section):
     training: TrainingSettings = TrainingSettings()
     evaluation: EvaluationSettings = EvaluationSettings()
     tracking: TrackingSettings = TrackingSettings()
+
+    @model_validator(mode="after")
+    def _recipe_is_for_the_model(self) -> Config:
+        if self.model.embedded_only and self.model.source != EMBEDDED_MODEL:
+            others = "; ".join(f"{name} ({purpose})" for name, purpose in purposes().items() if name != self.recipe)
+            raise ValueError(
+                f"the recipe {self.recipe} is for the embedded model, whose prompts, limits and rates would waste "
+                f"{self.model.source}; take --recipe with another: {others}; or give a recipe file of your own. Only "
+                "for a model that grew from the embedded one: --set model.embedded_only=false"
+            )
+        return self
 
 
 SECTIONS: tuple[str, ...] = tuple(

@@ -5,7 +5,6 @@ from __future__ import annotations
 import difflib
 import tomllib
 from collections.abc import Iterable, Mapping, Sequence
-from importlib import resources
 from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
@@ -13,7 +12,7 @@ from pydantic import BaseModel, ValidationError
 from agent0.ablations import ABLATIONS, active_ablations
 from agent0.config.evolution import Config
 from agent0.errors import UsageError
-from agent0.recipes import recipe_names
+from agent0.recipes import recipe_names, recipe_text
 
 S = TypeVar("S", bound=BaseModel)
 
@@ -81,7 +80,7 @@ def _read_recipe(recipe: str) -> dict[str, Any]:
     else:
         if recipe not in recipe_names():
             raise UsageError(f"There is no recipe {recipe!r}{_nearest(recipe, recipe_names())}")
-        text = (resources.files("agent0") / "recipes" / f"{recipe}.toml").read_text(encoding="utf-8")
+        text = recipe_text(recipe)
     try:
         values = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
@@ -130,6 +129,9 @@ def _explain(model: type[BaseModel], item: Any) -> str:
     name = ".".join(location) or model.__name__
     if item["type"] == "extra_forbidden":
         return f"Unknown setting {name!r}{_nearest(name, _field_paths(model))}"
+    if not location and item["type"] == "value_error":  # of a check over several sections: a sentence by itself
+        sentence = str(item["msg"]).removeprefix("Value error, ")
+        return f"{sentence[0].upper()}{sentence[1:]}."
     value = "" if isinstance(item.get("input"), dict) else f" (got {item.get('input')!r})"
     return f"Setting {name!r}: {item['msg'].removeprefix('Value error, ')}{value}."
 

@@ -60,7 +60,14 @@ class ModelSettings(Section):
         min_length=1,
         description=(
             "'tiny' for the embedded model, else a folder, local or s3://, a registered model (models:/NAME@ALIAS or "
-            "models:/NAME/VERSION), or a hub id of a causal LM."
+            "models:/NAME/VERSION), one in an installed package (package:NAME), or a hub id of a causal LM."
+        ),
+    )
+    embedded_only: bool = Field(
+        False,
+        description=(
+            "Refuse to evolve any other model: the recipe's limits and rates are for the embedded one. Set it to false "
+            "for a model that grew from that one."
         ),
     )
     dtype: Literal["float32", "bfloat16"] = Field(

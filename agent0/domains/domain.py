@@ -12,6 +12,7 @@ from agent0.errors import UsageError
 Message = dict[str, str]
 """A chat turn: `role` (system, user or assistant) and `content`."""
 
+ROLES = ("system", "user", "assistant")
 QUESTION_FIELD, TOOL_FIELD = "{question}", "{tool}"
 _RESERVED_PART = 5
 
@@ -25,10 +26,23 @@ class AgentPrompt:
             nothing where the agent has no tool.
         worked: turns of worked examples, which show the tool; they come before the last message, for models that need
             them (`rollout.prompts.worked`), and only for an agent with the tool.
+
+    Raises:
+        UsageError: there is no message, or one is no chat turn.
     """
 
     messages: tuple[Message, ...]
     worked: tuple[Message, ...] = ()
+
+    def __post_init__(self) -> None:
+        for message in (*self.messages, *self.worked):
+            if not _is_turn(message):
+                raise UsageError(
+                    f"A prompt has {message!r:.100} for a turn; give a tuple of turns "
+                    '{"role": "system", "user" or "assistant", "content": TEXT}, with a comma even behind a single one.'
+                )
+        if not self.messages:
+            raise UsageError("A prompt has no message, so an agent would be asked nothing; give it a user's turn.")
 
 
 @dataclass(frozen=True)
@@ -75,6 +89,10 @@ class WorkedTask:
     group: str = ""
 
 
+def _is_turn(message: object) -> bool:
+    return isinstance(message, dict) and message.get("role") in ROLES and isinstance(message.get("content"), str)
+
+
 def in_reserved_fifth(question: str) -> bool:
     """Return whether `question`, whatever its case and spacing, belongs to the fifth that is kept for evaluation."""
     words = " ".join(question.lower().split())
@@ -101,6 +119,9 @@ class Domain:
         draw: writes a task with its solution; from it come the demonstrations of a warm start and the benchmark
             `domain:NAME`. None where no program can write one.
         variants: more prompts by name (`rollout.prompts.variant`).
+
+    Raises:
+        UsageError: a part is not what it must be.
     """
 
     prompts: PromptSet
@@ -109,3 +130,11 @@ class Domain:
     held_out: Callable[[str], bool] = _nothing_held_out
     draw: Callable[[random.Random], WorkedTask] | None = None
     variants: Mapping[str, PromptSet] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if not all(isinstance(prompts, PromptSet) for prompts in (self.prompts, *self.variants.values())):
+            raise UsageError("Its prompts are no PromptSet; give PromptSet(curriculum=…, executor=…).")
+        for name in ("rejection", "known_answer", "held_out", "draw"):
+            part = getattr(self, name)
+            if not callable(part) and not (name == "draw" and part is None):
+                raise UsageError(f"Its part {name} is {part!r:.60}, which cannot be called; give a function.")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from agent0.domains.domain import QUESTION_FIELD, TOOL_FIELD, AgentPrompt, Message, PromptSet
@@ -36,8 +36,8 @@ class Prompts:
 
     curriculum: tuple[Message, ...]
     executor: tuple[Message, ...]
-    plain: str
-    options: Mapping[str, bool | int | float | str]
+    plain: str = PLAIN_TEMPLATE
+    options: Mapping[str, bool | int | float | str] = field(default_factory=dict)
 
     def propose(self) -> list[Message]:
         """Messages that ask the curriculum agent for one task."""

@@ -13,13 +13,19 @@ app = typer.Typer(help="The benchmarks: list them, show one, mirror them.", no_a
 
 
 @app.command("list")
-def list_benchmarks() -> None:
+def list_benchmarks(
+    gym: Annotated[bool, typer.Option("--gym", help="List the families of reasoning-gym instead.")] = False,
+) -> None:
     """List the benchmarks.
 
     Example: [bold]agent0 benchmarks list[/bold]
     """
     from agent0.evaluation.catalogue import BENCHMARKS
+    from agent0.evaluation.gym import PREFIX, SETS, is_installed
 
+    if gym:
+        _list_families()
+        return
     table = Table(box=box.SIMPLE_HEAD)
     for column in ("name", "rows", "split", "dataset", "pinned"):
         table.add_column(column, no_wrap=True, justify="right" if column == "rows" else "left")
@@ -27,6 +33,30 @@ def list_benchmarks() -> None:
         data = benchmark.dataset
         pinned = data.revision[:10] if data.revision else "by fetch" if data.hub_id else "–"
         table.add_row(benchmark.name, f"{data.rows:,}", data.split, data.hub_id or "generated here", pinned)
+    console = Console()
+    if is_installed():
+        from agent0.evaluation.gym import families, gym_benchmark
+
+        for name in SETS:
+            entry = gym_benchmark(f"{PREFIX}{name}")
+            table.add_row(entry.name, f"{entry.dataset.rows:,}", entry.dataset.split, "generated here", "–")
+        told = f"Beside these, {len(families())} families of reasoning-gym are benchmarks: agent0 benchmarks list --gym"
+    else:
+        told = "gym:small and the families of reasoning-gym need pip install -c constraints.txt 'agent0[gym]'"
+    console.print(table)
+    console.print(told, highlight=False, markup=False, soft_wrap=True)
+
+
+def _list_families() -> None:
+    from agent0.evaluation.gym import PREFIX, SETS, categories
+
+    table = Table(box=box.SIMPLE_HEAD)
+    for column in ("name", "category"):
+        table.add_column(column, no_wrap=True)
+    for name, chosen in SETS.items():
+        table.add_row(f"{PREFIX}{name}", ", ".join(chosen))
+    for name, category in sorted(categories().items()):
+        table.add_row(f"{PREFIX}{name}", category)
     Console().print(table)
 
 

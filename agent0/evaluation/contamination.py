@@ -125,7 +125,12 @@ class ContaminationIndex:
 
 
 def index_of(source: str) -> ContaminationIndex:
-    """Index every benchmark whose rows lie in a folder, local or `s3://`; samples of the rows will do.
+    """Index the published tests in a folder; see `published_items`."""
+    return ContaminationIndex(published_items(source))
+
+
+def published_items(source: str) -> Iterator[tuple[str, Item]]:
+    """Yield (benchmark, question) of all whose rows lie in a folder, local or `s3://`; samples of the rows will do.
 
     Raises:
         BenchmarkError: there is no benchmark, or a file holds something else.
@@ -138,7 +143,8 @@ def index_of(source: str) -> ContaminationIndex:
             f"No benchmark lies in {source}; put files such as gsm8k.jsonl there with `agent0 benchmarks fetch --to "
             f"{source}`, or check tasks against nothing with filtering.contamination=off."
         )
-    return ContaminationIndex((b.name, item) for b in present for item in load_items(b, source, partial=True))
+    for entry in present:
+        yield from ((entry.name, item) for item in load_items(entry, source, partial=True))
 
 
 def _names(source: str) -> set[str]:

@@ -21,19 +21,26 @@ def _lines(benchmark: Benchmark) -> Iterator[str]:
         yield f"  revision  {data.revision or 'unknown; the manifest of a fetch pins it'}"
         yield f"  hash      {data.sha256 or 'unknown; the manifest of a fetch pins it'}"
     else:
-        yield "  data      generated here"
-    yield f"  rows      {data.rows}"
-    columns = (" or ".join(names) + (" (may lack)" if r in data.optional else "") for r, names in data.columns.items())
-    yield f"  columns   {', '.join(columns)}"
-    yield f"  file      {benchmark.name}.jsonl (or .parquet, .csv)" + (
-        f", and {benchmark.name}.shots.jsonl" if data.shots_split else ""
-    )
+        yield f"  data      generated here by {data.generator} from seed {data.seed}"
+    groups = f", {benchmark.per_group} of each {benchmark.breakdowns[0]}" if benchmark.per_group else ""
+    yield f"  rows      {data.rows}{groups}"
+    if data.columns:
+        yield from _file(benchmark)
     yield f"  licence   {data.licence}"
     for note in benchmark.notes:
         yield f"  note      {note}"
     for preset in PRESETS:
         yield f"\npreset {preset}"
         yield from _protocol(benchmark.protocols[preset])
+
+
+def _file(benchmark: Benchmark) -> Iterator[str]:
+    data = benchmark.dataset
+    columns = (" or ".join(names) + (" (may lack)" if r in data.optional else "") for r, names in data.columns.items())
+    yield f"  columns   {', '.join(columns)}"
+    yield f"  file      {benchmark.name}.jsonl (or .parquet, .csv)" + (
+        f", and {benchmark.name}.shots.jsonl" if data.shots_split else ""
+    )
 
 
 def _protocol(protocol: Protocol) -> Iterator[str]:

@@ -13,6 +13,7 @@ from rich.console import Console
 from rich.table import Table
 
 from agent0.errors import UsageError
+from agent0.options import read_settings
 from agent0.recipes import recipe_names
 
 if TYPE_CHECKING:
@@ -80,16 +81,15 @@ def evaluate(
         "logs": "true",
     }
     fixed = [f"evaluation.{key}={value}" for key, value in given.items() if value]
-    from agent0.config import load_config
     from agent0.evaluation.sample_store import sample_files
     from agent0.storage.places import output_folder
     from agent0.storage.transfer_bar import transfer_bar
     from agent0.tracking.model_source import found_model
 
-    config = load_config(recipe, [*fixed, *(overrides or [])], ablations or [])
+    config = read_settings(recipe, [*fixed, *(overrides or [])], ablations, evolves=False)
     wanted = config.model.model_copy(update={"source": model})
     bar = transfer_bar(model, Console(stderr=True, quiet=quiet), "steps of training" if model == "tiny" else "")
-    pieces = [piece for benchmark in config.evaluation.benchmarks for piece in sample_files(benchmark)]
+    pieces = [piece for known in config.evaluation.benchmarks for piece in sample_files(known)]
     with output_folder(output, resume=resume, pieces=pieces) as folder:
         _check_folder(folder, config.evaluation.benchmarks, resume=resume)
         with bar as progress, found_model(wanted, progress) as found:
@@ -221,9 +221,10 @@ def _percent(estimate: Estimate | None) -> str:
 def _check_folder(output: OutputFolder, benchmarks: Sequence[str], *, resume: bool) -> None:
     from agent0.evaluation.results import REPORT_FILE, read_report
     from agent0.evaluation.sample_store import FINGERPRINT_FILE
+    from agent0.evaluation.spec import file_name
 
     recorded = (output.folder / REPORT_FILE).is_file()
-    begun = [name for name in benchmarks if (output.folder / name / FINGERPRINT_FILE).is_file()]
+    begun = [name for name in benchmarks if (output.folder / file_name(name) / FINGERPRINT_FILE).is_file()]
     if not resume and (begun or recorded):
         of = f" of {begun[0]}" if begun else ""
         raise UsageError(

@@ -1,4 +1,4 @@
-"""The executor's score in the evolution's history: by level on the embedded benchmark, else by benchmark."""
+"""The executor's score in the evolution's history: by level or family of a generated benchmark, else by benchmark."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ Judged = tuple[Assignment, BenchmarkScore, Sequence[Outcome]]
 def executor_scores(judged: Sequence[Judged]) -> ExecutorScores:
     """Return the score over all benchmarks: their plain mean (the paper's AVG), with the errors of each.
 
-    The embedded benchmark on its own is broken down by difficulty level, anything else by benchmark.
+    A generated benchmark on its own is broken down by its groups (difficulty levels, families), all else by benchmark.
     """
-    if [assignment.benchmark.name for assignment, _, _ in judged] == ["tiny"]:
-        return _by_level(*judged[0])
+    if len(judged) == 1 and judged[0][0].generated is not None and judged[0][0].benchmark.breakdowns:
+        return _by_group(*judged[0])
     levels = {score.benchmark: _score(score.score, outcomes) for _, score, outcomes in judged}
     errors = [(score.score.high - score.score.low) / 2 / Z95 for _, score, _ in judged]
     mean = fmean(level.accuracy for level in levels.values())
@@ -38,10 +38,11 @@ def executor_scores(judged: Sequence[Judged]) -> ExecutorScores:
     )
 
 
-def _by_level(assignment: Assignment, score: BenchmarkScore, outcomes: Sequence[Outcome]) -> ExecutorScores:
+def _by_group(assignment: Assignment, score: BenchmarkScore, outcomes: Sequence[Outcome]) -> ExecutorScores:
+    kind = assignment.benchmark.breakdowns[0]
     levels: dict[str, list[Outcome]] = {}
     for outcome in outcomes:
-        levels.setdefault(outcome.item.groups["level"], []).append(outcome)
+        levels.setdefault(outcome.item.groups[kind], []).append(outcome)
     return ExecutorScores(
         **_score(score.score, outcomes).model_dump(), samples=assignment.samples, levels=_level_scores(levels)
     )

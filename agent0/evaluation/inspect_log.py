@@ -21,6 +21,7 @@ from agent0.evaluation.inspect_sample import SampleWriter
 from agent0.evaluation.preparation import Assignment
 from agent0.evaluation.results import BenchmarkScore
 from agent0.evaluation.scorecard import Outcome
+from agent0.evaluation.spec import file_name
 from agent0.storage.atomic import atomic_path
 
 if TYPE_CHECKING:
@@ -48,7 +49,7 @@ def write_log(
     """Write all samples of a benchmark as one `.eval` file and return its path; an interrupted one is never seen."""
     from pydantic_core import to_json
 
-    path = folder / f"{assignment.benchmark.name}.eval"
+    path = folder / f"{file_name(assignment.benchmark.name)}.eval"
     questions = {question.item.id: question for question in assignment.questions}
     ended = datetime.now(UTC)
     writer = SampleWriter(assignment, model, ended.isoformat(timespec="seconds"))

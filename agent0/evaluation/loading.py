@@ -67,7 +67,7 @@ def load_benchmark(benchmark: Benchmark, source: str | None = None, *, partial: 
         StorageError: the store refuses or does not answer.
     """
     if benchmark.generate is not None and source is None:
-        items = number_items(benchmark.generate())
+        items = number_items(benchmark.generate(benchmark.per_group))
         return Loaded(_checked(benchmark, items, None, "its generator", partial), None)
     place = source or default_source()
     if place == HUB:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from agent0.answers import majority_vote
 from agent0.evaluation.problems import read_aime, read_amc, read_gsm8k, read_olympiad, read_problem
 from agent0.evaluation.rules import BOXED, BOXED_INTEGER, GSM8K_FLEXIBLE, GSM8K_STRICT, MINERVA
 from agent0.evaluation.spec import Benchmark, Dataset, Decoding, Item, Preset, Prompt, Protocol, Row, Rule
@@ -57,6 +58,7 @@ def _mathematics(
         protocols,
         {"paper": _box, "official": official_echo},
         breakdowns,
+        vote=majority_vote,
         notes=notes,
     )
 

@@ -17,10 +17,9 @@ from agent0.domains import Message, Prompts, get_prompts
 from agent0.errors import UsageError
 from agent0.evaluation.catalogue import benchmark as named
 from agent0.evaluation.loading import load_benchmark, load_shots, shots_for
-from agent0.evaluation.spec import Benchmark, Item, Protocol, content_hash, number_items
+from agent0.evaluation.spec import QUESTION_SEED, Benchmark, Item, Protocol, content_hash, number_items
 from agent0.evaluation.statistics import minimum_detectable_difference
 from agent0.evaluation.stratified import stratified_subset
-from agent0.evaluation.tiny import QUESTION_SEED, tiny_items
 from agent0.rollout.engine import TokenBudget
 from agent0.seeds import derive_seed
 
@@ -39,7 +38,8 @@ class Question:
 class Assignment:
     """One benchmark, ready to be asked.
 
-    `revision` is the commit that the rows are known to come from. `stratum` is the kind of group that a subset was
+    `revision` is the commit that the rows are known to come from; `generated` says what made them instead (the fields
+    of `results.GenerationRecord`). `stratum` is the kind of group that a subset was
     drawn by (empty: all items are one stratum), `sizes` counts the items of the whole benchmark by stratum.
     """
 
@@ -52,6 +52,7 @@ class Assignment:
     seed: int
     tool: bool
     revision: str | None = None
+    generated: Mapping[str, str | int] | None = None
     stratum: str = ""
     sizes: Mapping[str, int] = field(default_factory=dict)
 
@@ -99,6 +100,7 @@ class Assignment:
         return {
             "benchmark": self.benchmark.name,
             "content": self.content_sha256,
+            "generated": self.generated,
             "questions": len(self.questions),
             "prompts": prompts.hexdigest(),
             "decoding": json.loads(json.dumps(asdict(self.protocol.decoding))),
@@ -129,7 +131,7 @@ def prepare(
 
     Args:
         settings: which benchmarks, from where, under which preset.
-        rollout: prompts and budget of the embedded benchmark; number of tool calls and observation tokens of all.
+        rollout: prompts and budget of the generated benchmarks; number of tool calls and observation tokens of all.
         tokenizer: the model's.
         seed: of the sampling.
 
@@ -169,14 +171,15 @@ def _assignment(
 ) -> Assignment:
     prompts = get_prompts(rollout)
     if entry.generate is not None:
-        items = number_items(tiny_items(settings.questions_per_level))
-        protocol, sampling = _embedded_protocol(entry, settings, rollout), settings.sampling
+        items = number_items(entry.generate(settings.questions_per_level))
+        protocol, sampling = _trained_protocol(entry, settings, rollout), settings.sampling
         turns = [prompts.solve(item.question) for item in items]
         asked = [(messages, prompts.encode(tokenizer, messages)) for messages in turns]
         chosen, stratum, revision = items, "", None
+        generated = _generation(entry, settings.questions_per_level)
     else:
         loaded = load_benchmark(entry, settings.data or None, partial=settings.sampled_rows)
-        items, revision = loaded.items, loaded.revision
+        items, revision, generated = loaded.items, loaded.revision, None
         protocol = _protocol(entry, settings, rollout)
         sampling = _sampling(protocol)
         stratum = _stratum(entry, protocol, items, settings.limit)
@@ -195,6 +198,7 @@ def _assignment(
         published=len(items),
         content_sha256=content_hash(items),
         revision=revision,
+        generated=generated,
         seed=seed,
         tool=rollout.has_tool,
         stratum=stratum,
@@ -218,8 +222,13 @@ def _protocol(entry: Benchmark, settings: EvaluationSettings, rollout: RolloutSe
     return replace(protocol, decoding=decoding)
 
 
-def _embedded_protocol(entry: Benchmark, settings: EvaluationSettings, rollout: RolloutSettings) -> Protocol:
-    """The embedded benchmark is asked as the agents are trained: with the evolution's own budget and sampling."""
+def _generation(entry: Benchmark, per_group: int) -> Mapping[str, str | int]:
+    assert entry.dataset.seed is not None, "a benchmark that is generated says from which seed"
+    return {"generator": entry.dataset.generator, "seed": entry.dataset.seed, "per_group": per_group}
+
+
+def _trained_protocol(entry: Benchmark, settings: EvaluationSettings, rollout: RolloutSettings) -> Protocol:
+    """A generated benchmark is asked as the agents are trained: with the evolution's own budget and sampling."""
     protocol = entry.protocols[settings.preset]
     decoding = replace(
         protocol.decoding,

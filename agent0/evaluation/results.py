@@ -16,6 +16,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from agent0.errors import Agent0Error
 from agent0.evaluation import statistics
+from agent0.evaluation.spec import file_name
 from agent0.storage.atomic import atomic_write, write_json
 from agent0.storage.places import read_file
 
@@ -75,6 +76,14 @@ class Cost(Record):
     gpu_hours: float | None = Field(None, ge=0, description="None where no GPU was used or its number is not known.")
 
 
+class GenerationRecord(Record):
+    """What a generated benchmark's questions come from: the same three give the same questions."""
+
+    generator: str = Field(description="What made them, with its version.")
+    seed: int
+    per_group: int = Field(ge=1, description="Questions of each level or family.")
+
+
 class BenchmarkScore(Record):
     """The figures of one benchmark.
 
@@ -107,6 +116,7 @@ class BenchmarkScore(Record):
         None, description="Commit of the rows by the hub or the mirror's manifest; None where nothing says."
     )
     dataset_sha256: str | None = Field(None, description="`spec.content_hash` of all published items.")
+    generated: GenerationRecord | None = Field(None, description="None for a published benchmark.")
     questions_file: str = Field(description="JSON Lines of QuestionScore, relative to the report.")
 
 
@@ -154,7 +164,7 @@ class EvaluationReport(Record):
 
 def questions_file(benchmark: str) -> str:
     """Return where the verdicts of a benchmark lie, relative to the report."""
-    return f"{QUESTIONS_FOLDER}/{benchmark}.jsonl"
+    return f"{QUESTIONS_FOLDER}/{file_name(benchmark)}.jsonl"
 
 
 def write_results(

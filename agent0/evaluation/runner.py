@@ -20,6 +20,7 @@ from agent0.config import RolloutSettings, SamplingSettings, SandboxSettings
 from agent0.errors import Agent0Error
 from agent0.evaluation.preparation import Assignment, Question
 from agent0.evaluation.sample_store import SampleRecord, SampleStore
+from agent0.evaluation.spec import file_name
 from agent0.rollout.engine import Backend, Batch, ProgramRunner, RolloutEngine, Throughput, TokenBudget
 from agent0.sandbox import RunResult, SandboxPool
 from agent0.types import Trajectory
@@ -78,7 +79,7 @@ def tool_of(settings: SandboxSettings, *, needed: bool) -> Iterator[ProgramRunne
 
 def sample_folder(folder: Path, assignment: Assignment) -> Path:
     """Return where the samples of a benchmark lie."""
-    return folder / assignment.benchmark.name
+    return folder / file_name(assignment.benchmark.name)
 
 
 def open_stores(

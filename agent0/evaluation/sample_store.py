@@ -16,6 +16,7 @@ from typing import Any, TextIO
 from pydantic import ValidationError
 
 from agent0.errors import UsageError
+from agent0.evaluation.spec import file_name
 from agent0.storage.atomic import write_json
 from agent0.types import Finish, Record, ToolCall
 
@@ -103,7 +104,8 @@ class SampleStore:
 
 def sample_files(benchmark: str) -> tuple[str, str]:
     """Return the files of a benchmark's store within an evaluation's folder, those that say whose they are first."""
-    return f"{benchmark}/{FINGERPRINT_FILE}", f"{benchmark}/{SAMPLES_FILE}"
+    folder = file_name(benchmark)
+    return f"{folder}/{FINGERPRINT_FILE}", f"{folder}/{SAMPLES_FILE}"
 
 
 def read_samples(folder: Path) -> list[SampleRecord]:

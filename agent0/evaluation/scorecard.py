@@ -9,9 +9,16 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from statistics import fmean
 
-from agent0.answers import majority_vote
 from agent0.evaluation.preparation import Assignment
-from agent0.evaluation.results import BenchmarkScore, Cost, DecodingRecord, Estimate, QuestionScore, questions_file
+from agent0.evaluation.results import (
+    BenchmarkScore,
+    Cost,
+    DecodingRecord,
+    Estimate,
+    GenerationRecord,
+    QuestionScore,
+    questions_file,
+)
 from agent0.evaluation.sample_store import SampleRecord, SampleStore
 from agent0.evaluation.scoring import Scored, score_responses
 from agent0.evaluation.spec import Item, Protocol
@@ -19,7 +26,6 @@ from agent0.evaluation.statistics import (
     Interval,
     clustered_mean,
     distinct_samples,
-    exact_vote,
     majority_correct,
     pass_probability,
 )
@@ -56,7 +62,7 @@ def judge_samples(assignment: Assignment, store: SampleStore) -> list[Outcome]:
     ]
     pairs = [(item, response_of(assignment.protocol, record)) for item, records in asked for record in records]
     scores = iter(score_responses(assignment.protocol, pairs))
-    vote = majority_vote if assignment.benchmark.family in ("mathematics", "tiny") else exact_vote
+    vote = assignment.benchmark.vote
     outcomes = []
     for item, records in asked:
         scored = tuple(next(scores) for _ in records)
@@ -137,6 +143,7 @@ def score_assignment(assignment: Assignment, outcomes: Sequence[Outcome], second
         cost=_cost(outcomes, seconds, gpus),
         dataset_revision=assignment.revision,
         dataset_sha256=assignment.content_sha256,
+        generated=None if assignment.generated is None else GenerationRecord.model_validate(assignment.generated),
         questions_file=questions_file(assignment.benchmark.name),
     )
 

@@ -16,8 +16,11 @@ from typing import Any, Literal
 
 from agent0.answers import Verdict
 from agent0.errors import Agent0Error
+from agent0.evaluation.statistics import exact_vote
 from agent0.protocol import TOOL_RULES
+from agent0.types import Vote
 
+QUESTION_SEED = 20_251_116  # fixed: every evaluation asks the same questions, whatever the run's seed
 Preset = Literal["paper", "official"]
 PRESETS: tuple[Preset, ...] = ("paper", "official")
 Row = Mapping[str, Any]
@@ -34,7 +37,7 @@ class Item:
     """One question of a benchmark.
 
     `groups` names what the item belongs to (category, task, level, …); `solution` is the worked reference where the
-    dataset has one, for use as a shot.
+    dataset has one, for use as a shot; `entry` is the question as the benchmark's own verifier knows it, where it has one.
     """
 
     question: str
@@ -43,6 +46,7 @@ class Item:
     groups: Mapping[str, str] = field(default_factory=dict)
     solution: str = ""
     id: str = ""
+    entry: str = ""
 
     def digest(self) -> str:
         """Return a short hash of what is asked and what is right: two different items never share it by accident."""
@@ -66,6 +70,8 @@ class Dataset:
         licence: as published, or 'unknown'.
         keep: selects the rows of this benchmark from the split.
         shots_split: split that worked examples are drawn from; empty where no protocol needs one.
+        generator: what makes the questions of a benchmark that is generated, with its version.
+        seed: that they are made from; None where they are not generated.
     """
 
     hub_id: str
@@ -79,6 +85,8 @@ class Dataset:
     optional: tuple[str, ...] = ()
     keep: Callable[[Row], bool] | None = None
     shots_split: str = ""
+    generator: str = ""
+    seed: int | None = None
 
 
 @dataclass(frozen=True)
@@ -152,6 +160,7 @@ class Decoding:
     observation_tokens: int = 0
 
 
+Ballot = Callable[[Sequence[str | None]], Vote]
 Extractor = Callable[[str, Item], str | None]
 Comparison = Callable[[Sequence[tuple[Item, str]]], list[Verdict]]
 
@@ -210,13 +219,17 @@ class Benchmark:
     Attributes:
         name: as on the command line and in file names.
         title: as in a table.
-        family: mathematics, multiple choice, reasoning or tiny.
+        family: mathematics, multiple choice, reasoning, or what generates it.
         dataset: where its rows are.
         read: turns a row, keyed by role, into an item; raises ValueError where the gold has not the allowed form.
         protocols: one per preset.
         echo: a response that states a given gold, for checking that the rule of a preset accepts it.
         breakdowns: groups that are reported separately.
-        generate: makes the items of a benchmark that is not published.
+        vote: finds the majority of a question's answers; by default those that are written the same are one.
+        generate: makes so many items of each group (level, family) of a benchmark that is not published. Such a
+            benchmark is asked as the agents are trained, with their prompts, budget and sampling.
+        per_group: items of each group that `dataset.rows` counts, where it is generated.
+        probes: makes so many items in all that `generate` never makes: tasks with known answers, to audit votes.
         notes: traps of the data.
     """
 
@@ -228,8 +241,16 @@ class Benchmark:
     protocols: Mapping[Preset, Protocol]
     echo: Mapping[Preset, Callable[[Item], str]]
     breakdowns: tuple[str, ...] = ()
-    generate: Callable[[], list[Item]] | None = None
+    vote: Ballot = exact_vote
+    generate: Callable[[int], list[Item]] | None = None
+    per_group: int = 0
+    probes: Callable[[int], list[Item]] | None = None
     notes: tuple[str, ...] = ()
+
+
+def file_name(benchmark: str) -> str:
+    """Return a benchmark's name as files and folders have it: `gym:small` is `gym-small`, since not all allow a colon."""
+    return benchmark.replace(":", "-")
 
 
 def number_items(items: Sequence[Item]) -> list[Item]:

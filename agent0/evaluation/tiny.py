@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
+from agent0.answers import majority_vote
 from agent0.evaluation.rules import BOXED
-from agent0.evaluation.spec import Benchmark, Dataset, Decoding, Item, Prompt, Protocol, Row
+from agent0.evaluation.spec import QUESTION_SEED, Benchmark, Dataset, Decoding, Item, Prompt, Protocol, Row
 from agent0.tiny.grammar import LEVELS, ArithmeticWorld, held_out_questions
 
-QUESTION_SEED = 20_251_116  # fixed: every evaluation asks the same questions, whatever the run's seed
 _PER_LEVEL = 40
 _PROTOCOL = Protocol(
     Prompt("solve {question}"), Decoding(max_tokens=160, samples=4, temperature=1.0), BOXED, ends_at_answer=True
 )
 
 
-def tiny_items(per_level: int = _PER_LEVEL) -> list[Item]:
+def tiny_items(per_level: int) -> list[Item]:
     """Return `per_level` reserved questions of each level; always the same."""
     world = ArithmeticWorld()
     questions = held_out_questions(LEVELS, per_level, QUESTION_SEED)
@@ -52,10 +52,14 @@ TINY = Benchmark(
         optional=("level",),
         licence="Apache-2.0",
         sha256="b404908e316d54fdc3ecefdc438d502c79e811dafe34ae00c298d8582a33a11f",
+        generator="agent0.tiny.grammar",
+        seed=QUESTION_SEED,
     ),
     read=read_tiny,
     protocols={"paper": _PROTOCOL, "official": _PROTOCOL},
     echo={"paper": _echo, "official": _echo},
     breakdowns=("level",),
+    vote=majority_vote,
     generate=tiny_items,
+    per_group=_PER_LEVEL,
 )

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from agent0.errors import UsageError, warn
-from agent0.options import Ablations, Overrides, Recipe
+from agent0.options import Ablations, Overrides, Recipe, read_settings
 
 if TYPE_CHECKING:
     from agent0.config import Config
@@ -50,7 +50,7 @@ def compile_pipeline(
     Example: [bold]agent0 pipeline compile evolution --recipe qwen3-8b --gpus 8 --workspace s3://… --image
     NAME@sha256:… -o evolution.yaml[/bold]
     """
-    from agent0.config import load_config, read_overrides
+    from agent0.config import read_overrides
     from agent0.storage.atomic import atomic_write
     from agent0.storage.places import write_file
     from agent0_kfp.pipelines.catalogue import PIPELINES
@@ -61,7 +61,7 @@ def compile_pipeline(
     if name == "evaluation" and iterations is not None:
         raise UsageError("An evaluation has no iterations; leave out --iterations.")
     fixed = [] if iterations is None else [f"iterations={iterations}"]
-    config = load_config(recipe, [*(overrides or []), *fixed], ablations or [])
+    config = read_settings(recipe, [*(overrides or []), *fixed], ablations, evolves=name != "evaluation")
     given = {"image": image, "gpus": gpus, "workspace": workspace}
     named = {key: value for key, value in given.items() if value is not None}
     chosen = CompileOptions.parse({**read_overrides(options or []), **named})

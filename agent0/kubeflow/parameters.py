@@ -12,7 +12,9 @@ import difflib
 import json
 import os
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import Any, get_origin
+
+from pydantic import BaseModel
 
 from agent0.config import SECTIONS, Config, parse_section
 from agent0.errors import UsageError, warn
@@ -124,7 +126,7 @@ def _assign(values: dict[str, Any], package: Package, name: str, given: Any, *, 
     for depth, key in enumerate(keys):
         where = ".".join([head, *keys[: depth + 1]])
         known = _default_at(declared.default, keys[:depth])
-        if isinstance(known, dict) and known and key not in known:
+        if isinstance(known, dict) and known and key not in known and not _is_free(where.rpartition(".")[0]):
             raise UsageError(f"There is no {where} in the pipeline {package.name}{_nearest(key, known)}")
         if depth < len(keys) - 1:
             section = section.setdefault(key, {})
@@ -197,13 +199,27 @@ def _require(kind: str, value: Any, name: str) -> None:
 
 
 def _laid_over(default: Mapping[str, Any], value: Mapping[str, Any], name: str) -> dict[str, Any]:
-    """Lay an object over a default; a key that the default does not have is an error, unless the default is empty."""
+    """Lay an object over a default; a key that the default does not have is an error, unless its keys are free."""
     merged = copy.deepcopy(dict(default))
+    free = not default or _is_free(name)
     for key, item in value.items():
-        if default and key not in default:
+        if key not in default and not free:
             raise UsageError(f"There is no {name}.{key}{_nearest(key, default)}")
         merged[key] = _leaf(default.get(key), item, f"{name}.{key}", typed=True)
     return merged
+
+
+def _is_free(name: str) -> bool:
+    """Whether a setting of the configuration is a table whose keys are free, such as the options of a template."""
+    model: Any = Config
+    *parents, leaf = name.split(".")
+    for parent in parents:
+        field = model.model_fields.get(parent)
+        if field is None or not isinstance(field.annotation, type) or not issubclass(field.annotation, BaseModel):
+            return False
+        model = field.annotation
+    field = model.model_fields.get(leaf)
+    return field is not None and get_origin(field.annotation) is dict
 
 
 def _check_section(declared: Input, value: Any) -> None:

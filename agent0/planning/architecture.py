@@ -14,6 +14,7 @@ from typing import Any
 
 from agent0.config import ModelSettings, TinyPretraining
 from agent0.errors import UsageError
+from agent0.tracking.model_package import find_package, is_in_package
 
 QWEN3_VOCABULARY = 151_936
 DENSE_TYPES = ("qwen3", "qwen2", "llama", "mistral")
@@ -99,10 +100,14 @@ def architecture_of(model: ModelSettings) -> Architecture:
     """Return the sizes of the configured base model.
 
     Raises:
-        UsageError: the model is neither embedded, nor known by name, nor a folder with a readable `config.json`.
+        UsageError: the model is neither embedded, nor known by name, nor in an installed package, nor a folder with a
+            readable `config.json`.
     """
     if model.source == "tiny":
         return _embedded(model.tiny)
+    if is_in_package(model.source):
+        package = find_package(model.source)
+        return _dense(package.configuration(), package.name, str(package.file))
     if (Path(model.source) / "config.json").is_file():
         return _read(Path(model.source) / "config.json")
     name = model.source.rsplit("/", 1)[-1].removesuffix("-Base")
@@ -127,16 +132,23 @@ def _embedded(tiny: TinyPretraining) -> Architecture:
 
 def _read(path: Path) -> Architecture:
     try:
-        values: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        return _dense(json.loads(path.read_text(encoding="utf-8")), path.parent.name, str(path))
+    except json.JSONDecodeError as error:
+        raise _unreadable(str(path), error) from error
+
+
+def _dense(values: dict[str, Any], name: str, where: str) -> Architecture:
+    """Return the sizes that a model's configuration says; `where` it lies is for errors."""
+    try:
         kind = values.get("model_type")
         if kind not in DENSE_TYPES:
             raise UsageError(
-                f"{path} describes a model of type {kind!r}, which the plan has no formulas for; known types: "
+                f"{where} describes a model of type {kind!r}, which the plan has no formulas for; known types: "
                 f"{', '.join(DENSE_TYPES)}."
             )
         heads = int(values["num_attention_heads"])
         return Architecture(
-            name=path.parent.name,
+            name=name,
             layers=int(values["num_hidden_layers"]),
             hidden=int(values["hidden_size"]),
             heads=heads,
@@ -148,8 +160,12 @@ def _read(path: Path) -> Architecture:
             normed_heads=kind == "qwen3",
             attention_bias=kind == "qwen2" or bool(values.get("attention_bias", False)),
         )
-    except (json.JSONDecodeError, KeyError, TypeError, ValueError) as error:
-        raise UsageError(
-            f"{path} is no readable model configuration ({type(error).__name__}: {error}); give the folder of a model "
-            "saved by transformers."
-        ) from error
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise _unreadable(where, error) from error
+
+
+def _unreadable(where: str, error: Exception) -> UsageError:
+    return UsageError(
+        f"{where} is no readable model configuration ({type(error).__name__}: {error}); give the folder of a model "
+        "saved by transformers."
+    )

@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from agent0.config import Config, EvaluationSettings
 from agent0.evaluation.catalogue import benchmark
 from agent0.planning.placement import StageName, algorithm, sequences_per_step
-from agent0.tiny.grammar import LEVELS
 
 MEAN_RESPONSE_SHARE = 0.35
 """Mean response as a share of `rollout.max_response_tokens` where nothing else is said."""
@@ -83,6 +82,7 @@ def _evaluated(name: str, settings: EvaluationSettings) -> int:
     """Trajectories of one benchmark."""
     entry = benchmark(name)
     if entry.generate is not None:
-        return len(LEVELS) * settings.questions_per_level * settings.samples
+        groups = entry.dataset.rows // entry.per_group
+        return groups * settings.questions_per_level * settings.samples
     questions = min(settings.limit or entry.dataset.rows, entry.dataset.rows)
     return questions * (settings.published_samples or entry.protocols[settings.preset].decoding.samples)

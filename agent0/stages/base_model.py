@@ -2,54 +2,27 @@
 
 from __future__ import annotations
 
-import shutil
 from pathlib import Path
 
 from agent0.config import ModelSettings
-from agent0.errors import UsageError
 from agent0.stages.session import Stage, StageResult
-from agent0.storage.uri import is_in_s3
-from agent0.tracking.model_source import copy_model, from_hub
-from agent0.tracking.model_uri import is_model_uri
+from agent0.tracking.model_source import copy_model
 
 
 def provide_base_model(stage: Stage, output: Path, settings: ModelSettings) -> StageResult:
-    """Put the model into `output`: the embedded one, a folder here or in a store, a registered version, or a hub's.
+    """Put the model into `output`, whichever of its names `model.source` is (`agent0.tracking.model_source`).
 
-    An alias of a registered model is looked up now; the run's tag `agent0.model` says which version it was.
+    An alias of a registered model, or a package, is looked up now; the run's tag `agent0.model` says its version.
 
     Raises:
-        UsageError: the folder holds no model, or its tokenizer has no chat template.
-        Agent0Error: the hub, the registry or the store does not give the model.
+        UsageError: there is no such model, or its tokenizer has no chat template.
+        Agent0Error: the hub, the registry, the store or the package does not give the model.
     """
-    source = settings.source
-    if settings.source == "tiny":
-        _embedded(stage, output, settings)
-    elif is_model_uri(source) or is_in_s3(source):
-        source = copy_model(source, output)
-    elif Path(settings.source).expanduser().exists() or settings.source.startswith(("/", ".", "~")):
-        _from_folder(Path(settings.source).expanduser(), output)
-    else:
-        from_hub(settings.source, output)
+    unit = "pretraining steps" if settings.source == "tiny" else "bytes"
+    source = copy_model(settings, output, lambda done, total: stage.progress.step(done, total, unit))
     stage.tracker.set_tags({"agent0.model": source})
     parameters = _check(output, settings.source)
     return StageResult({"system/parameters": float(parameters)})
-
-
-def _embedded(stage: Stage, output: Path, settings: ModelSettings) -> None:
-    import agent0.lean_transformers  # noqa: F401  # before anything that imports transformers
-    from agent0.tiny.pretrain import ensure_base_model
-
-    def report(step: int, loss: float) -> None:
-        stage.progress.step(step, settings.tiny.steps, "pretraining steps", {"loss": loss})
-
-    shutil.copytree(ensure_base_model(settings.tiny, report), output, dirs_exist_ok=True)
-
-
-def _from_folder(source: Path, output: Path) -> None:
-    if not (source / "config.json").is_file():
-        raise UsageError(f"model.source {source} holds no model (no config.json); give the folder of a saved model.")
-    shutil.copytree(source, output, dirs_exist_ok=True)
 
 
 def _check(folder: Path, source: str) -> int:

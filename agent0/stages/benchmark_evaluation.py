@@ -16,6 +16,7 @@ from agent0.evaluation.inspect_log import require_inspect
 from agent0.evaluation.preparation import Assignment, check_room, prepare
 from agent0.evaluation.runner import Keeper, open_stores, run_assignments, sample_folder, tool_of
 from agent0.evaluation.sample_store import SAMPLES_FILE
+from agent0.evaluation.spec import file_name
 from agent0.report.history import ExecutorScores
 from agent0.rollout.backends import open_backend
 from agent0.rollout.engine import Backend
@@ -64,7 +65,7 @@ def run_benchmark_evaluation(
         )
     digest = model_digest(executor_model)
     # Tasks of one evaluation pipeline run side by side, each with benchmarks of its own.
-    workspace = stage.workspace(output, "-".join(evaluation.benchmarks))
+    workspace = stage.workspace(output, "-".join(map(file_name, evaluation.benchmarks)))
     stores = open_stores(assignments, workspace.folder, digest, rollout, sandbox)
     shown = _Shown(stage, workspace, assignments)
 
@@ -96,7 +97,7 @@ class _Shown:
 
     def __init__(self, stage: Stage, workspace: Workspace, assignments: tuple[Assignment, ...]) -> None:
         self._stage = stage
-        self._keeper = Keeper(workspace.save)
+        self._keeper = Keeper(lambda benchmark: workspace.save(file_name(benchmark)))
         self._total = sum(assignment.total for assignment in assignments)
         self._done: dict[str, int] = {}
 

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Iterable
-from dataclasses import asdict, dataclass
+from collections.abc import Iterable, Iterator
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
-from agent0.config import FilteringSettings
+from agent0.config import EvaluationSettings, FilteringSettings
 from agent0.errors import Agent0Error, UsageError
-from agent0.evaluation.contamination import Match, index_of
+from agent0.evaluation.catalogue import generated_items
+from agent0.evaluation.contamination import ContaminationIndex, Match, published_items
 from agent0.evaluation.loading import HUB, ROOT_VARIABLE, default_source
+from agent0.evaluation.spec import Item
 from agent0.storage.atomic import atomic_write
 from agent0.types import LabelledTask
 
@@ -27,10 +29,10 @@ class Contamination:
     tasks: int
     test_questions: int
 
-    @property
-    def task_ids(self) -> frozenset[str]:
-        """Ids of the tasks that match."""
-        return frozenset(match.task_id for match in self.matches)
+    def to_drop(self, filtering: FilteringSettings) -> frozenset[str]:
+        """Return the ids of the tasks that must not be trained on: test questions themselves, or all that match."""
+        everything = filtering.contamination == "drop"
+        return frozenset(match.task_id for match in self.matches if everything or match.kind == "exact")
 
     def metrics(self) -> dict[str, float]:
         """Numbers for the tracker."""
@@ -40,26 +42,30 @@ class Contamination:
         return {**questions, **counts} if self.test_questions else questions
 
 
-def check_contamination(tasks: Iterable[LabelledTask], output: Path, filtering: FilteringSettings) -> Contamination:
-    """Compare tasks with the benchmarks in the folder that AGENT0_BENCHMARKS names; write each match to `output`.
+def check_contamination(
+    tasks: Iterable[LabelledTask], output: Path, filtering: FilteringSettings, evaluation: EvaluationSettings
+) -> Contamination:
+    """Compare tasks with test questions; write each match to `output`.
 
-    The hub is never asked: without that folder nothing is checked, which only `off` and `warn` allow.
+    Those are the questions of the generated benchmarks that the run is evaluated on, and of all in the folder that
+    AGENT0_BENCHMARKS names. The hub is never asked: without either nothing is checked, which `off` and `warn` allow.
 
     Raises:
-        UsageError: `filtering.contamination` asks for more than a warning, and there is no folder to compare with.
+        UsageError: `filtering.contamination` asks for more than a warning, and there is nothing to compare with.
         Agent0Error: there is a match and `filtering.contamination` is `refuse`.
         BenchmarkError: the folder holds no benchmark, or one that cannot be read.
     """
-    source = default_source()
-    if source == HUB and filtering.contamination in ("drop", "refuse"):
+    if filtering.contamination == "off":
+        return Contamination((), 0, 0)
+    index = ContaminationIndex(_test_questions(evaluation))
+    if not index.benchmarks and filtering.contamination in ("drop", "refuse"):
         raise UsageError(
             f"filtering.contamination={filtering.contamination} needs test questions to compare with, and "
             f"{ROOT_VARIABLE} names no folder of them; set it (`agent0 benchmarks fetch --to PLACE` fills one), or "
             "settle for warn or off."
         )
-    if filtering.contamination == "off" or source == HUB:
+    if not index.benchmarks:
         return Contamination((), 0, 0)
-    index = index_of(source)
     checked = 0
     matches = []
     for task in tasks:
@@ -80,9 +86,16 @@ def check_contamination(tasks: Iterable[LabelledTask], output: Path, filtering: 
 
 def contamination_warnings(found: Contamination, filtering: FilteringSettings) -> tuple[str, ...]:
     """Return what a person should know of tasks that are trained on; empty where none matches or they are dropped."""
-    if not found.matches or filtering.contamination != "warn":
-        return ()
-    return (f"{_told(found)} All are in {CONTAMINATION_FILE}.",)
+    dropped = found.to_drop(filtering)
+    kept = tuple(match for match in found.matches if match.task_id not in dropped)
+    return (f"{_told(replace(found, matches=kept))} All are in {CONTAMINATION_FILE}.",) if kept else ()
+
+
+def _test_questions(evaluation: EvaluationSettings) -> Iterator[tuple[str, Item]]:
+    yield from generated_items(evaluation.benchmarks, evaluation.questions_per_level)
+    source = default_source()
+    if source != HUB:
+        yield from published_items(source)
 
 
 def _told(found: Contamination) -> str:

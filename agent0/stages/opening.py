@@ -14,6 +14,7 @@ from typing import Any
 
 from agent0.ablations import active_ablations
 from agent0.config import Config
+from agent0.consistency import check_consistency
 from agent0.errors import UsageError
 from agent0.stages.session import flatten
 from agent0.storage.digest import code_version as installed_code
@@ -101,29 +102,6 @@ def check_graph(config: Config, *, with_warm_start: bool) -> None:
         raise UsageError(
             f"warm_start.steps is {config.warm_start.steps}, but the pipeline was compiled {compiled} a warm start; "
             f"compile it again with --set warm_start.steps={config.warm_start.steps}."
-        )
-
-
-def check_consistency(config: Config) -> None:
-    """Check what no single section can see.
-
-    Raises:
-        UsageError: names the settings that contradict each other.
-    """
-    if config.filtering.min_tasks < config.executor.tasks_per_step:
-        raise UsageError(
-            f"filtering.min_tasks is {config.filtering.min_tasks} but one training batch needs "
-            f"executor.tasks_per_step = {config.executor.tasks_per_step} tasks; raise the first or lower the second."
-        )
-    if config.generation.proposals < config.filtering.min_tasks:
-        raise UsageError(
-            f"generation.proposals is {config.generation.proposals}, fewer than filtering.min_tasks = "
-            f"{config.filtering.min_tasks}; generate more."
-        )
-    if config.rollout.max_observation_tokens >= config.rollout.max_response_tokens:
-        raise UsageError(
-            f"rollout.max_observation_tokens {config.rollout.max_observation_tokens} leaves no room in "
-            f"rollout.max_response_tokens {config.rollout.max_response_tokens}; lower the first."
         )
 
 

@@ -16,6 +16,7 @@ from statistics import fmean
 from agent0.answers import Verdict, equivalent_many, majority_vote
 from agent0.config import ExecutionSettings, RolloutSettings, SandboxSettings, TrackingSettings
 from agent0.domains import Domain, get_domain
+from agent0.evaluation.catalogue import is_benchmark, known_tasks
 from agent0.rollout import Throughput
 from agent0.rollout.agents import ExecutorAgent, mean_tool_calls, truncated_share
 from agent0.sandbox import SandboxPool
@@ -54,7 +55,7 @@ def run_sandboxed_execution(
         UsageError: an earlier attempt had other settings.
     """
     seed_everything(stage.seed)
-    known = _known_tasks(execution.known_tasks, stage.iteration)
+    known = _known_tasks(execution, stage.iteration)
     labelling = Labelling(
         tasks=[*iterate_records(Task, tasks / TASKS_FOLDER), *known],
         domain=get_domain(rollout.domain),
@@ -190,11 +191,15 @@ class Labelling:
         return list(iterate_shard(self.workspace.folder / piece(VOTES, number), LabelledTask, positions))
 
 
-def _known_tasks(path: str, iteration: int) -> list[Task]:
-    """Read the tasks that audit the vote, if a file is configured."""
-    if not path:
+def _known_tasks(execution: ExecutionSettings, iteration: int) -> list[Task]:
+    """Return the tasks that audit the vote, if a file or a benchmark is configured."""
+    source = execution.known_tasks
+    if not source:
         return []
-    known = read_records(Path(path), KnownTask)
+    if is_benchmark(source):
+        known = known_tasks(source, execution.known_count)
+    else:
+        known = read_records(Path(source), KnownTask)
     return [
         Task(id=f"audit-{number:05d}", iteration=iteration, question=task.question, audit_answer=task.answer)
         for number, task in enumerate(known)

@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, Field, TypeAdapter
 
 from agent0.errors import Agent0Error
 from agent0.processes import DIE_WITH_PARENT_VARIABLE, die_with_parent
@@ -247,12 +247,22 @@ def slowest_part(folders: Sequence[Path]) -> float:
 
 
 def flatten(model: BaseModel, prefix: str) -> dict[str, object]:
-    """Return the fields of nested settings as `section.field` names."""
+    """Return the fields of nested settings as `section.field` names; lists and tables are JSON, one object each."""
     flat: dict[str, object] = {}
     for name in type(model).model_fields:
         value = getattr(model, name)
-        flat.update(flatten(value, f"{prefix}.{name}") if isinstance(value, BaseModel) else {f"{prefix}.{name}": value})
+        if isinstance(value, BaseModel):
+            flat.update(flatten(value, f"{prefix}.{name}"))
+        else:
+            flat[f"{prefix}.{name}"] = _plain(value)
     return flat
+
+
+def _plain(value: object) -> object:
+    """Return a setting as a person wrote it: prompts, say, with the characters that they have."""
+    if not isinstance(value, tuple | dict):
+        return value
+    return json.dumps(TypeAdapter(Any).dump_python(value, mode="json"), ensure_ascii=False)
 
 
 def _system_metrics(report: StageReport) -> dict[str, float]:

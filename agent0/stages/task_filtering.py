@@ -11,7 +11,7 @@ from pathlib import Path
 
 from agent0.answers import default_grader
 from agent0.answers.audit import audit_labels
-from agent0.config import FilteringSettings
+from agent0.config import EvaluationSettings, FilteringSettings
 from agent0.errors import Agent0Error
 from agent0.stages.contamination_check import check_contamination, contamination_warnings
 from agent0.stages.evidence import TABLE_ROWS, log_tasks, vote_row
@@ -26,17 +26,20 @@ CONTAMINATED = "contaminated"
 """Reason for a task inside the band that repeats a test question."""
 
 
-def run_task_filtering(stage: Stage, *, labelled: Path, output: Path, filtering: FilteringSettings) -> StageResult:
+def run_task_filtering(
+    stage: Stage, *, labelled: Path, output: Path, filtering: FilteringSettings, evaluation: EvaluationSettings
+) -> StageResult:
     """Write the tasks inside the band that have a majority answer to `output`.
 
-    Those that repeat test questions are listed in `output`, and left out or refused as `filtering` says.
+    Those that repeat test questions, of `evaluation` or of AGENT0_BENCHMARKS, are listed in `output`, and left out or
+    refused as `filtering` says.
 
     Raises:
         Agent0Error: fewer than `min_tasks` are left, or a task repeats a test question and that is refused; no task
             is written then.
     """
-    contamination = check_contamination(_tasks(labelled, filtering, (None,)), output, filtering)
-    contaminated = contamination.task_ids if filtering.contamination == "drop" else frozenset()
+    contamination = check_contamination(_tasks(labelled, filtering, (None,)), output, filtering, evaluation)
+    contaminated = contamination.to_drop(filtering)
     counts: Counter[str] = Counter()
     total, kept, self_consistency = 0, 0, 0.0
     rows: list[dict[str, object]] = []

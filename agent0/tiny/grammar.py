@@ -42,7 +42,7 @@ LEVELS: tuple[Level, ...] = (Level(2, 1), Level(2, 2), Level(3, 2), Level(4, 2),
 
 
 class ArithmeticWorld:
-    """The rules of the embedded world; see `agent0.worlds.World`."""
+    """The rules of the embedded world; see `agent0.domains.Domain`."""
 
     def rejection(self, question: str) -> str | None:
         """Return why `question` is outside the grammar, or None."""

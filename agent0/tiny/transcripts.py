@@ -8,15 +8,16 @@ from __future__ import annotations
 
 import random
 
-from agent0.config import RolloutSettings, TinyPretraining
-from agent0.domains import Demonstration, Segment, get_prompts
+from agent0.config import TinyPretraining
+from agent0.domains import Demonstration, Prompts, Segment
+from agent0.domains.arithmetic import DOMAIN
 from agent0.protocol import observation_text
 from agent0.tiny.grammar import Level, evaluate, expression_of, random_question
 
 _SOLVE_OPERANDS = ((2, 3, 4, 5, 6), (0.30, 0.25, 0.20, 0.15, 0.10))
 _PROPOSE_OPERANDS = ((2, 3, 4, 5, 6), (0.50, 0.25, 0.13, 0.07, 0.05))
 _PROPOSE_DIGITS = ((1, 2, 3), (0.50, 0.35, 0.15))
-_PROMPTS = get_prompts(RolloutSettings(domain="arithmetic"))
+_PROMPTS = Prompts(DOMAIN.prompts.curriculum.messages, DOMAIN.prompts.executor.messages)
 
 
 def draw_transcript(rng: random.Random, settings: TinyPretraining) -> Demonstration:

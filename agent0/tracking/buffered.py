@@ -22,7 +22,7 @@ from agent0.tracking.delivery import MAX_NAMES, MAX_POINTS, UnreachableError, pa
 from agent0.tracking.journal import Journal, JournalInUseError
 from agent0.tracking.location import buffer_folder
 from agent0.tracking.origin import Origin
-from agent0.tracking.runs import MAX_PARAM_LENGTH, check_run, make_client
+from agent0.tracking.runs import check_run, make_client, param_text
 from agent0.tracking.sender import Sender
 from agent0.tracking.tracker import TrackedDataset
 
@@ -50,7 +50,7 @@ class BufferedTracker:
 
     def log_params(self, params: Mapping[str, Any]) -> None:
         """See `Tracker`."""
-        for values in _chunks({name: str(value)[:MAX_PARAM_LENGTH] for name, value in params.items()}, MAX_NAMES):
+        for values in _chunks({name: param_text(value) for name, value in params.items()}, MAX_NAMES):
             self._add("params", values=values)
 
     def set_tags(self, tags: Mapping[str, str]) -> None:

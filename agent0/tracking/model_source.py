@@ -1,4 +1,4 @@
-"""A model by any of its names, as a folder here: `tiny`, folder, `s3://` place, registered version, or a hub's id."""
+"""A model by any of its names, as a folder here: `tiny`, folder, `s3://`, registered version, `package:`, hub's id."""
 
 from __future__ import annotations
 
@@ -18,8 +18,10 @@ from agent0.errors import Agent0Error, UsageError
 from agent0.storage import transfer
 from agent0.storage.cache import ROOT_VARIABLE, cached
 from agent0.storage.crew import ProgressCallback
+from agent0.storage.manifest import MANIFEST
 from agent0.storage.uri import is_in_s3
 from agent0.tracking.location import tracking_uri
+from agent0.tracking.model_package import find_package, is_in_package
 from agent0.tracking.model_uri import ModelUri, is_model_uri, parse_model_uri
 
 if TYPE_CHECKING:
@@ -46,12 +48,14 @@ class FoundModel:
 
 
 def resolve_source(source: str) -> str:
-    """Return `source`; an alias of a registered model becomes the version that it points to now.
+    """Return `source`; an alias of a registered model and a package get the version that they mean now.
 
     Raises:
-        UsageError: it looks like a registered model's URI and is none.
+        UsageError: it looks like a registered model's URI and is none, or the package is not installed.
         RegistryError: no such model, alias or version.
     """
+    if is_in_package(source):
+        return find_package(source).source
     if not is_model_uri(source):
         return source
     _, version = _version(parse_model_uri(source))
@@ -67,8 +71,8 @@ def found_model(model: ModelSettings, progress: ProgressCallback | None = None) 
         progress: told what is done, and of how much: bytes, or steps of the embedded one's training.
 
     Raises:
-        UsageError: no such folder.
-        Agent0Error: the hub does not give it.
+        UsageError: no such folder, or no such package is installed.
+        Agent0Error: the hub does not give it, or a package's file was changed or cannot be read.
         RegistryError: no such registered model, alias or version.
         StorageError: its files are not there, are not what was stored, or the store refuses.
     """
@@ -78,19 +82,23 @@ def found_model(model: ModelSettings, progress: ProgressCallback | None = None) 
     elif is_model_uri(source):
         with _registered(parse_model_uri(source), progress) as found:
             yield found
+    elif is_in_package(source):
+        package = find_package(source)
+        with package.converted() as folder:
+            yield FoundModel(folder, package.source, package.name)
     elif is_in_s3(source):
         key = hashlib.sha256(transfer.manifest_of(source).to_bytes()).hexdigest()
         with cached(key, partial(transfer.get, source, progress=progress)) as folder:
             yield FoundModel(folder, source, _last_part(source))
     else:
-        folder = Path(source).expanduser()
-        if not folder.is_dir() and HUB_ID.fullmatch(source):
-            folder = from_hub(source)
+        folder = from_hub(source) if _is_in_hub(source) else Path(source).expanduser()
         if not folder.is_dir():
             raise UsageError(
                 f"There is no folder {source}; give the folder of a saved model, s3://BUCKET/KEY, "
-                "models:/NAME@ALIAS, a hub's OWNER/NAME, or tiny."
+                "models:/NAME@ALIAS, package:NAME, a hub's OWNER/NAME, or tiny."
             )
+        if not (folder / "config.json").is_file():
+            raise UsageError(f"{source} holds no model (no config.json); give the folder of a saved model.")
         yield FoundModel(folder, source, Path(source).expanduser().resolve().name)
 
 
@@ -112,28 +120,37 @@ def from_hub(name: str, target: Path | None = None) -> Path:
         ) from error
 
 
-def copy_model(source: str, output: Path) -> str:
-    """Copy a model from elsewhere to `output` and return what it is called from now on.
+def copy_model(model: ModelSettings, output: Path, progress: ProgressCallback | None = None) -> str:
+    """Copy a model to `output` and return what it is called from now on.
 
-    It goes through the cache where `AGENT0_CACHE` names one, so that other pods and runs need not fetch it again;
-    otherwise straight to `output`, since a pod may have no room for it twice.
+    One that is fetched goes through the cache where `AGENT0_CACHE` names one, so that other pods and runs need not
+    fetch it again; otherwise straight to `output`, since a pod may have no room for it twice.
 
     Raises:
-        RegistryError: no such registered model, alias or version.
-        StorageError: its files are not there, are not what was stored, or the store refuses.
+        Agent0Error: as of `found_model`.
     """
-    if os.environ.get(ROOT_VARIABLE):
-        with found_model(ModelSettings(source=source)) as found:
-            shutil.copytree(found.folder, output, dirs_exist_ok=True)
-            return found.source
-    if not is_model_uri(source):
-        transfer.get(source, output)
-        return source
-    client, version = _version(parse_model_uri(source))
-    from agent0.tracking.fetching import fetch_model
+    source = model.source
+    if not os.environ.get(ROOT_VARIABLE):
+        if is_model_uri(source):
+            from agent0.tracking.fetching import fetch_model
 
-    fetch_model(client, version, output)
-    return str(ModelUri(version.name, version=str(version.version)))
+            client, version = _version(parse_model_uri(source))
+            fetch_model(client, version, output)
+            return str(ModelUri(version.name, version=str(version.version)))
+        if is_in_s3(source):
+            transfer.get(source, output)
+            return source
+    if _is_in_hub(source):
+        from_hub(source, output)
+        return source
+    with found_model(model, progress) as found:
+        shutil.copytree(found.folder, output, ignore=shutil.ignore_patterns(MANIFEST), dirs_exist_ok=True)
+        return found.source
+
+
+def _is_in_hub(source: str) -> bool:
+    """Whether a name is that of no folder here, and could be a hub's id."""
+    return not Path(source).expanduser().is_dir() and HUB_ID.fullmatch(source) is not None
 
 
 def _embedded(settings: TinyPretraining, progress: ProgressCallback | None) -> Path:

@@ -87,6 +87,12 @@ def require_server(uri: str) -> None:
         ) from error
 
 
+def param_text(value: object) -> str:
+    """Return a setting as MLflow keeps it; the end of one that is too long is left out, which its last sign says."""
+    text = str(value)
+    return text if len(text) <= MAX_PARAM_LENGTH else f"{text[: MAX_PARAM_LENGTH - 1]}…"
+
+
 def start_run(
     uri: str,
     experiment: str,
@@ -119,7 +125,7 @@ def start_run(
         run_id = str(run.info.run_id)
         all_tags = {**tags, KIND_TAG: name.partition(" ")[0]}
         client.log_batch(run_id, tags=[RunTag(key, value) for key, value in all_tags.items()])
-        entries = [Param(key, str(value)[:MAX_PARAM_LENGTH]) for key, value in params.items()]
+        entries = [Param(key, param_text(value)) for key, value in params.items()]
         for start in range(0, len(entries), MAX_NAMES):
             client.log_batch(run_id, params=entries[start : start + MAX_NAMES])
         for file, text in (texts or {}).items():

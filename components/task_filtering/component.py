@@ -8,6 +8,7 @@ def task_filtering(
     iteration: int,
     mlflow_run_id: str,
     filtering: dict,
+    evaluation: dict,
     labelled: Input[Dataset],
     kept: Output[Dataset],
     metrics: Output[Metrics],
@@ -15,12 +16,13 @@ def task_filtering(
     """Keep tasks whose self-consistency lies in the band."""
     from pathlib import Path
 
-    from agent0.config import FilteringSettings, parse_section
+    from agent0.config import EvaluationSettings, FilteringSettings, parse_section
     from agent0.stages import open_stage
     from agent0.stages.task_filtering import run_task_filtering
 
     settings = {
         "filtering": parse_section(FilteringSettings, filtering),
+        "evaluation": parse_section(EvaluationSettings, evaluation),
     }
     inputs = {
         "labelled": Path(labelled.path),

@@ -81,6 +81,13 @@ def test_a_domain_is_found_by_its_module(tmp_path: Path, monkeypatch: pytest.Mon
     (tmp_path / "broken.py").write_text("import nothing_of_this_name\n")
     (tmp_path / "mute.py").write_text((tmp_path / "colours.py").read_text().replace("'{question}'", "'solve'"))
     (tmp_path / "partless.py").write_text("from agent0.domains import Domain\nD = Domain(prompts=None)\n")
+    (tmp_path / "promptless.py").write_text(
+        "from agent0.domains import Domain\nD = Domain(None, lambda question: None)\n"
+    )
+    good = (tmp_path / "colours.py").read_text()
+    (tmp_path / "lawless.py").write_text(good.replace("lambda question: None", "'any'"))
+    (tmp_path / "commaless.py").write_text(good.replace("text},))", "text}))"))
+    (tmp_path / "wordless.py").write_text(good.replace("({'role': 'user', 'content': text},)", "()"))
     monkeypatch.syspath_prepend(tmp_path)
     assert get_domain("colours:GOOD").known_answer("red?") is None
     for name, message in (
@@ -89,10 +96,14 @@ def test_a_domain_is_found_by_its_module(tmp_path: Path, monkeypatch: pytest.Mon
         ("broken:D", "cannot be imported.*nothing_of_this_name"),
         ("mute:GOOD", r"has no \{question\}"),
         ("partless:D", "rejection"),
+        ("promptless:D", "not usable: Its prompts are no PromptSet"),
+        ("lawless:GOOD", "Its part rejection is 'any', which cannot be called"),
+        ("commaless:GOOD", "has 'role' for a turn.*a comma even behind a single one"),
+        ("wordless:GOOD", "has no message"),
         ("arithmetics", "did you mean 'arithmetic'"),
         ("no such thing", "installed are arithmetic, mathematics"),
     ):
         with pytest.raises(UsageError, match=message):
             get_domain(name)
-    for name in ("colours", "broken", "mute", "partless"):
-        sys.modules.pop(name, None)
+    for path in tmp_path.glob("*.py"):
+        sys.modules.pop(path.stem, None)

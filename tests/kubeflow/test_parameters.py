@@ -1,16 +1,20 @@
 """Run parameters: coerced and checked before anything is sent."""
 
 import json
+from importlib import resources
 from pathlib import Path
 from typing import Any
 
 import pytest
 from kfp import compiler, dsl
 
+from agent0.config import RolloutSettings, load_config, parse_section
 from agent0.errors import Agent0Error, UsageError
 from agent0.kubeflow.package import Package, read_package
 from agent0.kubeflow.parameters import check_models, resolve_parameters
+from agent0_kfp.pipelines.evolution import compile_evolution
 from tests.kubeflow.checking import check_parameters
+from tests.pipelines.goldens import PLAIN
 
 
 @pytest.fixture(scope="module")
@@ -174,3 +178,45 @@ def test_the_keys_of_a_section_are_in_order(compiled: Path) -> None:
     for item in read_package(str(compiled / "evolution.yaml")).inputs.values():
         if isinstance(item.default, dict):
             assert list(item.default) == sorted(item.default)
+
+
+PROMPTS = """\
+[rollout.prompts]
+worked = true
+template_options = {enable_thinking = false}
+
+[[rollout.prompts.executor]]
+role = "system"
+content = 'Kurz. {tool} "ünd" $HOME'
+
+[[rollout.prompts.executor]]
+role = "user"
+content = "{question}"
+
+"""
+
+
+def test_prompts_travel_from_a_recipe_and_from_the_command_line_to_the_settings_of_a_run(tmp_path: Path) -> None:
+    shipped = (resources.files("agent0") / "recipes" / "tiny.toml").read_text()
+    (tmp_path / "own.toml").write_text(shipped.replace("[sandbox]", f"{PROMPTS}[sandbox]"))
+    config = load_config(str(tmp_path / "own.toml"), ["iterations=1"])
+    assert config.rollout.prompts.executor[0].content == 'Kurz. {tool} "ünd" $HOME'
+    compile_evolution(config, tmp_path / "e.yaml", PLAIN)
+    package = read_package(str(tmp_path / "e.yaml"))
+    assert parse_section(RolloutSettings, package.inputs["rollout"].default) == config.rollout
+    other = [{"role": "user", "content": "Nun: {question}"}]
+    given = [
+        "rollout.domain=word_problems",
+        f"rollout.prompts.executor={json.dumps(other)}",
+        'rollout.prompts.template_options={"enable_thinking": true}',
+        "rollout.prompts.template_options.effort=low",
+    ]
+    values = resolve_parameters(package, given)
+    check_parameters(package.spec, values)
+    sent = parse_section(RolloutSettings, json.loads(json.dumps(values["rollout"])))
+    assert sent.domain == "word_problems"
+    assert [message.model_dump() for message in sent.prompts.executor] == other
+    assert sent.prompts.template_options == {"enable_thinking": True, "effort": "low"}
+    assert sent.prompts.worked
+    with pytest.raises(UsageError, match=r"Parameter rollout: .*no \{question\}"):
+        resolve_parameters(package, ['rollout.prompts.executor=[{"role": "user", "content": "Solve it."}]'])

@@ -34,7 +34,7 @@ def test_a_folder_is_copied(model: Path, tmp_path: Path) -> None:
 def test_a_model_in_a_store_is_fetched(model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     asked = []
 
-    def get(uri: str, target: Path) -> None:
+    def get(uri: str, target: Path, progress: Any = None) -> None:
         asked.append(uri)
         shutil.copytree(model, target)
 

@@ -1,0 +1,68 @@
+"""Judging answers by the verifiers of reasoning-gym.
+
+Several of them evaluate the answer's text as Python, or let sympy do so. An answer is a model's, so each verdict is
+reached by a program in the sandbox, with its limits and none of this process's rights. On a host that cannot prove all
+layers of isolation the sandbox takes those that there are: whoever allows programs of a model there
+(`sandbox.policy`) allows this too.
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Sequence
+
+from agent0.answers import Verdict
+from agent0.answers.normalisation import clean
+from agent0.config import SandboxSettings
+from agent0.evaluation.rules import boxed
+from agent0.evaluation.spec import Item, Rule
+from agent0.sandbox import RunResult, SandboxPool
+
+FULL_SCORE = 1.0
+"""The only score that is right: less is given for parts of an answer, and for an answer inside other words."""
+_SETTINGS = SandboxSettings(preload=("reasoning_gym",), policy="permissive")
+_PROGRAM = """
+import base64, pickle
+from reasoning_gym import create_dataset
+
+entry = pickle.loads(base64.b64decode({entry!r}))
+dataset = create_dataset({family!r}, size=1, seed=0)
+print({mark!r}, max(dataset.score_answer(answer, entry) for answer in {answers!r}))
+"""
+
+
+def verified(pairs: Sequence[tuple[Item, str]]) -> list[Verdict]:
+    """Judge (item, answer) pairs: right if the family's verifier gives the answer, as written or unwrapped, full score.
+
+    Unwrapped is without dollars, an outer box, and a final full stop. A verifier that raises is an error.
+
+    Raises:
+        SandboxError: the sandbox does not start.
+    """
+    asked = list(dict.fromkeys((item.entry, item.groups["family"], answer) for item, answer in pairs))
+    if not asked:
+        return []
+    mark = secrets.token_hex(8)  # what an answer that is evaluated prints is no score
+    with SandboxPool(_SETTINGS) as pool:
+        runs = pool.run_many(
+            [
+                _PROGRAM.format(entry=entry, family=family, mark=mark, answers=[answer, clean(answer)])
+                for entry, family, answer in asked
+            ]
+        )
+        verdicts = dict(zip(asked, (_verdict(run, mark) for run in runs), strict=True))
+    return [verdicts[item.entry, item.groups["family"], answer] for item, answer in pairs]
+
+
+def _verdict(run: RunResult, mark: str) -> Verdict:
+    if run.status == "timeout":
+        return Verdict.TIMEOUT
+    name, _, score = run.stdout.rstrip("\n").rpartition("\n")[2].partition(" ")
+    if not run.ok or name != mark:
+        return Verdict.ERROR
+    return Verdict.TRUE if float(score) == FULL_SCORE else Verdict.FALSE
+
+
+VERIFIED = Rule(
+    boxed, verified, f"last box; reasoning-gym's verifier of the family, right only at its score {FULL_SCORE}"
+)

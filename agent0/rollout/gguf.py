@@ -1,0 +1,66 @@
+"""From a GGUF file to a folder that transformers loads: float32 safetensors, configuration, and a mended tokenizer.
+
+What transformers makes of a GGUF file's tokenizer may name the wrong token as the end of a turn, and none for padding.
+The chat template tells the end; the file's own header the rest. Leaves out files in several parts.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import torch
+from transformers import AutoModelForCausalLM, AutoTokenizer
+
+from agent0.rollout.gguf_header import unreadable
+
+_MARK = "marked"
+
+
+def convert(file: Path, output: Path) -> None:
+    """Write the model of a GGUF file to the folder `output`; nothing is fetched from anywhere.
+
+    Raises:
+        Agent0Error: the file holds no model that transformers can read.
+    """
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(file.parent, gguf_file=file.name)
+        model = AutoModelForCausalLM.from_pretrained(file.parent, gguf_file=file.name, dtype=torch.float32)
+    except Exception as error:  # the readers of a file that is none fail in any way
+        raise unreadable(file, error) from error
+    # The weights are whole numbers no longer, which transformers does not take note of; it would refuse to save them.
+    model.hf_quantizer = None
+    del model.config.quantization_config
+    mend(tokenizer, model)
+    model.save_pretrained(output)
+    tokenizer.save_pretrained(output)
+
+
+def mend(tokenizer: Any, model: Any) -> None:
+    """Give a tokenizer and its model the same tokens for beginning, end and padding.
+
+    A turn ends where the chat template ends it, or, without a template, as the file says. Padding must be no end, since
+    a trainer leaves it out: it is the file's own padding token, else its unknown one, whichever is no end.
+    """
+    config = model.config
+    end = turn_end(tokenizer)
+    ends = list(dict.fromkeys(token for token in (end, config.eos_token_id) if token is not None))
+    candidates = (config.pad_token_id, config.unk_token_id)
+    pad = next((token for token in candidates if token is not None and token not in ends), ends[0])
+    names = {"eos_token": ends[0], "pad_token": pad, "bos_token": config.bos_token_id}
+    for name, token in names.items():
+        setattr(tokenizer, name, None if token is None else tokenizer.convert_ids_to_tokens(token))
+    config.eos_token_id = ends[0]
+    config.pad_token_id = pad
+    model.generation_config.eos_token_id = ends[0] if len(ends) == 1 else ends
+    model.generation_config.pad_token_id = pad
+
+
+def turn_end(tokenizer: Any) -> int | None:
+    """Return the token by which the chat template ends an assistant's turn; None where it has none."""
+    if not tokenizer.chat_template:
+        return None
+    turns = [{"role": "user", "content": "."}, {"role": "assistant", "content": _MARK}]
+    rest = tokenizer.apply_chat_template(turns, tokenize=False).rpartition(_MARK)[2]
+    special = set(tokenizer.added_tokens_decoder)
+    return next((int(token) for token in tokenizer(rest, add_special_tokens=False).input_ids if token in special), None)
