@@ -50,14 +50,10 @@ def list_benchmarks(
 def _list_families() -> None:
     from agent0.evaluation.gym import PREFIX, SETS, categories
 
-    table = Table(box=box.SIMPLE_HEAD)
-    for column in ("name", "category"):
-        table.add_column(column, no_wrap=True)
     for name, chosen in SETS.items():
-        table.add_row(f"{PREFIX}{name}", ", ".join(chosen))
+        print(f"{PREFIX}{name:26}  {', '.join(chosen)}")
     for name, category in sorted(categories().items()):
-        table.add_row(f"{PREFIX}{name}", category)
-    Console().print(table)
+        print(f"{PREFIX}{name:26}  {category}")
 
 
 @app.command()

@@ -1,4 +1,4 @@
-"""The process that makes questions of reasoning-gym, so that they are the same ones wherever and whenever they are made.
+"""The process that makes questions of reasoning-gym, so that they are the same ones wherever they are made.
 
 `python -m agent0.evaluation.gym_questions < orders > questions` reads a line of JSON for each family (`Order`) and
 writes a line for each question (`Made`), or one that says why it cannot. It is a process of its own because several
@@ -57,8 +57,7 @@ def make(orders: Sequence[Order]) -> list[Made]:
     done = subprocess.run(
         [sys.executable, "-P", "-m", "agent0.evaluation.gym_questions"],
         input="".join(json.dumps(asdict(order)) + "\n" for order in orders),
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
+        capture_output=True,
         text=True,
         check=False,
         env={**os.environ, "PYTHONPATH": os.pathsep.join(paths), "PYTHONHASHSEED": "0"},

@@ -27,14 +27,22 @@ from reasoning_gym import create_dataset
 
 entry = pickle.loads(base64.b64decode({entry!r}))
 dataset = create_dataset({family!r}, size=1, seed=0)
-print({mark!r}, max(dataset.score_answer(answer, entry) for answer in {answers!r}))
+scores, failures = [], []
+for answer in {answers!r}:
+    try:
+        scores.append(dataset.score_answer(answer, entry))
+    except Exception as error:
+        failures.append(error)
+if not scores:
+    raise failures[0]
+print({mark!r}, max(scores))
 """
 
 
 def verified(pairs: Sequence[tuple[Item, str]]) -> list[Verdict]:
     """Judge (item, answer) pairs: right if the family's verifier gives the answer, as written or unwrapped, full score.
 
-    Unwrapped is without dollars, an outer box, and a final full stop. A verifier that raises is an error.
+    Unwrapped is without dollars, an outer box, and a final full stop. A verifier that raises on both is an error.
 
     Raises:
         SandboxError: the sandbox does not start.

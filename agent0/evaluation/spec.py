@@ -37,7 +37,7 @@ class Item:
     """One question of a benchmark.
 
     `groups` names what the item belongs to (category, task, level, …); `solution` is the worked reference where the
-    dataset has one, for use as a shot; `entry` is the question as the benchmark's own verifier knows it, where it has one.
+    dataset has one, for use as a shot; `entry` is the question as the benchmark's own verifier knows it, if it has one.
     """
 
     question: str
@@ -249,7 +249,7 @@ class Benchmark:
 
 
 def file_name(benchmark: str) -> str:
-    """Return a benchmark's name as files and folders have it: `gym:small` is `gym-small`, since not all allow a colon."""
+    """Return a benchmark's name as files and folders have it: `gym-small` for `gym:small`, as not all allow a colon."""
     return benchmark.replace(":", "-")
 
 

@@ -134,7 +134,7 @@ def exact_vote(answers: Sequence[str | None]) -> Vote:
 
 
 def spelling_vote(answers: Sequence[str | None]) -> Vote:
-    """Vote on answers that are the same if their canonical spelling is: `12`, `12.0` and `$12$`, but not `ab` and `ba`."""
+    """Vote on answers that are the same if their canonical spelling is: `12`, `12.0` and `$12$`, not `ab` and `ba`."""
     forms = [None if answer is None else normalise(answer) for answer in answers]
     vote = exact_vote(forms)
     return vote if vote.answer is None else vote.model_copy(update={"answer": answers[forms.index(vote.answer)]})

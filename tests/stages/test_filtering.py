@@ -5,8 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from agent0.config import FilteringSettings
+from agent0.config import EvaluationSettings, FilteringSettings
 from agent0.errors import Agent0Error, UsageError
+from agent0.evaluation.catalogue import generated_items
 from agent0.stages import Stage
 from agent0.stages.contamination_check import CONTAMINATION_FILE
 from agent0.stages.files import TASKS_FOLDER
@@ -14,6 +15,8 @@ from agent0.stages.session import StageResult
 from agent0.stages.task_filtering import reason_to_drop, run_task_filtering
 from agent0.storage.shards import count_records, iterate_records, write_shards
 from agent0.types import LabelledTask, Task, Vote
+
+PUBLISHED = EvaluationSettings(benchmarks=("gsm8k",))
 
 
 def labelled(number: int, count: int, answer: str | None = "5", known: str | None = "5") -> LabelledTask:
@@ -47,6 +50,7 @@ def test_kept_tasks_are_written_with_counts_and_an_audit(tmp_path: Path) -> None
         labelled=tmp_path / "in",
         output=tmp_path / "out",
         filtering=FilteringSettings(min_tasks=3),
+        evaluation=PUBLISHED,
     )
     assert [t.task.id for t in iterate_records(LabelledTask, tmp_path / "out" / TASKS_FOLDER)] == ["t1", "t2", "t5"]
     assert result.counts["filtered"] == {"too_easy": 1, "too_ambiguous": 1}
@@ -66,6 +70,7 @@ def test_tasks_that_audit_the_vote_are_never_trained_on(tmp_path: Path) -> None:
         labelled=tmp_path / "in",
         output=tmp_path / "out",
         filtering=FilteringSettings(min_tasks=8),
+        evaluation=PUBLISHED,
     )
     assert count_records(LabelledTask, tmp_path / "out" / TASKS_FOLDER) == 8
     assert result.counts["filtered"] == {"audit": 1}
@@ -82,6 +87,7 @@ def test_too_few_tasks_name_the_settings_to_change(tmp_path: Path) -> None:
             labelled=tmp_path / "in",
             output=tmp_path / "out",
             filtering=FilteringSettings(),
+            evaluation=PUBLISHED,
         )
     assert not (tmp_path / "out" / TASKS_FOLDER).exists()
 
@@ -104,6 +110,7 @@ def contaminated(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, mode: str, **s
         labelled=tmp_path / "in",
         output=tmp_path / "out",
         filtering=FilteringSettings.model_validate({"min_tasks": 1, "contamination": mode, **settings}),
+        evaluation=PUBLISHED,
     )
 
 
@@ -157,6 +164,7 @@ def test_without_test_sets_a_metric_says_so_and_nothing_warns(tmp_path: Path, mo
         labelled=tmp_path / "in",
         output=tmp_path / "out",
         filtering=FilteringSettings(min_tasks=1),
+        evaluation=PUBLISHED,
     )
     measured = {name: value for name, value in result.metrics.items() if "contamination" in name}
     assert measured == {"tasks/contamination_test_questions": 0}
@@ -175,4 +183,44 @@ def test_whoever_asks_for_clean_tasks_needs_test_sets(
             labelled=tmp_path / "in",
             output=tmp_path / "out",
             filtering=FilteringSettings.model_validate({"min_tasks": 1, "contamination": mode}),
+            evaluation=PUBLISHED,
         )
+
+
+def filtered(tmp_path: Path, question: str, mode: str, evaluation: EvaluationSettings) -> StageResult:
+    repeated = labelled(1, 5)
+    repeated = repeated.model_copy(update={"task": repeated.task.model_copy(update={"question": question})})
+    write_shards(tmp_path / "in" / TASKS_FOLDER, [labelled(0, 5), repeated], LabelledTask)
+    return run_task_filtering(
+        Stage.untracked("task_filtering"),
+        labelled=tmp_path / "in",
+        output=tmp_path / "out",
+        filtering=FilteringSettings.model_validate({"min_tasks": 1, "contamination": mode}),
+        evaluation=evaluation,
+    )
+
+
+@pytest.mark.parametrize("name", ["gym:small", "gym:leg_counting"])
+@pytest.mark.parametrize("mode", ["warn", "drop"])
+def test_no_task_is_trained_on_that_the_run_is_evaluated_on(
+    name: str, mode: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("reasoning_gym")
+    monkeypatch.delenv("AGENT0_BENCHMARKS", raising=False)
+    evaluation = EvaluationSettings(benchmarks=("tiny", name), questions_per_level=3)
+    asked = [item.question for known, item in generated_items(evaluation.benchmarks, 3) if known == name]
+    result = filtered(tmp_path, f"  {asked[-1].upper()}", mode, evaluation)
+    assert kept_ids(tmp_path) == ["t0"]
+    assert result.counts["filtered"] == {"contaminated": 1}
+    assert result.metrics["tasks/contamination_test_questions"] == len(asked) + 15
+    assert result.warnings == ()
+
+
+def test_a_question_that_the_run_is_not_evaluated_on_may_be_trained_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("reasoning_gym")
+    monkeypatch.delenv("AGENT0_BENCHMARKS", raising=False)
+    [(_, item)] = generated_items(("gym:products",), 1)
+    filtered(tmp_path, item.question, "drop", EvaluationSettings(benchmarks=("gym:gcd",), questions_per_level=3))
+    assert kept_ids(tmp_path) == ["t0", "t1"]
