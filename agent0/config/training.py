@@ -230,8 +230,8 @@ class TrainingSettings(Section):
         ge=0,
         description=(
             "GPUs set aside for the frozen executor's servers (rollout.backend 'vllm' or 'vllm_server'). 0 with "
-            "rollout.backend and policy_backend 'vllm': it draws from the training's own engine, in turn with the agent "
-            "in training."
+            "rollout.backend and policy_backend 'vllm': it draws from the training's own engine, in turn with the "
+            "agent in training."
         ),
     )
     importance_correction: Literal["token_truncate", "token_mask", "sequence_mask", "sequence_truncate", "off"] = Field(

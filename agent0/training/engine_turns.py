@@ -95,8 +95,9 @@ class FrozenTurnBackend:
 def load_weights(llm: Any, folder: Path) -> None:
     """Load a folder's safetensors into a running engine whose memory for weights is awake, as vLLM does at its start.
 
-    By vLLM's own loaders, which know how it fuses and ties weights, and into the tensors that are there, which CUDA graphs
-    point to. (`reload_weights` of vLLM 0.31 leaves an output head that is tied to the embedding as it was, on CPUs.)
+    By vLLM's own loaders, which know how it fuses and ties weights, and into the tensors that are there, which CUDA
+    graphs point to; TRL sends its weights the same way. (vLLM's `reload_weights` leaves out an output head that is tied
+    to the embedding, on CPUs at least, where it then draws with the old one.)
 
     Raises:
         Agent0Error: the folder lacks weights that the engine's model has, or the engine is still at work.

@@ -102,8 +102,8 @@ def _check_shared_engine(base: Path, executor: Path | None) -> None:
     differing = [name for name in SHAPE if shapes[0][name] != shapes[1][name]]
     if differing:
         raise UsageError(
-            f"The frozen executor in {executor} differs from the model in training in {', '.join(differing)}, so that the "
-            "two cannot take turns at one vLLM engine; set training.executor_gpus, for servers of its own."
+            f"The frozen executor in {executor} differs from the model in training in {', '.join(differing)}, so that "
+            "the two cannot take turns at one vLLM engine; set training.executor_gpus, for servers of its own."
         )
 
 
