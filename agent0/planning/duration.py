@@ -82,7 +82,10 @@ class Drawing:
         """Return the measured rate that speaks of this drawing; vLLM's says nothing of transformers."""
         if measured is None or self.backend == "transformers":
             return None
-        return measured.policy_generated_per_second if self.by_policy else measured.generated_per_second
+        policys = (
+            self.by_policy or self.backend == "colocated"
+        )  # an engine beside a trainer was measured with the policy
+        return measured.policy_generated_per_second if policys else measured.generated_per_second
 
 
 def stage_duration(stage: StageName, placement: Placement, work: Work, setting: Setting) -> Duration:

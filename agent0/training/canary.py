@@ -1,8 +1,8 @@
 """A canary for weights that must travel from the trainer to vLLM.
 
 After optimizer steps the engine must give other log-probabilities for the same prompt and seed than before them. If not
-one bit has changed, the engine still draws with the old weights, and the training would go on learning nothing real. The
-same holds between the policy and a frozen model that takes turns with it at one engine.
+one bit has changed, the engine still draws with the old weights, and the training would go on learning nothing real.
+The same holds between the policy and a frozen model that takes turns with it at one engine.
 """
 
 from __future__ import annotations
