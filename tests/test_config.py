@@ -20,7 +20,7 @@ def fields(model: type[BaseModel], prefix: str = "") -> list[tuple[str, str | No
     return found
 
 
-@pytest.mark.parametrize("recipe", ["tiny", "qwen3-4b", "qwen3-8b", "official-code"])
+@pytest.mark.parametrize("recipe", ["tiny", "one-gpu", "qwen3-4b", "qwen3-8b", "official-code"])
 def test_every_recipe_loads_and_knows_its_name(recipe: str) -> None:
     assert load_config(recipe).recipe == recipe
     assert recipe in recipe_names()

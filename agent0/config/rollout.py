@@ -156,8 +156,9 @@ class RolloutSettings(Section):
         "transformers",
         description=(
             "Who draws tokens with a frozen model: 'transformers' or 'vllm' in the stage's own process, 'vllm_server' "
-            "one server per group of GPUs. While the curriculum agent trains, both vLLM backends serve the executor. "
-            "For the model in training see training.policy_backend."
+            "one server per group of GPUs. While the curriculum agent trains, both vLLM backends serve the executor, "
+            "unless 'vllm' shares the engine of the training (training.executor_gpus). For the model in training see "
+            "training.policy_backend."
         ),
     )
     concurrency: Positive = Field(512, description="Trajectories in flight at once with vLLM.")

@@ -8,7 +8,7 @@ from pydantic import Field, model_validator
 
 from agent0.config.base import Positive, Probability, Section
 from agent0.config.kubernetes import LabelKey, LabelValue, Quantity, QueueName
-from agent0.config.rollout import SamplingSettings
+from agent0.config.rollout import RolloutSettings, SamplingSettings
 
 QUEUE_LABEL = "kueue.x-k8s.io/queue-name"
 PART_OF_LABEL = "app.kubernetes.io/part-of"
@@ -255,7 +255,11 @@ class TrainingSettings(Section):
     executor_gpus: int = Field(
         0,
         ge=0,
-        description="GPUs set aside for the frozen executor's servers (rollout.backend 'vllm' or 'vllm_server').",
+        description=(
+            "GPUs set aside for the frozen executor's servers (rollout.backend 'vllm' or 'vllm_server'). 0 with "
+            "rollout.backend and policy_backend 'vllm': it draws from the training's own engine, in turn with the "
+            "agent in training."
+        ),
     )
     importance_correction: Literal["token_truncate", "token_mask", "sequence_mask", "sequence_truncate", "off"] = Field(
         "token_truncate",
@@ -268,6 +272,11 @@ class TrainingSettings(Section):
     lora: LoraSettings = LoraSettings()
     checkpoints: CheckpointSettings = CheckpointSettings()
     guards: GuardSettings = GuardSettings()
+
+    def shares_engine(self, rollout: RolloutSettings) -> bool:
+        """Whether the frozen executor draws, in turn with the curriculum agent, from the training's own vLLM engine."""
+        in_process = rollout.backend == "vllm" and self.policy_backend == "vllm"
+        return in_process and self.launcher == "pod" and not self.executor_gpus
 
     @model_validator(mode="after")
     def _ratio_is_measured(self) -> TrainingSettings:

@@ -56,7 +56,9 @@ def _divisions(config: Config, cluster: Cluster, backend: Backend) -> list[tuple
     powers = [2**exponent for exponent in range(cluster.gpus_per_node.bit_length())]
     served = config.rollout.backend != "transformers"
     policies = sorted(powers, key=lambda n: abs(n - config.training.policy_gpus)) if backend == "vllm_server" else [0]
-    executors = sorted(powers, key=lambda n: abs(n - config.training.executor_gpus)) if served else [0]
+    shared = backend == "vllm" and config.rollout.backend == "vllm"
+    own = [0, *powers] if shared else powers
+    executors = sorted(own, key=lambda n: abs(n - config.training.executor_gpus)) if served else [0]
     return list(product(policies, executors))
 
 

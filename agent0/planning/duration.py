@@ -12,7 +12,7 @@ from typing import Literal
 from agent0.config import Config
 from agent0.planning.architecture import Architecture
 from agent0.planning.hardware import Cluster
-from agent0.planning.memory import Engine, full_length
+from agent0.planning.memory import Engine, full_length, stored_bytes
 from agent0.planning.placement import Placement, StageName, algorithm, sequences_per_step
 from agent0.planning.rates import MeasuredRates
 from agent0.planning.stages import colocated_engine, server_engine
@@ -34,6 +34,8 @@ LOADING_SECONDS = 30.0
 """The same without vLLM. Assumed."""
 STEP_OVERHEAD_SECONDS = 15.0
 """Weight sync, waking the engine and rewards, once per generation batch. Assumed."""
+WEIGHTS_READ_GB_PER_SECOND = 1.0
+"""How fast a frozen model's weights come into an engine that it shares, once per generation batch. Assumed."""
 
 ASSUMPTIONS = {
     "decode efficiency": DECODE_EFFICIENCY,
@@ -43,6 +45,7 @@ ASSUMPTIONS = {
     "engine start seconds": ENGINE_START_SECONDS,
     "loading seconds": LOADING_SECONDS,
     "step overhead seconds": STEP_OVERHEAD_SECONDS,
+    "weights read GB per second": WEIGHTS_READ_GB_PER_SECOND,
 }
 
 
@@ -79,7 +82,10 @@ class Drawing:
         """Return the measured rate that speaks of this drawing; vLLM's says nothing of transformers."""
         if measured is None or self.backend == "transformers":
             return None
-        return measured.policy_generated_per_second if self.by_policy else measured.generated_per_second
+        policys = (
+            self.by_policy or self.backend == "colocated"
+        )  # an engine beside a trainer was measured with the policy
+        return measured.policy_generated_per_second if policys else measured.generated_per_second
 
 
 def stage_duration(stage: StageName, placement: Placement, work: Work, setting: Setting) -> Duration:
@@ -89,6 +95,9 @@ def stage_duration(stage: StageName, placement: Placement, work: Work, setting: 
     drawings = [drawing for drawing in _drawings(stage, placement, work, setting.config) if drawing.tokens]
     transformers_only = all(drawing.backend == "transformers" for drawing in drawings)
     seconds = (LOADING_SECONDS if transformers_only else ENGINE_START_SECONDS) + work.steps * STEP_OVERHEAD_SECONDS
+    if placement.shared:
+        stored = stored_bytes(setting.config) * setting.architecture.parameters
+        seconds += work.steps * stored / (WEIGHTS_READ_GB_PER_SECOND * 1e9)
     sources: list[bool] = []
     for drawing in drawings:
         measured = drawing.measured_rate(setting.measured)
@@ -112,6 +121,9 @@ def _drawings(stage: StageName, placement: Placement, work: Work, config: Config
     if not placement.trainers:
         return [frozen]
     sequences = sequences_per_step(algorithm(config, stage))
+    if placement.shared:  # TRL builds the engine for as many sequences as the policy draws at once
+        at_once = min(config.rollout.concurrency * placement.trainers, sequences)
+        frozen = Drawing(work.drawn_by_frozen, placement.trainers, "colocated", at_once)
     return [Drawing(work.drawn_by_policy, policy_gpus, _policy_backend(config), sequences, by_policy=True), frozen]
 
 

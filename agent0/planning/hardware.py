@@ -32,10 +32,11 @@ GPUS: dict[str, Gpu] = {
         Gpu("L40S", 44.4, 362.0, 0.864),
         Gpu("A10G", 22.1, 70.0, 0.6),
         Gpu("L4", 22.0, 121.0, 0.3),
+        Gpu("RTX4090", 23.5, 165.0, 1.008),
         Gpu("B200", 178.0, 2250.0, 8.0),
     )
 }
-"""Rates and bandwidths from NVIDIA's data sheets (SXM variants, without sparsity)."""
+"""Rates and bandwidths from NVIDIA's data sheets (SXM variants where there are any, without sparsity)."""
 
 SPECIFICATION = re.compile(r"(?:(\d+)x)?(\d+)x([A-Za-z][\w-]*)")
 

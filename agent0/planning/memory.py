@@ -122,7 +122,7 @@ def training_state(
     processes: int,
 ) -> TrainingState:
     """Return the memory of one training process, without any engine beside it."""
-    training, stored = config.training, _stored_bytes(config)
+    training, stored = config.training, stored_bytes(config)
     computed = BFLOAT16 if training.precision == "bfloat16" else stored
     shards = processes if training.sharding != "ddp" else 1
     # DeepSpeed in bf16 keeps 16-bit weights and gradients, and 32-bit master weights with the moments.
@@ -159,13 +159,14 @@ def host_gib(
     libraries and /dev/shm.
     """
     models = 2 if _has_reference(config, settings) else 1
-    loading = processes * models * _stored_bytes(config) * architecture.parameters
+    loading = processes * models * stored_bytes(config) * architecture.parameters
     trained, trained_bytes = _trained(architecture, config)
     moments = 0 if config.training.sharding == "ddp" else 2 * trained_bytes * trained
     return (loading + moments) / GIB
 
 
-def _stored_bytes(config: Config) -> int:
+def stored_bytes(config: Config) -> int:
+    """Return the bytes of each weight of a model that is trained, in memory and in its folder."""
     return FLOAT32 if config.model.dtype == "float32" else BFLOAT16
 
 
@@ -173,7 +174,7 @@ def _trained(architecture: Architecture, config: Config) -> tuple[int, int]:
     """Return how many parameters are trained, and the bytes of each."""
     if rank := config.training.lora.rank:
         return architecture.adapter_parameters(rank), FLOAT32
-    return architecture.parameters, _stored_bytes(config)
+    return architecture.parameters, stored_bytes(config)
 
 
 def _has_reference(config: Config, settings: CurriculumSettings | ExecutorSettings) -> bool:

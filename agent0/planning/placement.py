@@ -30,7 +30,8 @@ class Placement:
     """GPUs of one stage by who works on them, and what the settings get wrong about them.
 
     `trainers` run training processes, `policy_servers` draw for the model in training, `frozen_servers` for a frozen
-    model; `frozen_in_process` are GPUs on which a stage's own process holds the frozen model.
+    model; `frozen_in_process` are GPUs on which a stage's own process holds the frozen model. `shared` says that the
+    frozen model draws from the trainers' own engines, in turn with the model in training.
     """
 
     stage: StageName
@@ -38,6 +39,7 @@ class Placement:
     policy_servers: int = 0
     frozen_servers: int = 0
     frozen_in_process: int = 0
+    shared: bool = False
     problems: tuple[str, ...] = ()
 
 
@@ -86,7 +88,9 @@ def place(config: Config, stage: StageName, nodes: int, gpus_per_node: int) -> P
 
 def _place_training(config: Config, stage: StageName, nodes: int, gpus_per_node: int) -> Placement:
     training, rollout = config.training, config.rollout
-    served = stage == "curriculum_training" and rollout.backend != "transformers"
+    frozen_model = stage == "curriculum_training"
+    shared = frozen_model and training.shares_engine(rollout)
+    served = frozen_model and rollout.backend != "transformers" and not shared
     frozen = training.executor_gpus if served else 0
     policy = training.policy_gpus if training.policy_backend == "vllm_server" else 0
     free = gpus_per_node - frozen - policy
@@ -111,8 +115,8 @@ def _place_training(config: Config, stage: StageName, nodes: int, gpus_per_node:
             f"{sequences_per_step(settings)} sequences per step do not divide into {settings.updates_per_step} "
             f"update(s) on {trainers} processes of {section}.micro_batch_size={settings.micro_batch_size}"
         )
-    in_process = trainers if stage == "curriculum_training" and not served else 0
-    return Placement(stage, trainers, nodes * policy, nodes * frozen, in_process, tuple(problems))
+    in_process = trainers if frozen_model and not served and not shared else 0
+    return Placement(stage, trainers, nodes * policy, nodes * frozen, in_process, shared, tuple(problems))
 
 
 def _server_problems(config: Config, frozen: int, policy: int, served: bool) -> list[str]:
@@ -120,7 +124,8 @@ def _server_problems(config: Config, frozen: int, policy: int, served: bool) -> 
     problems = []
     if served and not frozen:
         problems.append(
-            f"rollout.backend='{config.rollout.backend}' needs training.executor_gpus for the frozen executor"
+            f"rollout.backend='{config.rollout.backend}' needs training.executor_gpus for the frozen executor, unless "
+            "it shares the engine of the training (rollout.backend and training.policy_backend 'vllm')"
         )
     if config.training.policy_backend == "vllm_server" and not policy:
         problems.append("training.policy_backend='vllm_server' needs training.policy_gpus")

@@ -78,7 +78,9 @@ def moves(gpus_per_node: int) -> tuple[Changes, ...]:
         for executor in shares
         if policy + executor < gpus_per_node
     ]
-    return (*single, *served)
+    shared: Changes = {"rollout.backend": "vllm", "training.policy_backend": "vllm", "training.executor_gpus": 0}
+    # On several GPUs that would leave all but one of them idle where a stage only draws.
+    return (*single, *served, *([shared] if gpus_per_node == 1 else ()))
 
 
 def propose(config: Config, cluster: Cluster, given: Sequence[str] = ()) -> Proposal | None:

@@ -56,7 +56,8 @@ def run_training(
         Agent0Error: the training failed.
     """
     gpus, elsewhere = visible_gpus(), training.launcher == "trainjob"
-    serves_executor = frozen_executor is not None and rollout.backend != "transformers"
+    on_servers = rollout.backend != "transformers" and not training.shares_engine(rollout)
+    serves_executor = frozen_executor is not None and on_servers
     placement = (
         Placement((), (), tuple(range(gpus)), 0)
         if elsewhere

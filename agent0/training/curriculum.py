@@ -29,6 +29,7 @@ from agent0.rollout.agents import (
 from agent0.rollout.engine import ProgramRunner, TokenBudget
 from agent0.seeds import derive_seed
 from agent0.training.batch import BatchPlan
+from agent0.training.engine_turns import EngineTurns
 from agent0.training.grpo import lora_configuration
 from agent0.training.job import TrainingJob
 from agent0.training.policy import PolicyRollouts
@@ -123,8 +124,11 @@ def curriculum_trainer(
     tokenizer: Any,
     reward: ExecutorInTheLoopReward,
     sandbox: ProgramRunner,
+    turns: EngineTurns,
 ) -> GRPOTrainer:
     """Return the trainer of the curriculum agent.
+
+    `turns` are those at the trainer's engine, which the executor behind `reward` may share.
 
     Every prompt is the same text, so the dataset has one row per group of each batch and no content.
     """
@@ -137,7 +141,11 @@ def curriculum_trainer(
         train_dataset=Dataset.from_list([{"prompt": text}] * (plan.groups * settings.steps)),
         processing_class=tokenizer,
         rollout_func=PolicyRollouts(
+<<<<<<< HEAD
             job, settings.sampling, sandbox, TokenBudget.from_settings(job.rollout.for_proposer(), "question")
+=======
+            job, settings.sampling, sandbox, TokenBudget.from_settings(job.rollout.for_proposer()), turns
+>>>>>>> onegpu
         ),
         peft_config=lora_configuration(job),
     )

@@ -69,6 +69,11 @@ class TrainingJob(Record):
         return self.algorithm.steps * self.algorithm.updates_per_step
 
     @property
+    def shares_engine(self) -> bool:
+        """Whether a frozen executor draws from the training process's own vLLM engine, in turn with the policy."""
+        return self.frozen_executor is not None and self.training.shares_engine(self.rollout)
+
+    @property
     def failed(self) -> bool:
         """Whether a process has left the sentence of an error."""
         return (self.folder / ERROR_FILE).is_file()

@@ -18,7 +18,7 @@ from agent0.rollout.engine import Backend, ProgramRunner, RolloutEngine, TokenBu
 from agent0.rollout.tokens import check_model_tokens
 from agent0.rollout.transformers_backend import TransformersBackend
 from agent0.seeds import derive_seed
-from agent0.training.canary import WeightCanary
+from agent0.training.engine_turns import EngineTurns
 from agent0.training.job import TrainingJob
 
 ROLLOUT_SECONDS = "rollout/seconds"
@@ -27,16 +27,24 @@ RolloutFunction = Callable[[list[str], Any], dict[str, Any]]
 
 
 class PolicyRollouts:
-    """TRL's `rollout_func`; each reward function finds the trajectories in its `trajectory` argument."""
+    """TRL's `rollout_func`; each reward function finds the trajectories in its `trajectory` argument.
+
+    `turns` are those at the engine of this process, for a frozen model that draws from it too.
+    """
 
     def __init__(
-        self, job: TrainingJob, sampling: SamplingSettings, sandbox: ProgramRunner, budget: TokenBudget
+        self,
+        job: TrainingJob,
+        sampling: SamplingSettings,
+        sandbox: ProgramRunner,
+        budget: TokenBudget,
+        turns: EngineTurns | None = None,
     ) -> None:
         self._job = job
         self._sampling = sampling
         self._sandbox = sandbox
         self._budget = budget
-        self._canary = WeightCanary()
+        self._turns = turns or EngineTurns()
 
     def __call__(self, prompts: list[str], trainer: Any) -> dict[str, Any]:
         """Roll out one trajectory per prompt of this process."""
@@ -45,7 +53,7 @@ class PolicyRollouts:
         step, process = trainer.state.global_step, trainer.accelerator.process_index
         with self._backend(trainer) as backend:
             if self._job.training.policy_backend != "transformers":
-                asyncio.run(self._canary.check(backend, encoded[0], step, _has_moved(trainer)))
+                asyncio.run(self._turns.canary.check(backend, encoded[0], step, _has_moved(trainer)))
             engine = RolloutEngine(tokenizer, backend, self._sandbox, self._budget)
             trajectories = engine.run(encoded, derive_seed(self._job.seed, step, process))
         trainer._metrics["train"][ROLLOUT_SECONDS].append(engine.throughput.seconds)
@@ -78,7 +86,7 @@ class PolicyRollouts:
         if self._job.training.policy_backend == "vllm":
             from agent0.rollout.vllm_backend import VllmBackend
 
-            with _awake(trainer.vllm_generation) as llm:
+            with self._turns.policy(trainer) as llm:
                 yield VllmBackend(llm, self._sampling, ends, rollout.concurrency)
             return
         from agent0.rollout.vllm_server_backend import VllmServerBackend
@@ -87,22 +95,6 @@ class PolicyRollouts:
         share = max(1, rollout.concurrency // trainer.accelerator.num_processes)
         model = str(self._job.base)
         yield VllmServerBackend([self._job.policy_endpoint], model, self._sampling, ends, rollout.vllm, share)
-
-
-@contextmanager
-def _awake(generation: Any) -> Iterator[Any]:
-    """Wake TRL's engine for the length of the block, as TRL's own `generate` does."""
-    sleeps = generation.enable_sleep_mode
-    if sleeps and generation._llm_weights_sleeping:
-        generation.sync_weights()
-    if sleeps:
-        generation.llm.wake_up(tags=["kv_cache"])
-    try:
-        yield generation.llm
-    finally:
-        if sleeps:
-            generation.llm.sleep(level=2)
-            generation._llm_weights_sleeping = True
 
 
 def _has_moved(trainer: Any) -> bool:

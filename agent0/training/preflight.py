@@ -9,6 +9,8 @@ import importlib.util
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from transformers import AutoConfig
+
 from agent0.config import CurriculumSettings
 from agent0.domains import get_prompts
 from agent0.errors import UsageError
@@ -20,6 +22,21 @@ from agent0.storage.shards import iterate_records
 from agent0.training.batch import BatchPlan
 from agent0.training.job import TrainingJob
 from agent0.types import LabelledTask
+
+SHAPE = (
+    "model_type",
+    "hidden_size",
+    "intermediate_size",
+    "num_hidden_layers",
+    "num_attention_heads",
+    "num_key_value_heads",
+    "head_dim",
+    "vocab_size",
+    "tie_word_embeddings",
+    "rms_norm_eps",
+    "rope_parameters",
+)
+"""What two models that take turns at one engine must have in common, as transformers names it."""
 
 
 def check_job(job: TrainingJob, gpus: int, processes: int) -> None:
@@ -37,6 +54,8 @@ def check_job(job: TrainingJob, gpus: int, processes: int) -> None:
     BatchPlan.of(job, processes)
     _check_sharding(job, gpus)
     _check_vllm(job, gpus)
+    if job.shares_engine:
+        _check_shared_engine(job.base, job.frozen_executor)
     for model in (job.base, job.frozen_executor):
         if model is not None:
             check_model_tokens(model, load_tokenizer(model), job.rollout)
@@ -73,6 +92,19 @@ def _check_vllm(job: TrainingJob, gpus: int) -> None:
     if isinstance(algorithm, CurriculumSettings) and job.rollout.backend != "transformers":
         refuse_vocabulary_dropout(algorithm.executor_sampling)
         require_vllm()
+
+
+def _check_shared_engine(base: Path, executor: Path | None) -> None:
+    """Check that weights of both models fit the engine, which is built for the base."""
+    assert executor is not None
+    configurations = [AutoConfig.from_pretrained(folder) for folder in (base, executor)]
+    shapes = [{name: getattr(config, name, None) for name in SHAPE} for config in configurations]
+    differing = [name for name in SHAPE if shapes[0][name] != shapes[1][name]]
+    if differing:
+        raise UsageError(
+            f"The frozen executor in {executor} differs from the model in training in {', '.join(differing)}, so that "
+            "the two cannot take turns at one vLLM engine; set training.executor_gpus, for servers of its own."
+        )
 
 
 def _prompts(job: TrainingJob) -> Iterator[Sequence[int]]:

@@ -33,6 +33,7 @@ from agent0.training.checkpoints import (
     step_rows,
 )
 from agent0.training.curriculum import ExecutorInTheLoopReward, curriculum_trainer
+from agent0.training.engine_turns import EngineTurns, FrozenTurnBackend
 from agent0.training.executor import executor_trainer
 from agent0.training.grpo import LogMetrics, SandboxReadings, StepLogger, grpo_arguments
 from agent0.training.guards import GuardCallback, Guards
@@ -79,10 +80,11 @@ def _run(job: TrainingJob, workspace: Workspace, start: Path | None, log: LogMet
     model, tokenizer = load_model(job.base, job.model.dtype)
     with SandboxPool(_shared_out(job.sandbox)) as pool:
         if isinstance(job.algorithm, CurriculumSettings):
-            with _frozen_executor(job, job.algorithm, tokenizer, pool) as executor:
+            turns = EngineTurns()
+            with _frozen_executor(job, job.algorithm, tokenizer, pool, turns) as executor:
                 rules = askable(tokenizer, job.rollout)
                 reward = ExecutorInTheLoopReward(executor, rules, job.algorithm, job.seed)
-                trainer = curriculum_trainer(job, job.algorithm, plan, arguments, model, tokenizer, reward, pool)
+                trainer = curriculum_trainer(job, job.algorithm, plan, arguments, model, tokenizer, reward, pool, turns)
                 return _fit(trainer, pool, callbacks, keeper, start, job)
         trainer = executor_trainer(job, job.algorithm, plan, arguments, model, tokenizer, _tasks(job), pool)
         return _fit(trainer, pool, callbacks, keeper, start, job)
@@ -110,11 +112,11 @@ def _fit(
 
 @contextmanager
 def _frozen_executor(
-    job: TrainingJob, settings: CurriculumSettings, tokenizer: Any, pool: ProgramRunner
+    job: TrainingJob, settings: CurriculumSettings, tokenizer: Any, pool: ProgramRunner, turns: EngineTurns
 ) -> Iterator[ExecutorAgent]:
-    """Open the executor that rewards the curriculum agent: on the servers it was given, or loaded here."""
+    """Open the executor that rewards the curriculum agent: on its servers, in the trainer's engine, or loaded here."""
     assert job.frozen_executor is not None
-    with _executor_backend(job, settings, job.frozen_executor) as backend:
+    with _executor_backend(job, settings, job.frozen_executor, turns) as backend:
         engine = RolloutEngine(
             load_tokenizer(job.frozen_executor), backend, pool, TokenBudget.from_settings(job.rollout)
         )
@@ -122,8 +124,14 @@ def _frozen_executor(
 
 
 @contextmanager
-def _executor_backend(job: TrainingJob, settings: CurriculumSettings, folder: Path) -> Iterator[Backend]:
+def _executor_backend(
+    job: TrainingJob, settings: CurriculumSettings, folder: Path, turns: EngineTurns
+) -> Iterator[Backend]:
     tokenizer, rollout = load_tokenizer(folder), job.rollout
+    if job.shares_engine:
+        ends = check_model_tokens(folder, tokenizer, rollout)
+        yield FrozenTurnBackend(turns, folder, settings, ends, rollout.concurrency)
+        return
     if not job.executor_endpoints:
         # Each process loads it beside its own model; where vLLM serves it, there are endpoints.
         gpus = [int(os.environ.get("LOCAL_RANK", "0"))]

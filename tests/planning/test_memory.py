@@ -172,6 +172,23 @@ def test_the_shipped_recipes_fit_a_node_of_eight(recipe: str, gpus: str) -> None
     assert problems == [()] * len(STAGES)
 
 
+@pytest.mark.parametrize("gpus", ["1xRTX4090", "1xL4", "1xA10G", "1xH100"])
+def test_one_gpu_of_24_gb_is_enough_for_the_recipe_of_that_name(gpus: str) -> None:
+    config = load_config("one-gpu")
+    assert fits(architecture_of(config.model), config, parse_cluster(gpus))
+
+
+def test_a_shared_engine_is_counted_once() -> None:
+    config, cluster = load_config("one-gpu", ["curriculum.updates_per_step=1"]), parse_cluster("1xL4")
+    architecture = architecture_of(config.model)
+
+    def parts(stage: Any) -> dict[str, float]:
+        (use,) = stage_memory(stage, architecture, config, cluster).devices
+        return use.parts_gib
+
+    assert parts("curriculum_training") == parts("executor_training")
+
+
 @pytest.mark.parametrize(
     ("overrides", "bytes_per_parameter"),
     [

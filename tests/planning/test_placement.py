@@ -69,6 +69,18 @@ def test_a_placement_that_cannot_be_is_named(changes: dict[str, Any], gpus: int,
     assert any(message in problem for problem in problems), problems
 
 
+def test_an_engine_drawn_from_in_turn_takes_no_gpu_of_its_own() -> None:
+    one = load_config("one-gpu")
+    assert place(one, "curriculum_training", 1, 1) == Placement("curriculum_training", trainers=1, shared=True)
+    assert place(one, "executor_training", 1, 1) == Placement("executor_training", trainers=1)
+    assert place(one, "task_generation", 1, 1) == Placement("task_generation", frozen_in_process=1)
+    check_devices(one, 1)
+    aside = place(changed_config(one, {"training.executor_gpus": 1}), "curriculum_training", 1, 2)
+    assert aside == Placement("curriculum_training", trainers=1, frozen_servers=1)
+    (problem,) = place(changed_config(one, {"rollout.backend": "vllm_server"}), "curriculum_training", 1, 1).problems
+    assert "unless it shares the engine of the training" in problem
+
+
 @pytest.mark.parametrize("parallel", [3, 16])
 def test_servers_must_fill_a_node(parallel: int) -> None:
     config = changed_config(QWEN, {"rollout.vllm.tensor_parallel_size": parallel})

@@ -132,6 +132,8 @@ def test_measured_rates_make_the_hours() -> None:
         ("qwen3-8b", "8xH200", ["training.policy_backend=vllm_server"]),
         ("qwen3-8b", "8xH200", ["rollout.vllm.tensor_parallel_size=3"]),
         ("qwen3-8b", "8xH200", ["executor.micro_batch_size=256"]),
+        ("qwen3-4b", "1xH100", []),
+        ("one-gpu", "1xL4", ["rollout.backend=vllm_server"]),
         ("tiny", "3xL4", []),
     ],
 )
@@ -162,6 +164,33 @@ def test_a_proposal_changes_no_more_than_it_must() -> None:
     assert [override.partition("=")[0] for override in proposal.overrides] == ["training.executor_gpus"]
 
 
+def test_one_gpu_is_proposed_an_engine_that_both_agents_share() -> None:
+    given = ["rollout.backend=vllm_server", "training.policy_backend=transformers", "training.executor_gpus=1"]
+    cluster = parse_cluster("1xRTX4090")
+    proposal = propose(load_config("one-gpu", given), cluster, given)
+    assert proposal is not None
+    assert proposal.gpus == "1xRTX4090"
+    again = load_config("one-gpu", proposal.overrides)
+    assert again.training.shares_engine(again.rollout)
+
+
+def test_votes_drawn_in_turn_take_the_time_of_the_shared_engine_and_of_its_reloading() -> None:
+    config, cluster = load_config("one-gpu"), parse_cluster("1xRTX4090")
+    rates = MeasuredRates(
+        gpu="RTX4090",
+        model="m",
+        parameters=596_049_920,
+        generated_per_second=1000.0,
+        policy_generated_per_second=500.0,
+        trained_per_second=1e9,
+        source="a run",
+    )
+    stage = make_plan(config, cluster, 1000, rates).stages[0]
+    drawn = 5 * 64 * 4 * (1000 / 500 + 10 * 1000 / 500)  # by the rate of an engine beside a trainer, votes too
+    reloaded = 5 * 4 * 596_049_920 / 1e9
+    assert (stage.hours or 0.0) * 3600 == pytest.approx(180 + 5 * 15 + drawn + reloaded, rel=1e-3)
+
+
 def test_what_fits_nowhere_gets_no_proposal() -> None:
     config = load_config("qwen3-8b", ["rollout.max_response_tokens=50000000"])
     assert propose(config, parse_cluster("1xL4")) is None
@@ -174,3 +203,10 @@ def test_every_backend_of_the_policy_is_compared() -> None:
     assert found["transformers"].hours is None
     assert "cannot draw from weights sharded" in (found["transformers"].problem or "")
     assert found["vllm"].hours == pytest.approx(make_plan(config, cluster).hours)
+
+
+def test_sharing_the_engine_is_among_what_is_compared() -> None:
+    config, cluster = load_config("one-gpu"), parse_cluster("1xRTX4090")
+    found = {item.policy_backend: item for item in compare_placements(config, cluster)}
+    assert (found["vllm"].executor_gpus, found["vllm"].hours) == (0, make_plan(config, cluster).hours)
+    assert found["vllm_server"].hours is None

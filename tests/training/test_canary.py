@@ -63,3 +63,40 @@ def test_an_engine_without_log_probabilities_cannot_be_checked() -> None:
     engine.weight = None
     with pytest.raises(Agent0Error, match="no log-probabilities"):
         check(WeightCanary(), engine, [1], 0, False)
+
+
+def check_frozen(canary: WeightCanary, engine: Engine) -> None:
+    asyncio.run(canary.check_frozen(engine))
+
+
+def test_turns_of_a_policy_that_begins_as_the_frozen_model_pass() -> None:
+    canary, engine = WeightCanary(), Engine()
+    check(canary, engine, [1, 2], 0, False)
+    check_frozen(canary, engine)
+    for step, weight in ((2, -0.6), (4, -0.7)):
+        engine.weight = weight
+        check(canary, engine, [1, 2], step, True)
+        engine.weight = -0.5
+        check_frozen(canary, engine)
+    engine.weight = -0.7
+    check(canary, engine, [1, 2], 6, False)  # an update without a gradient
+    assert len(set(map(id, engine.requests))) == 1
+
+
+def test_a_policy_that_draws_with_the_frozen_weights_stops_the_training() -> None:
+    canary, engine = WeightCanary(), Engine()
+    check(canary, engine, [1, 2], 0, False)
+    engine.weight = -0.4
+    check_frozen(canary, engine)
+    with pytest.raises(Agent0Error, match=r"at update 2 .* of the frozen executor"):
+        check(canary, engine, [1, 2], 2, True)
+
+
+def test_a_frozen_model_that_draws_with_the_policys_weights_stops_the_training() -> None:
+    canary, engine = WeightCanary(), Engine()
+    check(canary, engine, [1, 2], 0, False)
+    check_frozen(canary, engine)
+    engine.weight = -0.6
+    check(canary, engine, [1, 2], 2, True)
+    with pytest.raises(Agent0Error, match="frozen executor's weights have not reached"):
+        check_frozen(canary, engine)

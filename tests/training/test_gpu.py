@@ -69,6 +69,20 @@ def test_the_frozen_executor_is_served_beside_the_training(make_job: MakeJob, cu
     check(job, run(job, TrainingSettings(policy_backend="vllm", executor_gpus=1), backend="vllm_server"))
 
 
+@one_gpu
+@pytest.mark.parametrize("sleeps", [True, False])
+def test_one_engine_serves_the_policy_and_the_frozen_executor_in_turn(
+    make_job: MakeJob, curriculum: CurriculumSettings, sleeps: bool
+) -> None:
+    job = make_job("shared", algorithm=curriculum, agent="curriculum")
+    training = TrainingSettings(policy_backend="vllm", colocated_sleep=sleeps, precision="bfloat16")
+    log = run(job, training, backend="vllm")
+    check(job, log)  # the canary has compared the two models' answers in every turn
+    votes = [row for row in log if row.get("proposals/valid")]
+    assert votes
+    assert all(row["executor/self_consistency"] > 0 for row in votes)
+
+
 @two_gpus
 @pytest.mark.parametrize("sharding", ["fsdp2", "zero3"])
 def test_sharded_weights_are_gathered_for_the_engine_and_the_output(make_job: MakeJob, sharding: Any) -> None:

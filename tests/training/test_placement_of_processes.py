@@ -9,10 +9,13 @@ from typing import Any
 
 import pytest
 
-from agent0.config import CurriculumSettings, RolloutSettings, VllmSettings
+from agent0.config import CurriculumSettings, RolloutSettings, TrainingSettings, VllmSettings
+from agent0.errors import UsageError
 from agent0.rollout.vllm_process import Endpoints
+from agent0.stages import Stage
 from agent0.stages import training as training_stage
 from agent0.training import launch, worker
+from agent0.training.engine_turns import EngineTurns, FrozenTurnBackend
 from agent0.training.job import TrainingJob
 from agent0.training.processes import Placement
 
@@ -42,8 +45,68 @@ def test_each_process_loads_the_frozen_executor_onto_its_own_gpu(
     monkeypatch.setattr(worker, "open_backend", opened)
     monkeypatch.setenv("LOCAL_RANK", "3")
     job = make_job("rank")
-    with worker._executor_backend(job, curriculum, job.base):
+    with worker._executor_backend(job, curriculum, job.base, EngineTurns()):
         assert asked == [[3]]
+
+
+@pytest.mark.parametrize(
+    ("rollout", "training", "shared"),
+    [
+        ("vllm", {"policy_backend": "vllm"}, True),
+        ("vllm", {"policy_backend": "vllm", "executor_gpus": 1}, False),
+        ("vllm", {"policy_backend": "vllm", "launcher": "trainjob"}, False),  # the pod that waits has GPUs to serve on
+        ("vllm", {"policy_backend": "vllm_server"}, False),
+        ("vllm", {}, False),
+        ("vllm_server", {"policy_backend": "vllm"}, False),
+        ("transformers", {"policy_backend": "vllm"}, False),
+    ],
+)
+def test_the_frozen_executor_takes_turns_where_vllm_runs_in_the_process_and_nothing_is_set_aside(
+    make_job: MakeJob, curriculum: CurriculumSettings, rollout: str, training: dict[str, Any], shared: bool
+) -> None:
+    job = make_job("turns", algorithm=curriculum, agent="curriculum")
+    settings = job.rollout.model_copy(update={"backend": rollout})
+    job = job.model_copy(update={"rollout": settings, "training": TrainingSettings(**training)})
+    assert not job.shares_engine  # an executor's training has no frozen model
+    job = job.model_copy(update={"frozen_executor": job.base})
+    assert job.shares_engine == shared
+    if shared:
+        turns = EngineTurns()
+        with worker._executor_backend(job, curriculum, job.base, turns) as backend:
+            assert isinstance(backend, FrozenTurnBackend)
+
+
+def test_one_gpu_trains_alone_where_the_engine_is_shared(
+    make_job: MakeJob, curriculum: CurriculumSettings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[Any] = []
+    monkeypatch.setattr(training_stage, "visible_gpus", lambda: 1)
+    monkeypatch.setattr(training_stage, "check_job", lambda *_: None)
+    monkeypatch.setattr(training_stage, "run_job", lambda job, placement, _: seen.append((job, placement)) or [])
+    job = make_job("alone")
+
+    def run(training: TrainingSettings) -> None:
+        training_stage.run_training(
+            Stage.untracked("curriculum_training"),
+            base=job.base,
+            output=job.output,
+            model=job.model,
+            rollout=job.rollout.model_copy(update={"backend": "vllm"}),
+            sandbox=job.sandbox,
+            algorithm=curriculum,
+            training=training,
+            headline=(),
+            frozen_executor=job.base,
+        )
+
+    with pytest.raises(
+        UsageError, match=r"executor_gpus is 0.* or set rollout.backend and training.policy_backend to 'vllm'"
+    ):
+        run(TrainingSettings())
+    run(TrainingSettings(policy_backend="vllm"))
+    ((started, placement),) = seen
+    assert placement == Placement((0,), (), (), 1)
+    assert (started.executor_endpoints, started.shares_engine) == ((), True)
 
 
 def test_the_policys_server_takes_the_port_after_the_executors(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

