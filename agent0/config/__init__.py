@@ -16,6 +16,7 @@ from agent0.config.data import (
 from agent0.config.evolution import SECTIONS, Config
 from agent0.config.loader import load_config, parse_section, read_overrides
 from agent0.config.rollout import (
+    EMBEDDED_MODEL,
     ModelSettings,
     PromptMessage,
     PromptSettings,
@@ -39,6 +40,7 @@ from agent0.config.training import (
 )
 
 __all__ = [
+    "EMBEDDED_MODEL",
     "SECTIONS",
     "ADPOSettings",
     "CheckpointSettings",

@@ -12,12 +12,9 @@ from agent0.config.data import (
     GenerationSettings,
     TrackingSettings,
 )
-from agent0.config.rollout import ModelSettings, RolloutSettings, SandboxSettings
+from agent0.config.rollout import EMBEDDED_MODEL, ModelSettings, RolloutSettings, SandboxSettings
 from agent0.config.training import CurriculumSettings, ExecutorSettings, TrainingSettings, WarmStartSettings
 from agent0.recipes import purposes
-
-EMBEDDED_MODEL = "tiny"
-"""The `model.source` of the model that is trained here from scratch."""
 
 
 class Config(Section):

@@ -8,6 +8,9 @@ from pydantic import Field, model_validator
 
 from agent0.config.base import Positive, Probability, Section
 
+EMBEDDED_MODEL = "tiny"
+"""The `model.source` of the model that is trained here from scratch."""
+
 
 class SamplingSettings(Section):
     """How tokens are drawn."""
@@ -56,7 +59,7 @@ class ModelSettings(Section):
     """The base model that both agents grow from."""
 
     source: str = Field(
-        "tiny",
+        EMBEDDED_MODEL,
         min_length=1,
         description=(
             "'tiny' for the embedded model, else a folder, local or s3://, a registered model (models:/NAME@ALIAS or "

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from agent0.config import ModelSettings, TinyPretraining
+from agent0.config import EMBEDDED_MODEL, ModelSettings, TinyPretraining
 from agent0.errors import UsageError
 from agent0.tracking.model_package import find_package, is_in_package
 
@@ -103,7 +103,7 @@ def architecture_of(model: ModelSettings) -> Architecture:
         UsageError: the model is neither embedded, nor known by name, nor in an installed package, nor a folder with a
             readable `config.json`.
     """
-    if model.source == "tiny":
+    if model.source == EMBEDDED_MODEL:
         return _embedded(model.tiny)
     if is_in_package(model.source):
         package = find_package(model.source)

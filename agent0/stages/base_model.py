@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from agent0.config import ModelSettings
+from agent0.config import EMBEDDED_MODEL, ModelSettings
 from agent0.stages.session import Stage, StageResult
 from agent0.tracking.model_source import copy_model
 
@@ -18,7 +18,7 @@ def provide_base_model(stage: Stage, output: Path, settings: ModelSettings) -> S
         UsageError: there is no such model, or its tokenizer has no chat template.
         Agent0Error: the hub, the registry, the store or the package does not give the model.
     """
-    unit = "pretraining steps" if settings.source == "tiny" else "bytes"
+    unit = "pretraining steps" if settings.source == EMBEDDED_MODEL else "bytes"
     source = copy_model(settings, output, lambda done, total: stage.progress.step(done, total, unit))
     stage.tracker.set_tags({"agent0.model": source})
     parameters = _check(output, settings.source)

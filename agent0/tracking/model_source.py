@@ -13,7 +13,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from agent0.config import ModelSettings, TinyPretraining
+from agent0.config import EMBEDDED_MODEL, ModelSettings, TinyPretraining
 from agent0.errors import Agent0Error, UsageError
 from agent0.storage import transfer
 from agent0.storage.cache import ROOT_VARIABLE, cached
@@ -77,7 +77,7 @@ def found_model(model: ModelSettings, progress: ProgressCallback | None = None) 
         StorageError: its files are not there, are not what was stored, or the store refuses.
     """
     source = model.source
-    if source == "tiny":
+    if source == EMBEDDED_MODEL:
         yield FoundModel(_embedded(model.tiny, progress), source, source)
     elif is_model_uri(source):
         with _registered(parse_model_uri(source), progress) as found:

@@ -141,11 +141,7 @@ def curriculum_trainer(
         train_dataset=Dataset.from_list([{"prompt": text}] * (plan.groups * settings.steps)),
         processing_class=tokenizer,
         rollout_func=PolicyRollouts(
-<<<<<<< HEAD
-            job, settings.sampling, sandbox, TokenBudget.from_settings(job.rollout.for_proposer(), "question")
-=======
-            job, settings.sampling, sandbox, TokenBudget.from_settings(job.rollout.for_proposer()), turns
->>>>>>> onegpu
+            job, settings.sampling, sandbox, TokenBudget.from_settings(job.rollout.for_proposer(), "question"), turns
         ),
         peft_config=lora_configuration(job),
     )

@@ -9,7 +9,7 @@ from kfp.dsl import Metrics
 from mlflow.entities import Run
 from mlflow.tracking import MlflowClient
 
-from agent0.config import Config, FilteringSettings, PromptMessage, PromptSettings, load_config
+from agent0.config import Config, FilteringSettings, ModelSettings, PromptMessage, PromptSettings, load_config
 from agent0.errors import Agent0Error, UsageError
 from agent0.seeds import derive_seed
 from agent0.stages import StageResult, open_stage
@@ -127,7 +127,7 @@ def test_an_unreachable_server_is_named(tmp_path: Path, monkeypatch: pytest.Monk
 
 @pytest.mark.parametrize("source", ["/no/such/model", "./no/such/model"])
 def test_a_model_path_that_does_not_exist_is_refused(source: str, tmp_path: Path) -> None:
-    settings = load_config("tiny", [f"model.source={source}"]).model
+    settings = ModelSettings(source=source)
     with pytest.raises(UsageError, match="There is no folder"):
         provide_base_model(Stage.untracked("base_model"), tmp_path / "out", settings)
 
@@ -135,7 +135,7 @@ def test_a_model_path_that_does_not_exist_is_refused(source: str, tmp_path: Path
 def test_a_model_folder_is_copied_whole(random_model: object, tokenizer: object, tmp_path: Path) -> None:
     random_model.save_pretrained(tmp_path / "model")  # type: ignore[attr-defined]
     tokenizer.save_pretrained(tmp_path / "model")  # type: ignore[attr-defined]
-    settings = load_config("tiny", [f"model.source={tmp_path / 'model'}"]).model
+    settings = ModelSettings(source=str(tmp_path / "model"))
     result = provide_base_model(Stage.untracked("base_model"), tmp_path / "out", settings)
     counted = sum(p.numel() for p in random_model.parameters())  # type: ignore[attr-defined]
     assert result.metrics["system/parameters"] == counted
