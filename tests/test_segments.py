@@ -130,8 +130,8 @@ def test_thoughts_are_told_apart_and_not_looked_into(text: str, thinking: bool, 
 
 
 PIECES = [
-    "```", "~~~", "`", "````", "```python\n", "```py", "```output\n", "\n", " ", "print(1)", "'''", '"""', "'", '"', "\\",
-    "#", "x", "<think>", "</think>", "<question>", "</question>", "- ", "1. ", "\\boxed{1}", "}", "\r\n", "é",
+    "```", "~~~", "`", "````", "```python\n", "```py", "```output\n", "\n", " ", "print(1)", "'''", '"""', "'", '"',
+    "\\", "#", "x", "<think>", "</think>", "<question>", "</question>", "- ", "1. ", "\\boxed{1}", "}", "\r\n", "é",
 ]  # fmt: skip
 TEXTS = st.lists(st.one_of(st.sampled_from(PIECES), st.text(max_size=3)), max_size=30).map("".join)
 

