@@ -1,8 +1,8 @@
 """Generation with `transformers`: left-padded batches in this process, on one device or under data parallelism.
 
 A batch is drawn when every live trajectory waits for its turn, so what is drawn together, and with it every token, is
-determined by the prompts and seeds alone. Not for models sharded by FSDP or ZeRO-3, where every rank would have to make
-the same number of calls.
+determined by the prompts and seeds alone, as long as the memory holds `batch_size` sequences. Not for models sharded by
+FSDP or ZeRO-3, where every rank would have to make the same number of calls.
 """
 
 from __future__ import annotations
@@ -13,19 +13,17 @@ from contextlib import AbstractContextManager, asynccontextmanager, nullcontext
 from typing import Any, Literal
 
 import torch
-from transformers import (
-    GenerationConfig,
-    LogitsProcessorList,
-    StoppingCriteria,
-    StoppingCriteriaList,
-    StopStringCriteria,
-)
+from transformers import GenerationConfig, LogitsProcessorList, StoppingCriteriaList
 
 from agent0.config import SamplingSettings
+from agent0.errors import Agent0Error
 from agent0.protocol import PROTOCOL_TEXTS
 from agent0.rollout.engine import Generation, Request
+from agent0.rollout.live_batch import LiveBatch
+from agent0.rollout.stop_check import StopCheck
 from agent0.rollout.tokens import end_token_ids
 from agent0.rollout.vocabulary_dropout import VocabularyDropout
+from agent0.rollout.watch import NOBODY, Watch
 from agent0.seeds import derive_seed
 
 ModelContext = Callable[[], AbstractContextManager[Any]]
@@ -40,9 +38,10 @@ class TransformersBackend:
         model: the model, or a function that opens a context with it (a trainer unwraps its model that way).
         tokenizer: its tokenizer.
         sampling: temperature, top_p and top_k.
-        batch_size: sequences generated at once; longer lists are cut into such batches, shortest prompts first.
-        interval: tokens after which rows that have ended leave the batch. A batch costs as much as its longest row, and
-            few rows are long; each interval costs one more pass over the prompts.
+        batch_size: sequences generated at once; longer lists are cut into such batches, shortest prompts first. A batch
+            that does not fit in memory is halved, and so are later ones.
+        interval: tokens after which rows that have ended leave the batch, and drawn tokens are reported. A batch costs
+            as much as its longest row, and few rows are long.
     """
 
     concurrency: int | None = None
@@ -61,14 +60,19 @@ class TransformersBackend:
         self._batch_size = batch_size
         self._interval = interval
         self._dropout: VocabularyDropout | None = None
+        self._stops: dict[str, StopCheck] = {}
 
     @asynccontextmanager
-    async def session(self, trajectories: int) -> AsyncIterator[_Session]:
+    async def session(self, trajectories: int, watch: Watch) -> AsyncIterator[_Session]:
         """See `agent0.rollout.engine.Backend`."""
-        yield _Session(self.generate, trajectories)
+        yield _Session(lambda requests: self.generate(requests, watch), trajectories)
 
-    def generate(self, requests: Sequence[Request]) -> list[Generation]:
-        """Draw one turn for each request; all have the same stop string."""
+    def generate(self, requests: Sequence[Request], watch: Watch = NOBODY) -> list[Generation]:
+        """Draw one turn for each request; all have the same stop string.
+
+        Raises:
+            Agent0Error: not even one sequence fits in memory, or finished rows cannot leave the model's cache.
+        """
         order = sorted(range(len(requests)), key=lambda i: (len(requests[i].prompt), requests[i].seed))
         results: dict[int, Generation] = {}
         with self._open() as model, torch.no_grad(), _own_random_state(model):
@@ -76,50 +80,87 @@ class TransformersBackend:
             model.eval()
             self._redraw_vocabulary(model, derive_seed(1, *(request.seed for request in requests)))
             try:
-                for start in range(0, len(order), self._batch_size):
-                    rows = order[start : start + self._batch_size]
-                    drawn = self._batch(model, [requests[i] for i in rows])
-                    results.update(zip(rows, drawn, strict=True))
+                while len(results) < len(order):
+                    rows = order[len(results) : len(results) + self._batch_size]
+                    drawn = self._batch_that_fits(model, [requests[i] for i in rows], watch)
+                    if drawn is None:
+                        self._halve(len(rows), watch)
+                    else:
+                        results.update(zip(rows, drawn, strict=True))
             finally:
                 model.train(was_training)
         return [results[i] for i in range(len(requests))]
 
-    def _batch(self, model: Any, requests: list[Request]) -> list[Generation]:
-        """Draw in segments; rows that have ended leave the batch between segments."""
+    def _batch_that_fits(self, model: Any, requests: list[Request], watch: Watch) -> list[Generation] | None:
+        """Draw a batch; None where the memory does not hold it, with everything freed that was read of it."""
+        try:
+            return self._batch(model, requests, watch)
+        except RuntimeError as error:
+            if not _is_out_of_memory(error):
+                raise
+            if len(requests) == 1:
+                length = len(requests[0].prompt) + requests[0].max_tokens
+                raise Agent0Error(
+                    f"Not even one sequence of up to {length:,} tokens fits in memory beside the model; lower "
+                    "rollout.max_response_tokens, set rollout.dtype to bfloat16, or choose a smaller model."
+                ) from error
+        return None
+
+    def _halve(self, size: int, watch: Watch) -> None:
+        self._batch_size = size // 2
+        if torch.cuda.is_available():
+            torch.cuda.empty_cache()
+        watch.warn(
+            f"{size} sequences at once do not fit in memory; it goes on with {self._batch_size}. Set "
+            f"rollout.batch_size={self._batch_size} to begin with that."
+        )
+
+    def _batch(self, model: Any, requests: list[Request], watch: Watch) -> list[Generation]:
+        """Draw in segments; rows that have ended leave the batch between segments, and the others keep their cache."""
         torch.manual_seed(derive_seed(0, *(request.seed for request in requests)))
+        ends = set(end_token_ids(self._tokenizer, model.generation_config.eos_token_id))
+        own = self._tokenizer.pad_token_id
+        pad = min(ends) if own is None else int(own)  # any would do: padding is masked
+        stop = self._stop_check(requests[0].stop)
         drawn: list[list[int]] = [[] for _ in requests]
         finish: dict[int, Literal["eos", "stop", "length"]] = {}
-        while active := [row for row in range(len(requests)) if row not in finish]:
+        active = list(range(len(requests)))
+        live = LiveBatch.of([request.prompt for request in requests], pad, model.device)
+        while True:
             limits = [requests[row].max_tokens - len(drawn[row]) for row in active]
-            prompts = [requests[row].prompt + drawn[row] for row in active]
-            segments = self._segment(model, prompts, limits, requests[0].stop)
+            output, segments = self._segment(model, live, limits, stop, pad, ends)
             for row, (token_ids, reason) in zip(active, segments, strict=True):
                 drawn[row] += token_ids
                 if reason is not None:
                     finish[row] = reason
-        return [Generation(token_ids, finish[row]) for row, token_ids in enumerate(drawn)]
+            watch.drew(sum(len(token_ids) for token_ids, _ in segments))
+            if len(finish) == len(requests):
+                return [Generation(token_ids, finish[row]) for row, token_ids in enumerate(drawn)]
+            places = [place for place, row in enumerate(active) if row not in finish]
+            live, active = live.after(output, places, model), [active[place] for place in places]
 
-    def _segment(self, model: Any, prompts: list[list[int]], limits: list[int], stop: str | None) -> list[Segment]:
-        width = max(map(len, prompts))
-        ends = set(end_token_ids(self._tokenizer, model.generation_config.eos_token_id))
-        own = self._tokenizer.pad_token_id
-        pad = min(ends) if own is None else int(own)  # any would do: padding is masked
-        ids = torch.full((len(prompts), width), pad)
-        mask = torch.zeros_like(ids)
-        for row, prompt in enumerate(prompts):
-            ids[row, width - len(prompt) :] = torch.tensor(prompt)
-            mask[row, width - len(prompt) :] = 1
-        criteria = [_StopAt(self._tokenizer, stop, width)] if stop else []
+    def _segment(
+        self, model: Any, live: LiveBatch, limits: list[int], stop: StopCheck | None, pad: int, ends: set[int]
+    ) -> tuple[Any, list[Segment]]:
+        """Draw up to `interval` tokens of each row; return what `generate` did, and what that is of each row."""
+        if stop:
+            stop.begin(live.ids)
         output = model.generate(
-            input_ids=ids.to(model.device),
-            attention_mask=mask.to(model.device),
+            **live.arguments(),
             generation_config=self._generation_config(min(self._interval, max(limits)), pad, sorted(ends)),
-            stopping_criteria=StoppingCriteriaList(criteria),
+            stopping_criteria=StoppingCriteriaList([stop] if stop else []),
             logits_processor=LogitsProcessorList([self._dropout] if self._dropout else []),
         )
-        stops = criteria[0].lengths.tolist() if criteria and criteria[0].lengths is not None else [-1] * len(prompts)
-        drawn = output[:, width:].tolist()
-        return [_cut(row, ends, at, limit) for row, at, limit in zip(drawn, stops, limits, strict=True)]
+        stops = stop.lengths.tolist() if stop else [-1] * len(limits)
+        rows = output.sequences[:, live.ids.shape[1] :].tolist()
+        return output, [_cut(row, ends, at, limit) for row, at, limit in zip(rows, stops, limits, strict=True)]
+
+    def _stop_check(self, stop: str | None) -> StopCheck | None:
+        if stop is None:
+            return None
+        if stop not in self._stops:
+            self._stops[stop] = StopCheck(self._tokenizer, stop)
+        return self._stops[stop]
 
     def _redraw_vocabulary(self, model: Any, seed: int) -> None:
         """Draw a new mask where vocabulary dropout is on; the protocol's own tokens always stay."""
@@ -149,6 +190,8 @@ class TransformersBackend:
             pad_token_id=pad,
             eos_token_id=ends,
             disable_compile=True,
+            use_cache=True,
+            return_dict_in_generate=True,
             **drawing,
         )
 
@@ -180,25 +223,17 @@ class _Session:
             future.set_result(generation)
 
 
-class _StopAt(StoppingCriteria):  # type: ignore[misc]
-    """Ends a row at the stop string and remembers where, since padding may look like an end token."""
-
-    def __init__(self, tokenizer: Any, stop: str, prompt_width: int) -> None:
-        self._inner = StopStringCriteria(tokenizer, [stop])
-        self._prompt_width = prompt_width
-        self.lengths: torch.Tensor | None = None
-
-    def __call__(self, input_ids: torch.Tensor, scores: Any, **kwargs: Any) -> torch.Tensor:
-        hit: torch.Tensor = self._inner(input_ids, scores, **kwargs)
-        if self.lengths is None:
-            self.lengths = torch.full((input_ids.shape[0],), -1, device=input_ids.device)
-        self.lengths[hit & (self.lengths < 0)] = input_ids.shape[1] - self._prompt_width
-        return hit
-
-
 def _own_random_state(model: Any) -> AbstractContextManager[None]:
     """Leave the caller's random state as it was: what is drawn depends on the requests' seeds only."""
     return torch.random.fork_rng([model.device] if model.device.type == "cuda" else [])
+
+
+def _is_out_of_memory(error: RuntimeError) -> bool:
+    """Whether an error says so; the CPU's allocator has no class of error of its own."""
+    return isinstance(error, torch.OutOfMemoryError) or any(text in str(error) for text in _CPU_OUT_OF_MEMORY)
+
+
+_CPU_OUT_OF_MEMORY = ("DefaultCPUAllocator: can't allocate memory", "DefaultCPUAllocator: not enough memory")
 
 
 def _token_ids(tokenizer: Any, texts: Sequence[str]) -> set[int]:

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 
 from agent0.errors import Agent0Error
 from agent0.rollout.engine import Backend, Request
+from agent0.rollout.watch import NOBODY
 
 PROBE_TOKENS = 16
 
@@ -28,7 +29,7 @@ class WeightCanary:
             Agent0Error: the weights have moved and the engine has not.
         """
         self._request = self._request or Request(prompt, PROBE_TOKENS, None, seed=0)
-        async with backend.session(1) as session:
+        async with backend.session(1, NOBODY) as session:
             drawn = await session.generate(self._request)
             session.retire()
         if drawn.logprobs is None:
