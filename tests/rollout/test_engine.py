@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from noted import Noted
 
 from agent0.config import RolloutSettings
 from agent0.domains import get_prompts
@@ -124,14 +125,16 @@ def test_batches_are_delivered_whole_and_no_more_than_fits_is_in_flight(tokenize
     delivered: dict[int, list[Trajectory]] = {}
     engine = RolloutEngine(tokenizer, ScriptedBackend(tokenizer, write, concurrency=5), Counting(), BUDGET)
     prompt = PROMPTS.encode(tokenizer, [{"role": "user", "content": "solve What is 12*34?"}])
-    counts: list[int] = []
+    watch = Noted()
     engine.run_batches(
         (Batch(key, [prompt] * key, seed=0) for key in (1, 4, 0, 7, 2)),
         lambda batch, trajectories: delivered.__setitem__(batch.key, trajectories),
-        counts.append,
+        watch,
     )
     assert {key: len(trajectories) for key, trajectories in delivered.items()} == {1: 1, 4: 4, 0: 0, 7: 7, 2: 2}
-    assert counts == list(range(1, 15))
+    assert watch.trajectories == 14
+    drawn = [sum(trajectory.mask) for trajectories in delivered.values() for trajectory in trajectories]
+    assert sum(watch.tokens) == sum(drawn) == engine.throughput.tokens
     assert most == 5
 
 
