@@ -41,7 +41,7 @@ from agent0.sandbox import RunResult
 
 TOOL_SECONDS = 0.05
 OUTPUT = "42\n"
-PROGRAM = "```python\nx\n```\n```output"
+PROGRAM = "\n```python\nx\n```\n"
 TURNS = 3
 OFFICIAL_SAMPLES = 10
 PROMPT_TOKENS = 24

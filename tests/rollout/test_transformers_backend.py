@@ -135,7 +135,7 @@ def test_nothing_is_drawn_for_trajectories_that_end_because_another_failed(rando
     class Counting(TransformersBackend):
         def generate(self, requests: Any, watch: Any = None) -> Any:
             drawn.append(len(requests))
-            stop = tokenizer("```python\nx\n```\n```output", add_special_tokens=False).input_ids
+            stop = tokenizer("```python\nx\n```\n", add_special_tokens=False).input_ids
             return [Generation(stop, "stop") for _ in requests]
 
     class FailingSecond:
