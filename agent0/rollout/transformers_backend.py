@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import AbstractContextManager, asynccontextmanager, nullcontext
+from contextlib import AbstractContextManager, asynccontextmanager
 from typing import Any, Literal
 
 import torch
@@ -31,7 +31,6 @@ from agent0.rollout.vocabulary_dropout import VocabularyDropout
 from agent0.rollout.watch import NOBODY, Watch
 from agent0.seeds import derive_seed
 
-ModelContext = Callable[[], AbstractContextManager[Any]]
 Segment = tuple[list[int], Literal["eos", "stop", "length"] | None]
 """Tokens of one row, and why it ended, if it did."""
 
@@ -40,7 +39,7 @@ class TransformersBackend:
     """Draws with a causal language model; see `agent0.rollout.engine.Backend`.
 
     Args:
-        model: the model, or a function that opens a context with it (a trainer unwraps its model that way).
+        model: the model.
         tokenizer: its tokenizer.
         sampling: temperature, top_p and top_k.
         batch_size: sequences generated at once; longer lists are cut into such batches, shortest prompts first. A batch
@@ -53,13 +52,13 @@ class TransformersBackend:
 
     def __init__(
         self,
-        model: torch.nn.Module | ModelContext,
+        model: Any,
         tokenizer: Any,
         sampling: SamplingSettings,
         batch_size: int,
         interval: int,
     ) -> None:
-        self._open: ModelContext = (lambda: nullcontext(model)) if isinstance(model, torch.nn.Module) else model
+        self._model = model
         self._tokenizer = tokenizer
         self._pieces = Pieces(tokenizer)
         self._sampling = sampling
@@ -80,7 +79,8 @@ class TransformersBackend:
         """
         order = sorted(range(len(requests)), key=lambda i: (len(requests[i].prompt), requests[i].seed))
         results: dict[int, Generation] = {}
-        with self._open() as model, torch.no_grad(), _own_random_state(model):
+        model = self._model
+        with torch.no_grad(), _own_random_state(model):
             was_training = model.training
             model.eval()
             self._redraw_vocabulary(model, derive_seed(1, *(request.seed for request in requests)))
