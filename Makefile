@@ -8,6 +8,7 @@ SWIFT := $(CURDIR)/.venv-swift
 KUBERNETES := $(CURDIR)/.kubernetes
 SEED ?= 0
 OUTPUT ?= runs/demo-seed$(SEED)
+LM_OUTPUT ?= runs/demo-lm-seed$(SEED)
 PROCESSES ?= 2
 TEST = OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses $(PROCESSES) --dist loadfile --no-loadscope-reorder
 
@@ -15,7 +16,7 @@ export TOKENIZERS_PARALLELISM := false
 export MLFLOW_DISABLE_TELEMETRY := true
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test test-fast test-integration test-kubernetes test-vllm test-docker check format bench bench-vllm components goldens sandbox mlflow-up mlflow-down ui clean
+.PHONY: help install demo demo-lm test test-fast test-integration test-kubernetes test-vllm test-docker check format bench bench-vllm components goldens sandbox mlflow-up mlflow-down ui clean
 
 help:  ## List the commands.
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -34,6 +35,9 @@ $(VENV)/installed: pyproject.toml constraints.txt
 
 demo: install  ## Grow two agents on this machine: three rounds in a few minutes, into OUTPUT.
 	@$(BIN)/agent0 evolve --output $(OUTPUT) $(if $(wildcard $(OUTPUT)/run.json),--resume,--seed $(SEED))
+
+demo-lm: install  ## The same with a real language model (SmolLM2-135M), in about an hour, into LM_OUTPUT.
+	@$(BIN)/agent0 evolve --output $(LM_OUTPUT) $(if $(wildcard $(LM_OUTPUT)/run.json),--resume,--recipe smollm2 --seed $(SEED))
 
 # Whole files go to the processes in the order in which they are collected, the slow ones first.
 test: install  ## Run all tests but those that need services or a GPU, in PROCESSES (2) at once.

@@ -17,6 +17,8 @@ from typing import TYPE_CHECKING, Any
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
 
+from agent0.progress import details
+
 if TYPE_CHECKING:
     from agent0.config import Config
     from agent0_kfp.pipelines.local import LocalEvolution
@@ -84,9 +86,12 @@ class _View:
             self._drop()
             self._current = self._bars.add_task(name, total=None, unit="", shown="")
         elif event["kind"] == "step" and self._current is not None:
-            shown = "  ".join(f"{key} {value:.3g}" for key, value in event["metrics"].items())
             self._bars.update(
-                self._current, completed=event["done"], total=event["total"], unit=event["unit"], shown=shown
+                self._current,
+                completed=event["done"],
+                total=event["total"],
+                unit=event["unit"],
+                shown="  ".join(details(event)),
             )
         elif event["kind"] == "note":
             self._print(f"[dim]note[/]  {name}: {event['message']}")

@@ -1,8 +1,8 @@
 """Progress of long work, as events that any display can follow.
 
-A stage reports steps; where the environment variable `AGENT0_PROGRESS` names a file, each event is appended to it as
-one JSON line (the command line draws a live table from that), otherwise it is printed as a plain line, at most one in
-`PRINT_INTERVAL` seconds.
+A stage reports steps, or watches trajectories being drawn (`Drawing`); where the environment variable `AGENT0_PROGRESS`
+names a file, each event is appended to it as one JSON line (the command line draws a live table from that), otherwise
+it is printed as a plain line. Steps of one unit make at most one line in `PRINT_INTERVAL` seconds, apart from the last.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Literal
+from typing import Literal, Protocol
 
 from agent0.errors import Agent0Error
 
@@ -33,19 +33,30 @@ class Progress:
         self._iteration = iteration
         path = os.environ.get(ENVIRONMENT_VARIABLE)
         self._path = Path(path) if path else None
-        self._last = float("-inf")
+        self._last: dict[str, float] = {}
 
     def start(self) -> None:
         """Say that the stage has begun."""
         self._emit("start")
 
-    def step(self, done: int, total: int, unit: str, metrics: Mapping[str, float] | None = None) -> None:
-        """Say that `done` of `total` units are finished; frequent calls are thinned out, the last one is not."""
+    def step(
+        self, done: int, total: int, unit: str, metrics: Mapping[str, float] | None = None, detail: str = ""
+    ) -> None:
+        """Say that `done` of `total` units are finished; frequent calls are thinned out, the last one is not.
+
+        Args:
+            done: units finished so far.
+            total: units of the whole work.
+            unit: what is counted, in the plural.
+            metrics: numbers of this step.
+            detail: what else to show, in words.
+        """
         now = time.monotonic()
-        if done < total and now - self._last < (WRITE_INTERVAL if self._path else PRINT_INTERVAL):
+        interval = WRITE_INTERVAL if self._path else PRINT_INTERVAL
+        if done < total and now - self._last.get(unit, float("-inf")) < interval:
             return
-        self._last = now
-        self._emit("step", done=done, total=total, unit=unit, metrics=dict(metrics or {}))
+        self._last[unit] = now
+        self._emit("step", done=done, total=total, unit=unit, metrics=dict(metrics or {}), detail=detail)
 
     def note(self, message: str) -> None:
         """Say something that a person may want to know before the result is there."""
@@ -78,16 +89,75 @@ class Progress:
             print(plain_line(event), file=sys.stderr, flush=True)
 
 
+class Shown(Protocol):
+    """What `Drawing` needs of whoever shows it; `Progress` is one."""
+
+    def step(self, done: int, total: int, unit: str, *, detail: str) -> None:
+        """Say that `done` of `total` units are finished."""
+
+    def warn(self, message: str) -> None:
+        """Say something that a person should know and that stops nothing."""
+
+
+class Drawing:
+    """Counts trajectories and their tokens while they are drawn; see `agent0.rollout.watch.Watch`.
+
+    Args:
+        progress: shows the counts, for instance the progress of the stage that draws.
+        total: trajectories of the whole work.
+        unit: what they are called.
+        done: how many of them are finished already.
+    """
+
+    def __init__(self, progress: Shown, total: int, unit: str = "trajectories", done: int = 0) -> None:
+        self._progress = progress
+        self._total = total
+        self._unit = unit
+        self._done = done
+        self._tokens = 0
+        self._began = time.monotonic()
+
+    def drew(self, tokens: int) -> None:
+        """Take note of `tokens` more tokens."""
+        self._tokens += tokens
+        self._show()
+
+    def finished(self) -> None:
+        """Take note of one more trajectory; those of an interrupted window may be drawn again, and count once."""
+        self._done = min(self._total, self._done + 1)
+        self._show()
+
+    def warn(self, message: str) -> None:
+        """Pass a warning on."""
+        self._progress.warn(message)
+
+    def _show(self) -> None:
+        detail = tokens_and_rate(self._tokens, time.monotonic() - self._began)
+        self._progress.step(self._done, self._total, self._unit, detail=detail)
+
+
+def tokens_and_rate(tokens: int, seconds: float) -> str:
+    """Return how many tokens were drawn, and how fast, in words."""
+    rate = f", {tokens / seconds:,.0f} tok/s" if seconds else ""
+    return f"{tokens:,} tokens{rate}"
+
+
 def plain_line(event: Mapping[str, object]) -> str:
     """Return an event as one line of text."""
     head = f"[iteration {event['iteration']}] {str(event['stage']).replace('_', ' ')}"
     if event["kind"] == "step":
-        metrics = event.get("metrics")
-        values = metrics if isinstance(metrics, dict) else {}
-        shown = "".join(f"  {name} {value:.3g}" for name, value in values.items())
-        return f"{head}: {event['done']}/{event['total']} {event['unit']}{shown}"
+        shown = "".join(f"  {part}" for part in details(event))
+        return f"{head}: {event['done']:,}/{event['total']:,} {event['unit']}{shown}"
     mark = "warning: " if event["kind"] == "warning" else ""
     return f"{head}: {mark}{event.get('message') or 'started'}"
+
+
+def details(event: Mapping[str, object]) -> list[str]:
+    """Return what a step says beside its count: its metrics, and its detail in words."""
+    metrics = event.get("metrics")
+    values = metrics if isinstance(metrics, dict) else {}
+    words = str(event.get("detail") or "")
+    return [f"{name} {value:.3g}" for name, value in values.items()] + ([words] if words else [])
 
 
 @contextmanager

@@ -104,7 +104,7 @@ def _evaluation(
     subject = Subject("embedded", "tiny", "digest")
     times = [time.perf_counter()]
     stores = open_stores([assignment], folder, "digest", config.rollout, config.sandbox)
-    run_assignment(assignment, stores["tiny"], engine, tokenizer, window=WINDOW, progress=lambda assignment, done: None)
+    run_assignment(assignment, stores["tiny"], engine, tokenizer, window=WINDOW, kept=lambda assignment, done: None)
     times.append(time.perf_counter())
     judged = judge([assignment], stores)
     times.append(time.perf_counter())

@@ -36,11 +36,12 @@ from agent0.rollout.engine import Session
 from agent0.rollout.models import save_model
 from agent0.rollout.transformers_backend import TransformersBackend
 from agent0.rollout.vllm_backend import VllmBackend, draw_arguments, open_llm
+from agent0.rollout.watch import Watch
 from agent0.sandbox import RunResult
 
 TOOL_SECONDS = 0.05
 OUTPUT = "42\n"
-PROGRAM = "```python\nx\n```\n```output"
+PROGRAM = "\n```python\nx\n```\n"
 TURNS = 3
 OFFICIAL_SAMPLES = 10
 PROMPT_TOKENS = 24
@@ -99,9 +100,9 @@ class CallingBackend:
         self.concurrency = inner.concurrency
 
     @asynccontextmanager
-    async def session(self, trajectories: int) -> AsyncIterator[CallingSession]:
+    async def session(self, trajectories: int, watch: Watch) -> AsyncIterator[CallingSession]:
         """See `agent0.rollout.engine.Backend`."""
-        async with self._inner.session(trajectories) as session:
+        async with self._inner.session(trajectories, watch) as session:
             yield CallingSession(session, self._turn, self._program)
 
 

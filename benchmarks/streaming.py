@@ -25,6 +25,7 @@ import numpy as np
 
 from agent0.config import ExecutionSettings, FilteringSettings
 from agent0.domains import get_domain
+from agent0.rollout.watch import NOBODY, Watch
 from agent0.stages import Stage
 from agent0.stages.execution_collection import collect_votes
 from agent0.stages.files import SAMPLE_FOLDER, TASKS_FOLDER
@@ -63,7 +64,7 @@ class ScriptedExecutor:
         samples: int,
         seed: int,
         deliver: Callable[[int, list[list[Trajectory]]], None],
-        on_finished: Callable[[int], None] | None = None,
+        watch: Watch = NOBODY,
     ) -> None:
         """Deliver each batch whole; see `agent0.rollout.agents.ExecutorAgent.solve_batches`."""
         for key, questions in batches:

@@ -43,14 +43,20 @@ def main() -> int:
 
 
 def evolve(
-    output: Path, seed: int, overrides: Sequence[str], ablations: Sequence[str] = (), *, resume: bool = False
+    output: Path,
+    seed: int,
+    overrides: Sequence[str] = (),
+    ablations: Sequence[str] = (),
+    *,
+    recipe: str = "tiny",
+    resume: bool = False,
 ) -> dict[str, Any]:
     """Run one evolution in its own process, or go on with it, and return its summary."""
     command = [sys.executable, "-m", "agent0", "evolve", "--output", str(output)]
     if resume:
         command.append("--resume")
     else:
-        command += ["--seed", str(seed)]
+        command += ["--recipe", recipe, "--seed", str(seed)]
         command += [part for override in overrides for part in ("--set", override)]
         command += [part for name in ablations for part in ("--ablation", name)]
     environment = {**os.environ, "MLFLOW_TRACKING_URI": f"sqlite:///{output.parent / 'mlflow.db'}"}

@@ -166,9 +166,22 @@ class RolloutSettings(Section):
     )
     concurrency: Positive = Field(512, description="Trajectories in flight at once with vLLM.")
     vllm: VllmSettings = VllmSettings()
-    batch_size: Positive = Field(512, description="Trajectories generated at once by the transformers backend.")
+    batch_size: Positive = Field(
+        512, description="Trajectories generated at once by the transformers backend; halved while they do not fit."
+    )
     compaction_interval: Positive = Field(
-        128, description="Tokens after which the transformers backend drops finished trajectories from its batch."
+        128,
+        description=(
+            "Tokens after which the transformers backend drops finished trajectories, and reports what it drew."
+        ),
+    )
+    dtype: Literal["auto", "float32", "bfloat16"] = Field(
+        "auto",
+        description=(
+            "Type of the weights that the transformers backend draws with; 'auto': bfloat16 on GPUs, float32 on CPUs. "
+            "A model that trains in another type draws with a copy, so its batches are slightly off-policy. For vLLM "
+            "see rollout.vllm.dtype."
+        ),
     )
 
     @property

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -20,13 +20,10 @@ if TYPE_CHECKING:
     from agent0.config import Config, RolloutSettings, SamplingSettings
     from agent0.evaluation.preparation import Assignment
     from agent0.evaluation.results import BenchmarkScore, Estimate
-    from agent0.evaluation.runner import Progress
     from agent0.evaluation.sample_store import SampleStore
     from agent0.rollout.engine import Backend
     from agent0.storage.places import OutputFolder
     from agent0.tracking.model_source import FoundModel
-
-PLAIN_SECONDS = 10.0
 
 
 def evaluate(
@@ -101,6 +98,7 @@ def _run(
 ) -> None:
     import agent0.lean_transformers  # noqa: F401  # before anything that imports transformers
     from agent0.evaluation.conclusion import Subject, conclude, judge
+    from agent0.evaluation.evaluate_view import watching
     from agent0.evaluation.inspect_log import require_inspect
     from agent0.evaluation.preparation import check_room, prepare
     from agent0.evaluation.registered import record_on_version
@@ -134,15 +132,10 @@ def _run(
 
     needed, keeper = any(assignment.tool for assignment in assignments), Keeper(keep)
     with (
-        _progress(assignments, stores, console, quiet=quiet) as progress,
+        watching(assignments, stores, console, quiet=quiet) as watches,
         tool_of(config.sandbox, needed=needed) as tool,
     ):
-
-        def shown(assignment: Assignment, done: int) -> None:
-            progress(assignment, done)
-            keeper.show(assignment, done)
-
-        run_assignments(assignments, stores, opened, tokenizer, tool, config.rollout, shown)
+        run_assignments(assignments, stores, opened, tokenizer, tool, config.rollout, keeper.show, watches)
     gpus = _gpus()
     judged = judge(assignments, stores, gpus)
     subject = Subject(name, found.source, digest, gpus)
@@ -242,39 +235,3 @@ def _gpus() -> int:
     import torch
 
     return torch.cuda.device_count()
-
-
-@contextmanager
-def _progress(
-    assignments: Sequence[Assignment], stores: dict[str, SampleStore], console: Console, *, quiet: bool
-) -> Iterator[Progress]:
-    """Yield what shows progress: a bar for each benchmark, or a line now and then where there is no terminal."""
-    if quiet or not console.is_terminal:
-        yield _Lines(console, quiet=quiet).show
-        return
-    from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
-    from rich.progress import Progress as Bars
-
-    described = TextColumn("{task.description}")
-    with Bars(described, BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TimeRemainingColumn()) as bars:
-        tasks = {
-            a.benchmark.name: bars.add_task(
-                a.benchmark.name, total=a.total, completed=len(stores[a.benchmark.name].records)
-            )
-            for a in assignments
-        }
-        yield lambda assignment, done: bars.update(tasks[assignment.benchmark.name], completed=done)
-
-
-class _Lines:
-    def __init__(self, console: Console, *, quiet: bool) -> None:
-        self._console = console
-        self._quiet = quiet
-        self._last = 0.0
-
-    def show(self, assignment: Assignment, done: int) -> None:
-        now = time.monotonic()
-        if self._quiet or (done < assignment.total and now - self._last < PLAIN_SECONDS):
-            return
-        self._last = now
-        self._console.print(f"{assignment.benchmark.name}: {done}/{assignment.total} samples", highlight=False)

@@ -22,13 +22,16 @@ from agent0.evaluation.preparation import Assignment, Question
 from agent0.evaluation.sample_store import SampleRecord, SampleStore
 from agent0.evaluation.spec import file_name
 from agent0.rollout.engine import Backend, Batch, ProgramRunner, RolloutEngine, Throughput, TokenBudget
+from agent0.rollout.watch import NOBODY, Watch
 from agent0.sandbox import RunResult, SandboxPool
 from agent0.types import Trajectory
 
 OpenBackend = Callable[[RolloutSettings, SamplingSettings], AbstractContextManager[Backend]]
 """Opens the model for trajectories within a budget, drawn by a sampling."""
-Progress = Callable[[Assignment, int], None]
-"""Told how many samples of an assignment are finished."""
+Kept = Callable[[Assignment, int], None]
+"""Told how many samples of an assignment are in its store."""
+Watching = Callable[[Assignment], Watch]
+"""Gives the watch of an assignment's samples."""
 Place = tuple[Question, int]
 KEEP_SECONDS = 120.0  # between copies of unfinished samples to another machine
 
@@ -125,7 +128,8 @@ def run_assignments(
     tokenizer: Any,
     sandbox: ProgramRunner,
     rollout: RolloutSettings,
-    progress: Progress,
+    kept: Kept,
+    watching: Watching = lambda _: NOBODY,
 ) -> Throughput:
     """Draw every sample that its store lacks; the model is opened once for neighbours with the same sampling.
 
@@ -145,7 +149,8 @@ def run_assignments(
                     engine,
                     tokenizer,
                     window=rollout.batch_size if backend.concurrency is None else None,
-                    progress=progress,
+                    kept=kept,
+                    watch=watching(assignment),
                 )
                 throughput.tokens += engine.throughput.tokens
                 throughput.seconds += engine.throughput.seconds
@@ -159,7 +164,8 @@ def run_assignment(
     tokenizer: Any,
     *,
     window: int | None,
-    progress: Progress,
+    kept: Kept,
+    watch: Watch = NOBODY,
 ) -> None:
     """Draw the samples of one benchmark that the store lacks.
 
@@ -169,7 +175,8 @@ def run_assignment(
         engine: over a backend of the assignment's sampling and budget.
         tokenizer: the engine's.
         window: samples that are drawn together; None where each stands for itself.
-        progress: told after every delivery.
+        kept: told after every delivery.
+        watch: told of samples and tokens as they are drawn.
     """
     began = time.monotonic()
     places = {
@@ -187,7 +194,7 @@ def run_assignment(
                 if (place[0].item.id, place[1]) not in store.records
             ]
         )
-        progress(assignment, len(store.records))
+        kept(assignment, len(store.records))
 
     with store:
         engine.run_batches(
@@ -196,6 +203,7 @@ def run_assignment(
                 for key, batch in places.items()
             ),
             deliver,
+            watch,
         )
 
 

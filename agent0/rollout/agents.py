@@ -10,6 +10,7 @@ from agent0.config import RolloutSettings
 from agent0.domains import Domain, Prompts, get_domain, get_prompts
 from agent0.protocol import parse_question
 from agent0.rollout.engine import Batch, RolloutEngine, Throughput
+from agent0.rollout.watch import NOBODY, Watch
 from agent0.seeds import derive_seed
 from agent0.types import Trajectory
 
@@ -74,13 +75,13 @@ class CurriculumAgent:
         counts: Iterable[tuple[int, int]],
         seed: int,
         deliver: Callable[[int, list[Proposal]], None],
-        on_finished: Callable[[int], None] | None = None,
+        watch: Watch = NOBODY,
     ) -> None:
         """Draw batches of proposals, given as (key, count), and hand over each with its key when it is whole."""
         self._engine.run_batches(
             (Batch(key, [self._prompt] * count, derive_seed(seed, key)) for key, count in counts),
             lambda batch, trajectories: deliver(batch.key, [read_proposal(t, self._rules) for t in trajectories]),
-            on_finished,
+            watch,
         )
 
 
@@ -97,12 +98,10 @@ class ExecutorAgent:
         """What the engine has drawn so far, and how fast."""
         return self._engine.throughput
 
-    def solve(
-        self, questions: Sequence[str], samples: int, seed: int, on_finished: Callable[[int], None] | None = None
-    ) -> list[list[Trajectory]]:
+    def solve(self, questions: Sequence[str], samples: int, seed: int, watch: Watch = NOBODY) -> list[list[Trajectory]]:
         """Draw `samples` trajectories for each question; the result is aligned with `questions`."""
         solved: list[list[Trajectory]] = []
-        self.solve_batches([(0, questions)], samples, seed, lambda _, groups: solved.extend(groups), on_finished)
+        self.solve_batches([(0, questions)], samples, seed, lambda _, groups: solved.extend(groups), watch)
         return solved
 
     def solve_batches(
@@ -111,7 +110,7 @@ class ExecutorAgent:
         samples: int,
         seed: int,
         deliver: Callable[[int, list[list[Trajectory]]], None],
-        on_finished: Callable[[int], None] | None = None,
+        watch: Watch = NOBODY,
     ) -> None:
         """Solve batches of questions, given as (key, questions), and hand over each with its key when it is whole.
 
@@ -120,7 +119,7 @@ class ExecutorAgent:
         self._engine.run_batches(
             (Batch(key, self._prompts_of(questions, samples), derive_seed(seed, key)) for key, questions in batches),
             lambda batch, flat: deliver(batch.key, [flat[i : i + samples] for i in range(0, len(flat), samples)]),
-            on_finished,
+            watch,
         )
 
     def _prompts_of(self, questions: Sequence[str], samples: int) -> list[list[int]]:

@@ -61,10 +61,13 @@ def open_backend(
 
 def weights_dtype(rollout: RolloutSettings) -> str:
     """Return the type of the weights that `open_backend` draws with here."""
-    return _transformers_dtype() if rollout.backend == "transformers" else rollout.vllm.dtype
+    return transformers_dtype(rollout) if rollout.backend == "transformers" else rollout.vllm.dtype
 
 
-def _transformers_dtype() -> Literal["float32", "bfloat16"]:
+def transformers_dtype(rollout: RolloutSettings) -> Literal["float32", "bfloat16"]:
+    """Return the type of the weights that the transformers backend draws with here."""
+    if rollout.dtype != "auto":
+        return rollout.dtype
     import torch
 
     return "bfloat16" if torch.cuda.is_available() else "float32"
@@ -78,5 +81,5 @@ def _transformers(
     from agent0.rollout.transformers_backend import TransformersBackend
 
     device = "cpu" if not torch.cuda.is_available() else f"cuda:{gpus[0] if gpus else 0}"
-    weights, _ = load_model(model, _transformers_dtype(), device)
+    weights, _ = load_model(model, transformers_dtype(rollout), device)
     return TransformersBackend(weights, tokenizer, sampling, rollout.batch_size, rollout.compaction_interval)

@@ -19,6 +19,7 @@ from agent0.protocol import STOP
 from agent0.rollout.tokens import check_prompts
 from agent0.rollout.trajectory import Observations, TrajectoryBuilder, opens_thought, shown
 from agent0.rollout.turn import EndsAt, TurnRules
+from agent0.rollout.watch import NOBODY, Watch
 from agent0.sandbox import RunResult
 from agent0.seeds import derive_seed
 from agent0.types import ToolCall, Trajectory
@@ -70,8 +71,11 @@ class Backend(Protocol):
     concurrency: int | None
     """Trajectories it serves at once, in any mixture of batches; None where a batch must be whole before it begins."""
 
-    def session(self, trajectories: int) -> AbstractAsyncContextManager[Session]:
-        """Open the backend for `trajectories` trajectories that are about to begin together."""
+    def session(self, trajectories: int, watch: Watch) -> AbstractAsyncContextManager[Session]:
+        """Open the backend for `trajectories` trajectories that are about to begin together.
+
+        It tells `watch` of the tokens that it draws, as soon as it knows of them.
+        """
 
 
 class ProgramRunner(Protocol):
@@ -153,20 +157,13 @@ class RolloutEngine:
         self._observations = Observations(tokenizer, budget.observation)
         self.throughput = Throughput()
 
-    def run(
-        self, prompts: Sequence[Sequence[int]], seed: int, on_finished: Callable[[int], None] | None = None
-    ) -> list[Trajectory]:
+    def run(self, prompts: Sequence[Sequence[int]], seed: int, watch: Watch = NOBODY) -> list[Trajectory]:
         """Roll out one trajectory per prompt, in order; see `run_batches`."""
         delivered: list[Trajectory] = []
-        self.run_batches([Batch(0, prompts, seed)], lambda _, trajectories: delivered.extend(trajectories), on_finished)
+        self.run_batches([Batch(0, prompts, seed)], lambda _, trajectories: delivered.extend(trajectories), watch)
         return delivered
 
-    def run_batches(
-        self,
-        batches: Iterable[Batch],
-        deliver: Deliver,
-        on_finished: Callable[[int], None] | None = None,
-    ) -> None:
+    def run_batches(self, batches: Iterable[Batch], deliver: Deliver, watch: Watch = NOBODY) -> None:
         """Roll out batch after batch, and hand each over as soon as it is whole.
 
         Where the backend serves any mixture, the next batch begins while the last trajectories of the one before still
@@ -176,41 +173,39 @@ class RolloutEngine:
         Args:
             batches: consumed as capacity frees up.
             deliver: called with a batch and its trajectories in the order of its prompts.
-            on_finished: called with the number of trajectories that have ended so far, over all batches.
+            watch: told of tokens as they are drawn, and of each trajectory that has ended.
 
         Raises:
             UsageError: a prompt is longer than the budget.
             SandboxError: the sandbox itself failed (a failing program is an observation, not an error).
         """
-        asyncio.run(self.arun_batches(batches, deliver, on_finished))
+        asyncio.run(self.arun_batches(batches, deliver, watch))
 
-    async def arun_batches(
-        self, batches: Iterable[Batch], deliver: Deliver, on_finished: Callable[[int], None] | None = None
-    ) -> None:
+    async def arun_batches(self, batches: Iterable[Batch], deliver: Deliver, watch: Watch = NOBODY) -> None:
         """Do as `run_batches` inside a running event loop."""
         began = time.monotonic()
         try:
-            await self._run_batches(batches, deliver, _Counter(on_finished))
+            await self._run_batches(batches, deliver, watch)
         except BaseExceptionGroup as group:
             raise _first_error(group) from group
         finally:
             self.throughput.seconds += time.monotonic() - began
 
-    async def _run_batches(self, batches: Iterable[Batch], deliver: Deliver, counter: _Counter) -> None:
+    async def _run_batches(self, batches: Iterable[Batch], deliver: Deliver, watch: Watch) -> None:
         limit = self._backend.concurrency
         if limit is None:
             for batch in batches:
                 check_prompts(batch.prompts, self._budget.prompt)
                 places = asyncio.Semaphore(len(batch.prompts))
-                async with self._backend.session(len(batch.prompts)) as session:
-                    await self._roll_batch(session, batch, places, counter, deliver)
+                async with self._backend.session(len(batch.prompts), watch) as session:
+                    await self._roll_batch(session, batch, places, watch, deliver)
             return
         places = asyncio.Semaphore(limit)
-        async with self._backend.session(limit) as session, asyncio.TaskGroup() as group:
+        async with self._backend.session(limit, watch) as session, asyncio.TaskGroup() as group:
             for batch in batches:
                 check_prompts(batch.prompts, self._budget.prompt)
                 begun = asyncio.Event()
-                group.create_task(self._roll_batch(session, batch, places, counter, deliver, begun))
+                group.create_task(self._roll_batch(session, batch, places, watch, deliver, begun))
                 await begun.wait()
 
     async def _roll_batch(
@@ -218,7 +213,7 @@ class RolloutEngine:
         session: Session,
         batch: Batch,
         places: asyncio.Semaphore,
-        counter: _Counter,
+        watch: Watch,
         deliver: Deliver,
         begun: asyncio.Event | None = None,
     ) -> None:
@@ -236,7 +231,7 @@ class RolloutEngine:
             # Not where it failed: the others are cancelled then, and a session must not draw for them once more.
             places.release()
             session.retire()
-            counter.add()
+            watch.finished()
 
         if not batch.prompts:
             deliver(batch, [])
@@ -277,19 +272,6 @@ class RolloutEngine:
 
 
 NO_CODE = "Error: the block holds no program."
-
-
-class _Counter:
-    """Counts ended trajectories for whoever shows progress."""
-
-    def __init__(self, on_finished: Callable[[int], None] | None) -> None:
-        self._on_finished = on_finished
-        self._count = 0
-
-    def add(self) -> None:
-        self._count += 1
-        if self._on_finished:
-            self._on_finished(self._count)
 
 
 def _first_error(group: BaseExceptionGroup[BaseException]) -> BaseException:

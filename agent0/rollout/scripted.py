@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import Any
 
 from agent0.rollout.engine import Generation, Request
 from agent0.rollout.turn import Pieces, TurnWatch
+from agent0.rollout.watch import Watch
 
 
 class ScriptedBackend:
     """Draws what `write` returns for the text so far, up to where the turn ends or the token limit.
-
-    It is its own session.
 
     Args:
         tokenizer: turns texts into tokens and back; its end token closes a turn that does not stop.
@@ -29,12 +28,12 @@ class ScriptedBackend:
         self.concurrency = concurrency
 
     @asynccontextmanager
-    async def session(self, trajectories: int) -> AsyncIterator[ScriptedBackend]:
+    async def session(self, trajectories: int, watch: Watch) -> AsyncIterator[_Session]:
         """See `agent0.rollout.engine.Backend`."""
-        yield self
+        yield _Session(self.generate, watch)
 
     async def generate(self, request: Request) -> Generation:
-        """See `agent0.rollout.engine.Session`; every token's log-probability is 0."""
+        """Return the turn that follows a request's prompt; every token's log-probability is 0."""
         await asyncio.sleep(0)  # let the other trajectories have their turns
         text = self._write(self._tokenizer.decode(request.prompt))
         ids: list[int] = self._tokenizer(text, add_special_tokens=False).input_ids
@@ -44,6 +43,19 @@ class ScriptedBackend:
         if len(ids) > request.max_tokens:
             return Generation(ids[: request.max_tokens], "length", [0.0] * request.max_tokens)
         return Generation(ids, "eos" if stop is None else "stop", [0.0] * len(ids))
+
+
+class _Session:
+    """Hands out turns."""
+
+    def __init__(self, draw: Callable[[Request], Awaitable[Generation]], watch: Watch) -> None:
+        self._draw = draw
+        self._watch = watch
+
+    async def generate(self, request: Request) -> Generation:
+        drawn = await self._draw(request)
+        self._watch.drew(len(drawn.token_ids))
+        return drawn
 
     def retire(self) -> None:
         """Nothing waits for a trajectory that has ended."""

@@ -1,15 +1,15 @@
 """Generation with `transformers`: left-padded batches in this process, on one device or under data parallelism.
 
 A batch is drawn when every live trajectory waits for its turn, so what is drawn together, and with it every token, is
-determined by the prompts and seeds alone. Not for models sharded by FSDP or ZeRO-3, where every rank would have to make
-the same number of calls.
+determined by the prompts and seeds alone, as long as the memory holds `batch_size` sequences. Not for models sharded by
+FSDP or ZeRO-3, where every rank would have to make the same number of calls.
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import AbstractContextManager, asynccontextmanager, nullcontext
+from contextlib import AbstractContextManager, asynccontextmanager
 from typing import Any, Literal
 
 import torch
@@ -21,14 +21,16 @@ from transformers import (
 )
 
 from agent0.config import SamplingSettings
+from agent0.errors import Agent0Error
 from agent0.protocol import PROTOCOL_TEXTS
 from agent0.rollout.engine import Generation, Request
+from agent0.rollout.live_batch import LiveBatch
 from agent0.rollout.tokens import end_token_ids
 from agent0.rollout.turn import Pieces, TurnWatch
 from agent0.rollout.vocabulary_dropout import VocabularyDropout
+from agent0.rollout.watch import NOBODY, Watch
 from agent0.seeds import derive_seed
 
-ModelContext = Callable[[], AbstractContextManager[Any]]
 Segment = tuple[list[int], Literal["eos", "stop", "length"] | None]
 """Tokens of one row, and why it ended, if it did."""
 
@@ -37,25 +39,26 @@ class TransformersBackend:
     """Draws with a causal language model; see `agent0.rollout.engine.Backend`.
 
     Args:
-        model: the model, or a function that opens a context with it (a trainer unwraps its model that way).
+        model: the model.
         tokenizer: its tokenizer.
         sampling: temperature, top_p and top_k.
-        batch_size: sequences generated at once; longer lists are cut into such batches, shortest prompts first.
-        interval: tokens after which rows that have ended leave the batch. A batch costs as much as its longest row, and
-            few rows are long; each interval costs one more pass over the prompts.
+        batch_size: sequences generated at once; longer lists are cut into such batches, shortest prompts first. A batch
+            that does not fit in memory is halved, and so are later ones.
+        interval: tokens after which rows that have ended leave the batch, and drawn tokens are reported. A batch costs
+            as much as its longest row, and few rows are long.
     """
 
     concurrency: int | None = None
 
     def __init__(
         self,
-        model: torch.nn.Module | ModelContext,
+        model: Any,
         tokenizer: Any,
         sampling: SamplingSettings,
         batch_size: int,
         interval: int,
     ) -> None:
-        self._open: ModelContext = (lambda: nullcontext(model)) if isinstance(model, torch.nn.Module) else model
+        self._model = model
         self._tokenizer = tokenizer
         self._pieces = Pieces(tokenizer)
         self._sampling = sampling
@@ -64,65 +67,97 @@ class TransformersBackend:
         self._dropout: VocabularyDropout | None = None
 
     @asynccontextmanager
-    async def session(self, trajectories: int) -> AsyncIterator[_Session]:
+    async def session(self, trajectories: int, watch: Watch) -> AsyncIterator[_Session]:
         """See `agent0.rollout.engine.Backend`."""
-        yield _Session(self.generate, trajectories)
+        yield _Session(lambda requests: self.generate(requests, watch), trajectories)
 
-    def generate(self, requests: Sequence[Request]) -> list[Generation]:
-        """Draw one turn for each request."""
+    def generate(self, requests: Sequence[Request], watch: Watch = NOBODY) -> list[Generation]:
+        """Draw one turn for each request.
+
+        Raises:
+            Agent0Error: not even one sequence fits in memory, or finished rows cannot leave the model's cache.
+        """
         order = sorted(range(len(requests)), key=lambda i: (len(requests[i].prompt), requests[i].seed))
         results: dict[int, Generation] = {}
-        with self._open() as model, torch.no_grad(), _own_random_state(model):
+        model = self._model
+        with torch.no_grad(), _own_random_state(model):
             was_training = model.training
             model.eval()
             self._redraw_vocabulary(model, derive_seed(1, *(request.seed for request in requests)))
             try:
-                for start in range(0, len(order), self._batch_size):
-                    rows = order[start : start + self._batch_size]
-                    drawn = self._batch(model, [requests[i] for i in rows])
-                    results.update(zip(rows, drawn, strict=True))
+                while len(results) < len(order):
+                    rows = order[len(results) : len(results) + self._batch_size]
+                    drawn = self._batch_that_fits(model, [requests[i] for i in rows], watch)
+                    if drawn is None:
+                        self._halve(len(rows), watch)
+                    else:
+                        results.update(zip(rows, drawn, strict=True))
             finally:
                 model.train(was_training)
         return [results[i] for i in range(len(requests))]
 
-    def _batch(self, model: Any, requests: list[Request]) -> list[Generation]:
-        """Draw in segments; rows that have ended leave the batch between segments."""
+    def _batch_that_fits(self, model: Any, requests: list[Request], watch: Watch) -> list[Generation] | None:
+        """Draw a batch; None where the memory does not hold it, with everything freed that was read of it."""
+        try:
+            return self._batch(model, requests, watch)
+        except RuntimeError as error:
+            if not _is_out_of_memory(error):
+                raise
+            if len(requests) == 1:
+                length = len(requests[0].prompt) + requests[0].max_tokens
+                raise Agent0Error(
+                    f"Not even one sequence of up to {length:,} tokens fits in memory beside the model; lower "
+                    "rollout.max_response_tokens, set rollout.dtype to bfloat16, or choose a smaller model."
+                ) from error
+        return None
+
+    def _halve(self, size: int, watch: Watch) -> None:
+        self._batch_size = size // 2
+        if torch.cuda.is_available():
+            torch.cuda.empty_cache()
+        watch.warn(
+            f"{size} sequences at once do not fit in memory; it goes on with {self._batch_size}. Set "
+            f"rollout.batch_size={self._batch_size} to begin with that."
+        )
+
+    def _batch(self, model: Any, requests: list[Request], watch: Watch) -> list[Generation]:
+        """Draw in segments; rows that have ended leave the batch between segments, and the others keep their cache."""
         torch.manual_seed(derive_seed(0, *(request.seed for request in requests)))
+        ends = set(end_token_ids(self._tokenizer, model.generation_config.eos_token_id))
+        own = self._tokenizer.pad_token_id
+        pad = min(ends) if own is None else int(own)  # any would do: padding is masked
         drawn: list[list[int]] = [[] for _ in requests]
         finish: dict[int, Literal["eos", "stop", "length"]] = {}
-        watches = [TurnWatch(self._tokenizer, self._pieces, request) for request in requests]
-        while active := [row for row in range(len(requests)) if row not in finish]:
+        turns = [TurnWatch(self._tokenizer, self._pieces, request) for request in requests]
+        active = list(range(len(requests)))
+        live = LiveBatch.of([request.prompt for request in requests], pad, model.device)
+        while True:
             limits = [requests[row].max_tokens - len(drawn[row]) for row in active]
-            prompts = [requests[row].prompt + drawn[row] for row in active]
-            segments = self._segment(model, prompts, limits, [watches[row] for row in active])
+            output, segments = self._segment(model, live, limits, [turns[row] for row in active], pad, ends)
             for row, (token_ids, reason) in zip(active, segments, strict=True):
                 drawn[row] += token_ids
                 if reason is not None:
                     finish[row] = reason
-        return [Generation(token_ids, finish[row]) for row, token_ids in enumerate(drawn)]
+            watch.drew(sum(len(token_ids) for token_ids, _ in segments))
+            if len(finish) == len(requests):
+                return [Generation(token_ids, finish[row]) for row, token_ids in enumerate(drawn)]
+            places = [place for place, row in enumerate(active) if row not in finish]
+            live, active = live.after(output, places, model), [active[place] for place in places]
 
     def _segment(
-        self, model: Any, prompts: list[list[int]], limits: list[int], watches: list[TurnWatch]
-    ) -> list[Segment]:
-        width = max(map(len, prompts))
-        ends = set(end_token_ids(self._tokenizer, model.generation_config.eos_token_id))
-        own = self._tokenizer.pad_token_id
-        pad = min(ends) if own is None else int(own)  # any would do: padding is masked
-        ids = torch.full((len(prompts), width), pad)
-        mask = torch.zeros_like(ids)
-        for row, prompt in enumerate(prompts):
-            ids[row, width - len(prompt) :] = torch.tensor(prompt)
-            mask[row, width - len(prompt) :] = 1
-        stops = _StopAt(watches, width)
+        self, model: Any, live: LiveBatch, limits: list[int], turns: list[TurnWatch], pad: int, ends: set[int]
+    ) -> tuple[Any, list[Segment]]:
+        """Draw up to `interval` tokens of each row; return what `generate` did, and what that is of each row."""
+        width = live.ids.shape[1]
+        stops = _StopAt(turns, width)
         output = model.generate(
-            input_ids=ids.to(model.device),
-            attention_mask=mask.to(model.device),
+            **live.arguments(),
             generation_config=self._generation_config(min(self._interval, max(limits)), pad, sorted(ends)),
             stopping_criteria=StoppingCriteriaList([stops]),
             logits_processor=LogitsProcessorList([self._dropout] if self._dropout else []),
         )
-        drawn = output[:, width:].tolist()
-        return [_cut(row, ends, at, limit) for row, at, limit in zip(drawn, stops.lengths, limits, strict=True)]
+        rows = output.sequences[:, width:].tolist()
+        return output, [_cut(row, ends, at, limit) for row, at, limit in zip(rows, stops.lengths, limits, strict=True)]
 
     def _redraw_vocabulary(self, model: Any, seed: int) -> None:
         """Draw a new mask where vocabulary dropout is on; the protocol's own tokens always stay."""
@@ -152,6 +187,8 @@ class TransformersBackend:
             pad_token_id=pad,
             eos_token_id=ends,
             disable_compile=True,
+            use_cache=True,
+            return_dict_in_generate=True,
             **drawing,
         )
 
@@ -201,6 +238,14 @@ class _StopAt(StoppingCriteria):  # type: ignore[misc]
 def _own_random_state(model: Any) -> AbstractContextManager[None]:
     """Leave the caller's random state as it was: what is drawn depends on the requests' seeds only."""
     return torch.random.fork_rng([model.device] if model.device.type == "cuda" else [])
+
+
+def _is_out_of_memory(error: RuntimeError) -> bool:
+    """Whether an error says so; the CPU's allocator has no class of error of its own."""
+    return isinstance(error, torch.OutOfMemoryError) or any(text in str(error) for text in _CPU_OUT_OF_MEMORY)
+
+
+_CPU_OUT_OF_MEMORY = ("DefaultCPUAllocator: can't allocate memory", "DefaultCPUAllocator: not enough memory")
 
 
 def _token_ids(tokenizer: Any, texts: Sequence[str]) -> set[int]:

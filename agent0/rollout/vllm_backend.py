@@ -21,6 +21,7 @@ from agent0.errors import Agent0Error, UsageError
 from agent0.rollout.engine import Generation, Request
 from agent0.rollout.vllm_environment import applied, engine_arguments, environment, gpu_groups
 from agent0.rollout.vllm_version import require_vllm
+from agent0.rollout.watch import Watch
 
 _YIELDS = 3  # of the event loop between two steps: a result arrives, its trajectory resumes, and asks for its next turn
 
@@ -54,9 +55,9 @@ class VllmBackend:
         self.concurrency: int | None = concurrency
 
     @asynccontextmanager
-    async def session(self, trajectories: int) -> AsyncIterator[_Session]:
+    async def session(self, trajectories: int, watch: Watch) -> AsyncIterator[_Session]:
         """See `agent0.rollout.engine.Backend`."""
-        session = _Session(self._engine, self._sampling, self._end_ids, self._names)
+        session = _Session(self._engine, self._sampling, self._end_ids, self._names, watch)
         driver = asyncio.create_task(session.drive())
         try:
             yield session
@@ -69,11 +70,14 @@ class VllmBackend:
 class _Session:
     """Steps the engine while requests are in it."""
 
-    def __init__(self, engine: Any, sampling: SamplingSettings, end_ids: list[int], names: Iterator[int]) -> None:
+    def __init__(
+        self, engine: Any, sampling: SamplingSettings, end_ids: list[int], names: Iterator[int], watch: Watch
+    ) -> None:
         self._engine = engine
         self._sampling = sampling
         self._end_ids = end_ids
         self._names = names
+        self._watch = watch
         self._drawing: dict[str, asyncio.Future[Generation]] = {}
         self._asked = asyncio.Event()
 
@@ -124,7 +128,9 @@ class _Session:
             if future is None or future.done():
                 continue
             try:
-                future.set_result(_generation(output.outputs[0]))
+                generation = _generation(output.outputs[0])
+                future.set_result(generation)
+                self._watch.drew(len(generation.token_ids))
             except VllmError as error:
                 future.set_exception(error)
 

@@ -19,6 +19,7 @@ import aiohttp
 from agent0.config import SamplingSettings, VllmSettings
 from agent0.rollout.engine import Generation, Request
 from agent0.rollout.vllm_backend import VllmError, draw_arguments, finish_of, refuse_vocabulary_dropout
+from agent0.rollout.watch import Watch
 
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.1, 10.0  # seconds between two attempts, growing by 2, each times 0.5 to 1.5
 _CONNECT_SECONDS = 10.0
@@ -79,12 +80,12 @@ class VllmServerBackend:
         self.concurrency: int | None = concurrency
 
     @asynccontextmanager
-    async def session(self, trajectories: int) -> AsyncIterator[_Session]:
+    async def session(self, trajectories: int, watch: Watch) -> AsyncIterator[_Session]:
         """See `agent0.rollout.engine.Backend`."""
         connector = aiohttp.TCPConnector(limit=0)  # the session's places are the limit
         timeout = aiohttp.ClientTimeout(total=None, sock_connect=_CONNECT_SECONDS)
         async with aiohttp.ClientSession(connector=connector, timeout=timeout) as client:
-            yield _Session(client, self._addresses, self._body, self._settings, self._concurrency, self._lost)
+            yield _Session(client, self._addresses, self._body, self._settings, self._concurrency, self._lost, watch)
 
     def _body(self, request: Request) -> bytes:
         arguments = draw_arguments(request, self._sampling, self._end_ids)
@@ -108,6 +109,7 @@ class _Session:
         settings: VllmSettings,
         concurrency: int,
         lost: Callable[[], str | None],
+        watch: Watch,
     ) -> None:
         self._client = client
         self._endpoints = [_Endpoint(address) for address in addresses]
@@ -115,11 +117,14 @@ class _Session:
         self._timeout = settings.request_timeout_seconds
         self._places = asyncio.Semaphore(concurrency)
         self._lost = lost
+        self._watch = watch
         self._jitter = random.Random()
 
     async def generate(self, request: Request) -> Generation:
         async with self._places:
-            return await self._insist(self._body(request))
+            generation = await self._insist(self._body(request))
+        self._watch.drew(len(generation.token_ids))
+        return generation
 
     async def _insist(self, body: bytes) -> Generation:
         """Ask until a server draws the turn, another one after each failure, or the deadline is met."""

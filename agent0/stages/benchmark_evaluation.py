@@ -13,10 +13,11 @@ from agent0.config import EvaluationSettings, RolloutSettings, SamplingSettings,
 from agent0.evaluation.conclusion import Subject, conclude, judge
 from agent0.evaluation.executor_scores import executor_scores
 from agent0.evaluation.inspect_log import require_inspect
-from agent0.evaluation.preparation import Assignment, check_room, prepare
+from agent0.evaluation.preparation import check_room, prepare
 from agent0.evaluation.runner import Keeper, open_stores, run_assignments, sample_folder, tool_of
 from agent0.evaluation.sample_store import SAMPLES_FILE
 from agent0.evaluation.spec import file_name
+from agent0.progress import Drawing
 from agent0.report.history import ExecutorScores
 from agent0.rollout.backends import open_backend
 from agent0.rollout.engine import Backend
@@ -28,7 +29,6 @@ from agent0.stages.files import BEFORE_FILE, SCORES_FILE
 from agent0.stages.session import Stage, StageResult
 from agent0.storage.atomic import write_json
 from agent0.storage.digest import model_digest
-from agent0.storage.workspace import Workspace
 
 
 def run_benchmark_evaluation(
@@ -67,13 +67,24 @@ def run_benchmark_evaluation(
     # Tasks of one evaluation pipeline run side by side, each with benchmarks of its own.
     workspace = stage.workspace(output, "-".join(map(file_name, evaluation.benchmarks)))
     stores = open_stores(assignments, workspace.folder, digest, rollout, sandbox)
-    shown = _Shown(stage, workspace, assignments)
+    finished = sum(len(store.records) for store in stores.values())
+    keeper = Keeper(lambda benchmark: workspace.save(file_name(benchmark)))
+    drawing = Drawing(stage.progress, sum(assignment.total for assignment in assignments), done=finished)
 
     def opened(budget: RolloutSettings, sampling: SamplingSettings) -> AbstractContextManager[Backend]:
         return open_backend(executor_model, tokenizer, budget, sampling, log=output)
 
     with tool_of(sandbox, needed=any(assignment.tool for assignment in assignments)) as tool:
-        throughput = run_assignments(assignments, stores, opened, tokenizer, tool, rollout, shown.show)
+        throughput = run_assignments(
+            assignments,
+            stores,
+            opened,
+            tokenizer,
+            tool,
+            rollout,
+            keeper.show,
+            lambda _: drawing,
+        )
         measured = throughput.metrics()
         if isinstance(tool, SandboxPool):
             measured |= tool.gauges().metrics()
@@ -90,22 +101,6 @@ def run_benchmark_evaluation(
     if before is not None:
         shutil.copyfile(before / SCORES_FILE, output / BEFORE_FILE)
     return StageResult(_metrics(scores)).with_metrics(measured)
-
-
-class _Shown:
-    """Reports progress over all benchmarks, and now and then copies what is finished to a workspace elsewhere."""
-
-    def __init__(self, stage: Stage, workspace: Workspace, assignments: tuple[Assignment, ...]) -> None:
-        self._stage = stage
-        self._keeper = Keeper(lambda benchmark: workspace.save(file_name(benchmark)))
-        self._total = sum(assignment.total for assignment in assignments)
-        self._done: dict[str, int] = {}
-
-    def show(self, assignment: Assignment, done: int) -> None:
-        """Take note of how many samples of a benchmark are finished."""
-        self._done[assignment.benchmark.name] = done
-        self._stage.progress.step(sum(self._done.values()), self._total, "trajectories")
-        self._keeper.show(assignment, done)
 
 
 def _metrics(scores: ExecutorScores) -> dict[str, float]:

@@ -17,6 +17,7 @@ from agent0.answers import Verdict, equivalent_many, majority_vote
 from agent0.config import ExecutionSettings, RolloutSettings, SandboxSettings, TrackingSettings
 from agent0.domains import Domain, get_domain
 from agent0.evaluation.catalogue import is_benchmark, known_tasks
+from agent0.progress import Drawing
 from agent0.rollout import Throughput
 from agent0.rollout.agents import ExecutorAgent, mean_tool_calls, truncated_share
 from agent0.sandbox import SandboxPool
@@ -75,7 +76,7 @@ def run_sandboxed_execution(
                 throughput = executor.throughput
         if labelling.unprobed:
             with open_executor(first_executor_model, pool, rollout, execution.sampling, log=output) as first:
-                labelling.probe(first)
+                labelling.probe(first, stage)
         measured = {**throughput.metrics(), **pool.gauges().metrics()}
     labelling.deliver(output / TASKS_FOLDER, trajectories)
     stage.tracker.set_tags({"agent0.trajectories_sha256": folder_digest(trajectories)})
@@ -127,17 +128,19 @@ class Labelling:
             k,
             self.seed,
             lambda number, solved: self._keep(number, missing[number], solved),
-            lambda done: stage.progress.step(restored + done, total, "trajectories"),
+            Drawing(stage.progress, total, done=restored),
         )
 
-    def probe(self, first: ExecutorAgent) -> None:
+    def probe(self, first: ExecutorAgent, stage: Stage) -> None:
         """Let the first executor solve the tasks of the difficulty probe, and keep each shard with its pass rates."""
-        missing = self.unprobed
+        missing, samples = self.unprobed, self.settings.probe_samples
+        total = samples * sum(len(self._probed_tasks().intersection(rows)) for rows in missing.values())
         first.solve_batches(
             ((number, [task.task.question for task in self._to_probe(number)]) for number in missing),
-            self.settings.probe_samples,
+            samples,
             derive_seed(self.seed, "probe"),
             self._keep_probed,
+            Drawing(stage.progress, total, "trajectories of the first executor"),
         )
 
     def deliver(self, tasks: Path, trajectories: Path) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from agent0.config import GenerationSettings, RolloutSettings, SandboxSettings
+from agent0.progress import Drawing
 from agent0.rollout import Throughput
 from agent0.rollout.agents import CurriculumAgent, Proposal
 from agent0.sandbox import SandboxPool
@@ -75,7 +76,7 @@ def draw_shards(
         ((number, len(rows)) for number, rows in missing.items()),
         stage.seed,
         keep,
-        lambda done: stage.progress.step(restored + done, total, "proposals"),
+        Drawing(stage.progress, total, "proposals", restored),
     )
 
 

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 
 from agent0.errors import Agent0Error
 from agent0.rollout.engine import Backend, Request
+from agent0.rollout.watch import NOBODY
 
 PROBE_TOKENS = 16
 ADVICE = "Check the engine's log and the versions of trl and vllm; nothing that was drawn since is trained on."
@@ -68,7 +69,7 @@ class WeightCanary:
 
 
 async def _ask(backend: Backend, request: Request) -> Answer:
-    async with backend.session(1) as session:
+    async with backend.session(1, NOBODY) as session:
         drawn = await session.generate(request)
         session.retire()
     if drawn.logprobs is None:

@@ -20,6 +20,7 @@ from agent0.config import CurriculumSettings
 from agent0.errors import Agent0Error
 from agent0.rollout.engine import Session
 from agent0.rollout.vllm_backend import VllmBackend
+from agent0.rollout.watch import Watch
 from agent0.training.canary import WeightCanary
 
 NO_STEP = -1
@@ -81,14 +82,14 @@ class FrozenTurnBackend:
         self.concurrency: int | None = concurrency
 
     @asynccontextmanager
-    async def session(self, trajectories: int) -> AsyncIterator[Session]:
+    async def session(self, trajectories: int, watch: Watch) -> AsyncIterator[Session]:
         """See `agent0.rollout.engine.Backend`."""
         settings = self._settings
         with self._turns.frozen(self._weights) as llm:
             # Asked as the policy is, or the answers would differ by the sampling alone.
             await self._turns.canary.check_frozen(VllmBackend(llm, settings.sampling, self._end_ids, 1))
             backend = VllmBackend(llm, settings.executor_sampling, self._end_ids, self._concurrency)
-            async with backend.session(trajectories) as session:
+            async with backend.session(trajectories, watch) as session:
                 yield session
 
 

@@ -1,23 +1,28 @@
 """Trajectories of the model in training, for TRL's `rollout_func`: our engine over one of three backends.
 
-With `transformers` the model itself draws; with `vllm` the engine that TRL holds in this process; with `vllm_server` a
-server that TRL sends the weights to. TRL sends the weights before it asks for trajectories.
+With `transformers` the model itself draws, or a copy of it in the type that `rollout.dtype` asks for; with `vllm` the
+engine that TRL holds in this process; with `vllm_server` a server that TRL sends the weights to. TRL sends the weights
+before it asks for trajectories. What a copy or an engine draws in bfloat16 is slightly off-policy: the trainer takes
+the probabilities of its ratio from the model in training, so the first update starts at a ratio of 1 all the same.
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import contextmanager
 from typing import Any
 
+import torch
 from trl.models import unwrap_model_for_generation
 
 from agent0.config import SamplingSettings
+from agent0.rollout.backends import transformers_dtype
 from agent0.rollout.engine import Backend, ProgramRunner, RolloutEngine, TokenBudget
 from agent0.rollout.tokens import check_model_tokens
 from agent0.rollout.transformers_backend import TransformersBackend
 from agent0.seeds import derive_seed
+from agent0.training.drawing_copy import DrawingCopy
 from agent0.training.engine_turns import EngineTurns
 from agent0.training.job import TrainingJob
 
@@ -45,6 +50,7 @@ class PolicyRollouts:
         self._sandbox = sandbox
         self._budget = budget
         self._turns = turns or EngineTurns()
+        self._copy = DrawingCopy(getattr(torch, transformers_dtype(job.rollout)))
 
     def __call__(self, prompts: list[str], trainer: Any) -> dict[str, Any]:
         """Roll out one trajectory per prompt of this process."""
@@ -71,16 +77,10 @@ class PolicyRollouts:
         rollout = self._job.rollout
         tokenizer = trainer.processing_class
         if self._job.training.policy_backend == "transformers":
-
-            def unwrapped() -> AbstractContextManager[Any]:
-                context: AbstractContextManager[Any] = unwrap_model_for_generation(
-                    trainer.model_wrapped, trainer.accelerator
+            with unwrap_model_for_generation(trainer.model_wrapped, trainer.accelerator) as model:
+                yield TransformersBackend(
+                    self._copy.of(model), tokenizer, self._sampling, rollout.batch_size, rollout.compaction_interval
                 )
-                return context
-
-            yield TransformersBackend(
-                unwrapped, tokenizer, self._sampling, rollout.batch_size, rollout.compaction_interval
-            )
             return
         ends = check_model_tokens(self._job.base, tokenizer, rollout)
         if self._job.training.policy_backend == "vllm":

@@ -190,7 +190,7 @@ def test_an_answer_is_read_from_what_the_model_wrote_and_not_from_what_its_progr
     (tmp_path / "gsm8k.jsonl").write_text(json.dumps(row) + "\n")
     (tmp_path / "gsm8k.shots.jsonl").write_text((json.dumps({**row, "answer": "so\n#### 1"}) + "\n") * 5)
     [assignment] = prepare(settings_for(tmp_path, "gsm8k", preset=preset, tool=True), ROLLOUT, tokenizer, 0)
-    program = f"```python\nprint({printed[:3]!r} + {printed[3:]!r})\n```\n```output"
+    program = f"```python\nprint({printed[:3]!r} + {printed[3:]!r})\n```\n"
     opened = opener(tokenizer, lambda text: answered if f"{printed}\n```" in text else program)
     stores = run([assignment], tmp_path / "out", tokenizer, opened, sandbox)
     [record] = stores["gsm8k"].records.values()

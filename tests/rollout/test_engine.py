@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from noted import Noted
 
 from agent0.config import RolloutSettings
 from agent0.domains import get_prompts
@@ -18,7 +19,7 @@ from agent0.types import Trajectory
 
 PROMPTS = get_prompts(RolloutSettings())
 BUDGET = TokenBudget(prompt=64, response=200, observation=48, turns=3)
-CALL = "```python\nprint(12*34)\n```\n```output"
+CALL = "```python\nprint(12*34)\n```\n"
 
 
 def result(stdout: str = "", stderr: str = "", status: Any = "ok") -> RunResult:
@@ -66,11 +67,11 @@ def after_first_output(text: str) -> str:
 def test_a_tool_call_is_run_shown_and_masked(tokenizer: Any) -> None:
     (trajectory,), programs = roll(tokenizer, after_first_output)
     assert programs.sources == ["print(12*34)\n"]
-    assert trajectory.text == CALL + "\n408\n```\n\\boxed{408}"
+    assert trajectory.text == CALL + "```output\n408\n```\n\\boxed{408}"
     assert trajectory.answer == "408"
     assert trajectory.finish == "eos"
     hidden = [t for t, m in zip(trajectory.completion_ids, trajectory.mask, strict=True) if m == 0]
-    assert tokenizer.decode(hidden) == "\n408\n```\n"
+    assert tokenizer.decode(hidden) == "```output\n408\n```\n"
     assert [call.status for call in trajectory.tool_calls] == ["ok"]
 
 
@@ -124,14 +125,16 @@ def test_batches_are_delivered_whole_and_no_more_than_fits_is_in_flight(tokenize
     delivered: dict[int, list[Trajectory]] = {}
     engine = RolloutEngine(tokenizer, ScriptedBackend(tokenizer, write, concurrency=5), Counting(), BUDGET)
     prompt = PROMPTS.encode(tokenizer, [{"role": "user", "content": "solve What is 12*34?"}])
-    counts: list[int] = []
+    watch = Noted()
     engine.run_batches(
         (Batch(key, [prompt] * key, seed=0) for key in (1, 4, 0, 7, 2)),
         lambda batch, trajectories: delivered.__setitem__(batch.key, trajectories),
-        counts.append,
+        watch,
     )
     assert {key: len(trajectories) for key, trajectories in delivered.items()} == {1: 1, 4: 4, 0: 0, 7: 7, 2: 2}
-    assert counts == list(range(1, 15))
+    assert watch.trajectories == 14
+    drawn = [sum(trajectory.mask) for trajectories in delivered.values() for trajectory in trajectories]
+    assert sum(watch.tokens) == sum(drawn) == engine.throughput.tokens
     assert most == 5
 
 
@@ -215,10 +218,11 @@ def test_without_turns_nothing_is_run(tokenizer: Any) -> None:
     assert programs.sources == []
 
 
-def test_a_stop_without_code_is_answered_not_run(tokenizer: Any) -> None:
-    (trajectory,), programs = roll(tokenizer, lambda text: "\\boxed{1}" if "Error" in text else "hm\n```output")
+@pytest.mark.parametrize("block", ["```python\n```\n", "```py\n\n# nothing yet\n```\n"])
+def test_a_block_without_a_program_is_answered_not_run(tokenizer: Any, block: str) -> None:
+    (trajectory,), programs = roll(tokenizer, lambda text: "\\boxed{1}" if "Error" in text else f"hm\n{block}")
     assert trajectory.tool_calls[0].status == "no_code"
-    assert "Error: no complete Python block." in trajectory.text
+    assert "Error: the block holds no program." in trajectory.text
     assert programs.sources == []
 
 
@@ -270,7 +274,11 @@ def test_a_prompt_over_the_budget_is_an_error(tokenizer: Any) -> None:
 @settings(max_examples=60)
 @given(
     turns=st.lists(
-        st.sampled_from([CALL, "\\boxed{4}", "words " * 9, "```output", "", "```python\n"]), min_size=1, max_size=6
+        st.sampled_from(
+            [CALL, "\\boxed{4}", "words " * 9, "```output\n4\n```\n", "", "```python\n", "```\n", "</think>"]
+        ),
+        min_size=1,
+        max_size=6,
     ),
     output=st.text(max_size=40),
     response=st.integers(1, 80),
@@ -286,3 +294,5 @@ def test_no_script_breaks_the_budget(tokenizer: Any, turns: list[str], output: s
     assert len(trajectory.completion_ids) == len(trajectory.mask)
     assert trajectory.mask[0] == 1
     assert len(trajectory.tool_calls) <= limit
+    assert trajectory.logprobs is not None
+    assert len(trajectory.logprobs) == len(trajectory.mask)

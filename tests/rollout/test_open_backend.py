@@ -127,6 +127,6 @@ def test_a_tokenizer_that_cannot_write_the_stop_string_is_refused_where_there_is
     folder: Path, tokenizer: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(type(tokenizer), "decode", lambda self, ids, **_: "<unk>" * len(ids))
-    with pytest.raises(UsageError, match=r"cannot write '```output'"):
+    with pytest.raises(UsageError, match=r"cannot write '```\\n'"):
         check_model_tokens(folder, tokenizer, ROLLOUT)
     assert check_model_tokens(folder, tokenizer, ROLLOUT.model_copy(update={"max_turns": 0}))

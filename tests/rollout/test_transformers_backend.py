@@ -6,6 +6,8 @@ from typing import Any
 
 import pytest
 import torch
+from noted import Noted
+from transformers import AutoModelForCausalLM, Gemma3TextConfig, Lfm2Config, MambaConfig
 
 from agent0.config import SamplingSettings
 from agent0.errors import Agent0Error
@@ -131,9 +133,9 @@ def test_nothing_is_drawn_for_trajectories_that_end_because_another_failed(rando
     drawn: list[int] = []
 
     class Counting(TransformersBackend):
-        def generate(self, requests: Any) -> Any:
+        def generate(self, requests: Any, watch: Any = None) -> Any:
             drawn.append(len(requests))
-            stop = tokenizer("```python\nx\n```\n```output", add_special_tokens=False).input_ids
+            stop = tokenizer("```python\nx\n```\n", add_special_tokens=False).input_ids
             return [Generation(stop, "stop") for _ in requests]
 
     class FailingSecond:
@@ -153,3 +155,102 @@ def test_nothing_is_drawn_for_trajectories_that_end_because_another_failed(rando
     with pytest.raises(Agent0Error, match="the sandbox is gone"):
         RolloutEngine(tokenizer, backend, FailingSecond(), budget).run(PROMPTS, 0)
     assert drawn == [4]
+
+
+def test_every_token_is_read_once_however_often_rows_leave(random_model: Any, tokenizer: Any) -> None:
+    read: list[int] = []
+    hook = random_model.register_forward_pre_hook(
+        lambda module, args, kwargs: read.append(kwargs["input_ids"].numel()), with_kwargs=True
+    )
+    limits = [4, 9, 14, 20]
+    drawn = backend_of(random_model, tokenizer, interval=5).generate(requests(PROMPTS, limits, None))
+    hook.remove()
+    assert [len(generation.token_ids) for generation in drawn] == limits
+    width, rows_at_each_token = max(map(len, PROMPTS)), [4] * 5 + [3] * 5 + [2] * 5 + [1] * 5
+    assert read == [4 * width, *rows_at_each_token[1:]]
+
+
+def hybrids(vocabulary: int) -> list[Any]:
+    shared = {
+        "vocab_size": vocabulary,
+        "hidden_size": 32,
+        "intermediate_size": 64,
+        "num_hidden_layers": 2,
+        "num_attention_heads": 4,
+        "num_key_value_heads": 2,
+        "max_position_embeddings": 128,
+    }
+    return [
+        Gemma3TextConfig(
+            **shared, head_dim=8, sliding_window=6, layer_types=["sliding_attention", "full_attention"], eos_token_id=2
+        ),
+        Lfm2Config(**shared, layer_types=["conv", "full_attention"], eos_token_id=2),
+    ]
+
+
+@pytest.mark.parametrize("kind", [0, 1], ids=["sliding windows", "convolutions"])
+def test_rows_leave_caches_of_other_kinds_as_well(kind: int, tokenizer: Any) -> None:
+    torch.manual_seed(0)
+    model = AutoModelForCausalLM.from_config(hybrids(len(tokenizer))[kind]).eval()
+    asked = requests(PROMPTS, [30, 7, 19, 2], None)
+    assert backend_of(model, tokenizer, interval=4).generate(asked) == backend_of(model, tokenizer).generate(asked)
+
+
+def test_a_cache_that_rows_cannot_leave_is_an_error_that_says_how_to_do_without(tokenizer: Any) -> None:
+    config = MambaConfig(vocab_size=len(tokenizer), hidden_size=32, num_hidden_layers=1, eos_token_id=2)
+    model = AutoModelForCausalLM.from_config(config).eval()
+    asked = requests(PROMPTS, [12, 12, 12, 3], None)
+    with pytest.raises(Agent0Error, match=r"set rollout\.compaction_interval to rollout\.max_response_tokens"):
+        backend_of(model, tokenizer, interval=4).generate(asked)
+    assert len(backend_of(model, tokenizer, interval=12).generate(asked)) == 4
+
+
+def test_tokens_are_reported_while_they_are_drawn(random_model: Any, tokenizer: Any) -> None:
+    watch = Noted()
+    limits = [4, 9, 14, 20]
+    backend_of(random_model, tokenizer, interval=5).generate(requests(PROMPTS, limits, None), watch)
+    assert watch.tokens == [19, 14, 9, 5]
+
+
+CUDA = torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB.")
+CPU = RuntimeError(
+    "[enforce fail at alloc_cpu.cpp:124] err == 0. DefaultCPUAllocator: can't allocate memory: you tried"
+)
+
+
+def holding(model: Any, rows: int, error: RuntimeError) -> Any:
+    """Return a copy of the model that runs out of memory in the second segment of more than so many rows."""
+
+    def forward(module: Any, args: Any, kwargs: Any) -> None:
+        cache = kwargs["past_key_values"]
+        if len(kwargs["input_ids"]) > rows and cache.get_seq_length() > 6:
+            raise error
+
+    small = copy.deepcopy(model)
+    small.register_forward_pre_hook(forward, with_kwargs=True)
+    return small
+
+
+@pytest.mark.parametrize("error", [CUDA, CPU], ids=["GPU", "CPU"])
+def test_a_batch_that_does_not_fit_is_halved_for_good_and_loses_nothing(
+    random_model: Any, tokenizer: Any, error: RuntimeError
+) -> None:
+    asked = requests([*PROMPTS, [30, 31, 32, 33], [8], [4, 4]], [12, 7, 9, 8, 12, 11, 10], None)
+    expected = backend_of(random_model, tokenizer).generate(asked)
+    watch = Noted()
+    backend = backend_of(holding(random_model, 2, error), tokenizer, batch_size=7, interval=4)
+    assert backend.generate(asked, watch) == expected
+    assert [warning.split(" ", 1)[0] for warning in watch.warnings] == ["7", "3"]
+    assert "rollout.batch_size=1" in watch.warnings[-1]
+    assert backend.generate(asked, watch) == expected
+    assert len(watch.warnings) == 2
+
+
+def test_one_sequence_that_does_not_fit_is_an_error_and_so_is_any_other_failure(
+    random_model: Any, tokenizer: Any
+) -> None:
+    asked = requests(PROMPTS, [12] * 4, None)
+    with pytest.raises(Agent0Error, match="Not even one sequence of up to 13 tokens fits in memory"):
+        backend_of(holding(random_model, 0, CPU), tokenizer).generate(asked)
+    with pytest.raises(RuntimeError, match="device-side assert"):
+        backend_of(holding(random_model, 2, RuntimeError("CUDA error: device-side assert")), tokenizer).generate(asked)

@@ -18,6 +18,7 @@ from agent0.errors import UsageError
 from agent0.rollout import Generation, Request
 from agent0.rollout.vllm_backend import VllmError
 from agent0.rollout.vllm_server_backend import VllmServerBackend
+from agent0.rollout.watch import NOBODY
 
 RECORDED = json.loads((Path(__file__).parent / "vllm_completion.json").read_text())
 REQUEST = Request([5, 6, 7], 4, "```output", 11)
@@ -49,7 +50,7 @@ def backend_of(endpoints: list[str], seconds: float = 20.0, **further: Any) -> V
 
 
 async def draw(endpoints: list[str], count: int = 1, **further: Any) -> list[Generation]:
-    async with backend_of(endpoints, **further).session(count) as session:
+    async with backend_of(endpoints, **further).session(count, NOBODY) as session:
         return await asyncio.gather(*(session.generate(REQUEST) for _ in range(count)))
 
 
@@ -216,7 +217,7 @@ def test_a_thousand_turns_at_once_all_come_back() -> None:
         async with stub(handler) as address:
             settings = VllmSettings(request_timeout_seconds=60)
             backend = VllmServerBackend([address], "model", SamplingSettings(), [2], settings, 1000)
-            async with backend.session(1000) as session:
+            async with backend.session(1000, NOBODY) as session:
                 return await asyncio.gather(*(session.generate(REQUEST) for _ in range(1000)))
 
     assert len(asyncio.run(run())) == 1000

@@ -11,6 +11,7 @@ import pytest
 
 from agent0.config import ExecutionSettings, GenerationSettings, SandboxSettings, TrackingSettings, load_config
 from agent0.errors import Agent0Error, UsageError
+from agent0.evaluation.catalogue import known_tasks
 from agent0.rollout.engine import Generation, Request
 from agent0.rollout.scripted import ScriptedBackend
 from agent0.sandbox.gauges import Gauges, Meter
@@ -109,7 +110,7 @@ def execute(model: Path, tmp_path: Path) -> Callable[..., StageResult]:
     tasks = [Task(id=f"t{number:02d}", iteration=1, question=question) for number, question in enumerate(QUESTIONS)]
     write_shards(tmp_path / "tasks" / TASKS_FOLDER, tasks, Task)
 
-    def run(name: str, share: Share = ALONE) -> StageResult:
+    def run(name: str, share: Share = ALONE, **changes: Any) -> StageResult:
         stage = Stage.untracked("sandboxed_execution", seed=5)
         result = run_sandboxed_execution(
             stage,
@@ -120,7 +121,7 @@ def execute(model: Path, tmp_path: Path) -> Callable[..., StageResult]:
             trajectories=tmp_path / f"{name}-trajectories",
             rollout=TINY.rollout,
             sandbox=SANDBOX,
-            execution=EXECUTION,
+            execution=EXECUTION.model_copy(update=changes),
             tracking=TrackingSettings(trajectories=9),
             share=share,
         )
@@ -128,6 +129,19 @@ def execute(model: Path, tmp_path: Path) -> Callable[..., StageResult]:
         return result
 
     return run
+
+
+def test_known_tasks_that_a_benchmark_makes_audit_the_vote(
+    backend: SeededBackend, execute: Callable[..., StageResult], tmp_path: Path
+) -> None:
+    pytest.importorskip("reasoning_gym")
+    execute("known", known_tasks="gym:small", known_count=3, probe_tasks=0)
+    tasks = list(iterate_records(LabelledTask, tmp_path / "known" / TASKS_FOLDER))
+    probes = [task for task in tasks if task.task.audit_answer is not None]
+    assert [(task.task.id, task.known_answer) for task in probes] == [
+        (f"audit-{number:05d}", known.answer) for number, known in enumerate(known_tasks("gym:small", 3))
+    ]
+    assert len(tasks) == len(QUESTIONS) + 3
 
 
 def comparable(result: StageResult) -> tuple[dict[str, float], dict[str, dict[str, int]]]:

@@ -8,6 +8,7 @@ import pytest
 
 from agent0.errors import Agent0Error
 from agent0.rollout.engine import Generation, Request
+from agent0.rollout.watch import Watch
 from agent0.training.canary import WeightCanary
 
 
@@ -21,7 +22,7 @@ class Engine:
         self.requests: list[Request] = []
 
     @asynccontextmanager
-    async def session(self, trajectories: int) -> AsyncIterator[Engine]:
+    async def session(self, trajectories: int, watch: Watch) -> AsyncIterator[Engine]:
         yield self
 
     async def generate(self, request: Request) -> Generation:

@@ -12,6 +12,7 @@ import pytest
 
 from agent0.config import RolloutSettings, SamplingSettings, TinyPretraining, VllmSettings
 from agent0.rollout import Backend, Generation, Request
+from agent0.rollout.watch import NOBODY
 
 Draw = Callable[[Backend, list[Request]], list[Generation]]
 
@@ -110,7 +111,7 @@ def draw() -> Draw:
 
     def drawn(backend: Backend, requests: list[Request]) -> list[Generation]:
         async def all_of_them() -> list[Generation]:
-            async with backend.session(len(requests)) as session:
+            async with backend.session(len(requests), NOBODY) as session:
                 return await asyncio.gather(*(session.generate(request) for request in requests))
 
         return asyncio.run(all_of_them())

@@ -1,0 +1,62 @@
+"""The rows of a batch that are still being drawn, with the model's key-value cache.
+
+Rows leave a batch by being dropped from ids, mask and cache alike, so generation goes on from the cache and what was
+read is never read again. Padding on the left that has become superfluous stays: batches hold prompts of like lengths.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from inspect import signature
+from typing import Any
+
+import torch
+from transformers import DynamicCache
+
+from agent0.errors import Agent0Error
+
+
+@dataclass(frozen=True)
+class LiveBatch:
+    """Left-padded rows; `ids` and `mask` have the shape (rows, tokens), the cache lacks the newest token."""
+
+    ids: torch.Tensor
+    mask: torch.Tensor
+    cache: DynamicCache | None = None
+
+    @classmethod
+    def of(cls, prompts: Sequence[Sequence[int]], pad: int, device: torch.device) -> LiveBatch:
+        """Return a batch of which nothing has been read."""
+        width = max(map(len, prompts))
+        ids = torch.full((len(prompts), width), pad)
+        mask = torch.zeros_like(ids)
+        for row, prompt in enumerate(prompts):
+            ids[row, width - len(prompt) :] = torch.tensor(prompt)
+            mask[row, width - len(prompt) :] = 1
+        return cls(ids.to(device), mask.to(device))
+
+    def arguments(self) -> dict[str, Any]:
+        """Return what `generate` needs to go on."""
+        cached = {} if self.cache is None else {"past_key_values": self.cache}
+        return {"input_ids": self.ids, "attention_mask": self.mask, **cached}
+
+    def after(self, output: Any, rows: Sequence[int], model: Any) -> LiveBatch:
+        """Return the given rows with what `generate` drew for them; the batch itself is used up.
+
+        Raises:
+            Agent0Error: the model's cache is of a kind that rows cannot be dropped from.
+        """
+        cache = output.past_key_values
+        if type(cache) is not DynamicCache or "cache_params" in signature(model.forward).parameters:
+            raise Agent0Error(
+                f"{type(model).__name__} keeps its past in a {type(cache).__name__} from which finished rows cannot be "
+                "dropped; set rollout.compaction_interval to rollout.max_response_tokens, so that they stay until the "
+                "whole batch has ended, or draw with vLLM."
+            )
+        kept = torch.tensor(rows, device=self.ids.device)
+        if len(rows) < len(self.ids):
+            cache.reorder_cache(kept)  # what beam search calls: unlike batch_select_indices, each kind of layer has it
+        drawn = output.sequences.shape[1] - self.ids.shape[1]
+        mask = torch.cat([self.mask, self.mask.new_ones(len(self.mask), drawn)], dim=1)
+        return LiveBatch(output.sequences[kept], mask[kept], cache)

