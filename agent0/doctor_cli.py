@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shlex
 import tempfile
+import time
 from contextlib import closing
 from dataclasses import asdict
 from pathlib import Path
@@ -18,6 +19,7 @@ from agent0.findings import healthy, render_json, render_table
 from agent0.kubeflow.client import Connection
 from agent0.kubeflow.options import connected
 from agent0.options import RECIPE_HELP, Overrides, read_settings
+from agent0.progress import PRINT_INTERVAL
 
 MODEL_PANEL = "A model under a recipe"
 PANEL = "What runs in the cluster will use"
@@ -110,7 +112,7 @@ def _try_model(model: str, recipe: str, overrides: list[str], samples: int, as_j
         from agent0.trial import run_trial
         from agent0.trial_verdict import conclude, findings
 
-        trial = run_trial(found.folder, config, samples, Path(log), bars.show)
+        trial = run_trial(found.folder, config, samples, Path(log), bars)
     changed = [f"model.source={model}"] if model else []
     options = " ".join(f"--set {shlex.quote(item)}" for item in [*changed, *overrides])
     verdict = conclude(trial, config, f"--recipe {shlex.quote(recipe)} {options}".strip())
@@ -124,26 +126,32 @@ def _try_model(model: str, recipe: str, overrides: list[str], samples: int, as_j
 
 
 class _Bars:
-    """Shows how many trajectories are finished: a bar, or a line now and then where there is no terminal."""
+    """Shows what is drawn: a bar of each kind, or a line now and then where there is no terminal."""
 
     def __init__(self, console: Console) -> None:
         from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 
-        from agent0.progress import Progress as Lines
-
         columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-        self._bars = Progress(*columns, console=console, transient=True, disable=not console.is_terminal)
-        self._lines = None if console.is_terminal or console.quiet else Lines("doctor", 0)
+        detail = TextColumn("[dim]{task.fields[detail]}")
+        self._console = console
+        self._bars = Progress(*columns, detail, console=console, transient=True, disable=not console.is_terminal)
         self._tasks: dict[str, TaskID] = {}
+        self._last = 0.0
         self._bars.start()
 
-    def show(self, done: int, total: int, unit: str) -> None:
-        """See `agent0.trial.Progress`."""
+    def step(self, done: int, total: int, unit: str, *, detail: str) -> None:
+        """See `agent0.progress.Shown`."""
         if unit not in self._tasks:
-            self._tasks[unit] = self._bars.add_task(unit, total=total)
-        self._bars.update(self._tasks[unit], completed=done)
-        if self._lines:
-            self._lines.step(done, total, unit)
+            self._tasks[unit] = self._bars.add_task(unit, total=total, detail="")
+        self._bars.update(self._tasks[unit], completed=done, detail=detail)
+        now = time.monotonic()
+        if not self._console.is_terminal and (done == total or now - self._last >= PRINT_INTERVAL):
+            self._last = now
+            self._console.print(f"{done:,}/{total:,} {unit}  {detail}", highlight=False, soft_wrap=True)
+
+    def warn(self, message: str) -> None:
+        """See `agent0.progress.Shown`."""
+        self._console.print(f"warning: {message}", highlight=False, markup=False, soft_wrap=True)
 
     def close(self) -> None:
         """Take the bars away."""

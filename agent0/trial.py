@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import random
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import fmean
@@ -19,6 +19,7 @@ from agent0.config import Config, FilteringSettings
 from agent0.domains import Domain, get_domain
 from agent0.planning.placement import STAGES
 from agent0.planning.work import mean_lengths, stage_work
+from agent0.progress import Drawing, Shown
 from agent0.rollout import Throughput
 from agent0.rollout.agents import Proposal, mean_tool_calls, truncated_share
 from agent0.sandbox import SandboxPool
@@ -29,8 +30,6 @@ from agent0.types import Trajectory
 ANSWERED_SHARE = 0.5
 """Tasks that are answered, as a share of the proposals that are drawn."""
 SPECIMEN_CHARACTERS = 240
-Progress = Callable[[int, int, str], None]
-"""Told (trajectories finished, trajectories in all, what they are)."""
 
 
 @dataclass(frozen=True)
@@ -112,7 +111,7 @@ class Trial:
         return self.recipe_tokens / max(self.tokens_per_second, 1e-9) / 3600
 
 
-def run_trial(model: Path, config: Config, samples: int, log: Path, progress: Progress) -> Trial:
+def run_trial(model: Path, config: Config, samples: int, log: Path, shown: Shown) -> Trial:
     """Draw `samples` proposals, answer some, and return the figures.
 
     Args:
@@ -120,7 +119,7 @@ def run_trial(model: Path, config: Config, samples: int, log: Path, progress: Pr
         config: the recipe.
         samples: proposals to draw.
         log: folder for what servers print.
-        progress: told after each trajectory.
+        shown: shows the trajectories and tokens that are drawn.
 
     Raises:
         UsageError: model, tokenizer, prompts and budget do not fit together.
@@ -136,7 +135,7 @@ def run_trial(model: Path, config: Config, samples: int, log: Path, progress: Pr
                 [(0, samples)],
                 derive_seed(config.seed, "trial"),
                 lambda _, batch: drawn.extend(batch),
-                lambda done: progress(done, samples, "proposals"),
+                Drawing(shown, samples, "proposals"),
             )
             _add(throughput, proposer.throughput)
         proposals = summarize_proposals(drawn, domain)
@@ -152,7 +151,7 @@ def run_trial(model: Path, config: Config, samples: int, log: Path, progress: Pr
                     questions,
                     k,
                     derive_seed(config.seed, "trial answers"),
-                    lambda done: progress(done, k * len(questions), "answers"),
+                    Drawing(shown, k * len(questions), "answers"),
                 )
                 _add(throughput, executor.throughput)
     answers = summarize_answers(questions, solved, domain, config.filtering, own=bool(own)) if questions else None
