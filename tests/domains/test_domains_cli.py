@@ -35,8 +35,8 @@ def test_what_a_model_reads_is_printed_whole(name: str) -> None:
     domain = get_domain(name)
     for prompts in (domain.prompts, *domain.variants.values()):
         for message in (*prompts.curriculum.messages, *prompts.curriculum.worked, *prompts.executor.messages):
-            for line in message["content"].replace("{tool}", "").splitlines():
-                assert line.strip()[:60] in text
+            for line in message["content"].replace("{tool}", "\n").splitlines():
+                assert line.strip() in text
     assert "{tool}" not in text
     assert ("task 2 of its program" in text) == (domain.draw is not None)
     assert "rules of a question" in text
