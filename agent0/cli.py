@@ -15,6 +15,7 @@ from rich.table import Table
 
 from agent0.ablations import ABLATIONS
 from agent0.doctor_cli import doctor
+from agent0.domains.cli import app as domains_app
 from agent0.errors import Agent0Error, UsageError
 from agent0.evaluation.cli import app as benchmarks_app
 from agent0.evaluation.evaluate_cli import evaluate
@@ -42,6 +43,7 @@ app.add_typer(pipeline_app, name="pipeline")
 app.add_typer(sandbox_app, name="sandbox")
 app.add_typer(benchmarks_app, name="benchmarks")
 app.add_typer(models_app, name="models")
+app.add_typer(domains_app, name="domains")
 app.add_typer(tracking_app, name="tracking")
 models_app.command()(serve)
 models_app.command()(publish)

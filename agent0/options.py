@@ -41,12 +41,16 @@ def run_folder(place: str) -> Path:
 
 
 def read_settings(
-    recipe: str, overrides: Iterable[str] | None, ablations: Sequence[str] | None = None, *, evolves: bool = True
+    recipe: str | None,
+    overrides: Iterable[str] | None,
+    ablations: Sequence[str] | None = None,
+    *,
+    evolves: bool = True,
 ) -> Config:
     """Return the configuration of a command that starts or prepares something; see `load_config`.
 
     Args:
-        recipe: a shipped recipe's name, or a TOML file.
+        recipe: a shipped recipe's name, or a TOML file; None: the defaults.
         overrides: of single settings.
         ablations: parts of the method to leave out.
         evolves: whether an evolution is to come, or else an evaluation alone.

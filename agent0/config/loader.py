@@ -15,13 +15,15 @@ from agent0.errors import UsageError
 from agent0.recipes import recipe_names, recipe_text
 
 S = TypeVar("S", bound=BaseModel)
+DEFAULTS = "defaults"
+"""What `Config.recipe` says where there is none."""
 
 
-def load_config(recipe: str = "tiny", overrides: Iterable[str] = (), ablations: Sequence[str] = ()) -> Config:
+def load_config(recipe: str | None = "tiny", overrides: Iterable[str] = (), ablations: Sequence[str] = ()) -> Config:
     """Load a recipe, apply ablations, then `section.field=value` overrides.
 
     Args:
-        recipe: a shipped recipe's name, or a TOML file, local or `s3://`.
+        recipe: a shipped recipe's name, or a TOML file, local or `s3://`; None: the defaults of all settings.
         overrides: strings such as `executor.steps=10` or `curriculum.reward.tool_weight=0.3`.
         ablations: names of `agent0.ablations.ABLATIONS`.
 
@@ -29,7 +31,7 @@ def load_config(recipe: str = "tiny", overrides: Iterable[str] = (), ablations: 
         UsageError: unknown recipe, ablation or key (with the nearest valid name), a value out of range, or an ablation
             that another one or an override undoes.
     """
-    values = _read_recipe(recipe)
+    values: dict[str, Any] = {"recipe": DEFAULTS} if recipe is None else _read_recipe(recipe)
     for name in ablations:
         if name not in ABLATIONS:
             raise UsageError(f"There is no ablation {name!r}{_nearest(name, list(ABLATIONS))}")

@@ -138,3 +138,8 @@ class Domain:
             part = getattr(self, name)
             if not callable(part) and not (name == "draw" and part is None):
                 raise UsageError(f"Its part {name} is {part!r:.60}, which cannot be called; give a function.")
+
+    @property
+    def knows_truth(self) -> bool:
+        """Whether the truth of some questions is known."""
+        return self.known_answer is not _nothing_known

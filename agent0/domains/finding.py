@@ -20,6 +20,11 @@ def domain_names() -> list[str]:
     return sorted({entry.name for entry in entry_points(group=GROUP)})
 
 
+def place_of(name: str) -> str:
+    """Return where a domain lies, as package.module:NAME; a name that no package gives is taken for that itself."""
+    return next((entry.value for entry in entry_points(group=GROUP) if entry.name == name), name)
+
+
 @cache
 def get_domain(name: str) -> Domain:
     """Return the domain called `name`: an entry point's name, or `package.module:NAME`.

@@ -29,9 +29,7 @@ if TYPE_CHECKING:
 def evaluate(
     model: Annotated[
         str,
-        typer.Option(
-            "--model", "-m", help="Folder, s3://, models:/NAME@ALIAS or models:/NAME/VERSION, a hub's id, tiny."
-        ),
+        typer.Option("--model", "-m", help="Folder, s3://, models:/NAME@ALIAS, package:NAME, a hub's id, tiny."),
     ],
     benchmarks: Annotated[
         str, typer.Option("--benchmarks", "-b", help="Names, with commas between; `agent0 benchmarks list`.")
@@ -49,8 +47,13 @@ def evaluate(
     name: Annotated[str, typer.Option(help="Name of the model in tables; its folder's if not given.")] = "",
     recipe: Annotated[
         str,
-        typer.Option("--recipe", "-r", help=f"Recipe of backend and limits: {', '.join(recipe_names())}, or .toml."),
-    ] = "tiny",
+        typer.Option(
+            "--recipe",
+            "-r",
+            show_default=False,
+            help=f"Recipe of backend and limits: {', '.join(recipe_names())}, or .toml; else what fits the model.",
+        ),
+    ] = "",
     overrides: Annotated[
         list[str] | None, typer.Option("--set", "-s", help="Override a setting, e.g. --set evaluation.samples=8.")
     ] = None,
@@ -78,19 +81,28 @@ def evaluate(
         "logs": "true",
     }
     fixed = [f"evaluation.{key}={value}" for key, value in given.items() if value]
+    import agent0.lean_transformers  # noqa: F401  # before anything that imports transformers
+    from agent0.config import EMBEDDED_MODEL
+    from agent0.evaluation.fitting import settings_for
     from agent0.evaluation.sample_store import sample_files
     from agent0.storage.places import output_folder
     from agent0.storage.transfer_bar import transfer_bar
     from agent0.tracking.model_source import found_model
 
-    config = read_settings(recipe, [*fixed, *(overrides or [])], ablations, evolves=False)
+    given_settings = [*fixed, *(overrides or [])]
+    config = read_settings(
+        recipe or EMBEDDED_MODEL, given_settings, ablations, evolves=False
+    )  # checked before fetching
     wanted = config.model.model_copy(update={"source": model})
-    bar = transfer_bar(model, Console(stderr=True, quiet=quiet), "steps of training" if model == "tiny" else "")
+    bar = transfer_bar(model, Console(stderr=True, quiet=quiet), "steps of training" if model == EMBEDDED_MODEL else "")
     pieces = [piece for known in config.evaluation.benchmarks for piece in sample_files(known)]
     with output_folder(output, resume=resume, pieces=pieces) as folder:
         _check_folder(folder, config.evaluation.benchmarks, resume=resume)
         with bar as progress, found_model(wanted, progress) as found:
-            _run(config, found, name or found.name, folder, seed, as_json=as_json, quiet=quiet)
+            fitted = settings_for(found.folder, recipe, given_settings, ablations)
+            if fitted.chosen:
+                Console(stderr=True, quiet=quiet).print(fitted.chosen, highlight=False, soft_wrap=True)
+            _run(fitted.config, found, name or found.name, folder, seed, as_json=as_json, quiet=quiet)
 
 
 def _run(

@@ -16,9 +16,10 @@ from typing import Any
 
 from inspect_ai.model import ChatMessage, GenerateConfig, ModelAPI, ModelOutput, ModelUsage, modelapi
 
-from agent0.config import SamplingSettings, load_config
+from agent0.config import EMBEDDED_MODEL, SamplingSettings, load_config
 from agent0.domains import get_prompts
 from agent0.errors import UsageError
+from agent0.evaluation.fitting import settings_for
 from agent0.evaluation.inspect_sample import STOP_REASONS
 from agent0.evaluation.runner import tool_of, widest
 from agent0.inspect.drawer import Drawer
@@ -49,7 +50,7 @@ class Agent0Model(ModelAPI):  # type: ignore[misc]
         base_url: not used; inspect_ai passes it.
         api_key: not used; inspect_ai passes it.
         config: not used; each call has its own.
-        recipe: recipe of backend and limits (`-M recipe=qwen3-8b`).
+        recipe: recipe of backend and limits (`-M recipe=qwen3-8b`); what fits the model if not given.
         overrides: settings in place of its own (`-M overrides=rollout.backend=vllm`).
 
     Raises:
@@ -62,17 +63,18 @@ class Agent0Model(ModelAPI):  # type: ignore[misc]
         base_url: str | None = None,
         api_key: str | None = None,
         config: GenerateConfig = GenerateConfig(),  # noqa: B008  # as inspect_ai's own providers
-        recipe: str = "tiny",
+        recipe: str = "",
         overrides: str | Sequence[str] = (),
     ) -> None:
         import agent0.lean_transformers  # noqa: F401  # before anything that imports transformers
         from agent0.rollout.models import load_tokenizer
 
         super().__init__(model_name, config=config)
-        self.config = load_config(recipe, [overrides] if isinstance(overrides, str) else overrides)
+        given = [overrides] if isinstance(overrides, str) else overrides
         self._kept = ExitStack()
-        wanted = self.config.model.model_copy(update={"source": model_name})
+        wanted = load_config(recipe or EMBEDDED_MODEL, given).model.model_copy(update={"source": model_name})
         self.folder = self._kept.enter_context(found_model(wanted)).folder
+        self.config = settings_for(self.folder, recipe, given).config
         self.tokenizer = load_tokenizer(self.folder)
         self._loop: asyncio.AbstractEventLoop | None = None
         self._alone = asyncio.Lock()

@@ -50,6 +50,7 @@ def mend(tokenizer: Any, model: Any) -> None:
     names = {"eos_token": ends[0], "pad_token": pad, "bos_token": config.bos_token_id}
     for name, token in names.items():
         setattr(tokenizer, name, None if token is None else tokenizer.convert_ids_to_tokens(token))
+    tokenizer.clean_up_tokenization_spaces = False  # it would take away spaces that a model wrote
     config.eos_token_id = ends[0]
     config.pad_token_id = pad
     model.generation_config.eos_token_id = ends[0] if len(ends) == 1 else ends

@@ -25,7 +25,7 @@ from agent0.storage.manifest import MANIFEST, FileRecord, Manifest, file_sha256
 from agent0.storage.uri import StorageError
 
 PREFIX = "package:"
-CONVERSION = 1  # part of the cache's key; raised when what a conversion writes changes
+CONVERSION = 2  # part of the cache's key; raised when what a conversion writes changes
 _SOURCE = re.compile(r"package:(?P<name>[A-Za-z0-9][\w.-]*)(==(?P<version>[\w.+!-]+))?")
 _SEPARATORS = re.compile(r"[-_.]+")
 

@@ -1,0 +1,45 @@
+"""`agent0 domains …`: which kinds of tasks are installed, and what one asks of a model."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+from rich import box
+from rich.console import Console
+from rich.table import Table
+
+app = typer.Typer(help="The kinds of tasks: list them, show one.", invoke_without_command=True)
+
+Seed = Annotated[int, typer.Option(help="Seed of the tasks that are drawn.")]
+
+
+@app.callback()
+def domains(context: typer.Context) -> None:
+    """List the installed domains, or with `show` print what one asks of a model.
+
+    Example: [bold]agent0 domains[/bold]
+    """
+    if context.invoked_subcommand is not None:
+        return
+    from agent0.domains.describe import rows
+
+    table = Table(box=box.SIMPLE_HEAD)
+    for column in ("name", "from", "truth known", "program writes tasks", "prompts"):
+        table.add_column(column, overflow="fold")
+    for row in rows():
+        table.add_row(*row)
+    Console().print(table)
+
+
+@app.command()
+def show(
+    name: Annotated[str, typer.Argument(help="Domain: its entry point, or package.module:NAME.")], seed: Seed = 0
+) -> None:
+    """Print the prompts of both agents, two drawn tasks, and the rules of a valid question.
+
+    Example: [bold]agent0 domains show word_problems[/bold]
+    """
+    from agent0.domains.describe import description
+
+    print(description(name, seed))
