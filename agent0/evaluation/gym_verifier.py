@@ -22,10 +22,10 @@ FULL_SCORE = 1.0
 """The only score that is right: less is given for parts of an answer, and for an answer inside other words."""
 _SETTINGS = SandboxSettings(preload=("reasoning_gym",), policy="permissive")
 _PROGRAM = """
-import base64, pickle
+import ast
 from reasoning_gym import create_dataset
 
-entry = pickle.loads(base64.b64decode({entry!r}))
+entry = ast.literal_eval({entry!r})
 dataset = create_dataset({family!r}, size=1, seed=0)
 scores, failures = [], []
 for answer in {answers!r}:
