@@ -16,7 +16,7 @@ Seed = Annotated[int, typer.Option(help="Seed of the tasks that are drawn.")]
 
 @app.callback()
 def domains(context: typer.Context) -> None:
-    """List the installed domains, or with `show` print what one asks of a model.
+    """List the installed domains: whether truth is known, and whether a program writes tasks; `show` prints one.
 
     Example: [bold]agent0 domains[/bold]
     """
@@ -25,8 +25,8 @@ def domains(context: typer.Context) -> None:
     from agent0.domains.describe import rows
 
     table = Table(box=box.SIMPLE_HEAD)
-    for column in ("name", "from", "truth known", "program writes tasks", "prompts"):
-        table.add_column(column, overflow="fold")
+    for column in ("name", "from", "truth", "program", "prompts"):
+        table.add_column(column, no_wrap=column == "from", overflow="fold")
     for row in rows():
         table.add_row(*row)
     Console().print(table)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import random
+import sys
 import textwrap
 from collections.abc import Iterator, Sequence
 
@@ -45,7 +46,7 @@ def _row(name: str) -> tuple[str, str, str, str, str]:
 
 def _lines(name: str, domain: Domain, seed: int) -> Iterator[str]:
     yield f"{name}, from {place_of(name)}"
-    yield from _documentation(inspect.getmodule(domain.rejection))
+    yield from _documentation(sys.modules.get(place_of(name).partition(":")[0]))
     for variant in ("", *sorted(domain.variants)):
         rollout = RolloutSettings(domain=name, prompts=PromptSettings(variant=variant, worked=True))
         prompts = get_prompts(rollout)
@@ -60,7 +61,7 @@ def _lines(name: str, domain: Domain, seed: int) -> Iterator[str]:
             task = domain.draw(rng)
             yield f"\ntask {number} of its program{f', {task.group}' if task.group else ''}"
             yield from _indented(f"{task.question}\n{task.program}\n{task.answer}")
-    yield "\nquestions are valid unless"
+    yield "\nrules of a question"
     yield from _documentation(domain.rejection)
 
 

@@ -1,0 +1,52 @@
+from __future__ import annotations
+
+from importlib.metadata import EntryPoint
+
+import pytest
+from typer.testing import CliRunner
+
+from agent0.cli import app
+from agent0.domains import describe, domain_names, finding, get_domain
+from agent0.errors import UsageError
+
+RUN = CliRunner(env={"COLUMNS": "160"})
+
+
+def test_every_installed_domain_is_listed_with_what_it_has() -> None:
+    listed = RUN.invoke(app, ["domains"]).stdout
+    lines = {line.split()[0]: line.split() for line in listed.splitlines() if line.split()}
+    assert set(domain_names()) <= set(lines)
+    assert lines["mathematics"][1:] == ["agent0.domains.mathematics:DOMAIN", "no", "no", "its", "own,", "paper"]
+    assert lines["word_problems"][1:4] == ["agent0.domains.word_problems:DOMAIN", "yes", "yes"]
+
+
+def test_one_broken_domain_does_not_hide_the_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    broken = EntryPoint("broken", "no.such.module:DOMAIN", finding.GROUP)
+    good = EntryPoint("good", "agent0.domains.mathematics:DOMAIN", finding.GROUP)
+    monkeypatch.setattr(finding, "entry_points", lambda group: [broken, good])
+    found = {row[0]: row for row in describe.rows()}
+    assert "cannot be imported" in found["broken"][-1]
+    assert found["good"][2:4] == ("no", "no")
+
+
+@pytest.mark.parametrize("name", domain_names())
+def test_what_a_model_reads_is_printed_whole(name: str) -> None:
+    text = RUN.invoke(app, ["domains", "show", name]).stdout
+    domain = get_domain(name)
+    for prompts in (domain.prompts, *domain.variants.values()):
+        for message in (*prompts.curriculum.messages, *prompts.curriculum.worked, *prompts.executor.messages):
+            for line in message["content"].replace("{tool}", "").splitlines():
+                assert line.strip()[:60] in text
+    assert "{tool}" not in text
+    assert ("task 2 of its program" in text) == (domain.draw is not None)
+    assert "rules of a question" in text
+
+
+def test_the_tasks_that_are_shown_follow_the_seed() -> None:
+    shown = [RUN.invoke(app, ["domains", "show", "word_problems", "--seed", seed]).stdout for seed in ("1", "1", "2")]
+    assert shown[0] == shown[1] != shown[2]
+
+
+def test_a_domain_that_is_not_there_is_refused() -> None:
+    with pytest.raises(UsageError, match="did you mean 'word_problems'"):
+        describe.description("word_problem")
