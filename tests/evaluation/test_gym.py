@@ -70,7 +70,7 @@ def test_an_answer_that_is_a_program_gains_nothing_and_cannot_stop_the_others() 
     items = benchmark("gym:spiral_matrix").generate(1)  # type: ignore[misc]
     programs = [
         "[print(1.0) or exit()]",
-        "[9**9**9**9]",
+        "[sum(iter(int, 1))]",
         "[__import__('os').kill(1, 9)]",
         "[open('/etc/shadow').read()]",
     ]
