@@ -17,6 +17,7 @@ from typer.testing import CliRunner
 from agent0.answers import equivalent_many
 from agent0.cli import app
 from agent0.config import EvaluationSettings, RolloutSettings, SamplingSettings, SandboxSettings
+from agent0.domains import get_prompts
 from agent0.errors import UsageError
 from agent0.evaluation.catalogue import benchmark, is_benchmark, known_tasks
 from agent0.evaluation.conclusion import Subject, conclude, judge
@@ -29,7 +30,6 @@ from agent0.evaluation.runner import WithoutTool, open_stores, run_assignments
 from agent0.evaluation.scoring import score_responses
 from agent0.evaluation.spec import BenchmarkError, Item, file_name
 from agent0.evaluation.statistics import spelling_vote
-from agent0.protocol import get_prompts
 from agent0.rollout.engine import Backend
 from agent0.rollout.scripted import ScriptedBackend
 
