@@ -25,7 +25,7 @@ FORBIDDEN = {
     "agent0/answers": ("agent0.domains", "agent0.rollout", "agent0.training", "agent0.stages", "torch"),
     "agent0/sandbox": ("agent0.domains", "agent0.rollout", "agent0.training", "agent0.stages", "torch"),
     "agent0/storage": ("agent0.domains", "agent0.rollout", "agent0.training", "agent0.stages", "torch"),
-    "agent0/tracking": ("agent0.domains", "agent0.rollout", "agent0.training", "agent0.stages"),
+    "agent0/tracking": ("agent0.domains", "agent0.training", "agent0.stages"),
     "agent0/rollout": ("agent0.training", "agent0.stages", "agent0.rewards", "agent0.evaluation", "kfp", "mlflow"),
     "agent0/training": ("agent0.stages", "agent0.evaluation", "kfp", "mlflow"),
     "agent0/evaluation": ("agent0.stages", "agent0.training", "agent0.inspect", "kfp", "mlflow"),

@@ -38,7 +38,7 @@ class ExecutionSettings(Section):
         "",
         description=(
             "JSON Lines file of {question, answer} whose answers are known, or a benchmark that makes such tasks "
-            "('gym:small', 'gym:NAME'), none of which it asks as a benchmark; mixed in to audit the vote where the "
+            "('gym:NAME', 'domain:NAME'), none of which it asks as a benchmark; mixed in to audit the vote where the "
             "domain knows no truth, never trained on. Empty: none."
         ),
     )
@@ -109,7 +109,8 @@ class EvaluationSettings(Section):
     )
     logs: bool = Field(True, description="Write a log of all samples that `inspect view` opens; needs agent0[eval].")
     questions_per_level: Positive = Field(
-        40, description="Questions per difficulty level or family of a generated benchmark: 'tiny', 'gym:NAME'."
+        40,
+        description="Questions per level, family or kind of a generated benchmark: 'tiny', 'gym:NAME', 'domain:NAME'.",
     )
     samples: Positive = Field(
         4, description="Trajectories per question of a generated benchmark; accuracy is the mean over them (mean@k)."

@@ -20,6 +20,7 @@ def list_benchmarks(
 
     Example: [bold]agent0 benchmarks list[/bold]
     """
+    from agent0.domains import domain_names
     from agent0.evaluation.catalogue import BENCHMARKS
     from agent0.evaluation.gym import PREFIX, SETS, is_installed
 
@@ -44,7 +45,9 @@ def list_benchmarks(
     else:
         told = "gym:small and the families of reasoning-gym need pip install -c constraints.txt 'agent0[gym]'"
     console.print(table)
-    console.print(told, highlight=False, markup=False, soft_wrap=True)
+    written = f"domain:NAME is one of any domain whose program writes tasks; installed are {', '.join(domain_names())}"
+    for line in (told, written):
+        console.print(line, highlight=False, markup=False, soft_wrap=True)
 
 
 def _list_families() -> None:

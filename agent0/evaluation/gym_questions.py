@@ -8,11 +8,10 @@ package imports and prints out of the caller.
 
 from __future__ import annotations
 
-import base64
 import hashlib
 import json
+import math
 import os
-import pickle
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
@@ -37,7 +36,7 @@ class Order:
 
 @dataclass(frozen=True)
 class Made:
-    """A question; `answer` is empty where the family has no single one, `entry` is what its verifier needs."""
+    """A question; `answer` is empty where the family has no single one, `entry` is the package's own, as a literal."""
 
     family: str
     index: int
@@ -93,14 +92,26 @@ def _made(order: Order) -> Iterator[Made]:
             continue
         seen.add(question)
         answer = "" if entry["answer"] is None else str(entry["answer"])
-        packed = base64.b64encode(pickle.dumps(entry)).decode()
-        yield Made(order.family, index, question, answer, packed)
+        yield Made(order.family, index, question, answer, repr(_plain(entry)))
         if len(seen) == order.count:
             return
     raise BenchmarkError(
         f"gym:{order.family} has {len(seen)} different questions for this use, and {order.count} are wanted; ask for "
         "fewer (evaluation.questions_per_level, execution.known_count)."
     )
+
+
+def _plain(value: Any) -> Any:
+    """Return an entry's value as what a literal can hold; the rest, which no verifier reads, as its text."""
+    if isinstance(value, dict):
+        return {_plain(key): _plain(held) for key, held in value.items()}
+    for container in (list, tuple, set):
+        if isinstance(value, container):
+            return container(_plain(held) for held in value)
+    if value is None or (isinstance(value, float) and math.isfinite(value)):
+        return None if value is None else float(value)
+    exact = next((kind for kind in (bool, int, str) if isinstance(value, kind)), str)
+    return exact(value)
 
 
 def main() -> None:

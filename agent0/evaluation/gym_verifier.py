@@ -1,9 +1,8 @@
 """Judging answers by the verifiers of reasoning-gym.
 
 Several of them evaluate the answer's text as Python, or let sympy do so. An answer is a model's, so each verdict is
-reached by a program in the sandbox, with its limits and none of this process's rights. On a host that cannot prove all
-layers of isolation the sandbox takes those that there are: whoever allows programs of a model there
-(`sandbox.policy`) allows this too.
+reached by a program in the sandbox, with its limits and none of this process's rights; a host that cannot prove the
+isolation judges nothing.
 """
 
 from __future__ import annotations
@@ -20,12 +19,12 @@ from agent0.sandbox import RunResult, SandboxPool
 
 FULL_SCORE = 1.0
 """The only score that is right: less is given for parts of an answer, and for an answer inside other words."""
-_SETTINGS = SandboxSettings(preload=("reasoning_gym",), policy="permissive")
+_SETTINGS = SandboxSettings(preload=("reasoning_gym",))
 _PROGRAM = """
-import base64, pickle
+import ast
 from reasoning_gym import create_dataset
 
-entry = pickle.loads(base64.b64decode({entry!r}))
+entry = ast.literal_eval({entry!r})
 dataset = create_dataset({family!r}, size=1, seed=0)
 scores, failures = [], []
 for answer in {answers!r}:

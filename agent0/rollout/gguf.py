@@ -12,16 +12,16 @@ from typing import Any
 import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
+from agent0.errors import Agent0Error
 from agent0.rollout.gguf_header import unreadable
-
-_MARK = "marked"
+from agent0.rollout.tokens import template_end
 
 
 def convert(file: Path, output: Path) -> None:
     """Write the model of a GGUF file to the folder `output`; nothing is fetched from anywhere.
 
     Raises:
-        Agent0Error: the file holds no model that transformers can read.
+        Agent0Error: the file holds no model that transformers can read, or nothing in it says where a turn ends.
     """
     try:
         tokenizer = AutoTokenizer.from_pretrained(file.parent, gguf_file=file.name)
@@ -41,10 +41,17 @@ def mend(tokenizer: Any, model: Any) -> None:
 
     A turn ends where the chat template ends it, or, without a template, as the file says. Padding must be no end, since
     a trainer leaves it out: it is the file's own padding token, else its unknown one, whichever is no end.
+
+    Raises:
+        Agent0Error: nothing says where a turn ends.
     """
     config = model.config
-    end = turn_end(tokenizer)
-    ends = list(dict.fromkeys(token for token in (end, config.eos_token_id) if token is not None))
+    ends = list(dict.fromkeys(t for t in (template_end(tokenizer), config.eos_token_id) if t is not None))
+    if not ends:
+        raise Agent0Error(
+            "The model has no chat template and names no token that ends its text, so no turn could end; take a file "
+            "that has one of them."
+        )
     candidates = (config.pad_token_id, config.unk_token_id)
     pad = next((token for token in candidates if token is not None and token not in ends), ends[0])
     names = {"eos_token": ends[0], "pad_token": pad, "bos_token": config.bos_token_id}
@@ -55,13 +62,3 @@ def mend(tokenizer: Any, model: Any) -> None:
     config.pad_token_id = pad
     model.generation_config.eos_token_id = ends[0] if len(ends) == 1 else ends
     model.generation_config.pad_token_id = pad
-
-
-def turn_end(tokenizer: Any) -> int | None:
-    """Return the token by which the chat template ends an assistant's turn; None where it has none."""
-    if not tokenizer.chat_template:
-        return None
-    turns = [{"role": "user", "content": "."}, {"role": "assistant", "content": _MARK}]
-    rest = tokenizer.apply_chat_template(turns, tokenize=False).rpartition(_MARK)[2]
-    special = set(tokenizer.added_tokens_decoder)
-    return next((int(token) for token in tokenizer(rest, add_special_tokens=False).input_ids if token in special), None)

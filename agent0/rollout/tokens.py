@@ -71,7 +71,7 @@ def model_positions(model: Path) -> int | None:
 
 def _check_configured_end(model: Path, tokenizer: Any) -> None:
     """Raise where the model's own end token is no control token of this tokenizer: turns would end at random words."""
-    control = {*tokenizer.all_special_ids, *tokenizer.added_tokens_decoder}
+    control = _control_tokens(tokenizer)
     for token in _as_list(configured_end(model)):
         if token not in control:
             text = repr(tokenizer.decode([token])) if token < len(tokenizer) else "nothing"
@@ -123,7 +123,7 @@ def end_token_ids(tokenizer: Any, configured: int | list[int] | None) -> list[in
     ids = set(_as_list(configured))
     if tokenizer.eos_token_id is not None:
         ids.add(int(tokenizer.eos_token_id))
-    closing = _template_end(tokenizer)
+    closing = template_end(tokenizer)
     if closing is not None:
         ids.add(closing)
     if not ids:
@@ -136,7 +136,7 @@ def end_token_ids(tokenizer: Any, configured: int | list[int] | None) -> list[in
 
 def turn_end(tokenizer: Any) -> int:
     """Return the token that a model shall end its turns with: the chat template's, else the tokenizer's end of text."""
-    closing = _template_end(tokenizer)
+    closing = template_end(tokenizer)
     return int(tokenizer.eos_token_id) if closing is None else closing
 
 
@@ -144,11 +144,15 @@ def _as_list(configured: int | list[int] | None) -> list[int]:
     return configured if isinstance(configured, list) else [] if configured is None else [configured]
 
 
-def _template_end(tokenizer: Any) -> int | None:
+def template_end(tokenizer: Any) -> int | None:
     """Return the special token that the chat template writes after an assistant's turn, if there are both."""
     if not getattr(tokenizer, "chat_template", None):
         return None
     messages = [{"role": "user", "content": "?"}, {"role": "assistant", "content": _PROBE}]
     text = tokenizer.apply_chat_template(messages, tokenize=False)
     after = tokenizer(text[text.rindex(_PROBE) + len(_PROBE) :].lstrip(), add_special_tokens=False).input_ids
-    return int(after[0]) if after and int(after[0]) in tokenizer.all_special_ids else None
+    return int(after[0]) if after and int(after[0]) in _control_tokens(tokenizer) else None
+
+
+def _control_tokens(tokenizer: Any) -> set[int]:
+    return {*tokenizer.all_special_ids, *tokenizer.added_tokens_decoder}

@@ -25,7 +25,7 @@ _PIECES = r"\d{1,2}|[+\-*/()=]|`{3}\w*\n|[ ]?[A-Za-z]+|\n|[^\sA-Za-z\d]|\s+"
 
 def is_embedded(tokenizer: PreTrainedTokenizerFast) -> bool:
     """Whether a tokenizer is that of the embedded model, or of one that grew from it."""
-    return tokenizer.model_max_length == MAX_TOKENS and tokenizer.chat_template == _CHAT_TEMPLATE
+    return bool(tokenizer.model_max_length == MAX_TOKENS and tokenizer.chat_template == _CHAT_TEMPLATE)
 
 
 def train_tokenizer(corpus: Iterable[str], vocabulary: int) -> PreTrainedTokenizerFast:

@@ -6,7 +6,9 @@ from collections import Counter
 from dataclasses import replace
 
 import pytest
+from typer.testing import CliRunner
 
+from agent0.cli import app
 from agent0.domains import Domain, WorkedTask, domain_names, get_domain, in_reserved_fifth
 from agent0.errors import UsageError
 from agent0.evaluation.catalogue import benchmark, known_tasks
@@ -100,3 +102,9 @@ def test_unknown_domains_are_named_before_anything_is_asked() -> None:
         benchmark("domain:arithmetics")
     with pytest.raises(UsageError, match=re.escape("domain:NAME")):
         benchmark("domains")
+
+
+def test_the_list_of_benchmarks_says_that_domains_are_some() -> None:
+    shown = CliRunner().invoke(app, ["benchmarks", "list"])
+    assert "domain:NAME" in shown.stdout
+    assert all(name in shown.stdout for name in DRAWING)

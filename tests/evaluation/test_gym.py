@@ -1,10 +1,9 @@
 from __future__ import annotations
 
-import base64
+import ast
 import importlib.util
 import json
 import os
-import pickle
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -18,6 +17,7 @@ from typer.testing import CliRunner
 from agent0.answers import equivalent_many
 from agent0.cli import app
 from agent0.config import EvaluationSettings, RolloutSettings, SamplingSettings, SandboxSettings
+from agent0.domains import get_prompts
 from agent0.errors import UsageError
 from agent0.evaluation.catalogue import benchmark, is_benchmark, known_tasks
 from agent0.evaluation.conclusion import Subject, conclude, judge
@@ -30,7 +30,6 @@ from agent0.evaluation.runner import WithoutTool, open_stores, run_assignments
 from agent0.evaluation.scoring import score_responses
 from agent0.evaluation.spec import BenchmarkError, Item, file_name
 from agent0.evaluation.statistics import spelling_vote
-from agent0.protocol import get_prompts
 from agent0.rollout.engine import Backend
 from agent0.rollout.scripted import ScriptedBackend
 
@@ -56,9 +55,8 @@ def test_the_packages_own_verifier_accepts_its_answers_and_refuses_those_of_othe
 def test_a_family_without_a_single_answer_is_judged_by_what_its_puzzle_asks() -> None:
     [item] = benchmark("gym:graph_color").generate(1)  # type: ignore[misc]
     assert item.gold == ""
-    vertices = [str(vertex) for vertex in pickle.loads(base64.b64decode(item.entry))["metadata"]["puzzle"]["vertices"]]
-    found = pickle.loads(base64.b64decode(item.entry))["metadata"]["possible_answer"]
-    solved, one_colour = json.dumps(found), json.dumps(dict.fromkeys(vertices, 1))
+    found = ast.literal_eval(item.entry)["metadata"]["possible_answer"]
+    solved, one_colour = json.dumps(found), json.dumps(dict.fromkeys(found, 1))
     assert statuses("gym:graph_color", [(item, solved), (item, one_colour)]) == ["correct", "wrong"]
 
 
@@ -72,7 +70,7 @@ def test_an_answer_that_is_a_program_gains_nothing_and_cannot_stop_the_others() 
     items = benchmark("gym:spiral_matrix").generate(1)  # type: ignore[misc]
     programs = [
         "[print(1.0) or exit()]",
-        "[9**9**9**9]",
+        "[sum(iter(int, 1))]",
         "[__import__('os').kill(1, 9)]",
         "[open('/etc/shadow').read()]",
     ]

@@ -36,11 +36,11 @@ VOCABULARY = ["<unk>", "<|turn|>", "<|over|>", *(chr(64 + i) for i in range(59))
 TEMPLATE = "{% for m in messages %}<|turn|>{{ m['role'] }}{{ m['content'] }}<|over|>{% endfor %}"
 
 
-def write_gguf(path: Path, *, template: str = TEMPLATE, architecture: str = "llama") -> None:
+def write_gguf(path: Path, *, template: str = TEMPLATE, end: int | None = 1) -> None:
     """Write a model of one layer whose header names the wrong end, and no padding."""
     import numpy as np
 
-    writer, width = gguf.GGUFWriter(path, architecture), 16
+    writer, width = gguf.GGUFWriter(path, "llama"), 16
     writer.add_block_count(1)
     writer.add_context_length(64)
     writer.add_embedding_length(width)
@@ -53,9 +53,11 @@ def write_gguf(path: Path, *, template: str = TEMPLATE, architecture: str = "lla
     writer.add_token_list(VOCABULARY)
     writer.add_token_types([gguf.TokenType.CONTROL] * 3 + [gguf.TokenType.NORMAL] * 61)
     writer.add_token_merges(["a b", "c d"])
-    for add, token in ((writer.add_bos_token_id, 1), (writer.add_eos_token_id, 1), (writer.add_unk_token_id, 0)):
-        add(token)
+    writer.add_bos_token_id(1)
+    writer.add_unk_token_id(0)
     writer.add_pad_token_id(1)
+    if end is not None:
+        writer.add_eos_token_id(end)
     if template:
         writer.add_chat_template(template)
     rng = np.random.default_rng(0)
@@ -86,7 +88,7 @@ def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> MakePackage:
     monkeypatch.setenv("AGENT0_CACHE", str(tmp_path / "cache"))
     site = tmp_path / "site"
 
-    def make(*names: str, recorded: bool = True, **header: str) -> Path:
+    def make(*names: str, recorded: bool = True, **header: Any) -> Path:
         info = site / "made_up-1.0.dist-info"
         info.mkdir(parents=True)
         (info / "METADATA").write_text("Metadata-Version: 2.1\nName: made-up\nVersion: 1.0\n")
@@ -139,6 +141,12 @@ def test_without_a_chat_template_the_file_says_where_a_turn_ends(package: MakePa
     package("model.gguf", template="")
     with found_model(ModelSettings(source="package:made-up")) as found:
         assert load_tokenizer(found.folder).eos_token == "<|turn|>"
+
+
+def test_a_model_of_which_nothing_says_where_a_turn_ends_is_refused(package: MakePackage) -> None:
+    package("model.gguf", template="", end=None)
+    with pytest.raises(Agent0Error, match="no turn could end"), find_package("package:made-up").converted():
+        pass
 
 
 def test_the_plan_reads_the_sizes_without_converting(package: MakePackage, tmp_path: Path) -> None:
