@@ -125,7 +125,7 @@ class TransformersBackend:
         drawn: list[list[int]] = [[] for _ in requests]
         finish: dict[int, Literal["eos", "stop", "length"]] = {}
         active = list(range(len(requests)))
-        live = LiveBatch.of([request.prompt for request in requests], pad, model.device)
+        live = LiveBatch.of([request.prompt for request in requests], pad, model, self._interval)
         while True:
             limits = [requests[row].max_tokens - len(drawn[row]) for row in active]
             output, segments = self._segment(model, live, limits, stop, pad, ends)
