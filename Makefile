@@ -27,6 +27,8 @@ install: $(VENV)/installed  ## Make .venv with everything that runs on a CPU.
 # only the model's file is wanted; a dependency of it would be compiled for minutes.
 $(VENV)/installed: pyproject.toml constraints.txt
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@command -v cc > /dev/null || { apt-get update && apt-get install --yes --no-install-recommends gcc libc6-dev; } > /dev/null || \
+	  echo "There is no C compiler, which reasoning-gym needs (pycosat); install gcc."
 	@echo "Installing into $(VENV) (a few minutes the first time) ..."
 	@$(BIN)/python -m pip install --quiet --constraint constraints.txt torch==2.13.0
 	@$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[train,kfp,tracking,server,sandbox,s3,eval,gym,smollm2,dev]'
