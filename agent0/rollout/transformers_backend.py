@@ -130,7 +130,7 @@ class TransformersBackend:
         finish: dict[int, Literal["eos", "stop", "length"]] = {}
         turns = [TurnWatch(self._tokenizer, self._pieces, request) for request in requests]
         active = list(range(len(requests)))
-        live = LiveBatch.of([request.prompt for request in requests], pad, model.device)
+        live = LiveBatch.of([request.prompt for request in requests], pad, model, self._interval)
         while True:
             limits = [requests[row].max_tokens - len(drawn[row]) for row in active]
             output, segments = self._segment(model, live, limits, [turns[row] for row in active], pad, ends)
