@@ -14,6 +14,7 @@ import time
 from collections.abc import Callable
 from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -36,7 +37,7 @@ VOCABULARY = ["<unk>", "<|turn|>", "<|over|>", *(chr(64 + i) for i in range(59))
 TEMPLATE = "{% for m in messages %}<|turn|>{{ m['role'] }}{{ m['content'] }}<|over|>{% endfor %}"
 
 
-def write_gguf(path: Path, *, template: str = TEMPLATE, end: int | None = 1) -> None:
+def write_gguf(path: Path, *, template: str = TEMPLATE) -> None:
     """Write a model of one layer whose header names the wrong end, and no padding."""
     import numpy as np
 
@@ -54,10 +55,9 @@ def write_gguf(path: Path, *, template: str = TEMPLATE, end: int | None = 1) -> 
     writer.add_token_types([gguf.TokenType.CONTROL] * 3 + [gguf.TokenType.NORMAL] * 61)
     writer.add_token_merges(["a b", "c d"])
     writer.add_bos_token_id(1)
+    writer.add_eos_token_id(1)
     writer.add_unk_token_id(0)
     writer.add_pad_token_id(1)
-    if end is not None:
-        writer.add_eos_token_id(end)
     if template:
         writer.add_chat_template(template)
     rng = np.random.default_rng(0)
@@ -88,7 +88,7 @@ def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> MakePackage:
     monkeypatch.setenv("AGENT0_CACHE", str(tmp_path / "cache"))
     site = tmp_path / "site"
 
-    def make(*names: str, recorded: bool = True, **header: Any) -> Path:
+    def make(*names: str, recorded: bool = True, **header: str) -> Path:
         info = site / "made_up-1.0.dist-info"
         info.mkdir(parents=True)
         (info / "METADATA").write_text("Metadata-Version: 2.1\nName: made-up\nVersion: 1.0\n")
@@ -143,10 +143,12 @@ def test_without_a_chat_template_the_file_says_where_a_turn_ends(package: MakePa
         assert load_tokenizer(found.folder).eos_token == "<|turn|>"
 
 
-def test_a_model_of_which_nothing_says_where_a_turn_ends_is_refused(package: MakePackage) -> None:
-    package("model.gguf", template="", end=None)
-    with pytest.raises(Agent0Error, match="no turn could end"), find_package("package:made-up").converted():
-        pass
+def test_a_model_of_which_nothing_says_where_a_turn_ends_is_refused() -> None:
+    from agent0.rollout.gguf import mend
+
+    config = SimpleNamespace(eos_token_id=None, pad_token_id=0, unk_token_id=0, bos_token_id=1)
+    with pytest.raises(Agent0Error, match="no turn could end"):
+        mend(SimpleNamespace(chat_template=None), SimpleNamespace(config=config))
 
 
 def test_the_plan_reads_the_sizes_without_converting(package: MakePackage, tmp_path: Path) -> None:
