@@ -37,4 +37,6 @@ class DrawingCopy:
 
 
 def _like(weight: torch.Tensor, dtype: torch.dtype) -> torch.nn.Parameter:
-    return torch.nn.Parameter(torch.empty_like(weight, dtype=dtype), requires_grad=False)
+    # Weights that ask for no gradient would be multiplied with a batch of last hidden states row by row, each row with a
+    # copy of the output layer: torch folds the rows of a strided batch only for weights that do.
+    return torch.nn.Parameter(torch.empty_like(weight, dtype=dtype))
