@@ -16,6 +16,7 @@ from trl import GRPOConfig, GRPOTrainer
 
 from agent0.answers import majority_vote
 from agent0.config import CurriculumSettings
+from agent0.progress import UNSHOWN, Drawing, Shown
 from agent0.protocol import get_prompts
 from agent0.rewards import curriculum_reward, repetition_shares
 from agent0.rollout.agents import (
@@ -46,11 +47,19 @@ class ExecutorInTheLoopReward:
 
     __name__ = "curriculum_reward"
 
-    def __init__(self, executor: ExecutorAgent, rules: QuestionRules, settings: CurriculumSettings, seed: int) -> None:
+    def __init__(
+        self,
+        executor: ExecutorAgent,
+        rules: QuestionRules,
+        settings: CurriculumSettings,
+        seed: int,
+        shown: Shown = UNSHOWN,
+    ) -> None:
         self._executor = executor
         self._rules = rules
         self._settings = settings
         self._seed = seed
+        self._shown = shown
 
     def __call__(
         self,
@@ -64,7 +73,9 @@ class ExecutorInTheLoopReward:
         proposals = [read_proposal(t, self._rules) for t in trajectory]
         questions = sorted({p.question for p in proposals if p.question is not None})
         seed = derive_seed(self._seed, "reward", trainer_state.global_step, PartialState().process_index)
-        answers = self._executor.solve(questions, self._settings.executor_samples, seed)
+        samples = self._settings.executor_samples
+        watch = Drawing(self._shown, len(questions) * samples, "executor trajectories")
+        answers = self._executor.solve(questions, samples, seed, watch)
         solved = dict(zip(questions, answers, strict=True))
         votes = {q: majority_vote([t.answer for t in ts]) for q, ts in solved.items()}
         valid = np.array([p.question is not None for p in proposals])
@@ -123,6 +134,7 @@ def curriculum_trainer(
     tokenizer: Any,
     reward: ExecutorInTheLoopReward,
     sandbox: ProgramRunner,
+    shown: Shown = UNSHOWN,
 ) -> GRPOTrainer:
     """Return the trainer of the curriculum agent.
 
@@ -137,7 +149,7 @@ def curriculum_trainer(
         train_dataset=Dataset.from_list([{"prompt": text}] * (plan.groups * settings.steps)),
         processing_class=tokenizer,
         rollout_func=PolicyRollouts(
-            job, settings.sampling, sandbox, TokenBudget.from_settings(job.rollout.for_proposer())
+            job, settings.sampling, sandbox, TokenBudget.from_settings(job.rollout.for_proposer()), shown
         ),
         peft_config=lora_configuration(job),
     )

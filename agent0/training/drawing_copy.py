@@ -37,6 +37,6 @@ class DrawingCopy:
 
 
 def _like(weight: torch.Tensor, dtype: torch.dtype) -> torch.nn.Parameter:
-    # Weights that ask for no gradient would be multiplied with a batch of last hidden states row by row, each row with a
-    # copy of the output layer: torch folds the rows of a strided batch only for weights that do.
+    # They ask for gradients, as the original's do: torch folds the rows of a strided batch into one product only for
+    # such weights, and for others it would copy the output layer for each row.
     return torch.nn.Parameter(torch.empty_like(weight, dtype=dtype))
