@@ -99,6 +99,18 @@ class Shown(Protocol):
         """Say something that a person should know and that stops nothing."""
 
 
+class _Unshown:
+    def step(self, done: int, total: int, unit: str, *, detail: str) -> None:
+        """See `Shown`."""
+
+    def warn(self, message: str) -> None:
+        """See `Shown`."""
+
+
+UNSHOWN: Shown = _Unshown()
+"""Shows nothing."""
+
+
 class Drawing:
     """Counts trajectories and their tokens while they are drawn; see `agent0.rollout.watch.Watch`.
 

@@ -25,6 +25,9 @@ class RoomyLayer(DynamicLayer):  # type: ignore[misc]
         room: tokens that the buffers are longer than needed, whenever they must grow.
     """
 
+    keys: torch.Tensor
+    values: torch.Tensor
+
     def __init__(self, room: int) -> None:
         super().__init__()
         self._room = room
@@ -36,14 +39,15 @@ class RoomyLayer(DynamicLayer):  # type: ignore[misc]
         """Append the newest tokens and return all; called by the model's attention."""
         if not self.is_initialized:
             self.lazy_initialization(key_states, value_states)
-        before = self.get_seq_length()
+        before: int = self.get_seq_length()
         after = before + key_states.shape[-2]
         if before == 0 or after > self._buffers[0].shape[-2]:
             self._buffers = (self._grown(self.keys, key_states, after), self._grown(self.values, value_states, after))
         for buffer, states in zip(self._buffers, (key_states, value_states), strict=True):
             buffer[..., before:after, :] = states
-        self.keys, self.values = (buffer[..., :after, :] for buffer in self._buffers)
-        return self.keys, self.values
+        keys, values = (buffer[..., :after, :] for buffer in self._buffers)
+        self.keys, self.values = keys, values
+        return keys, values
 
     def reorder_cache(self, beam_idx: torch.Tensor) -> None:
         """Keep the given rows."""

@@ -96,7 +96,8 @@ def run_training(
     ):
         served = {"executor_endpoints": tuple(executors), "policy_endpoint": policy, "policy_port": _port(policy)}
         whole, log = job.model_copy(update=served), step_logger(stage, agent, job.updates, headline)
-        history = train_on_nodes(whole, nodes, log) if elsewhere else run_job(whole, placement, log)
+        shown = stage.progress
+        history = train_on_nodes(whole, nodes, log, shown) if elsewhere else run_job(whole, placement, log, shown)
     rates = training_rates(history, algorithm.groups_per_step * algorithm.group_size)
     measured = {**last_steps(history, agent, headline), **sandbox_readings(history), **rates}
     return StageResult(measured, log=history)

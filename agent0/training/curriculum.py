@@ -17,6 +17,7 @@ from trl import GRPOConfig, GRPOTrainer
 from agent0.answers import majority_vote
 from agent0.config import CurriculumSettings
 from agent0.domains import get_prompts
+from agent0.progress import UNSHOWN, Drawing, Shown
 from agent0.rewards import curriculum_reward, repetition_shares
 from agent0.rollout.agents import (
     ExecutorAgent,
@@ -47,11 +48,19 @@ class ExecutorInTheLoopReward:
 
     __name__ = "curriculum_reward"
 
-    def __init__(self, executor: ExecutorAgent, rules: QuestionRules, settings: CurriculumSettings, seed: int) -> None:
+    def __init__(
+        self,
+        executor: ExecutorAgent,
+        rules: QuestionRules,
+        settings: CurriculumSettings,
+        seed: int,
+        shown: Shown = UNSHOWN,
+    ) -> None:
         self._executor = executor
         self._rules = rules
         self._settings = settings
         self._seed = seed
+        self._shown = shown
 
     def __call__(
         self,
@@ -65,7 +74,9 @@ class ExecutorInTheLoopReward:
         proposals = [read_proposal(t, self._rules) for t in trajectory]
         questions = sorted({p.question for p in proposals if p.question is not None})
         seed = derive_seed(self._seed, "reward", trainer_state.global_step, PartialState().process_index)
-        answers = self._executor.solve(questions, self._settings.executor_samples, seed)
+        samples = self._settings.executor_samples
+        watch = Drawing(self._shown, len(questions) * samples, "executor trajectories")
+        answers = self._executor.solve(questions, samples, seed, watch)
         solved = dict(zip(questions, answers, strict=True))
         votes = {q: majority_vote([t.answer for t in ts]) for q, ts in solved.items()}
         valid = np.array([p.question is not None for p in proposals])
@@ -125,6 +136,7 @@ def curriculum_trainer(
     reward: ExecutorInTheLoopReward,
     sandbox: ProgramRunner,
     turns: EngineTurns,
+    shown: Shown = UNSHOWN,
 ) -> GRPOTrainer:
     """Return the trainer of the curriculum agent.
 
@@ -141,7 +153,12 @@ def curriculum_trainer(
         train_dataset=Dataset.from_list([{"prompt": text}] * (plan.groups * settings.steps)),
         processing_class=tokenizer,
         rollout_func=PolicyRollouts(
-            job, settings.sampling, sandbox, TokenBudget.from_settings(job.rollout.for_proposer(), "question"), turns
+            job,
+            settings.sampling,
+            sandbox,
+            TokenBudget.from_settings(job.rollout.for_proposer(), "question"),
+            turns,
+            shown,
         ),
         peft_config=lora_configuration(job),
     )

@@ -37,4 +37,6 @@ class DrawingCopy:
 
 
 def _like(weight: torch.Tensor, dtype: torch.dtype) -> torch.nn.Parameter:
-    return torch.nn.Parameter(torch.empty_like(weight, dtype=dtype), requires_grad=False)
+    # They ask for gradients, as the original's do: torch folds the rows of a strided batch into one product only for
+    # such weights, and for others it would copy the output layer for each row.
+    return torch.nn.Parameter(torch.empty_like(weight, dtype=dtype))

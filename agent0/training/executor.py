@@ -13,6 +13,7 @@ from trl import GRPOConfig
 from agent0.answers import Verdict, equivalent_many
 from agent0.config import ExecutorSettings
 from agent0.domains import get_prompts
+from agent0.progress import UNSHOWN, Shown
 from agent0.rollout.engine import ProgramRunner, TokenBudget
 from agent0.training.adpo import SELF_CONSISTENCY_COLUMN, ADPOTrainer
 from agent0.training.batch import BatchPlan
@@ -52,6 +53,7 @@ def executor_trainer(
     tokenizer: Any,
     tasks: Sequence[LabelledTask],
     sandbox: ProgramRunner,
+    shown: Shown = UNSHOWN,
 ) -> ADPOTrainer:
     """Return the trainer of the executor agent on `tasks`."""
     prompts = get_prompts(job.rollout)
@@ -69,7 +71,9 @@ def executor_trainer(
         args=arguments,
         train_dataset=Dataset.from_list(ordered_rows(rows, plan, settings.steps, job.seed)),
         processing_class=tokenizer,
-        rollout_func=PolicyRollouts(job, settings.sampling, sandbox, TokenBudget.from_settings(job.rollout)),
+        rollout_func=PolicyRollouts(
+            job, settings.sampling, sandbox, TokenBudget.from_settings(job.rollout), shown=shown
+        ),
         peft_config=lora_configuration(job),
         adpo=settings.adpo,
     )

@@ -1,6 +1,6 @@
 """One training as a file, so that every process of every node reads the same.
 
-The job's folder holds what its processes tell the one that started them: each step's numbers, the history at the end,
+The job's folder holds what its processes tell the one that started them: each step's numbers, what is drawn meanwhile,
 and the sentence of an error. Whoever wants the training to stop puts a file there.
 """
 
@@ -20,6 +20,7 @@ from agent0.config import (
     TrainingSettings,
 )
 from agent0.errors import Agent0Error
+from agent0.progress import UNSHOWN, Shown
 from agent0.storage.atomic import write_json
 from agent0.types import Record
 
@@ -103,26 +104,38 @@ class TrainingJob(Record):
 
 
 class StepsFile:
-    """Appends each step's numbers to the job's folder, for another process to read."""
+    """Appends each step's numbers, and what is drawn for it, to the job's folder, for another process to read."""
 
     def __init__(self, job: TrainingJob) -> None:
         self._path = job.folder / STEPS_FILE
 
     def __call__(self, numbers: Mapping[str, float], step: int) -> None:
         """Write one step."""
+        self._write({"step": step, "numbers": dict(numbers)})
+
+    def step(self, done: int, total: int, unit: str, *, detail: str) -> None:
+        """See `agent0.progress.Shown`."""
+        self._write({"drawn": {"done": done, "total": total, "unit": unit, "detail": detail}})
+
+    def warn(self, message: str) -> None:
+        """See `agent0.progress.Shown`."""
+        self._write({"warning": message})
+
+    def _write(self, row: Mapping[str, Any]) -> None:
         with self._path.open("a", encoding="utf-8") as file:
-            file.write(json.dumps({"step": step, "numbers": dict(numbers)}) + "\n")
+            file.write(json.dumps(row) + "\n")
 
 
 class StepsReader:
-    """Reads the steps that another process has written since the last look."""
+    """Reads what another process has written since the last look, and shows what it draws."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, shown: Shown = UNSHOWN) -> None:
         self._path = folder / STEPS_FILE
+        self._shown = shown
         self._offset = 0
 
     def new(self) -> list[tuple[dict[str, float], int]]:
-        """Return the complete lines written since the last call."""
+        """Return the steps written since the last call."""
         if not self._path.is_file():
             return []
         with self._path.open("rb") as file:
@@ -131,4 +144,9 @@ class StepsReader:
         whole = data[: data.rfind(b"\n") + 1]
         self._offset += len(whole)
         rows: list[dict[str, Any]] = [json.loads(line) for line in whole.splitlines()]
-        return [(row["numbers"], int(row["step"])) for row in rows]
+        for row in rows:
+            if "drawn" in row:
+                self._shown.step(**row["drawn"])
+            elif "warning" in row:
+                self._shown.warn(row["warning"])
+        return [(row["numbers"], int(row["step"])) for row in rows if "numbers" in row]

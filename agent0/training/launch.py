@@ -21,6 +21,7 @@ from pathlib import Path
 
 from agent0.errors import Agent0Error
 from agent0.processes import die_with_parent
+from agent0.progress import UNSHOWN, Shown
 from agent0.training.grpo import LogMetrics
 from agent0.training.job import (
     ERROR_FILE,
@@ -38,8 +39,8 @@ POLL_SECONDS = 0.5
 TAIL_CHARACTERS = 2000
 
 
-def run_job(job: TrainingJob, placement: Placement, log: LogMetrics) -> list[dict[str, float]]:
-    """Train; return each step's numbers, and hand each to `log` as it is made.
+def run_job(job: TrainingJob, placement: Placement, log: LogMetrics, shown: Shown = UNSHOWN) -> list[dict[str, float]]:
+    """Train; return each step's numbers, hand each to `log` as it is made, and show what is drawn for it.
 
     Raises:
         PreemptedError: SIGTERM came; a checkpoint is saved.
@@ -49,8 +50,8 @@ def run_job(job: TrainingJob, placement: Placement, log: LogMetrics) -> list[dic
     if placement.processes == 1 and not placement.training:
         from agent0.training.worker import train
 
-        return train(job, log)
-    return _torchrun(job, placement, log)
+        return train(job, log, shown)
+    return _torchrun(job, placement, log, shown)
 
 
 def clear_messages(folder: Path) -> None:
@@ -66,12 +67,12 @@ def torchrun_command(processes: int, job_file: Path) -> list[str]:
     return [*launcher, "-m", "agent0.training.worker", str(job_file)]
 
 
-def _torchrun(job: TrainingJob, placement: Placement, log: LogMetrics) -> list[dict[str, float]]:
+def _torchrun(job: TrainingJob, placement: Placement, log: LogMetrics, shown: Shown) -> list[dict[str, float]]:
     command = torchrun_command(placement.processes, job.write())
     environment = dict(os.environ)
     if placement.training:
         environment["CUDA_VISIBLE_DEVICES"] = visible_devices(placement.training)
-    reader = StepsReader(job.folder)
+    reader = StepsReader(job.folder, shown)
     history: list[dict[str, float]] = []
     with (job.folder / LOG_FILE).open("w", encoding="utf-8") as output, stop_on_sigterm(job.folder):
         process = subprocess.Popen(

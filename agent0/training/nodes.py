@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from agent0.errors import UsageError
+from agent0.progress import UNSHOWN, Shown
 from agent0.storage import transfer
 from agent0.training.grpo import LogMetrics
 from agent0.training.job import TrainingJob
@@ -42,11 +43,13 @@ class Nodes:
             )
 
 
-def train_on_nodes(job: TrainingJob, nodes: Nodes | None, log: LogMetrics) -> list[dict[str, float]]:
+def train_on_nodes(
+    job: TrainingJob, nodes: Nodes | None, log: LogMetrics, shown: Shown = UNSHOWN
+) -> list[dict[str, float]]:
     """Put what a job reads beside its workspace, train there as a TrainJob, and bring the model back.
 
     Returns:
-        Each step's numbers; `log` gets them as they are made.
+        Each step's numbers; `log` gets them as they are made, and `shown` what is drawn meanwhile.
 
     Raises:
         UsageError: the workspace is on no volume that the nodes mount, or a server that they cannot reach is asked for.
@@ -75,7 +78,7 @@ def train_on_nodes(job: TrainingJob, nodes: Nodes | None, log: LogMetrics) -> li
         if (source := getattr(job, name)) is not None
     }
     there = job.model_copy(update={**moved, "folder": shared, "output": shared / "trained"})
-    history = run_trainjob(there, nodes, log)
+    history = run_trainjob(there, nodes, log, shown)
     shutil.copytree(there.output, job.output, dirs_exist_ok=True)
     return history
 

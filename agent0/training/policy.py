@@ -17,6 +17,7 @@ import torch
 from trl.models import unwrap_model_for_generation
 
 from agent0.config import SamplingSettings
+from agent0.progress import UNSHOWN, Drawing, Shown
 from agent0.rollout.backends import transformers_dtype
 from agent0.rollout.engine import Backend, ProgramRunner, RolloutEngine, TokenBudget
 from agent0.rollout.tokens import check_model_tokens
@@ -44,12 +45,14 @@ class PolicyRollouts:
         sandbox: ProgramRunner,
         budget: TokenBudget,
         turns: EngineTurns | None = None,
+        shown: Shown = UNSHOWN,
     ) -> None:
         self._job = job
         self._sampling = sampling
         self._sandbox = sandbox
         self._budget = budget
         self._turns = turns or EngineTurns()
+        self._shown = shown
         self._copy = DrawingCopy(getattr(torch, transformers_dtype(job.rollout)))
 
     def __call__(self, prompts: list[str], trainer: Any) -> dict[str, Any]:
@@ -60,8 +63,9 @@ class PolicyRollouts:
         with self._backend(trainer) as backend:
             if self._job.training.policy_backend != "transformers":
                 asyncio.run(self._turns.canary.check(backend, encoded[0], step, _has_moved(trainer)))
+            watch = Drawing(self._shown, len(encoded), f"{self._job.agent} trajectories")
             engine = RolloutEngine(tokenizer, backend, self._sandbox, self._budget)
-            trajectories = engine.run(encoded, derive_seed(self._job.seed, step, process))
+            trajectories = engine.run(encoded, derive_seed(self._job.seed, step, process), watch)
         trainer._metrics["train"][ROLLOUT_SECONDS].append(engine.throughput.seconds)
         drawn_by_vllm = self._job.training.policy_backend != "transformers"
         return {

@@ -31,6 +31,7 @@ from typing import Any
 from agent0.config import TrainJobSettings
 from agent0.config.training import PART_OF_LABEL, QUEUE_LABEL
 from agent0.errors import Agent0Error
+from agent0.progress import UNSHOWN, Shown
 from agent0.training.forwarded import environment, volumes_and_mounts
 from agent0.training.grpo import LogMetrics
 from agent0.training.heartbeat import beat
@@ -51,8 +52,10 @@ POD_SECURITY = {"runAsNonRoot": True, "seccompProfile": {"type": "RuntimeDefault
 CONTAINER_SECURITY = {"allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}}
 
 
-def run_trainjob(job: TrainingJob, nodes: Nodes, log: LogMetrics, poll: float = POLL_SECONDS) -> list[dict[str, float]]:
-    """Train on the nodes; return each step's numbers, and hand each to `log` as it is made.
+def run_trainjob(
+    job: TrainingJob, nodes: Nodes, log: LogMetrics, shown: Shown = UNSHOWN, poll: float = POLL_SECONDS
+) -> list[dict[str, float]]:
+    """Train on the nodes; return each step's numbers, hand each to `log` as it is made, and show what is drawn for it.
 
     Raises:
         PreemptedError: SIGTERM came; the nodes were asked to save and end.
@@ -66,7 +69,7 @@ def run_trainjob(job: TrainingJob, nodes: Nodes, log: LogMetrics, poll: float = 
         body = manifest(name, job, nodes, cluster.pull_secrets())
         beat(job.folder)
         cluster.create(body)
-    steps, limit = _Steps(job, log), _Patience(cluster, name, job.training.trainjob)
+    steps, limit = _Steps(job, log, shown), _Patience(cluster, name, job.training.trainjob)
     with _raised_by_sigterm():
         try:
             with cluster.following(name, CONTAINER, sys.stderr):
@@ -105,10 +108,10 @@ def _raise_failure(name: str, job: TrainingJob, ended: Outcome) -> None:
 class _Steps:
     """Each step's numbers, from as many attempts as the job takes: one that is resumed tells the earlier ones again."""
 
-    def __init__(self, job: TrainingJob, log: LogMetrics) -> None:
+    def __init__(self, job: TrainingJob, log: LogMetrics, shown: Shown) -> None:
         self.rows: dict[int, dict[str, float]] = {}
-        self._folder, self._log = job.folder, log
-        self._reader = StepsReader(job.folder)
+        self._folder, self._log, self._shown = job.folder, log, shown
+        self._reader = StepsReader(job.folder, shown)
 
     def look(self) -> None:
         """Take in what the nodes have told since the last look."""
@@ -121,7 +124,7 @@ class _Steps:
         """Forget what nodes that are gone have said."""
         self.look()
         clear_messages(self._folder)
-        self._reader = StepsReader(self._folder)
+        self._reader = StepsReader(self._folder, self._shown)
 
 
 class _Patience:

@@ -14,6 +14,7 @@ from agent0.config import CurriculumSettings, SandboxSettings
 from agent0.domains import get_prompts
 from agent0.errors import Agent0Error
 from agent0.processes import die_with_parent
+from agent0.progress import UNSHOWN, Shown
 from agent0.rollout.agents import ExecutorAgent, askable
 from agent0.rollout.backends import open_backend
 from agent0.rollout.engine import Backend, ProgramRunner, RolloutEngine, TokenBudget
@@ -42,13 +43,14 @@ from agent0.training.preflight import check_job
 from agent0.types import LabelledTask
 
 
-def train(job: TrainingJob, log: LogMetrics) -> list[dict[str, float]]:
+def train(job: TrainingJob, log: LogMetrics, shown: Shown = UNSHOWN) -> list[dict[str, float]]:
     """Train from the newest whole checkpoint, or from the beginning, and write the result to the job's output.
 
     A training whose last checkpoint is already there is not run again: its result is written from it.
 
     Returns:
-        Each optimizer step's numbers, those of earlier attempts included; `log` gets them all, too.
+        Each optimizer step's numbers, those of earlier attempts included; `log` gets them all, too, and `shown` what
+        the first process draws meanwhile.
 
     Raises:
         PreemptedError: the training was asked to stop, and a checkpoint is saved.
@@ -65,13 +67,15 @@ def train(job: TrainingJob, log: LogMetrics) -> list[dict[str, float]]:
         for row in history:
             log({name: value for name, value in row.items() if name != "step"}, int(row["step"]))
     if not found or step_of(found[-1]) < job.updates:
-        history = _run(job, workspace, found[-1] if found else None, log)
+        history = _run(job, workspace, found[-1] if found else None, log, shown if _rank() == 0 else UNSHOWN)
     if _rank() == 0:
         _export(job, complete_checkpoints(job.workspace)[-1])
     return history
 
 
-def _run(job: TrainingJob, workspace: Workspace, start: Path | None, log: LogMetrics) -> list[dict[str, float]]:
+def _run(
+    job: TrainingJob, workspace: Workspace, start: Path | None, log: LogMetrics, shown: Shown
+) -> list[dict[str, float]]:
     check_job(job, visible_gpus(), _processes())
     plan = BatchPlan.of(job, _processes())
     arguments = grpo_arguments(job, plan)  # before the model is loaded: sharded loading is switched on by it
@@ -83,10 +87,12 @@ def _run(job: TrainingJob, workspace: Workspace, start: Path | None, log: LogMet
             turns = EngineTurns()
             with _frozen_executor(job, job.algorithm, tokenizer, pool, turns) as executor:
                 rules = askable(tokenizer, job.rollout)
-                reward = ExecutorInTheLoopReward(executor, rules, job.algorithm, job.seed)
-                trainer = curriculum_trainer(job, job.algorithm, plan, arguments, model, tokenizer, reward, pool, turns)
+                reward = ExecutorInTheLoopReward(executor, rules, job.algorithm, job.seed, shown)
+                trainer = curriculum_trainer(
+                    job, job.algorithm, plan, arguments, model, tokenizer, reward, pool, turns, shown
+                )
                 return _fit(trainer, pool, callbacks, keeper, start, job)
-        trainer = executor_trainer(job, job.algorithm, plan, arguments, model, tokenizer, _tasks(job), pool)
+        trainer = executor_trainer(job, job.algorithm, plan, arguments, model, tokenizer, _tasks(job), pool, shown)
         return _fit(trainer, pool, callbacks, keeper, start, job)
 
 
@@ -204,7 +210,8 @@ def main(path: Path) -> int:
     die_with_parent()
     job = TrainingJob.read(path)
     try:
-        train(job, StepsFile(job))
+        steps = StepsFile(job)
+        train(job, steps, steps)
     except Agent0Error as error:
         leave_word(job.folder / ERROR_FILE, f"{error.exit_code}\n{error}")
         return error.exit_code

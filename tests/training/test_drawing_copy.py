@@ -1,0 +1,34 @@
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+
+from agent0.training.drawing_copy import DrawingCopy
+
+
+def test_the_copy_follows_the_weights_and_leaves_them_alone(random_model: Any) -> None:
+    copies = DrawingCopy(torch.bfloat16)
+    first = copies.of(random_model)
+    assert {weight.dtype for weight in first.parameters()} == {torch.bfloat16}
+    assert {weight.dtype for weight in random_model.parameters()} == {torch.float32}
+    embeddings = random_model.get_input_embeddings().weight
+    before = embeddings.detach().clone()
+    with torch.no_grad():
+        embeddings += 1
+    second = copies.of(random_model)
+    with torch.no_grad():
+        embeddings.copy_(before)
+    assert second is first
+    assert torch.equal(first.get_input_embeddings().weight, (before + 1).to(torch.bfloat16))
+
+
+def test_tied_weights_stay_tied_and_what_is_no_weight_keeps_its_type(random_model: Any) -> None:
+    copy = DrawingCopy(torch.bfloat16).of(random_model)
+    tied = random_model.get_input_embeddings().weight is random_model.get_output_embeddings().weight
+    assert (copy.get_input_embeddings().weight is copy.get_output_embeddings().weight) == tied
+    assert [b.dtype for b in copy.buffers()] == [b.dtype for b in random_model.buffers()]
+
+
+def test_a_model_of_that_type_draws_itself(random_model: Any) -> None:
+    assert DrawingCopy(torch.float32).of(random_model) is random_model
