@@ -15,7 +15,7 @@ from rich.table import Table
 
 from agent0.ablations import ABLATIONS
 from agent0.doctor_cli import doctor
-from agent0.domains.cli import app as domains_app
+from agent0.domains_cli import app as domains_app
 from agent0.errors import Agent0Error, UsageError
 from agent0.evaluation.cli import app as benchmarks_app
 from agent0.evaluation.evaluate_cli import evaluate

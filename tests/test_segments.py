@@ -210,7 +210,7 @@ def test_time_is_linear_in_hostile_text(unit: str, before: str) -> None:
         segments(text, questions=True)
         return time.process_time() - begun
 
-    assert seconds(100_000) < max(1.0, 30 * seconds(10_000))
+    assert seconds(100_000) < max(3.0, 30 * seconds(10_000))  # collecting the garbage of other tests may fall into it
 
 
 def test_time_is_linear_in_shuffled_text() -> None:

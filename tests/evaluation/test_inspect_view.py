@@ -36,7 +36,8 @@ def logs(made_up_rows: Path, tokenizer: Any, tmp_path: Path) -> Path:
     stores = open_stores(assignments, tmp_path, "digest", rollout, SandboxSettings())
     call = ToolCall(code="print(6 * 7)\n", observation="42\n", status="ok")
     record = SampleRecord(
-        item="", sample=0, seed=0, text="so it is \\boxed{42}", turns=("```python", "42", "so it is \\boxed{42}"),
+        item="", sample=0, seed=0, text="so it is \\boxed{42}",
+        turns=("```python\nprint(6 * 7)\n```\n", "42\n", "so it is \\boxed{42}"),
         tool_calls=(call,), finish="eos", prompt_tokens=9, drawn_tokens=9,
     )  # fmt: skip
     with stores["gsm8k"] as store:

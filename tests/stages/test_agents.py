@@ -98,7 +98,7 @@ def test_in_a_single_turn_a_second_program_is_not_run(
 def test_the_prompt_that_reaches_a_model_names_the_tool_only_where_there_is_one(
     folder: Path, sandbox: Any, recorder: Recorder, tokenizer: Any
 ) -> None:
-    settings = {"prompts": "mathematics", "max_prompt_tokens": 1024, "max_response_tokens": 72}
+    settings = {"domain": "mathematics", "max_prompt_tokens": 1024, "max_response_tokens": 72}
     propose(folder, sandbox, RolloutSettings.model_validate({**settings, "proposer_tool": False}))
     assert "```python" not in prompt(recorder, tokenizer)
     recorder.requests.clear()

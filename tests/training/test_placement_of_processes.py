@@ -82,7 +82,7 @@ def test_one_gpu_trains_alone_where_the_engine_is_shared(
     seen: list[Any] = []
     monkeypatch.setattr(training_stage, "visible_gpus", lambda: 1)
     monkeypatch.setattr(training_stage, "check_job", lambda *_: None)
-    monkeypatch.setattr(training_stage, "run_job", lambda job, placement, _: seen.append((job, placement)) or [])
+    monkeypatch.setattr(training_stage, "run_job", lambda job, placement, *_: seen.append((job, placement)) or [])
     job = make_job("alone")
 
     def run(training: TrainingSettings) -> None:
