@@ -31,11 +31,11 @@ HANDFUL = [
     "curriculum.group_size=4",
     "curriculum.micro_batch_size=4",
     "curriculum.executor_samples=2",
-    "generation.proposals=16",
+    "generation.proposals=12",
     "execution.samples=2",
-    "execution.probe_tasks=2",
+    "execution.probe_tasks=1",
     "execution.probe_samples=1",
-    "execution.known_count=8",
+    "execution.known_tasks=''",
     "filtering.min_self_consistency=0.0",
     "filtering.max_self_consistency=1.0",
     "filtering.min_tasks=1",
@@ -44,8 +44,8 @@ HANDFUL = [
     "executor.group_size=4",
     "executor.updates_per_step=1",
     "executor.micro_batch_size=4",
-    "evaluation.benchmarks=['gym:chain_sum', 'domain:word_problems']",
-    "evaluation.questions_per_level=1",
+    "evaluation.benchmarks=['gym:chain_sum', 'gym:products']",
+    "evaluation.questions_per_level=2",
     "evaluation.samples=1",
 ]
 
@@ -74,12 +74,12 @@ def test_every_stage_of_a_round_runs_with_a_real_model(run: Path) -> None:
 def test_base_and_warm_model_are_told_apart(run: Path) -> None:
     summary = json.loads((run / "summary.json").read_text())
     base, warm = summary["before_warm_start"], summary["iterations"][0]["executor"]
-    assert set(base["levels"]) == set(warm["levels"]) == {"gym:chain_sum", "domain:word_problems"}
+    assert set(base["levels"]) == set(warm["levels"]) == {"gym:chain_sum", "gym:products"}
     assert base["tool_calls"] == 0.0  # it never saw the protocol
     assert warm["tool_calls"] > 0.0
     page = (run / "report.html").read_text()
-    assert "Base model, 13 questions" in page
-    assert "Warm model, 13 questions" in page
+    assert "Base model, 4 questions" in page
+    assert "Warm model, 4 questions" in page
 
 
 def test_what_is_drawn_is_told_in_tokens(run: Path) -> None:
