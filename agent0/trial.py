@@ -139,7 +139,7 @@ def run_trial(model: Path, config: Config, samples: int, log: Path, shown: Shown
             )
             _add(throughput, proposer.throughput)
         proposals = summarize_proposals(drawn, domain)
-        own = list(dict.fromkeys(p.question for p in drawn if p.question and not domain.held_out(p.question)))
+        own = _own_questions(drawn, domain)
         wanted = max(1, round(ANSWERED_SHARE * samples))
         questions = own[:wanted] or _written(domain, wanted, config.seed)
         k = config.execution.samples
@@ -163,8 +163,7 @@ def run_trial(model: Path, config: Config, samples: int, log: Path, shown: Shown
 
 def summarize_proposals(drawn: Sequence[Proposal], domain: Domain) -> Proposals:
     """Return what became of the proposals."""
-    valid = [proposal.question for proposal in drawn if proposal.question is not None]
-    distinct = list(dict.fromkeys(question for question in valid if not domain.held_out(question)))
+    distinct = _own_questions(drawn, domain)
     rejected = [proposal for proposal in drawn if proposal.rejection is not None]
     return Proposals(
         drawn=len(drawn),
@@ -209,6 +208,11 @@ def tokens_of_recipe(config: Config, mean_response_tokens: int) -> float:
     """Return the tokens that all rounds of a recipe draw, where a response has so many on average."""
     lengths = mean_lengths(config, max(1, mean_response_tokens))
     return config.iterations * sum(stage_work(stage, config, lengths).drawn for stage in STAGES)
+
+
+def _own_questions(drawn: Sequence[Proposal], domain: Domain) -> list[str]:
+    """Return the different valid questions that are not held out, in their order."""
+    return list(dict.fromkeys(p.question for p in drawn if p.question and not domain.held_out(p.question)))
 
 
 def _written(domain: Domain, count: int, seed: int) -> list[str]:

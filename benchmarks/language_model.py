@@ -26,6 +26,7 @@ from agent0.evaluation.comparison import holm, paired_bootstrap, sign_flip
 from agent0.evaluation.pairing import Verdicts, read_verdicts
 from agent0.evaluation.results import REPORT_FILE, EvaluationReport, read_report
 from agent0.evaluation.statistics import Interval, clustered_mean
+from agent0.report import wording
 from agent0.report.ablation import t_interval
 from agent0.report.history import History, ProposalStatistics
 from agent0.stages.runs import read_history
@@ -115,10 +116,10 @@ def course_table(runs: Sequence[Run]) -> Table:
 def _proposal_cells(proposals: ProposalStatistics | None, history: History) -> list[str]:
     if proposals is None:
         return [""] * 5
-    band = history.config["filtering"]
-    low, high = band["min_self_consistency"], band["max_self_consistency"]
+    band = wording.kept_band(history)
+    assert band is not None
     voted = proposals.self_consistency_histogram
-    inside = sum(count for share, count in voted.items() if low <= float(share) <= high)
+    inside = sum(count for share, count in voted.items() if wording.in_band(float(share), band))
     labels = "–"
     if proposals.label_accuracy is not None:
         labels = f"{100 * proposals.label_accuracy:.0f} of {proposals.labelled_with_truth}"

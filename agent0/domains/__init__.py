@@ -4,7 +4,7 @@
 `package.module:NAME`. Nothing outside this package knows the name of a domain.
 """
 
-from agent0.domains.demonstrations import Demonstration, Segment, demonstrate
+from agent0.domains.demonstrations import Demonstration, Segment, demonstrate, use_tool
 from agent0.domains.domain import AgentPrompt, Domain, Message, PromptSet, WorkedTask, in_reserved_fifth
 from agent0.domains.finding import domain_names, get_domain
 from agent0.domains.prompts import Prompts, get_prompts
@@ -23,4 +23,5 @@ __all__ = [
     "get_domain",
     "get_prompts",
     "in_reserved_fifth",
+    "use_tool",
 ]

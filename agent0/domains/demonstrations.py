@@ -34,21 +34,21 @@ class Demonstration:
         return "".join(segment.text for segment in self.segments)
 
 
-def demonstrate(task: WorkedTask, prompts: Prompts, *, solve: bool, closing: str = "The answer is ") -> Demonstration:
+def use_tool(program: str, output: str) -> tuple[Segment, Segment]:
+    """Return a turn's program in its block, and the block of its output, which nobody learns."""
+    block = f"```python\n{program}\n```\n"
+    return Segment(block, True), Segment(observation_text(block, f"{output}\n"), False)
+
+
+def demonstrate(task: WorkedTask, prompts: Prompts, *, solve: bool) -> Demonstration:
     """Return how an agent would do its part with `task`: solve it with one program, or propose it.
 
     Args:
         task: what is shown.
         prompts: of both agents.
         solve: whether the executor solves, or else the curriculum agent proposes.
-        closing: what stands before the box.
     """
     if not solve:
         return Demonstration(tuple(prompts.propose()), (Segment(f"<question>{task.question}</question>", True),))
-    program = f"```python\n{task.program}\n```\n"
-    segments = (
-        Segment(program, True),
-        Segment(observation_text(program, f"{task.answer}\n"), False),
-        Segment(f"{closing}\\boxed{{{task.answer}}}", True),
-    )
-    return Demonstration(tuple(prompts.solve(task.question)), segments)
+    answer = Segment(f"The answer is \\boxed{{{task.answer}}}", True)
+    return Demonstration(tuple(prompts.solve(task.question)), (*use_tool(task.program, task.answer), answer))

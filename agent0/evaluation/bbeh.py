@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from agent0.answers import Verdict, extract_answer
-from agent0.evaluation.spec import Benchmark, Dataset, Decoding, Item, Prompt, Protocol, Row, Rule
+from agent0.evaluation.spec import Benchmark, Dataset, Decoding, Item, Prompt, Protocol, Row, Rule, boxed_gold
 
 _PREFIXES = ("The answer is:", "The final answer is ", "The final answer is: ", "The answer is ")
 _WRAPPERS = ("boxed{", "text{", "texttt{")
@@ -153,7 +153,7 @@ BBEH = Benchmark(
         ),
     },
     echo={
-        "paper": lambda item: f"\\boxed{{{item.gold}}}",
+        "paper": boxed_gold,
         "official": lambda item: f"The answer is: {item.gold}",
     },
     breakdowns=("task",),

@@ -8,7 +8,7 @@ from typing import Any
 
 from agent0.answers import Verdict
 from agent0.evaluation.letters import boxed_letter, mmlu_pro_chain, mmlu_pro_first_step, super_gpqa_answer
-from agent0.evaluation.spec import LETTERS, Benchmark, Dataset, Decoding, Item, Prompt, Protocol, Row, Rule
+from agent0.evaluation.spec import LETTERS, Benchmark, Dataset, Decoding, Item, Prompt, Protocol, Row, Rule, boxed_gold
 
 _PAPER_USER = (
     "{question}\nOptions are:\n{options}\n"
@@ -68,10 +68,6 @@ _BOXED = Rule(boxed_letter, same_letter, "letter that opens the last box, else M
 _CHAIN = Rule(mmlu_pro_chain, same_letter, "MMLU-Pro evaluate_from_local.py, without the random draw")
 _STEP = Rule(mmlu_pro_first_step, same_letter, "lm-evaluation-harness mmlu_pro, first step of the chain")
 _SUPER = Rule(super_gpqa_answer, same_letter, "SuperGPQA eval/eval.py, zero-shot")
-
-
-def _echo_box(item: Item) -> str:
-    return f"\\boxed{{{item.gold}}}"
 
 
 _PAPER = Protocol(
@@ -136,7 +132,7 @@ MMLU_PRO = Benchmark(
             ),
         ),
     },
-    echo={"paper": _echo_box, "official": lambda item: f"The answer is ({item.gold})."},
+    echo={"paper": boxed_gold, "official": lambda item: f"The answer is ({item.gold})."},
     breakdowns=("category",),
     notes=("17 % of the rows have 3 to 9 options.",),
 )
@@ -185,7 +181,7 @@ SUPER_GPQA = Benchmark(
             ),
         ),
     },
-    echo={"paper": _echo_box, "official": lambda item: f"Answer: {item.gold}"},
+    echo={"paper": boxed_gold, "official": lambda item: f"Answer: {item.gold}"},
     breakdowns=("discipline", "field", "subfield", "difficulty"),
     notes=("The only split is called train.", "Of options where one begins another, the first listed is read."),
 )

@@ -15,33 +15,17 @@ from itertools import islice
 from agent0.answers import majority_vote
 from agent0.domains import Domain, WorkedTask, get_domain
 from agent0.errors import UsageError
+from agent0.evaluation.generated import generated_benchmark
 from agent0.evaluation.rules import BOXED
-from agent0.evaluation.spec import (
-    QUESTION_SEED,
-    Benchmark,
-    BenchmarkError,
-    Dataset,
-    Decoding,
-    Item,
-    Prompt,
-    Protocol,
-    Row,
-)
+from agent0.evaluation.spec import QUESTION_SEED, Benchmark, BenchmarkError, Item
 
 PREFIX = "domain:"
-PER_GROUP = 40
 GROUP = "group"
 _ONLY_GROUP = "all"
 _LOOK = 2000
 """Draws in which every kind of task is taken to show itself."""
 _TRIES = 200
 """Draws per question that is wanted, beyond the look: a kind may be rare, and its questions few."""
-_PROTOCOL = Protocol(
-    Prompt("{question}"),
-    Decoding(max_tokens=160, samples=4, temperature=1.0),
-    BOXED,
-    notes=("Asked with the agents' prompts, budget and sampling, under every preset; what stands here is not used.",),
-)
 
 
 @functools.cache
@@ -53,26 +37,18 @@ def domain_benchmark(name: str) -> Benchmark:
     """
     short = name.removeprefix(PREFIX)
     source = Source(short, get_domain(short))
-    return Benchmark(
+    return generated_benchmark(
         name=name,
         title=f"Domain {short}",
         family="domain",
-        dataset=Dataset(
-            hub_id="",
-            split="held_out",
-            rows=PER_GROUP * len(source.groups()),
-            columns={},
-            licence="the domain's",
-            generator=name,
-            seed=QUESTION_SEED,
-        ),
-        read=_read,
-        protocols={"paper": _PROTOCOL, "official": _PROTOCOL},
-        echo={"paper": _echo, "official": _echo},
-        breakdowns=(GROUP,),
+        split="held_out",
+        licence="the domain's",
+        generator=name,
+        groups=len(source.groups()),
+        breakdown=GROUP,
+        rule=BOXED,
         vote=majority_vote,
         generate=source.held_out,
-        per_group=PER_GROUP,
         probes=source.probes,
     )
 
@@ -170,11 +146,3 @@ class Source:
 
 def _item(task: WorkedTask) -> Item:
     return Item(task.question, task.answer, groups={GROUP: task.group or _ONLY_GROUP})
-
-
-def _read(row: Row) -> Item:
-    raise ValueError("the questions of a domain are written by its program, never read")
-
-
-def _echo(item: Item) -> str:
-    return f"\\boxed{{{item.gold}}}"

@@ -15,9 +15,10 @@ from importlib import metadata
 
 from agent0.answers.normalisation import exact_rational, normalise
 from agent0.errors import UsageError
+from agent0.evaluation.generated import generated_benchmark
 from agent0.evaluation.gym_questions import Order, make
 from agent0.evaluation.gym_verifier import VERIFIED
-from agent0.evaluation.spec import QUESTION_SEED, Benchmark, Dataset, Decoding, Item, Prompt, Protocol, Row
+from agent0.evaluation.spec import QUESTION_SEED, Benchmark, Item
 from agent0.evaluation.statistics import spelling_vote
 
 PREFIX = "gym:"
@@ -35,13 +36,6 @@ SETS = {
 }
 """Families that are one benchmark; those of `small` have numbers for answers and short questions."""
 PROBE_SEED = QUESTION_SEED + 1_000_000  # the package makes question i from seed + i
-PER_FAMILY = 40
-_PROTOCOL = Protocol(
-    Prompt("{question}"),
-    Decoding(max_tokens=160, samples=4, temperature=1.0),
-    VERIFIED,
-    notes=("Asked with the agents' prompts, budget and sampling, under every preset; what stands here is not used.",),
-)
 
 
 def gym_benchmark(name: str) -> Benchmark:
@@ -59,26 +53,18 @@ def gym_benchmark(name: str) -> Benchmark:
             f"reasoning-gym has no family {short!r}; {hint}`agent0 benchmarks list --gym` names all {len(families())}."
         )
     chosen = SETS.get(short, (short,))
-    return Benchmark(
+    return generated_benchmark(
         name=name,
         title=f"reasoning-gym {short}",
         family="reasoning-gym",
-        dataset=Dataset(
-            hub_id="",
-            split="generated",
-            rows=PER_FAMILY * len(chosen),
-            columns={},
-            licence="Apache-2.0",
-            generator=f"reasoning-gym {metadata.version('reasoning-gym')}",
-            seed=QUESTION_SEED,
-        ),
-        read=_read,
-        protocols={"paper": _PROTOCOL, "official": _PROTOCOL},
-        echo={"paper": _echo, "official": _echo},
-        breakdowns=("family",),
+        split="generated",
+        licence="Apache-2.0",
+        generator=f"reasoning-gym {metadata.version('reasoning-gym')}",
+        groups=len(chosen),
+        breakdown="family",
+        rule=VERIFIED,
         vote=spelling_vote,
         generate=functools.partial(_questions, chosen),
-        per_group=PER_FAMILY,
         probes=functools.partial(_probes, chosen),
         notes=("Half of all questions, chosen by their text, are kept for probes (execution.known_tasks).",),
     )
@@ -177,11 +163,3 @@ def _probes(chosen: Sequence[str], count: int) -> list[Item]:
                 "grader of the vote cannot judge; name other families in execution.known_tasks."
             )
     return items
-
-
-def _read(row: Row) -> Item:
-    raise ValueError("reasoning-gym's questions are made here, never read")
-
-
-def _echo(item: Item) -> str:
-    return f"\\boxed{{{item.gold}}}"

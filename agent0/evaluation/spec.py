@@ -253,6 +253,11 @@ def file_name(benchmark: str) -> str:
     return benchmark.replace(":", "-")
 
 
+def boxed_gold(item: Item) -> str:
+    """Return a response that states the gold in a box and nothing else."""
+    return f"\\boxed{{{item.gold}}}"
+
+
 def number_items(items: Sequence[Item]) -> list[Item]:
     """Give every item an id that no other has: its own, else its digest; the second of a kind gets `#2`."""
     seen: dict[str, int] = {}

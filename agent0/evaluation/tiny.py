@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from agent0.answers import majority_vote
 from agent0.evaluation.rules import BOXED
-from agent0.evaluation.spec import QUESTION_SEED, Benchmark, Dataset, Decoding, Item, Prompt, Protocol, Row
+from agent0.evaluation.spec import QUESTION_SEED, Benchmark, Dataset, Decoding, Item, Prompt, Protocol, Row, boxed_gold
 from agent0.tiny.grammar import LEVELS, ArithmeticWorld, held_out_questions
 
 _PER_LEVEL = 40
@@ -36,10 +36,6 @@ def read_tiny(row: Row) -> Item:
     return Item(str(row["question"]), truth, groups={} if row["level"] is None else {"level": str(row["level"])})
 
 
-def _echo(item: Item) -> str:
-    return f"\\boxed{{{item.gold}}}"
-
-
 TINY = Benchmark(
     name="tiny",
     title="Tiny world",
@@ -57,7 +53,7 @@ TINY = Benchmark(
     ),
     read=read_tiny,
     protocols={"paper": _PROTOCOL, "official": _PROTOCOL},
-    echo={"paper": _echo, "official": _echo},
+    echo={"paper": boxed_gold, "official": boxed_gold},
     breakdowns=("level",),
     vote=majority_vote,
     generate=tiny_items,

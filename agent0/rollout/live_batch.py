@@ -58,9 +58,8 @@ class LiveBatch:
             )
         kept = torch.tensor(rows, device=self.ids.device)
         if len(rows) < len(self.ids):
-            self.cache.reorder_cache(
-                kept
-            )  # what beam search calls: unlike batch_select_indices, each kind of layer has it
+            # What beam search calls: unlike batch_select_indices, each kind of layer has it.
+            self.cache.reorder_cache(kept)
         drawn = output.sequences.shape[1] - self.ids.shape[1]
         mask = torch.cat([self.mask, self.mask.new_ones(len(self.mask), drawn)], dim=1)
         return LiveBatch(output.sequences[kept], mask[kept], self.cache)

@@ -15,17 +15,17 @@ def provide_base_model(stage: Stage, output: Path, settings: ModelSettings) -> S
     An alias of a registered model, or a package, is looked up now; the run's tag `agent0.model` says its version.
 
     Raises:
-        UsageError: there is no such model, or its tokenizer has no chat template.
+        UsageError: there is no such model.
         Agent0Error: the hub, the registry, the store or the package does not give the model.
     """
     unit = "pretraining steps" if settings.source == EMBEDDED_MODEL else "bytes"
     source = copy_model(settings, output, lambda done, total: stage.progress.step(done, total, unit))
     stage.tracker.set_tags({"agent0.model": source})
-    parameters = _check(output, settings.source)
+    parameters = _check(output)
     return StageResult({"system/parameters": float(parameters)})
 
 
-def _check(folder: Path, source: str) -> int:
+def _check(folder: Path) -> int:
     from agent0.rollout.models import load_tokenizer, parameter_count, require_safetensors
 
     require_safetensors(folder)

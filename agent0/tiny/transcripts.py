@@ -9,9 +9,8 @@ from __future__ import annotations
 import random
 
 from agent0.config import TinyPretraining
-from agent0.domains import Demonstration, Prompts, Segment
+from agent0.domains import Demonstration, Prompts, Segment, use_tool
 from agent0.domains.arithmetic import DOMAIN
-from agent0.protocol import observation_text
 from agent0.tiny.grammar import Level, evaluate, expression_of, random_question
 
 _SOLVE_OPERANDS = ((2, 3, 4, 5, 6), (0.30, 0.25, 0.20, 0.15, 0.10))
@@ -46,8 +45,7 @@ def _proposal(rng: random.Random, settings: TinyPretraining) -> Demonstration:
 
 
 def _tool_use(question: str, value: int) -> tuple[Segment, Segment]:
-    program = f"```python\nprint({expression_of(question)})\n```\n"
-    return Segment(program, True), Segment(observation_text(program, f"{value}\n"), False)
+    return use_tool(f"print({expression_of(question)})", str(value))
 
 
 def _value(question: str) -> int:
