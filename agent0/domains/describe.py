@@ -18,7 +18,7 @@ DRAWN_TASKS = 2
 
 
 def rows() -> list[tuple[str, str, str, str, str]]:
-    """Return the installed domains: name, place, whether truth is known, whether a program writes tasks, prompts."""
+    """Return the installed domains: name, place, whether truth is known, whether a program writes tasks, variants."""
     return [_row(name) for name in domain_names()]
 
 
@@ -38,9 +38,9 @@ def description(name: str, seed: int = 0) -> str:
 def _row(name: str) -> tuple[str, str, str, str, str]:
     try:
         domain = get_domain(name)
-    except UsageError as error:
-        return (name, place_of(name), "–", "–", str(error))
-    variants = ", ".join(["its own", *sorted(domain.variants)])
+    except UsageError:
+        return (name, place_of(name), "?", "?", "broken")
+    variants = ", ".join(sorted(domain.variants)) or "–"
     return (name, place_of(name), _yes(domain.knows_truth), _yes(domain.draw is not None), variants)
 
 

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import difflib
 import importlib
+import random
 import re
+from collections.abc import Callable
 from functools import cache
 from importlib.metadata import entry_points
 
-from agent0.domains.domain import Domain
+from agent0.domains.domain import Domain, WorkedTask
 from agent0.errors import Agent0Error, UsageError
 
 GROUP = "agent0.domains"
@@ -51,3 +53,18 @@ def get_domain(name: str) -> Domain:
     if not isinstance(found, Domain):
         raise UsageError(f"{place} is no agent0.domains.Domain but {type(found).__name__}; name the Domain itself.")
     return found
+
+
+def task_writer(name: str) -> Callable[[random.Random], WorkedTask]:
+    """Return the program that writes tasks of the domain called `name`, to demonstrate them.
+
+    Raises:
+        UsageError: there is no such domain, or it has none.
+    """
+    draw = get_domain(name).draw
+    if draw is None:
+        raise UsageError(
+            f"No program writes tasks of the domain {name}, so there is nothing to demonstrate; set "
+            "warm_start.source to 'own', or give the domain a draw."
+        )
+    return draw

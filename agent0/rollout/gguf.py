@@ -6,9 +6,13 @@ The chat template tells the end; the file's own header the rest. Leaves out file
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 from typing import Any
 
+import gguf
 import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
@@ -24,8 +28,9 @@ def convert(file: Path, output: Path) -> None:
         Agent0Error: the file holds no model that transformers can read, or nothing in it says where a turn ends.
     """
     try:
-        tokenizer = AutoTokenizer.from_pretrained(file.parent, gguf_file=file.name)
-        model = AutoModelForCausalLM.from_pretrained(file.parent, gguf_file=file.name, dtype=torch.float32)
+        with _read_once():
+            tokenizer = AutoTokenizer.from_pretrained(file.parent, gguf_file=file.name)
+            model = AutoModelForCausalLM.from_pretrained(file.parent, gguf_file=file.name, dtype=torch.float32)
     except Exception as error:  # the readers of a file that is none fail in any way
         raise unreadable(file, error) from error
     # The weights are whole numbers no longer, which transformers does not take note of; it would refuse to save them.
@@ -34,6 +39,20 @@ def convert(file: Path, output: Path) -> None:
     mend(tokenizer, model)
     model.save_pretrained(output)
     tokenizer.save_pretrained(output)
+
+
+@contextmanager
+def _read_once() -> Iterator[None]:
+    """Let transformers, which reads the file for each of tokenizer, configuration and weights, share one reader.
+
+    Reading goes through a vocabulary of tens of thousands of words, one by one.
+    """
+    reader = gguf.GGUFReader
+    gguf.GGUFReader = cache(reader)
+    try:
+        yield
+    finally:
+        gguf.GGUFReader = reader
 
 
 def mend(tokenizer: Any, model: Any) -> None:

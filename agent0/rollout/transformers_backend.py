@@ -25,6 +25,8 @@ from agent0.errors import Agent0Error
 from agent0.protocol import PROTOCOL_TEXTS
 from agent0.rollout.engine import Generation, Request
 from agent0.rollout.live_batch import LiveBatch
+from agent0.rollout.prefix_cache import PrefixCache
+from agent0.rollout.sampling import samplers
 from agent0.rollout.tokens import end_token_ids
 from agent0.rollout.turn import Pieces, TurnWatch
 from agent0.rollout.vocabulary_dropout import VocabularyDropout
@@ -64,15 +66,24 @@ class TransformersBackend:
         self._sampling = sampling
         self._batch_size = batch_size
         self._interval = interval
+        self._samplers = samplers(sampling)
         self._dropout: VocabularyDropout | None = None
 
     @asynccontextmanager
     async def session(self, trajectories: int, watch: Watch) -> AsyncIterator[_Session]:
         """See `agent0.rollout.engine.Backend`."""
-        yield _Session(lambda requests: self.generate(requests, watch), trajectories)
+        prefixes = PrefixCache()
+        yield _Session(lambda requests: self.generate(requests, watch, prefixes), trajectories)
 
-    def generate(self, requests: Sequence[Request], watch: Watch = NOBODY) -> list[Generation]:
+    def generate(
+        self, requests: Sequence[Request], watch: Watch = NOBODY, prefixes: PrefixCache | None = None
+    ) -> list[Generation]:
         """Draw one turn for each request.
+
+        Args:
+            requests: what to continue.
+            watch: told of tokens as they are drawn.
+            prefixes: knows what the last call with it has read, and learns what this one reads.
 
         Raises:
             Agent0Error: not even one sequence fits in memory, or finished rows cannot leave the model's cache.
@@ -80,6 +91,8 @@ class TransformersBackend:
         order = sorted(range(len(requests)), key=lambda i: (len(requests[i].prompt), requests[i].seed))
         results: dict[int, Generation] = {}
         model = self._model
+        prefixes = prefixes or PrefixCache()
+        prefixes.begin_round()
         with torch.no_grad(), _own_random_state(model):
             was_training = model.training
             model.eval()
@@ -87,8 +100,9 @@ class TransformersBackend:
             try:
                 while len(results) < len(order):
                     rows = order[len(results) : len(results) + self._batch_size]
-                    drawn = self._batch_that_fits(model, [requests[i] for i in rows], watch)
+                    drawn = self._batch_that_fits(model, [requests[i] for i in rows], watch, prefixes)
                     if drawn is None:
+                        prefixes.clear()
                         self._halve(len(rows), watch)
                     else:
                         results.update(zip(rows, drawn, strict=True))
@@ -96,10 +110,12 @@ class TransformersBackend:
                 model.train(was_training)
         return [results[i] for i in range(len(requests))]
 
-    def _batch_that_fits(self, model: Any, requests: list[Request], watch: Watch) -> list[Generation] | None:
+    def _batch_that_fits(
+        self, model: Any, requests: list[Request], watch: Watch, prefixes: PrefixCache
+    ) -> list[Generation] | None:
         """Draw a batch; None where the memory does not hold it, with everything freed that was read of it."""
         try:
-            return self._batch(model, requests, watch)
+            return self._batch(model, requests, watch, prefixes)
         except RuntimeError as error:
             if not _is_out_of_memory(error):
                 raise
@@ -120,7 +136,7 @@ class TransformersBackend:
             f"rollout.batch_size={self._batch_size} to begin with that."
         )
 
-    def _batch(self, model: Any, requests: list[Request], watch: Watch) -> list[Generation]:
+    def _batch(self, model: Any, requests: list[Request], watch: Watch, prefixes: PrefixCache) -> list[Generation]:
         """Draw in segments; rows that have ended leave the batch between segments, and the others keep their cache."""
         torch.manual_seed(derive_seed(0, *(request.seed for request in requests)))
         ends = set(end_token_ids(self._tokenizer, model.generation_config.eos_token_id))
@@ -130,14 +146,16 @@ class TransformersBackend:
         finish: dict[int, Literal["eos", "stop", "length"]] = {}
         turns = [TurnWatch(self._tokenizer, self._pieces, request) for request in requests]
         active = list(range(len(requests)))
-        live = LiveBatch.of([request.prompt for request in requests], pad, model, self._interval)
+        live = LiveBatch.of([request.prompt for request in requests], pad, model, self._interval, prefixes)
         while True:
             limits = [requests[row].max_tokens - len(drawn[row]) for row in active]
             output, segments = self._segment(model, live, limits, [turns[row] for row in active], pad, ends)
-            for row, (token_ids, reason) in zip(active, segments, strict=True):
+            for place, (row, (token_ids, reason)) in enumerate(zip(active, segments, strict=True)):
                 drawn[row] += token_ids
                 if reason is not None:
                     finish[row] = reason
+                if reason == "stop":  # another turn may follow
+                    live.keep(place, requests[row].prompt + drawn[row], prefixes)
             watch.drew(sum(len(token_ids) for token_ids, _ in segments))
             if len(finish) == len(requests):
                 return [Generation(token_ids, finish[row]) for row, token_ids in enumerate(drawn)]
@@ -152,9 +170,17 @@ class TransformersBackend:
         stops = _StopAt(turns, width)
         output = model.generate(
             **live.arguments(),
-            generation_config=self._generation_config(min(self._interval, max(limits)), pad, sorted(ends)),
+            generation_config=GenerationConfig(
+                max_new_tokens=min(self._interval, max(limits)),
+                do_sample=False,  # the samplers leave one token to take
+                pad_token_id=pad,
+                eos_token_id=sorted(ends),
+                disable_compile=True,
+                use_cache=True,
+                return_dict_in_generate=True,
+            ),
             stopping_criteria=StoppingCriteriaList([stops]),
-            logits_processor=LogitsProcessorList([self._dropout] if self._dropout else []),
+            logits_processor=LogitsProcessorList([*([self._dropout] if self._dropout else []), *self._samplers]),
         )
         rows = output.sequences[:, width:].tolist()
         return output, [_cut(row, ends, at, limit) for row, at, limit in zip(rows, stops.lengths, limits, strict=True)]
@@ -169,28 +195,6 @@ class TransformersBackend:
             retention = self._sampling.vocabulary_retention
             self._dropout = VocabularyDropout(model.config.vocab_size, retention, protected)
         self._dropout.redraw(seed)
-
-    def _generation_config(self, max_new_tokens: int, pad: int, ends: list[int]) -> GenerationConfig:
-        greedy = self._sampling.temperature == 0
-        drawing = (
-            {"do_sample": False}
-            if greedy
-            else {
-                "do_sample": True,
-                "temperature": self._sampling.temperature,
-                "top_p": self._sampling.top_p,
-                "top_k": self._sampling.top_k,
-            }
-        )
-        return GenerationConfig(
-            max_new_tokens=max_new_tokens,
-            pad_token_id=pad,
-            eos_token_id=ends,
-            disable_compile=True,
-            use_cache=True,
-            return_dict_in_generate=True,
-            **drawing,
-        )
 
 
 class _Session:

@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from agent0.config import RolloutSettings, SandboxSettings, TrainingSettings, WarmStartSettings
-from agent0.domains import Prompts, demonstrate, get_domain, get_prompts
-from agent0.errors import Agent0Error, UsageError
+from agent0.domains import Prompts, demonstrate, get_domain, get_prompts, task_writer
+from agent0.errors import Agent0Error
 from agent0.rollout.models import load_model, load_tokenizer, save_model
 from agent0.sandbox import SandboxPool
 from agent0.seeds import derive_seed
@@ -69,17 +69,12 @@ def _demonstrations(
     rollout: RolloutSettings, tokenizer: Any, settings: WarmStartSettings, seed: int, count: int
 ) -> list[Transcript]:
     """Write `count` different demonstrations, none of a question that is held out."""
-    domain, prompts = get_domain(rollout.domain), get_prompts(rollout)
-    if domain.draw is None:
-        raise UsageError(
-            f"No program writes tasks of the domain {rollout.domain}, so there is nothing to demonstrate; set "
-            "warm_start.source to 'own', or give the domain a draw."
-        )
+    domain, prompts, draw = get_domain(rollout.domain), get_prompts(rollout), task_writer(rollout.domain)
     rng = random.Random(seed)
     limit = rollout.max_prompt_tokens + rollout.max_response_tokens
     transcripts: list[Transcript] = []
     while len(transcripts) < count:
-        task = domain.draw(rng)
+        task = draw(rng)
         if domain.held_out(task.question):
             continue
         shown = demonstrate(task, prompts, solve=rng.random() >= settings.propose_share)

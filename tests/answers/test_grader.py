@@ -244,11 +244,11 @@ def test_no_worker_outlives_a_killed_caller():
         "print(*[child.pid for child in psutil.Process().children(recursive=True)], flush=True); time.sleep(60)\n"
     )
     caller = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True)
-    pids = [int(pid) for pid in caller.stdout.readline().split()]
-    assert pids
+    workers = [psutil.Process(int(pid)) for pid in caller.stdout.readline().split()]
+    assert workers
     caller.kill()
     caller.wait()
-    _, alive = psutil.wait_procs([psutil.Process(pid) for pid in pids if psutil.pid_exists(pid)], timeout=10)
+    _, alive = psutil.wait_procs(workers, timeout=10)
     assert not [process for process in alive if process.status() != psutil.STATUS_ZOMBIE]
 
 

@@ -79,11 +79,13 @@ def test_the_commands_of_the_page_print_what_it_says(folder: Path, environment: 
 
 @pytest.mark.slow
 @pytest.mark.timeout(1800)
-def test_the_domain_of_the_page_evolves_and_is_evaluated(folder: Path, environment: Mapping[str, str]) -> None:
-    pytest.importorskip("gguf")
-    assert run("pip install --quiet --editable .", folder, environment).returncode == 0
+def test_the_domain_of_the_page_evolves_and_is_evaluated(
+    folder: Path, environment: Mapping[str, str], language_model_cache: Path
+) -> None:
+    cached = {**environment, "AGENT0_CACHE": str(language_model_cache)}
+    assert run("pip install --quiet --editable .", folder, cached).returncode == 0
     for command, _ in commands("slowly"):
-        done = run(command, folder, environment)
+        done = run(command, folder, cached)
         assert done.returncode == 0, done.stdout
     assert (folder / "runs" / "units" / "report.html").is_file()
     assert "domain:units" in done.stdout

@@ -16,7 +16,7 @@ def test_every_installed_domain_is_listed_with_what_it_has() -> None:
     listed = RUN.invoke(app, ["domains"]).stdout
     lines = {line.split()[0]: line.split() for line in listed.splitlines() if line.split()}
     assert set(domain_names()) <= set(lines)
-    assert lines["mathematics"][1:] == ["agent0.domains.mathematics:DOMAIN", "no", "no", "its", "own,", "paper"]
+    assert lines["mathematics"][1:] == ["agent0.domains.mathematics:DOMAIN", "no", "no", "paper"]
     assert lines["word_problems"][1:4] == ["agent0.domains.word_problems:DOMAIN", "yes", "yes"]
 
 
@@ -25,8 +25,10 @@ def test_one_broken_domain_does_not_hide_the_others(monkeypatch: pytest.MonkeyPa
     good = EntryPoint("good", "agent0.domains.mathematics:DOMAIN", finding.GROUP)
     monkeypatch.setattr(finding, "entry_points", lambda group: [broken, good])
     found = {row[0]: row for row in describe.rows()}
-    assert "cannot be imported" in found["broken"][-1]
-    assert found["good"][2:4] == ("no", "no")
+    assert found["broken"][2:] == ("?", "?", "broken")
+    assert found["good"][2:] == ("no", "no", "paper")
+    with pytest.raises(UsageError, match="cannot be imported"):
+        describe.description("broken")
 
 
 @pytest.mark.parametrize("name", domain_names())

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import asyncio
 import copy
+import re
 from typing import Any
 
 import pytest
@@ -12,6 +13,7 @@ from transformers import AutoModelForCausalLM, Gemma3TextConfig, Lfm2Config, Mam
 from agent0.config import SamplingSettings
 from agent0.errors import Agent0Error
 from agent0.rollout import Generation, Request, RolloutEngine, TokenBudget
+from agent0.rollout.prefix_cache import PrefixCache
 from agent0.rollout.transformers_backend import TransformersBackend, _cut
 from agent0.sandbox import RunResult
 
@@ -60,6 +62,63 @@ def test_drawing_stops_at_the_stop_string(random_model: Any, tokenizer: Any) -> 
     assert stop in tokenizer.decode(stopped.token_ids)
     assert stop not in tokenizer.decode(stopped.token_ids[:-1])
     assert stopped.token_ids == free[row].token_ids[: len(stopped.token_ids)]
+
+
+class Reading:
+    """Counts the tokens, padding included, that a model reads."""
+
+    def __init__(self, model: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.shapes: list[tuple[int, int]] = []
+        body = model.base_model
+        forward = body.forward
+
+        def counted(*args: Any, **kwargs: Any) -> Any:
+            self.shapes.append(tuple(kwargs["input_ids"].shape))
+            return forward(*args, **kwargs)
+
+        monkeypatch.setattr(body, "forward", counted)
+
+
+def test_a_prompt_that_several_rows_have_is_read_once(
+    random_model: Any, tokenizer: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    prompts = [*PROMPTS, *PROMPTS, PROMPTS[2]]
+    reading = Reading(random_model, monkeypatch)
+    drawn = backend_of(random_model, tokenizer, batch_size=16).generate(requests(prompts, [8] * 9, None))
+    assert reading.shapes[:2] == [(4, 4), (9, 1)]
+    for prompt, generation in zip(prompts, drawn, strict=True):
+        assert generation.token_ids == greedy_by_hand(random_model, prompt, 8, tokenizer.eos_token_id)
+
+
+@pytest.mark.parametrize("interval", [3, 64])
+def test_a_turn_that_goes_on_is_not_read_again(
+    random_model: Any, tokenizer: Any, monkeypatch: pytest.MonkeyPatch, interval: int
+) -> None:
+    prompts = [*PROMPTS, PROMPTS[0], [40, 41, 42, 43]]
+    rooms = [5, 2, 7, 4, 5, 1]
+    backend, prefixes = backend_of(random_model, tokenizer, interval=interval), PrefixCache()
+    # Each row's turn is over after so many tokens, as when a program closes; the last prompt was never seen before.
+    ends = [
+        Request(prompt, 20, None, 0, lambda ids, room=room: len(ids) >= room)
+        for prompt, room in zip(prompts, rooms, strict=True)
+    ]
+    monkeypatch.setattr("agent0.rollout.turn._MAY_END", re.compile("$"))
+    first = backend.generate(ends[:5], prefixes=prefixes)
+    longer = [
+        request.prompt + generation.token_ids + [30 + place] * (place + 1)
+        for place, (request, generation) in enumerate(zip(ends, first, strict=False))
+    ]
+    longer.append(prompts[5])
+    reading = Reading(random_model, monkeypatch)
+    second = backend.generate(requests(longer, [6] * 6, None), prefixes=prefixes)
+    rows, tokens = reading.shapes[0]
+    assert rows == 6
+    assert tokens <= 6  # what follows the turns, the longest of which is five tokens, and the last token of a turn
+    for prompt, generation in zip(longer, second, strict=True):
+        assert generation.token_ids == greedy_by_hand(random_model, prompt, 6, tokenizer.eos_token_id)
+    third = Reading(random_model, monkeypatch)
+    backend.generate(requests(longer, [6] * 6, None), prefixes=prefixes)
+    assert third.shapes[0] == (6, max(map(len, longer)))  # what no turn has used is forgotten
 
 
 def test_a_seed_gives_the_same_draw_and_another_a_different_one(random_model: Any, tokenizer: Any) -> None:
@@ -133,7 +192,7 @@ def test_nothing_is_drawn_for_trajectories_that_end_because_another_failed(rando
     drawn: list[int] = []
 
     class Counting(TransformersBackend):
-        def generate(self, requests: Any, watch: Any = None) -> Any:
+        def generate(self, requests: Any, watch: Any = None, prefixes: Any = None) -> Any:
             drawn.append(len(requests))
             stop = tokenizer("```python\nx\n```\n", add_special_tokens=False).input_ids
             return [Generation(stop, "stop") for _ in requests]
