@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import ctypes
 import os
+import select
 import signal
+import threading
 from pathlib import Path
 
 from agent0.errors import Agent0Error
 
-DIE_WITH_PARENT_VARIABLE = "AGENT0_DIE_WITH_PARENT"
+RUN_VARIABLE = "AGENT0_RUN_PROCESS"
+"""Environment variable with the id of the process that a local run is."""
 _PR_SET_PDEATHSIG = 1
 
 
@@ -22,6 +25,27 @@ def die_with_parent() -> None:
     ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
     if _is_orphan():
         raise Agent0Error("The process that started this one has ended.")
+
+
+def die_with(pid: int) -> None:
+    """Kill this process when process `pid` ends, even by `kill -9`, whatever shells lie between the two.
+
+    Raises:
+        Agent0Error: it has ended already.
+    """
+    try:
+        process = os.pidfd_open(pid)
+    except ProcessLookupError as error:
+        raise Agent0Error("The process that started this one has ended.") from error
+    threading.Thread(target=_follow, args=(process,), daemon=True).start()
+
+
+def _follow(process: int) -> None:
+    """Wait for the end of a process, given by its descriptor, and end too."""
+    poll = select.poll()
+    poll.register(process, select.POLLIN)
+    poll.poll()
+    os.kill(os.getpid(), signal.SIGKILL)
 
 
 def _is_orphan() -> bool:

@@ -23,7 +23,7 @@ from agent0 import progress
 from agent0.config import EMBEDDED_MODEL, Config, parse_section
 from agent0.errors import Agent0Error, UsageError
 from agent0.planning import check_devices
-from agent0.processes import DIE_WITH_PARENT_VARIABLE
+from agent0.processes import RUN_VARIABLE
 from agent0.rollout.vllm_environment import visible_gpus
 from agent0.stages.files import HISTORY_FILE, REPORT_FILE, SUMMARY_FILE
 from agent0.storage import workspace
@@ -192,7 +192,7 @@ class LocalEvolution:
         before = dict(os.environ)
         os.environ.update(
             {
-                DIE_WITH_PARENT_VARIABLE: "1",
+                RUN_VARIABLE: str(os.getpid()),
                 progress.ENVIRONMENT_VARIABLE: str(self.progress_file.resolve()),
                 workspace.ENVIRONMENT_VARIABLE: str((self.folder / WORKSPACE_FOLDER).resolve()),
                 "MLFLOW_TRACKING_URI": self.tracking_uri,

@@ -7,6 +7,9 @@ import sys
 import psutil
 import pytest
 
+from agent0.errors import Agent0Error
+from agent0.processes import die_with
+
 BECOME_CHILD = "from agent0.processes import die_with_parent; die_with_parent(); print('lives', flush=True)"
 START_CHILD = f"import subprocess, sys; subprocess.run([sys.executable, '-c', {BECOME_CHILD!r}], check=True)"
 LEAVE_ORPHAN = """
@@ -43,6 +46,29 @@ def test_a_process_ends_with_its_parent() -> None:
         assert parent.stdout.readline() == "lives\n"
         parent.kill()
         child.wait(20)
+
+
+def test_a_task_ends_with_its_run_across_a_shell() -> None:
+    task = "import os, time; from agent0.processes import die_with; die_with(int(os.environ['RUN']))"
+    task += "; print(os.getpid(), flush=True); time.sleep(600)"
+    run_code = (
+        "import os, subprocess, sys; "
+        f"subprocess.run(['sh', '-c', '\"$0\" -c \"$1\"; true', sys.executable, {task!r}], "
+        "env={**os.environ, 'RUN': str(os.getpid())})"
+    )
+    with subprocess.Popen([sys.executable, "-c", run_code], stdout=subprocess.PIPE, text=True) as started:
+        assert started.stdout is not None
+        child = psutil.Process(int(started.stdout.readline()))
+        assert child.ppid() != started.pid
+        started.kill()
+        child.wait(20)
+
+
+def test_a_task_of_a_run_that_has_ended_is_refused() -> None:
+    ended = subprocess.Popen(["true"])
+    ended.wait()
+    with pytest.raises(Agent0Error, match="has ended"):
+        die_with(ended.pid)
 
 
 def test_an_orphan_is_refused() -> None:

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from pydantic import BaseModel, Field, TypeAdapter
 
 from agent0.errors import Agent0Error
-from agent0.processes import DIE_WITH_PARENT_VARIABLE, die_with_parent
+from agent0.processes import RUN_VARIABLE, die_with
 from agent0.progress import Progress, reported
 from agent0.seeds import derive_seed
 from agent0.storage.atomic import write_json
@@ -168,8 +168,8 @@ def open_stage(
     """
     from agent0.tracking.buffered import open_session  # mlflow takes seconds to import
 
-    if os.environ.get(DIE_WITH_PARENT_VARIABLE):
-        die_with_parent()
+    if run := os.environ.get(RUN_VARIABLE):
+        die_with(int(run))
     stage_seed = derive_seed(seed, name, iteration)
     tags = {
         "agent0.stage": name,
