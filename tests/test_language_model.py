@@ -22,8 +22,7 @@ pytestmark = [
 
 HANDFUL = [
     "iterations=1",
-    "warm_start.steps=12",
-    "warm_start.batch_size=4",
+    "warm_start.steps=6",
     "warm_start.learning_rate=2e-4",
     "warm_start.propose_share=0.5",
     "curriculum.steps=1",
