@@ -12,7 +12,7 @@ from accelerate import PartialState
 from accelerate.utils import gather_object
 from datasets import Dataset
 from transformers import PrinterCallback
-from trl import GRPOConfig, GRPOTrainer
+from trl import GRPOConfig
 
 from agent0.answers import majority_vote
 from agent0.config import CurriculumSettings
@@ -35,6 +35,7 @@ from agent0.training.grpo import lora_configuration
 from agent0.training.job import TrainingJob
 from agent0.training.policy import PolicyRollouts
 from agent0.training.rollout_metrics import log_rollouts
+from agent0.training.useful_tokens import UsefulTokensTrainer
 from agent0.types import Trajectory, Vote
 
 REWARD_SECONDS = "reward/seconds"
@@ -137,7 +138,7 @@ def curriculum_trainer(
     sandbox: ProgramRunner,
     turns: EngineTurns,
     shown: Shown = UNSHOWN,
-) -> GRPOTrainer:
+) -> UsefulTokensTrainer:
     """Return the trainer of the curriculum agent.
 
     `turns` are those at the trainer's engine, which the executor behind `reward` may share.
@@ -146,7 +147,7 @@ def curriculum_trainer(
     """
     prompts = get_prompts(job.rollout)
     text = prompts.render(tokenizer, prompts.propose())
-    trainer = GRPOTrainer(
+    trainer = UsefulTokensTrainer(
         model=model,
         reward_funcs=[reward],
         args=arguments,

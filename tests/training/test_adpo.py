@@ -11,7 +11,6 @@ from typing import Any
 import pytest
 import torch
 from datasets import Dataset
-from trl import GRPOTrainer
 
 from agent0.config import (
     ADPOSettings,
@@ -26,6 +25,7 @@ from agent0.training.adpo import ADPOTrainer, advantage_scale, confidence, upper
 from agent0.training.batch import BatchPlan
 from agent0.training.grpo import grpo_arguments
 from agent0.training.job import TrainingJob
+from agent0.training.useful_tokens import UsefulTokensTrainer
 
 NEUTRAL = ADPOSettings(min_advantage_scale=1.0, max_clip_bonus=0.0)
 PAPER = ADPOSettings()
@@ -91,13 +91,13 @@ def test_scale_and_clip_bound_at_the_papers_points(share: float, scale: float, b
 def test_neutral_settings_give_grpos_weights_bit_for_bit(
     loss: str, random_model: Any, tokenizer: Any, tmp_path: Path
 ) -> None:
-    plain = weights(trainer(GRPOTrainer, random_model, tokenizer, tmp_path / "a", loss))
+    plain = weights(trainer(UsefulTokensTrainer, random_model, tokenizer, tmp_path / "a", loss))
     neutral = weights(trainer(ADPOTrainer, random_model, tokenizer, tmp_path / "b", loss, adpo=NEUTRAL))
     assert torch.equal(plain, neutral)
 
 
 def test_switched_off_it_is_grpo_and_switched_on_it_is_not(random_model: Any, tokenizer: Any, tmp_path: Path) -> None:
-    plain = weights(trainer(GRPOTrainer, random_model, tokenizer, tmp_path / "a"))
+    plain = weights(trainer(UsefulTokensTrainer, random_model, tokenizer, tmp_path / "a"))
     off = ADPOSettings(enabled=False)
     assert torch.equal(plain, weights(trainer(ADPOTrainer, random_model, tokenizer, tmp_path / "b", adpo=off)))
     assert not torch.equal(plain, weights(trainer(ADPOTrainer, random_model, tokenizer, tmp_path / "c", adpo=PAPER)))
