@@ -15,6 +15,9 @@ from typing import Any
 import torch
 from trl import GRPOTrainer
 
+Scores = tuple[torch.Tensor, torch.Tensor | None, torch.Tensor | None]
+"""Log-probabilities, entropies, and the load-balancing loss of a mixture of experts."""
+
 
 class UsefulTokensTrainer(GRPOTrainer):  # type: ignore[misc]
     """`GRPOTrainer` whose passes are as wide as their longest row."""
@@ -27,7 +30,7 @@ class UsefulTokensTrainer(GRPOTrainer):  # type: ignore[misc]
         logits_to_keep: int,
         batch_size: int | None = None,
         **kwargs: Any,
-    ) -> tuple[torch.Tensor, torch.Tensor | None, torch.Tensor | None]:
+    ) -> Scores:
         """Return log-probabilities and entropies of shape (rows, `logits_to_keep`), 0 where every row of a pass pads.
 
         Args:
@@ -36,17 +39,12 @@ class UsefulTokensTrainer(GRPOTrainer):  # type: ignore[misc]
             attention_mask: of the same shape, 0 where padded.
             logits_to_keep: columns of completions.
             batch_size: rows of a pass; all if None.
-            kwargs: for TRL's own method, which does each pass.
+            kwargs: for TRL's own method, which does each pass; what concerns images must be None.
         """
         rows, width = input_ids.shape
-        if any(value is not None for name, value in kwargs.items() if not name.startswith("compute_")):
-            # Images come in lists of their own, which would have to be cut along.
-            return super()._get_per_token_logps_and_entropies(
-                model, input_ids, attention_mask, logits_to_keep, batch_size, **kwargs
-            )
         by_length = attention_mask.sum(dim=1).argsort(stable=True)
         scored = []
-        for part in by_length.split(batch_size or rows):
+        for part in torch.split(by_length, batch_size or rows):
             left, right = _used(attention_mask[part], width - logits_to_keep)
             logps, entropies, loss = super()._get_per_token_logps_and_entropies(
                 model,
