@@ -18,7 +18,8 @@ from mlflow.utils.mlflow_tags import MLFLOW_LOGGED_IMAGES
 
 from agent0.errors import Agent0Error
 from agent0.storage.digest import LEFTOVER_FILE
-from agent0.tracking.delivery import MAX_NAMES, MAX_POINTS, MAX_TAG_LENGTH, UnreachableError, packed, run_key
+from agent0.tracking.batches import MAX_NAMES, MAX_POINTS
+from agent0.tracking.delivery import MAX_TAG_LENGTH, UnreachableError, packed, run_key
 from agent0.tracking.journal import Journal, JournalInUseError
 from agent0.tracking.location import buffer_folder
 from agent0.tracking.origin import Origin

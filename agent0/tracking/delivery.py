@@ -14,7 +14,7 @@ import hashlib
 import json
 import tempfile
 import zlib
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -28,15 +28,12 @@ from mlflow.utils.mlflow_tags import (
 )
 
 from agent0.errors import Agent0Error, warn
+from agent0.tracking.batches import SMALL, batches, halves, named
 from agent0.tracking.journal import Entry, Journal
 from agent0.tracking.origin import Origin
 from agent0.tracking.registry import register
 from agent0.tracking.traces import send_trace
 
-MAX_POINTS = 1000
-MAX_NAMES = 100
-"""Most metrics, and most parameters or tags, that MLflow takes in one request; 1,000 in all."""
-SMALL = ("metrics", "params", "tags")
 KEY_TAG = "agent0.key"
 """Tag with the key that a run's maker chose for it; only runs that we made have it."""
 REFUSED_TAG = "agent0.refused"
@@ -44,7 +41,6 @@ REFUSED_TAG = "agent0.refused"
 MAX_TAG_LENGTH = 8000
 TRY_AGAIN = {408, 425, 429}
 OF_THE_ENTRY = {400, 409, 413, 422}
-NOUNS = {"metrics": "metric", "params": "parameter", "tags": "tag"}
 
 
 class RefusedError(Agent0Error):
@@ -96,7 +92,7 @@ class Delivery:
         try:
             self._explain(lambda: self._send(batch))
         except EntryRefusedError as error:
-            parts = _halves(batch)
+            parts = halves(batch)
             if not parts:
                 self._put_aside(batch[0], error)
             for part in parts:
@@ -110,16 +106,16 @@ class Delivery:
         """
         if entry["kind"] in ("open", "status"):
             raise refusal
-        named = _named(entry)
+        name = named(entry)
 
         def tag() -> None:
             run_id = self.run_id(entry["run"])
             earlier = self._client.get_run(run_id).data.tags.get(REFUSED_TAG)
-            lines = [*(earlier.splitlines() if earlier else ()), named]
+            lines = [*(earlier.splitlines() if earlier else ()), name]
             self._client.set_tag(run_id, REFUSED_TAG, "\n".join(dict.fromkeys(lines))[:MAX_TAG_LENGTH])
 
         self._explain(tag)
-        self._warn(f"{refusal} It was {named}, which is put aside (tag {REFUSED_TAG}); the rest goes on.")
+        self._warn(f"{refusal} It was {name}, which is put aside (tag {REFUSED_TAG}); the rest goes on.")
 
     def _explain(self, ask: Callable[[], None]) -> None:
         uri = self._client.tracking_uri
@@ -230,18 +226,6 @@ class Delivery:
             self._client.set_tag(run_id, MLFLOW_LOGGED_ARTIFACTS, json.dumps([*known, table]))
 
 
-def batches(entries: Iterable[Entry]) -> Iterator[list[Entry]]:
-    """Group entries into requests, in order: neighbours of the same run that MLflow takes together."""
-    batch: list[Entry] = []
-    for entry in entries:
-        if batch and not _fits(batch, entry):
-            yield batch
-            batch = []
-        batch.append(entry)
-    if batch:
-        yield batch
-
-
 def run_key(evolution_id: str, iteration: int, *stage: str) -> str:
     """Return the key under which an iteration's run is made and found, or with `stage` that of a stage's run."""
     return hashlib.sha256("/".join([evolution_id, str(iteration), *stage]).encode()).hexdigest()
@@ -276,35 +260,6 @@ def packed(content: bytes) -> str:
 def unpacked(text: str) -> bytes:
     """Return the bytes that `packed` packed."""
     return zlib.decompress(base64.b64decode(text))
-
-
-def _fits(batch: list[Entry], entry: Entry) -> bool:
-    together = [*batch, entry]
-    if any(item["kind"] not in SMALL or item["run"] != entry["run"] for item in together):
-        return False
-    sizes = {kind: sum(len(item["values"]) for item in together if item["kind"] == kind) for kind in SMALL}
-    return max(sizes["params"], sizes["tags"]) <= MAX_NAMES and sum(sizes.values()) <= MAX_POINTS
-
-
-def _halves(batch: list[Entry]) -> list[list[Entry]]:
-    """Divide a batch in two, at last the values of one entry; nothing where that cannot be divided."""
-    if len(batch) > 1:
-        middle = len(batch) // 2
-        return [batch[:middle], batch[middle:]]
-    values = list(batch[0]["values"].items()) if batch[0]["kind"] in SMALL else []
-    if len(values) < 2:
-        return []
-    middle = len(values) // 2
-    return [[{**batch[0], "values": dict(half)}] for half in (values[:middle], values[middle:])]
-
-
-def _named(entry: Entry) -> str:
-    """Return what a person calls an entry, with its value where that is short."""
-    if entry["kind"] in SMALL:
-        [(name, value)] = entry["values"].items()
-        step = f" at step {entry['step']}" if "step" in entry else ""
-        return f"the {NOUNS[entry['kind']]} {name} = {value!s:.80}{step}"
-    return f"the {entry['kind']} {entry.get('path') or entry.get('name') or ''}".rstrip()
 
 
 def _dataset(entry: Entry) -> DatasetInput:

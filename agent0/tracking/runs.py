@@ -28,7 +28,8 @@ from mlflow.exceptions import MlflowException
 from mlflow.tracking import MlflowClient
 from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID
 
-from agent0.tracking.delivery import KEY_TAG, MAX_NAMES, RefusedError, UnreachableError, explained, run_key
+from agent0.tracking.batches import MAX_NAMES
+from agent0.tracking.delivery import KEY_TAG, RefusedError, UnreachableError, explained, run_key
 from agent0.tracking.location import absolute
 
 HEALTH_TIMEOUT_SECONDS = 5.0

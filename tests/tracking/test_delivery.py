@@ -15,8 +15,9 @@ from PIL import Image
 from agent0.errors import Agent0Error
 from agent0.storage.digest import model_digest
 from agent0.tracking import TrackedDataset
+from agent0.tracking.batches import batches
 from agent0.tracking.buffered import TrackingSession, open_session
-from agent0.tracking.delivery import Delivery, RefusedError, batches
+from agent0.tracking.delivery import Delivery, RefusedError
 from agent0.tracking.journal import Journal
 from agent0.tracking.origin import Origin
 from agent0.tracking.runs import close_runs, start_run
