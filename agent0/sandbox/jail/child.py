@@ -6,6 +6,7 @@ a real run then insists on every one that did, and a run whose layer fails is re
 
 from __future__ import annotations
 
+import mmap
 import os
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -132,7 +133,12 @@ class Confinement:
 
 
 def run(
-    confinement: Confinement, interpreter: program.Interpreter, place: Place, fds: list[int], parent: int
+    confinement: Confinement,
+    interpreter: program.Interpreter,
+    place: Place,
+    fds: list[int],
+    parent: int,
+    note: mmap.mmap,
 ) -> NoReturn:
     """In a freshly forked child: take over the five descriptors, confine, run the program, exit."""
     code = 1
@@ -156,6 +162,6 @@ def run(
         os.write(status, wire.SETUP_FAILED + str(error).encode("utf-8", "replace"))
         os._exit(code)
     try:
-        code = interpreter.run(source, status)
+        code = interpreter.run(source, status, note)
     finally:
         leave(code)

@@ -13,13 +13,14 @@ import atexit
 import gc
 import io
 import linecache
+import mmap
 import os
+import resource
 import sys
-import traceback
-from types import CodeType, ModuleType, TracebackType
+from types import CodeType, ModuleType
 from typing import Any
 
-from . import wire
+from . import report, wire
 
 NAME = "<program>"
 # Relative on purpose: the working directory is the run's own scratch folder, and these are set before it is known.
@@ -54,8 +55,12 @@ class Interpreter:
         os.environ.update(_ENVIRONMENT)
         _compile(b"'warm'\n2 + 3")  # first use fills caches that the children then share
 
-    def run(self, source: bytes, status: int) -> int:
-        """In a child: run `source` as `__main__` and return its exit code; `status` is the status pipe."""
+    def run(self, source: bytes, status: int, note: mmap.mmap) -> int:
+        """In a child: run `source` as `__main__` and return its exit code.
+
+        `status` is the status pipe; `note` is where the fork server looks for why the program ended.
+        """
+        self._note = note
         lines = source.decode("utf-8", "replace").splitlines(keepends=True)
         linecache.cache[NAME] = (len(source), None, lines, NAME)
         for name in ("numpy.random", "sympy.core.random"):  # `random` itself seeds anew after every fork
@@ -71,6 +76,11 @@ class Interpreter:
             for stream in (sys.stdout, sys.stderr, self._stdout):
                 _flush(stream)
 
+    def _uncaught(self, error: BaseException) -> None:
+        if isinstance(error, MemoryError):
+            self._note[0] = wire.OUT_OF_MEMORY
+        report.show(error, NAME)
+
     def _guarded(self, source: bytes) -> int:
         names = self._main.__dict__
         try:
@@ -84,7 +94,7 @@ class Interpreter:
         except SystemExit as exit_request:
             return _exit_code(exit_request)
         except BaseException as error:
-            _report(error)
+            self._uncaught(error)
             return 1
         return 0
 
@@ -99,13 +109,19 @@ class Interpreter:
         except SystemExit as exit_request:
             return _exit_code(exit_request)
         except BaseException as error:
-            _report(error)
+            self._uncaught(error)
             return code or 1
         return code
 
 
 def _compile(source: bytes) -> tuple[CodeType, CodeType | None]:
-    tree = ast.parse(source, NAME)
+    try:
+        tree = ast.parse(source, NAME)
+    except MemoryError:
+        if 2048 * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss > resource.getrlimit(resource.RLIMIT_AS)[0] > 0:
+            raise
+        # The parser says so too when its stack, which has a fixed depth, is full.
+        raise RecursionError("maximum depth exceeded while parsing") from None
     if not tree.body or not isinstance(tree.body[-1], ast.Expr):
         return compile(tree, NAME, "exec"), None
     last = ast.Expression(tree.body.pop().value)  # type: ignore[attr-defined]
@@ -120,22 +136,6 @@ def _exit_code(exit_request: SystemExit) -> int:
         return code & 0xFF
     print(code, file=sys.stderr)
     return 1
-
-
-def _report(error: BaseException) -> None:
-    """Print an uncaught exception as Python does, without the sandbox's own frames."""
-    frames: TracebackType | None = error.__traceback__
-    while frames is not None and frames.tb_frame.f_code.co_filename != NAME:
-        frames = frames.tb_next
-    error.__traceback__ = frames
-    try:
-        if sys.excepthook is sys.__excepthook__:
-            traceback.print_exception(type(error), error, frames)
-        else:
-            sys.excepthook(type(error), error, frames)
-    except BaseException as second:
-        # The report itself ran out of memory, or the program's own hook failed; the name at least is known.
-        os.write(2, f"{type(error).__name__} (and {type(second).__name__} while it was reported)\n".encode())
 
 
 def _flush(stream: Any) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import gc
 import importlib
+import mmap
 import os
 import select
 import signal
@@ -30,6 +31,7 @@ class _Run:
     path: str
     started: float
     deadline: float
+    note: mmap.mmap
     reason: int = wire.NOT_KILLED
 
 
@@ -93,14 +95,16 @@ class Server:
         path = self._folders.make(slot, os.geteuid() if uid is None else uid)
         place = child.Place(path, uid, request.limit)
         server = os.getpid()
+        note = mmap.mmap(-1, 1)  # shared with the child alone, which may say in it why it ended
         started = time.monotonic()
         pid = os.fork()
         if pid == 0:
-            child.run(self._confinement, self._interpreter, place, fds, server)
+            child.run(self._confinement, self._interpreter, place, fds, server, note)
+        note.madvise(mmap.MADV_DONTFORK)
         for fd in fds:
             os.close(fd)
         pidfd = os.pidfd_open(pid)
-        self._runs[pidfd] = _Run(request.run, pid, pidfd, slot, path, started, started + request.limit)
+        self._runs[pidfd] = _Run(request.run, pid, pidfd, slot, path, started, started + request.limit, note)
         self._poll.register(pidfd, select.POLLIN)
         if len(self._runs) == 1:
             self._next_look = started + watch.INTERVAL
@@ -120,11 +124,23 @@ class Server:
             self._watch.kill_orphans({other.pid for other in self._runs.values()})
         self._folders.remove(run.slot)
         self._free.append(run.slot)
-        reason = run.reason
-        if reason == wire.NOT_KILLED and os.WIFSIGNALED(status) and self._watch.out_of_memory():
-            reason = wire.OUT_OF_MEMORY
         cpu = usage.ru_utime + usage.ru_stime
+        reason = self._reason(run, status, cpu)
+        run.note.close()
         self._control.send(wire.Result(run.number, status, reason, wall, cpu, usage.ru_maxrss).pack())
+
+    def _reason(self, run: _Run, status: int, cpu: float) -> int:
+        """Why a run ended, where it was not by its own doing."""
+        if run.reason != wire.NOT_KILLED:
+            return run.reason
+        if os.WIFSIGNALED(status):
+            if self._watch.out_of_memory():
+                return wire.OUT_OF_MEMORY
+            if os.WTERMSIG(status) == signal.SIGKILL and cpu >= run.deadline - run.started:
+                return wire.TIMEOUT  # by the kernel, at the limit of processor time
+        elif status != 0 and run.note[0] == wire.OUT_OF_MEMORY:
+            return wire.OUT_OF_MEMORY
+        return wire.NOT_KILLED
 
     def _enforce(self) -> None:
         now = time.monotonic()
