@@ -167,6 +167,8 @@ class Execution:
             notes = [_REASONS[ended.reason]]
         elif status == "killed":
             notes = [f"killed by signal {-code} ({_signal_name(-code)})"]
+            if code == -signal.SIGSEGV:
+                notes.append("recursion too deep for the stack is the usual reason: use a loop")
         return RunResult(
             status=status,
             stdout=self.stdout.text(),

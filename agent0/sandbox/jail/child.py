@@ -12,7 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, NoReturn
 
-from . import landlock, limits, program, seccomp, syscalls, wire
+from . import landlock, limits, program, scratch, seccomp, syscalls, wire
 
 _HIGHEST_FD = 0x7FFFFFFF
 
@@ -21,7 +21,7 @@ _HIGHEST_FD = 0x7FFFFFFF
 class Place:
     """What differs from run to run: the scratch folder, the user id (None: unchanged), the CPU limit in seconds."""
 
-    scratch: str
+    scratch: scratch.Folder
     uid: int | None
     cpu_seconds: float
 
@@ -72,7 +72,7 @@ class Confinement:
 
     def _landlock(self) -> Callable[[Place], None]:
         rules = landlock.Landlock(self._readable, self._devices)
-        return lambda place: rules.restrict(place.scratch)
+        return lambda place: rules.restrict(place.scratch.path)
 
     def _seccomp(self) -> Callable[[Place], None]:
         install = seccomp.installer(seccomp.build(syscalls.machine()))
@@ -114,10 +114,12 @@ class Confinement:
         read, write = os.pipe()
         pid = os.fork()
         if pid == 0:
+            if place.scratch.root != "/":
+                os.chroot(place.scratch.root)
             for name, step in self.steps.items():
                 try:
                     step(place)
-                    os.chdir(place.scratch)
+                    os.chdir(place.scratch.path)
                     os.close(os.open(os.__file__, os.O_RDONLY))
                 except (OSError, ValueError) as error:
                     os.write(write, f"{name}\t{error}".encode())
@@ -150,7 +152,9 @@ def run(
         for number, fd in enumerate((stdin, stdout, stderr)):
             os.dup2(fd, number)
         source = os.pread(source_fd, os.fstat(source_fd).st_size, 0)
-        os.chdir(place.scratch)
+        if place.scratch.root != "/":
+            os.chroot(place.scratch.root)
+        os.chdir(place.scratch.path)
         confinement.confine(place)
         if os.getppid() != parent:
             os._exit(code)  # the server died before the kernel knew that this process must die with it

@@ -21,6 +21,7 @@ class Limits:
     def __init__(self, memory_bytes: int, file_bytes: int, open_files: int, threads: int | None) -> None:
         wanted = {
             resource.RLIMIT_AS: memory_bytes,
+            resource.RLIMIT_STACK: memory_bytes // 2,  # of the main thread: recursion through C code is deep
             resource.RLIMIT_FSIZE: file_bytes,
             resource.RLIMIT_NOFILE: open_files,
             resource.RLIMIT_CORE: 0,

@@ -8,6 +8,7 @@ are, modules are not taken apart.
 
 from __future__ import annotations
 
+import _multiprocessing  # type: ignore[import-not-found]
 import ast
 import atexit
 import gc
@@ -16,11 +17,12 @@ import linecache
 import mmap
 import os
 import resource
+import site
 import sys
 from types import CodeType, ModuleType
 from typing import Any
 
-from . import report, wire
+from . import report, semaphore, wire
 
 NAME = "<program>"
 # Relative on purpose: the working directory is the run's own scratch folder, and these are set before it is known.
@@ -53,6 +55,10 @@ class Interpreter:
         sys.dont_write_bytecode = True
         os.environ.clear()
         os.environ.update(_ENVIRONMENT)
+        for add in (site.setquit, site.sethelper, site.setcopyright):  # exit, quit, help and their like
+            add()
+        sys.set_int_max_str_digits(0)  # a guard for servers; a program's time is limited anyway
+        setattr(_multiprocessing, "SemLock", semaphore.SemLock)  # noqa: B010  (its class is final)
         _compile(b"'warm'\n2 + 3")  # first use fills caches that the children then share
 
     def run(self, source: bytes, status: int, note: mmap.mmap) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
@@ -11,12 +12,20 @@ from . import namespaces
 MAX_ENTRIES = 8192
 
 
+@dataclass(frozen=True)
+class Folder:
+    """A scratch folder as its program names it: `path` below `root`."""
+
+    root: str
+    path: str
+
+
 class Scratch(Protocol):
     """Where scratch folders come from."""
 
     bounded: bool  # whether the kernel bounds the folder's size; else the server has to watch it
 
-    def make(self, slot: int, uid: int) -> str:
+    def make(self, slot: int, uid: int) -> Folder:
         """An empty folder that `uid` owns."""
         ...
 
@@ -30,18 +39,19 @@ class MountedScratch:
 
     bounded = True
 
-    def __init__(self, size_mb: int) -> None:
+    def __init__(self, size_mb: int, path: str) -> None:
         self._size_mb = size_mb
+        self._path = path
 
-    def make(self, slot: int, uid: int) -> str:
+    def make(self, slot: int, uid: int) -> Folder:
         """See `Scratch.make`."""
-        path = f"{namespaces.SCRATCH_ROOT}/{slot}"
-        namespaces.mount_scratch(path, self._size_mb, uid)
-        return path
+        root = namespaces.slot_root(slot)
+        namespaces.mount_scratch(root + self._path, self._size_mb, uid)
+        return Folder(root, self._path)
 
     def remove(self, slot: int) -> None:
         """See `Scratch.remove`."""
-        namespaces.unmount(f"{namespaces.SCRATCH_ROOT}/{slot}")
+        namespaces.unmount(namespaces.slot_root(slot) + self._path)
 
 
 class FolderScratch:
@@ -52,13 +62,13 @@ class FolderScratch:
     def __init__(self, root: str) -> None:
         self._root = root
 
-    def make(self, slot: int, uid: int) -> str:
+    def make(self, slot: int, uid: int) -> Folder:
         """See `Scratch.make`."""
         path = f"{self._root}/{slot}"
         Path(path).mkdir(0o700)
         if uid != os.geteuid():
             os.chown(path, uid, uid)
-        return path
+        return Folder("/", path)
 
     def remove(self, slot: int) -> None:
         """See `Scratch.remove`."""

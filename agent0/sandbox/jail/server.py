@@ -92,8 +92,8 @@ class Server:
     def _start(self, request: wire.Request, fds: list[int]) -> None:
         slot = self._free.pop()
         uid = self._config["uid_base"] + slot if "user_id" in self._confinement.steps else None
-        path = self._folders.make(slot, os.geteuid() if uid is None else uid)
-        place = child.Place(path, uid, request.limit)
+        folder = self._folders.make(slot, os.geteuid() if uid is None else uid)
+        place = child.Place(folder, uid, request.limit)
         server = os.getpid()
         note = mmap.mmap(-1, 1)  # shared with the child alone, which may say in it why it ended
         started = time.monotonic()
@@ -104,7 +104,7 @@ class Server:
         for fd in fds:
             os.close(fd)
         pidfd = os.pidfd_open(pid)
-        self._runs[pidfd] = _Run(request.run, pid, pidfd, slot, path, started, started + request.limit, note)
+        self._runs[pidfd] = _Run(request.run, pid, pidfd, slot, folder.path, started, started + request.limit, note)
         self._poll.register(pidfd, select.POLLIN)
         if len(self._runs) == 1:
             self._next_look = started + watch.INTERVAL
@@ -185,19 +185,20 @@ def _prepare(
     root = os.geteuid() == 0 and "user_namespace" not in on
     threads = config["threads"] if root else config["threads"] * config["slots"] + 8 if "user_namespace" in on else None
     confinement = child.Confinement(config, readable, devices, threads)
+    where = "/tmp" if not any(path.startswith("/tmp/") for path in readable) else "/scratch"
     folders: scratch.Scratch = scratch.FolderScratch(config["scratch_root"])
     if "mount_namespace" in on and _try(
         layers,
         "minimal_root",
         config["without"],
-        lambda: namespaces.minimal_root(config["scratch_root"], readable, devices, config["slots"]),
+        lambda: namespaces.minimal_root(config["scratch_root"], readable, devices, config["slots"], where),
     ):
-        folders = scratch.MountedScratch(config["scratch_mb"])
+        folders = scratch.MountedScratch(config["scratch_mb"], where)
     failed = confinement.prepare(root, config["without"])
     asked = list(confinement.steps)
     uid = config["uid_base"] if root else None
-    path = folders.make(0, os.geteuid() if uid is None else uid)
-    failed.update(confinement.trial(child.Place(path, uid, 1.0)))
+    folder = folders.make(0, os.geteuid() if uid is None else uid)
+    failed.update(confinement.trial(child.Place(folder, uid, 1.0)))
     folders.remove(0)
     layers += [[name, False, reason] for name, reason in failed.items()]
     layers += [[name, True, ""] for name in asked if name not in failed]
