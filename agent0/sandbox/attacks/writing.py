@@ -119,6 +119,61 @@ ATTACKS = (
         statuses=("error", "killed"),
     ),
     Attack(
+        "space that is reserved and not written",
+        """
+        descriptor = os.open("reserved", os.O_CREAT | os.O_RDWR)
+        for mode in (0, 1, 3, 16, 17):
+            attempt(f"mode {mode}", lambda: call("fallocate", descriptor, mode, 0, 1 << 30))
+        escaped_if(os.fstat(descriptor).st_blocks > 0, "blocks reserved")
+        """,
+    ),
+    Attack(
+        "files removed while open",
+        """
+        held, block = [], b"x" * (1 << 20)
+        for number in range(40):
+            held.append(open(f"file{number}", "wb"))
+            os.unlink(f"file{number}")
+            for _ in range(30):
+                held[-1].write(block)
+            held[-1].flush()
+        print("ESCAPED: wrote 1,200 MB")
+        """,
+        statuses=("error", "killed"),
+        timeout_seconds=20.0,
+    ),
+    Attack(
+        "removed files that only a memory map holds",
+        """
+        import mmap
+        held, block = [], b"x" * (1 << 20)
+        for number in range(40):
+            with open(f"file{number}", "w+b") as file:
+                for _ in range(30):
+                    file.write(block)
+                file.flush()
+                held.append(mmap.mmap(file.fileno(), 4096))
+            os.unlink(f"file{number}")
+        print("ESCAPED: wrote 1,200 MB")
+        """,
+        statuses=("error", "killed"),
+        timeout_seconds=20.0,
+    ),
+    Attack(
+        "files in a folder that nobody may list",
+        """
+        os.mkdir("closed", 0o300)
+        block = b"x" * (1 << 20)
+        for number in range(40):
+            with open(f"closed/file{number}", "wb") as file:
+                for _ in range(30):
+                    file.write(block)
+        print("ESCAPED: wrote 1,200 MB")
+        """,
+        statuses=("error", "killed"),
+        timeout_seconds=20.0,
+    ),
+    Attack(
         "folders too deep to remove",
         """
         try:

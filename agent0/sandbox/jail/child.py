@@ -10,7 +10,7 @@ import mmap
 import os
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, NoReturn
+from typing import Any
 
 from . import landlock, limits, program, scratch, seccomp, syscalls, wire
 
@@ -24,6 +24,14 @@ class Place:
     scratch: scratch.Folder
     uid: int | None
     cpu_seconds: float
+
+
+class Begun(BaseException):
+    """Takes a child out of the server's loop, so that nothing of the server is left in it."""
+
+    def __init__(self, guard: program.Guard) -> None:
+        super().__init__()
+        self.guard = guard
 
 
 class Confinement:
@@ -42,15 +50,19 @@ class Confinement:
         """A descriptor of the /proc that was mounted when the server started; it numbers processes from outside."""
         return self._proc
 
-    def prepare(self, uid_layer: bool, without: list[str]) -> dict[str, str]:
-        """Build the steps (`without` names those left off); returns the layers that cannot be built, and why."""
+    def prepare(self, uid_layer: bool, without: list[str], hidden: bool) -> dict[str, str]:
+        """Build the steps (`without` names those left off); returns the layers that cannot be built, and why.
+
+        `hidden` is whether the kernel shall hide a program from others of its user: not where the server itself is one
+        of them and has to see which files the program holds.
+        """
         failed: dict[str, str] = {}
         makers: dict[str, Callable[[], Callable[[Place], None]]] = {
             "oom_score": lambda: self._prefer_for_oom,
             "limits": self._limits,
             **({"user_id": lambda: self._change_user} if uid_layer else {}),
             "capabilities": lambda: lambda _: limits.drop_capabilities(),
-            "dies_with_server": lambda: lambda _: limits.die_with_parent_unreadable(),
+            "dies_with_server": lambda: lambda _: limits.die_with_parent(unreadable=hidden),
             "no_new_privileges": lambda: lambda _: limits.no_new_privileges(),
             "landlock": self._landlock,
             "seccomp": self._seccomp,
@@ -134,17 +146,15 @@ class Confinement:
         return report
 
 
-def run(
+def confine(
     confinement: Confinement,
     interpreter: program.Interpreter,
     place: Place,
     fds: list[int],
     parent: int,
     note: mmap.mmap,
-) -> NoReturn:
-    """In a freshly forked child: take over the five descriptors, confine, run the program, exit."""
-    code = 1
-    leave = os._exit  # the program may put anything in its place
+) -> program.Guard:
+    """In a freshly forked child: take over the five descriptors and confine; returns what runs the program."""
     source_fd, stdin, stdout, stderr, status = fds
     try:
         os.setsid()
@@ -157,15 +167,12 @@ def run(
         os.chdir(place.scratch.path)
         confinement.confine(place)
         if os.getppid() != parent:
-            os._exit(code)  # the server died before the kernel knew that this process must die with it
+            os._exit(1)  # the server died before the kernel knew that this process must die with it
         close_range = syscalls.numbers_here()["close_range"]
         if status > 3:
             syscalls.call(close_range, 3, status - 1)
         syscalls.call(close_range, status + 1, _HIGHEST_FD)
     except BaseException as error:
         os.write(status, wire.SETUP_FAILED + str(error).encode("utf-8", "replace"))
-        os._exit(code)
-    try:
-        code = interpreter.run(source, status, note)
-    finally:
-        leave(code)
+        os._exit(1)
+    return program.Guard(interpreter, source, status, note)

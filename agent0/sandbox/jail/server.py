@@ -58,8 +58,15 @@ class Server:
         self._poll.register(control.fileno(), select.POLLIN)
         self._next_look = 0.0
 
-    def serve(self) -> None:
-        """Serve until the owner closes the control socket."""
+    def serve(self) -> program.Guard | None:
+        """Serve until the owner closes the control socket; returns in each program's process what runs it."""
+        try:
+            self._loop()
+        except child.Begun as begun:
+            return begun.guard
+        return None
+
+    def _loop(self) -> None:
         while True:
             for fd, _ in self._poll.poll(self._patience()):
                 if fd != self._control.fileno():
@@ -99,7 +106,9 @@ class Server:
         started = time.monotonic()
         pid = os.fork()
         if pid == 0:
-            child.run(self._confinement, self._interpreter, place, fds, server, note)
+            self._runs.clear()  # their notes are not mapped here; what comes to lie in their place must stay
+            self._control.detach()
+            raise child.Begun(child.confine(self._confinement, self._interpreter, place, fds, server, note))
         note.madvise(mmap.MADV_DONTFORK)
         for fd in fds:
             os.close(fd)
@@ -155,14 +164,21 @@ class Server:
                 continue
             if self._watch.too_many_threads(run.pidfd):
                 self._kill(run, wire.THREADS)
-            if not self._folders.bounded and scratch.over(run.path, self._config["scratch_mb"] << 20):
+            if not self._folders.bounded and self._too_much_scratch(run):
                 self._kill(run, wire.SCRATCH)
 
+    def _too_much_scratch(self, run: _Run) -> bool:
+        removed = self._watch.removed_bytes(run.pidfd, Path(run.path).stat().st_dev, self._config["file_mb"] << 20)
+        return scratch.over(run.path, (self._config["scratch_mb"] << 20) - removed)
 
-def main(control: socket.socket, config: dict[str, Any], layers: list[list[Any]], oom_counter: int | None) -> None:
+
+def main(
+    control: socket.socket, config: dict[str, Any], layers: list[list[Any]], oom_counter: int | None
+) -> program.Guard:
     """Preload, take the server-wide layers, try the per-run ones, report, serve.
 
-    `layers` are the supervisor's; the report adds this process's, as [name, on, detail].
+    `layers` are the supervisor's; the report adds this process's, as [name, on, detail]. Returns in the processes
+    forked for programs, which then hold nothing of the server; the server's own ends here.
     """
     limits.die_with_parent()
     limits.become_subreaper()
@@ -170,8 +186,11 @@ def main(control: socket.socket, config: dict[str, Any], layers: list[list[Any]]
         server = _prepare(control, config, layers, oom_counter)
     except (OSError, ImportError) as error:
         control.send(wire.pack_json({"error": str(error)}))
-        return
-    server.serve()
+        os._exit(0)
+    guard = server.serve()
+    if guard is None:
+        os._exit(0)
+    return guard
 
 
 def _prepare(
@@ -179,6 +198,8 @@ def _prepare(
 ) -> Server:
     for kind in ("net", "ipc", "uts", "mount"):
         _try(layers, f"{kind}_namespace", config["without"], lambda kind=kind: namespaces.enter(kind))
+    if ["uts_namespace", True, ""] in layers:
+        socket.sethostname("sandbox")
     _preload(config["preload"], config["site"])
     readable, devices = paths.readable(config["site"]), paths.devices()
     on = {name for name, taken, _ in layers if taken}
@@ -194,7 +215,7 @@ def _prepare(
         lambda: namespaces.minimal_root(config["scratch_root"], readable, devices, config["slots"], where),
     ):
         folders = scratch.MountedScratch(config["scratch_mb"], where)
-    failed = confinement.prepare(root, config["without"])
+    failed = confinement.prepare(root, config["without"], hidden=root or folders.bounded)
     asked = list(confinement.steps)
     uid = config["uid_base"] if root else None
     folder = folders.make(0, os.geteuid() if uid is None else uid)
