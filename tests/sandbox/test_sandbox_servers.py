@@ -250,7 +250,8 @@ time.sleep(1)
     [
         "import os\nfor _ in range(60):\n    os.mkdir('n' * 255)\n    os.chdir('n' * 255)",
         "import tempfile\nkept = tempfile.TemporaryFile()\nkept.write(b'x' * (8 << 20))\nkept.flush()",
-        "import mmap, tempfile\nwith tempfile.TemporaryFile() as f:\n    f.truncate(9)\n    m = mmap.mmap(f.fileno(), 0)",
+        "import mmap, tempfile\nwith tempfile.TemporaryFile() as f:\n    f.truncate(4096)\n"
+        "    kept = mmap.mmap(f.fileno(), 4096)",
         "import os\nfor n in range(20):\n    open(str(n), 'wb').write(b'x' * (8 << 20))\n    os.unlink(str(n))",
         "import os\nwith open('f', 'wb') as f:\n    os.posix_fallocate(f.fileno(), 0, 8 << 20)",
         "import os\nos.mkdir('d', 0o300)\nopen('d/f', 'w').write('x')",
