@@ -212,4 +212,4 @@ def test_a_refused_batch_does_not_run_on():
         assert answer.status_code == 400
         before = time.monotonic()
         assert pool.run("1").ok
-        assert time.monotonic() - before < 2
+        assert time.monotonic() - before < 3.5

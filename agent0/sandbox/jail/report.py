@@ -14,6 +14,7 @@ from types import TracebackType
 
 _MAX_FRAMES, _KEPT_FRAMES = 1100, 100  # more than Python's own recursion limit allows; from either end
 _MAX_LINE = 2000
+_HERE = __file__.removesuffix("report.py")
 _NETWORK = "There is no network here: work with what the program itself holds."
 _SYSTEM = "The sandbox refuses that: no other processes, no installing; do it in this program, with threads if need be."
 _NOTEBOOK = (
@@ -26,10 +27,11 @@ _SOCKET_MODULES = ("socket.py", "selector_events.py", "base_events.py")
 
 
 def show(error: BaseException, program: str) -> None:
-    """Print an uncaught exception on standard error, without the frames above the file `program`."""
+    """Print an uncaught exception of the file `program` on standard error, without the sandbox's own frames."""
     frames = error.__traceback__
-    while frames is not None and frames.tb_frame.f_code.co_filename != program:
+    while frames is not None and _file(frames) != program:
         frames = frames.tb_next
+    _drop_ours(frames)
     error.__traceback__ = frames
     try:
         if sys.excepthook is not sys.__excepthook__:
@@ -49,6 +51,21 @@ def show(error: BaseException, program: str) -> None:
     except BaseException as second:
         # The report itself ran out of memory, or the program's own hook failed; the name at least is known.
         os.write(2, f"{type(error).__name__} (and {type(second).__name__} while it was reported)\n".encode())
+
+
+def _file(frames: TracebackType) -> str:
+    return frames.tb_frame.f_code.co_filename
+
+
+def _drop_ours(frames: TracebackType | None) -> None:
+    """Take the sandbox's frames out of a traceback that begins with a program's: it prints values and has locks."""
+    while frames is not None:
+        following = frames.tb_next
+        while following is not None and _file(following).startswith(_HERE):
+            following = following.tb_next
+        if following is not frames.tb_next:  # setting it takes as long as the traceback is
+            frames.tb_next = following
+        frames = following
 
 
 def _chain(error: BaseException) -> list[BaseException]:
@@ -85,7 +102,7 @@ def _raised_in(error: BaseException) -> str:
     """Name of the file whose code raised an exception."""
     frames, name = error.__traceback__, ""
     while frames is not None:
-        name = frames.tb_frame.f_code.co_filename
+        name = _file(frames)
         frames = frames.tb_next
     return name.rpartition("/")[2]
 
@@ -94,7 +111,7 @@ def _keep_own(frames: TracebackType | None, program: str) -> None:
     """Take the frames of other files off the end of a traceback."""
     last = frames
     while frames is not None:
-        if frames.tb_frame.f_code.co_filename == program:
+        if _file(frames) == program:
             last = frames
         frames = frames.tb_next
     if last is not None:
