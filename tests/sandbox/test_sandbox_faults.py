@@ -4,6 +4,7 @@ import asyncio
 import json
 import os
 import resource
+import signal
 import time
 
 import httpx
@@ -38,6 +39,20 @@ def test_a_program_that_ends_itself_by_a_signal_is_killed_by_that_signal(pool, n
     result = pool.submit(source).result(timeout=20)
     assert (result.status, result.exit_code, result.stdout) == ("killed", -number, "")
     assert f"[killed by signal {number} (" in result.stderr
+
+
+def test_a_sandbox_that_was_started_with_nohup_lets_signals_end_programs():
+    before = {
+        number: signal.signal(number, signal.SIG_IGN) for number in (signal.SIGHUP, signal.SIGQUIT, signal.SIGINT)
+    }
+    try:
+        with SandboxPool(SETTINGS) as started:
+            for number in (signal.SIGHUP, signal.SIGQUIT):
+                assert started.run(f"import os; os.kill(os.getpid(), {int(number)})").exit_code == -number
+            assert "KeyboardInterrupt" in started.run("import os; os.kill(os.getpid(), 2)").stderr
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def test_signals_that_python_ignores_end_a_program_that_does_not(pool):

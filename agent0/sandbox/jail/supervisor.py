@@ -56,7 +56,7 @@ def main(control_fd: int, owner: int) -> Callable[[], program.Guard]:
             cgroups.remove(groups.paths, _SECONDS_TO_END)
     if pid > 0:
         os._exit(0)
-    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    _restore_signals()
     os.close(go)
     os.close(owner_fd)
     os.read(ready, 1)
@@ -73,6 +73,15 @@ def _supervise(pid: int, groups: cgroups.Groups, go: int, owner_fd: int) -> None
     finally:
         signal.pidfd_send_signal(server_fd, signal.SIGKILL)
         os.waitpid(pid, 0)
+
+
+def _restore_signals() -> None:
+    """Let signals do to programs what a fresh interpreter knows, whatever nohup or a shell's `&` lets us ignore."""
+    for number in signal.valid_signals() - {signal.SIGPIPE, signal.SIGXFSZ}:  # those Python itself ignores
+        if signal.getsignal(number) is signal.SIG_IGN:
+            signal.signal(number, signal.SIG_DFL)
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def _end(number: int, frame: object) -> NoReturn:
