@@ -29,6 +29,8 @@ class Ablation:
         return all(_lookup(config, key) == value for key, value in self.settings.items())
 
 
+FULL = "full"
+"""The variant of an ablation that leaves nothing out."""
 ABLATIONS: Mapping[str, Ablation] = {
     ablation.name: ablation
     for ablation in (

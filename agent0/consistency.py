@@ -1,15 +1,21 @@
 """What no single section of a configuration can see.
 
-The command line checks it before anything starts (`agent0.options.read_settings`). The first task of a pipeline checks
-again: run parameters may say something else, and its image may lack what the machine has that compiled it.
+The command line checks it before anything starts (`agent0.options.read_settings`), and the parameters of a run before
+they are sent (`check_parameter`). The first task of a pipeline checks again: its image may lack what the machine has
+that compiled it.
 """
 
 from __future__ import annotations
 
-from agent0.config import Config
+from collections.abc import Iterable
+from typing import Any
+
+from agent0.ablations import ABLATIONS, FULL
+from agent0.config import SECTIONS, Config, EvaluationSettings, ExecutionSettings, parse_section
 from agent0.domains import get_prompts, task_writer
-from agent0.errors import UsageError
+from agent0.errors import NotInstalledError, UsageError, warn
 from agent0.evaluation.catalogue import benchmark, is_benchmark, known_tasks
+from agent0.evaluation.gate import GateSettings
 
 
 def check_evaluation(config: Config) -> None:
@@ -19,8 +25,89 @@ def check_evaluation(config: Config) -> None:
         UsageError: names what cannot be found or used.
     """
     get_prompts(config.rollout)
-    for name in config.evaluation.benchmarks:
-        benchmark(name)
+    check_benchmarks(config.evaluation.benchmarks)
+
+
+def check_benchmarks(names: Iterable[str]) -> None:
+    """Check that benchmarks are there, each once.
+
+    Raises:
+        UsageError: there is none of a name, or one is named twice.
+        NotInstalledError: all others are there, but what makes one is not installed.
+    """
+    named = list(names)
+    if len(set(named)) != len(named):
+        raise UsageError(f"A benchmark is named twice: {', '.join(named)}.")
+    missing = None
+    for name in named:
+        try:
+            benchmark(name)
+        except NotInstalledError as error:
+            missing = missing or error
+    if missing:
+        raise missing
+
+
+def check_gate(gate: GateSettings) -> None:
+    """Check that the benchmarks are there whose losses the gate allows.
+
+    Raises:
+        UsageError: names one that is not.
+    """
+    check_benchmarks(gate.allowed_losses)
+
+
+def check_variants(variants: Iterable[Any]) -> None:
+    """Check that the variants of an ablation are there.
+
+    Raises:
+        UsageError: names those that are not.
+    """
+    unknown = sorted({str(variant) for variant in variants} - {FULL, *ABLATIONS})
+    if unknown:
+        raise UsageError(f"There is no variant {', '.join(unknown)}; there are: {', '.join((FULL, *ABLATIONS))}.")
+
+
+def check_start(iteration: int) -> None:
+    """Check the number of the round that an evolution begins with.
+
+    Raises:
+        UsageError: it is no number of a round.
+    """
+    if iteration < 1:
+        raise UsageError(f"start_iteration is {iteration}; the first round of an evolution has number 1.")
+
+
+def check_parameter(name: str, value: Any) -> None:
+    """Check the value of a run's parameter as the settings of its name are checked; of others nothing is known.
+
+    What a package makes that is not installed here may be in the image, so a warning speaks of it.
+
+    Raises:
+        UsageError: the value cannot be run with.
+    """
+    try:
+        if name in SECTIONS:
+            model: Any = Config.model_fields[name].annotation
+            _check_section(parse_section(model, value))
+        elif name == "gate":
+            check_gate(parse_section(GateSettings, value))
+        elif name in ("seed", "seeds"):
+            for seed in value if name == "seeds" else [value]:
+                parse_section(Config, {"seed": seed})
+        elif name == "variants":
+            check_variants(value)
+        elif name == "start_iteration":
+            check_start(value)
+    except NotInstalledError as error:
+        warn(f"parameter {name} was not looked up from here; the image may have what it names ({error})")
+
+
+def _check_section(section: Any) -> None:
+    if isinstance(section, EvaluationSettings):
+        check_benchmarks(section.benchmarks)
+    if isinstance(section, ExecutionSettings) and is_benchmark(section.known_tasks):
+        benchmark(section.known_tasks)
 
 
 def check_consistency(config: Config) -> None:

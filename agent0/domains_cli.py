@@ -9,9 +9,11 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
+from agent0.config.base import SEED_LIMIT
+
 app = typer.Typer(help="The kinds of tasks: list them, show one.", invoke_without_command=True)
 
-Seed = Annotated[int, typer.Option(help="Seed of the tasks that are drawn.")]
+Seed = Annotated[int, typer.Option(min=0, max=SEED_LIMIT - 1, help="Seed of the tasks that are drawn.")]
 
 
 @app.callback()

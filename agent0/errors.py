@@ -18,3 +18,7 @@ class UsageError(Agent0Error):
     """The caller asked for something that cannot be; the command line exits with 2."""
 
     exit_code = 2
+
+
+class NotInstalledError(UsageError):
+    """What was asked for comes with a package that is not installed here, and may be elsewhere."""

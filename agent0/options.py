@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 RECIPE_HELP = f"Recipe: {', '.join(recipe_names())}, or a .toml file, local or s3://."
 ABLATION_HELP = "Leave out a part of the method; `agent0 ablations` lists them. May be given several times."
-SET_HELP = "Override a setting, e.g. --set executor.steps=20. May be given several times."
+SET_HELP = "Override a setting, e.g. --set executor.steps=20. A list has commas. May be given several times."
 
 Recipe = Annotated[str, typer.Option("--recipe", "-r", help=RECIPE_HELP)]
 Overrides = Annotated[list[str] | None, typer.Option("--set", "-s", help=SET_HELP)]

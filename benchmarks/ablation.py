@@ -27,9 +27,9 @@ from rich.table import Table
 from safetensors.torch import load_file
 from tiny_evolution import evolve
 
-from agent0.ablations import ABLATIONS, active_ablations
+from agent0.ablations import ABLATIONS, FULL, active_ablations
 from agent0.config import load_config
-from agent0.report.ablation import FULL, conclusion, shown
+from agent0.report.ablation import conclusion, shown
 from agent0.report.ablation import paired as paired_finals
 from agent0.report.history import History
 from agent0.stages.files import HISTORY_FILE

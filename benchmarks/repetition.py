@@ -26,11 +26,9 @@ from sklearn.cluster import AgglomerativeClustering
 
 from agent0.rewards import repetition_shares
 from agent0.rewards.repetition import condensed_distances
-from agent0.rewards.streaming import streaming_repetition_shares
 
 WORDS = 60
 SIZES = (512, 2048, 8192)
-POOL = 100_000
 THRESHOLD = 0.5
 
 
@@ -65,20 +63,20 @@ def reference_shares(distances: NDArray[np.float64], count: int) -> NDArray[np.f
     return np.bincount(labels)[labels] / count
 
 
-def measure(count: int, streaming: bool) -> dict[str, float]:
+def measure(count: int) -> dict[str, float]:
     """Run one size in a fresh process and return its seconds (best of three below 8,192) and peak MiB."""
-    command = [sys.executable, __file__, "--measure", str(count), *(["--streaming"] if streaming else [])]
+    command = [sys.executable, __file__, "--measure", str(count)]
     result: dict[str, float] = json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
     return result
 
 
-def measure_here(count: int, streaming: bool) -> None:
+def measure_here(count: int) -> None:
     """Print seconds and peak MiB of this process as JSON."""
     texts = questions(count)
     seconds = []
     for _ in range(3 if count < 8192 else 1):
         start = time.perf_counter()
-        shares = streaming_repetition_shares(texts) if streaming else repetition_shares(texts)
+        shares = repetition_shares(texts)
         seconds.append(time.perf_counter() - start)
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     print(json.dumps({"seconds": min(seconds), "peak_mib": peak, "clusters": float(np.sum(1 / (shares * count)))}))
@@ -114,25 +112,19 @@ def main() -> None:
     parser.add_argument("--check", action="store_true", help="exit with 1 when a bar is missed")
     parser.add_argument("--full", action="store_true", help="run NLTK on all pairs of 2,048 questions")
     parser.add_argument("--measure", type=int, help=argparse.SUPPRESS)
-    parser.add_argument("--streaming", action="store_true", help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     warnings.simplefilter("ignore")
     if arguments.measure:
-        measure_here(arguments.measure, arguments.streaming)
+        measure_here(arguments.measure)
         return
 
     console = Console(width=120)
     table = Table("questions", "seconds", "peak MiB", "clusters")
     results = {}
     for size in SIZES:
-        results[size] = measure(size, streaming=False)
+        results[size] = measure(size)
         row = results[size]
         table.add_row(f"{size:,}", f"{row['seconds']:.2f}", f"{row['peak_mib']:.0f}", f"{row['clusters']:.0f}")
-    for size in (8192, POOL):
-        row = measure(size, streaming=True)
-        table.add_row(
-            f"{size:,} streaming", f"{row['seconds']:.2f}", f"{row['peak_mib']:.0f}", f"{row['clusters']:.0f}"
-        )
     console.print(table)
 
     small_distance, small_share, _ = compare(512, None)

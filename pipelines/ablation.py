@@ -9,10 +9,9 @@ from typing import Any, NamedTuple
 
 from kfp import dsl
 
-from agent0.ablations import ABLATIONS
+from agent0.ablations import ABLATIONS, FULL
 from agent0.config import SECTIONS, Config
 from agent0.errors import UsageError
-from agent0.report.ablation import FULL
 from agent0_kfp.components.ablated_sections.component import ablated_sections
 from agent0_kfp.components.ablation_comparison.component import ablation_comparison
 from agent0_kfp.components.ablation_preparation.component import ablation_preparation

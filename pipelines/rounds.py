@@ -196,12 +196,13 @@ class Rounds:
         machine = {name: inputs[name] for name in ("rollout", "sandbox")}
         trained = {**run, **machine, "model": inputs["model"], "training": inputs["training"]}
         trained |= {"tracking": inputs["tracking"], "image": inputs["image"]}
+        proposed = {"curriculum": inputs["curriculum"]}
         executor = inputs["executor_model"]
         proposer = shop.task(
             "curriculum_training",
             inputs,
             **trained,
-            curriculum=inputs["curriculum"],
+            **proposed,
             curriculum_model=inputs["curriculum_model"],
             executor_model=executor,
         ).outputs["trained"]
@@ -209,9 +210,9 @@ class Rounds:
             inputs,
             "task_generation",
             "tasks",
-            {**run, **machine, "generation": inputs["generation"], "curriculum_model": proposer},
+            {**run, **machine, **proposed, "generation": inputs["generation"], "curriculum_model": proposer},
             "task_collection",
-            {**run, "rollout": inputs["rollout"]},
+            {**run, **proposed, "rollout": inputs["rollout"]},
         )
         labelled = self._sharded(
             inputs,
@@ -251,6 +252,7 @@ class Rounds:
             "iteration_report",
             inputs,
             **run,
+            **proposed,
             history=inputs["history"],
             base_evaluation=inputs["base_evaluation"],
             evaluation=scores.outputs["scores"],

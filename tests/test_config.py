@@ -4,19 +4,21 @@ from pathlib import Path
 
 import pytest
 from pydantic import BaseModel
+from pydantic.fields import FieldInfo
 
 from agent0.config import SECTIONS, Config, ExecutorSettings, load_config, parse_section
 from agent0.errors import UsageError
 from agent0.recipes import purposes, recipe_names
+from tests.support.reported_cases import reported_cases
 
 
-def fields(model: type[BaseModel], prefix: str = "") -> list[tuple[str, str | None]]:
+def leaves(model: type[BaseModel], prefix: str = "") -> list[tuple[str, FieldInfo]]:
     found = []
     for name, field in model.model_fields.items():
         if isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel):
-            found += fields(field.annotation, f"{prefix}{name}.")
+            found += leaves(field.annotation, f"{prefix}{name}.")
         else:
-            found.append((prefix + name, field.description))
+            found.append((prefix + name, field))
     return found
 
 
@@ -27,7 +29,7 @@ def test_every_recipe_loads_and_knows_its_name(recipe: str) -> None:
 
 
 def test_every_setting_is_described() -> None:
-    assert [name for name, description in fields(Config) if not description] == []
+    assert [name for name, field in leaves(Config) if not field.description] == []
 
 
 def test_paper_constants_of_the_main_recipe() -> None:
@@ -64,6 +66,53 @@ def test_overrides_reach_nested_fields_with_their_types() -> None:
     assert config.curriculum.reward.tool_weight == 0.3
     assert config.model.dtype == "bfloat16"
     assert config.sandbox.preload == ()
+
+
+@pytest.mark.parametrize(
+    ("override", "values"),
+    [
+        ("evaluation.benchmarks=gsm8k,math_500", ("gsm8k", "math_500")),
+        ("evaluation.benchmarks=gsm8k, math_500", ("gsm8k", "math_500")),
+        ("evaluation.benchmarks=gsm8k", ("gsm8k",)),
+        ('evaluation.benchmarks=["gsm8k", "math_500"]', ("gsm8k", "math_500")),
+        ("sandbox.preload=", ()),
+        ("rollout.vllm.arguments=--swap-space=8,--quiet", ("--swap-space=8", "--quiet")),
+    ],
+)
+def test_a_list_of_texts_may_be_written_with_commas(override: str, values: tuple[str, ...]) -> None:
+    section, *inner = override.partition("=")[0].split(".")
+    found: object = getattr(load_config("tiny", [override]), section)
+    for name in inner:
+        found = getattr(found, name)
+    assert found == values
+
+
+FLOATS = [name for name, field in leaves(Config) if field.annotation is float]
+
+
+@pytest.mark.parametrize("value", ["inf", "-inf", "nan", "1e999"])
+@pytest.mark.parametrize("name", FLOATS)
+def test_no_number_is_infinite_or_none(name: str, value: str) -> None:
+    with pytest.raises(UsageError, match=r"finite number|greater than|less than"):
+        load_config("tiny", [f"{name}={value}"])
+
+
+@pytest.mark.parametrize("name", ["seed", "model.tiny.seed"])
+def test_a_seed_has_31_bits(name: str) -> None:
+    load_config("tiny", [f"{name}=2147483647"])
+    for value in (-1, 2**31):
+        with pytest.raises(UsageError, match=f"'{name}'"):
+            load_config("tiny", [f"{name}={value}"])
+
+
+def test_what_people_reported_of_settings_is_taken_or_refused_as_they_meant_it() -> None:
+    for case in reported_cases("config"):
+        try:
+            load_config("tiny", [case["input"]["override"]])
+            found = "OK"
+        except UsageError:
+            found = "REFUSED"
+        assert found == case["expected"], case["id"]
 
 
 @pytest.mark.parametrize(

@@ -8,12 +8,14 @@ from pydantic import BaseModel, ConfigDict, Field
 
 Probability = Annotated[float, Field(ge=0.0, le=1.0)]
 Positive = Annotated[int, Field(ge=1)]
+SEED_LIMIT = 2**31
+Seed = Annotated[int, Field(ge=0, lt=SEED_LIMIT)]
 MODEL_NAME = r"[A-Za-z0-9][A-Za-z0-9_-]{0,99}"
 """What a registered model may be called: its URI has no room for a slash, a colon or an '@' in it."""
 RegisteredName = Annotated[str, Field(pattern=f"^{MODEL_NAME}$")]
 
 
 class Section(BaseModel):
-    """Base of all settings: frozen, and an unknown key is an error."""
+    """Base of all settings: frozen; an unknown key is an error, and so is a number that is infinite or none."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pydantic import Field, model_validator
 
-from agent0.config.base import Section
+from agent0.config.base import Section, Seed
 from agent0.config.data import (
     EvaluationSettings,
     ExecutionSettings,
@@ -21,7 +21,7 @@ class Config(Section):
     """All settings of an evolution; one attribute per pipeline parameter."""
 
     recipe: str = Field("tiny", description="Name of the recipe that these settings came from.")
-    seed: int = Field(0, ge=0, lt=2**31, description="Seed of the whole evolution; each stage derives its own.")
+    seed: Seed = Field(0, description="Seed of the whole evolution; each stage derives its own.")
     iterations: int = Field(3, ge=1, le=50, description="Rounds of co-evolution, unrolled at compile time. Paper: 3.")
     pods: int = Field(
         1,

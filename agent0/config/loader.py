@@ -24,7 +24,7 @@ def load_config(recipe: str | None = "tiny", overrides: Iterable[str] = (), abla
 
     Args:
         recipe: a shipped recipe's name, or a TOML file, local or `s3://`; None: the defaults of all settings.
-        overrides: strings such as `executor.steps=10` or `curriculum.reward.tool_weight=0.3`.
+        overrides: strings such as `executor.steps=10` or `evaluation.benchmarks=gsm8k,math_500`.
         ablations: names of `agent0.ablations.ABLATIONS`.
 
     Raises:
@@ -95,7 +95,22 @@ def _apply_override(values: dict[str, Any], override: str) -> None:
     key, separator, text = override.partition("=")
     if not separator or not key.strip():
         raise UsageError(f"Override {override!r} is not of the form section.field=value, e.g. executor.steps=10.")
-    _assign(values, key.strip(), _parse_value(text.strip()), f"Override {override!r}")
+    value = _parse_value(text.strip())
+    if isinstance(value, str) and not value.startswith("[") and _holds_texts(key.strip()):
+        value = [part.strip() for part in value.split(",") if part.strip()]
+    _assign(values, key.strip(), value, f"Override {override!r}")
+
+
+def _holds_texts(key: str) -> bool:
+    """Whether a setting is a list of texts, which may be written with commas between them."""
+    model: Any = Config
+    *sections, leaf = key.split(".")
+    for name in sections:
+        field = model.model_fields.get(name)
+        model = field.annotation if field else None
+        if not (isinstance(model, type) and issubclass(model, BaseModel)):
+            return False
+    return leaf in model.model_fields and model.model_fields[leaf].annotation == tuple[str, ...]
 
 
 def _assign(values: dict[str, Any], key: str, value: Any, origin: str) -> None:

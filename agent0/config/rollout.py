@@ -6,7 +6,7 @@ from typing import Literal
 
 from pydantic import Field, model_validator
 
-from agent0.config.base import Positive, Probability, Section
+from agent0.config.base import Positive, Probability, Section, Seed
 
 EMBEDDED_MODEL = "tiny"
 """The `model.source` of the model that is trained here from scratch."""
@@ -52,7 +52,7 @@ class TinyPretraining(Section):
     propose_tool_share: Probability = Field(
         0.25, description="Share of those that compute with the tool before they ask."
     )
-    seed: int = Field(0, description="Seed of data and weights; independent of the evolution's seed.")
+    seed: Seed = Field(0, description="Seed of data and weights; independent of the evolution's seed.")
 
 
 class ModelSettings(Section):

@@ -11,7 +11,7 @@ from functools import cache
 from importlib.metadata import entry_points
 
 from agent0.domains.domain import Domain, WorkedTask
-from agent0.errors import Agent0Error, UsageError
+from agent0.errors import Agent0Error, NotInstalledError, UsageError
 
 GROUP = "agent0.domains"
 _OBJECT = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*")
@@ -39,14 +39,16 @@ def get_domain(name: str) -> Domain:
     if not _OBJECT.fullmatch(place):
         close = difflib.get_close_matches(name, places, n=1, cutoff=0.5)
         hint = f"did you mean {close[0]!r}?" if close else f"installed are {', '.join(sorted(places)) or 'none'}."
-        raise UsageError(f"There is no domain {name!r}; name one as package.module:NAME, or by its entry point: {hint}")
+        raise NotInstalledError(
+            f"There is no domain {name!r}; name one as package.module:NAME, or by its entry point: {hint}"
+        )
     module, _, attribute = place.partition(":")
     try:
         found = getattr(importlib.import_module(module), attribute)
     except Agent0Error as error:
         raise UsageError(f"The domain {name} is not usable: {error}") from error
     except Exception as error:
-        raise UsageError(
+        raise NotInstalledError(
             f"The domain {name} cannot be imported from {place} ({type(error).__name__}: {error}); install its package "
             "where this runs, or correct the module."
         ) from error

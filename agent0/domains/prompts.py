@@ -58,13 +58,11 @@ class Prompts:
         Raises:
             UsageError: the template cannot render the turns, or leaves one out.
         """
-        from jinja2 import TemplateError
-
         turns = list(messages)
         for attempt in (turns, _merged(turns)):
             try:
                 text = self._apply(tokenizer, attempt)
-            except (TemplateError, TypeError, ValueError) as error:
+            except Exception as error:  # a template is a program of the model's author
                 reason = str(error)
                 continue
             lost = [message["role"] for message in attempt if message["content"].strip() not in text]

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from agent0.answers import Verdict, extract_answer
+from agent0.evaluation.latex import plain
 from agent0.evaluation.spec import Benchmark, Dataset, Decoding, Item, Prompt, Protocol, Row, Rule, boxed_gold
 
 _PREFIXES = ("The answer is:", "The final answer is ", "The final answer is: ", "The answer is ")
@@ -26,9 +27,13 @@ def bbeh_answer(response: str, item: Item) -> str | None:
 
 
 def bbeh_boxed(response: str, item: Item) -> str | None:
-    """Return the last box in the same form, else what `bbeh_answer` reads."""
+    """Return the last box in the same form and without LaTeX, else what `bbeh_answer` reads."""
     content = extract_answer(response)
-    return bbeh_answer(response, item) if content is None else _prepared(content.removesuffix(".")) or None
+    return bbeh_answer(response, item) if content is None else _prepared(_readable(content).removesuffix(".")) or None
+
+
+def _readable(text: str) -> str:
+    return plain(text.replace("{,}", ","))
 
 
 def _prepared(answer: str) -> str:
@@ -85,7 +90,16 @@ def _same_number(first: str, second: str) -> bool:
 
 
 def _judge(pairs: Sequence[tuple[Item, str]]) -> list[Verdict]:
-    return [Verdict.TRUE if fuzzy_match(text, bbeh_reference(i.gold)) else Verdict.FALSE for i, text in pairs]
+    return [_verdict(fuzzy_match(text, bbeh_reference(item.gold))) for item, text in pairs]
+
+
+def _judge_boxed(pairs: Sequence[tuple[Item, str]]) -> list[Verdict]:
+    """Judge predictions without LaTeX; a target that holds some is read in the same way."""
+    return [_verdict(fuzzy_match(text, bbeh_reference(_readable(item.gold)))) for item, text in pairs]
+
+
+def _verdict(same: bool) -> Verdict:
+    return Verdict.TRUE if same else Verdict.FALSE
 
 
 def read_bbeh(row: Row) -> Item:
@@ -106,7 +120,7 @@ def _is_mini(row: Row) -> bool:
 
 
 _OFFICIAL = Rule(bbeh_answer, _judge, "bbeh/evaluate.py")
-_BOXED = Rule(bbeh_boxed, _judge, "last box, then bbeh/evaluate.py")
+_BOXED = Rule(bbeh_boxed, _judge_boxed, "last box without LaTeX, then bbeh/evaluate.py")
 _PAPER = Protocol(
     Prompt("{question}\nPlease reason step by step, and put your final answer option within \\boxed{}."),
     Decoding(max_tokens=8192),

@@ -64,7 +64,11 @@ def read_super_gpqa(row: Row) -> Item:
     return Item(row["question"], gold, options, groups, "", str(row["id"]))
 
 
-_BOXED = Rule(boxed_letter, same_letter, "letter that opens the last box, else MMLU-Pro's chain without its draw")
+_BOXED = Rule(
+    boxed_letter,
+    same_letter,
+    "option that the last box chooses, else what is stated after it; MMLU-Pro's chain without its draw",
+)
 _CHAIN = Rule(mmlu_pro_chain, same_letter, "MMLU-Pro evaluate_from_local.py, without the random draw")
 _STEP = Rule(mmlu_pro_first_step, same_letter, "lm-evaluation-harness mmlu_pro, first step of the chain")
 _SUPER = Rule(super_gpqa_answer, same_letter, "SuperGPQA eval/eval.py, zero-shot")
@@ -79,7 +83,7 @@ _PAPER = Protocol(
     notes=(
         "R-Zero's eval_mmlupro.py and eval_supergpqa.py: zero-shot, T 0, 8192 tokens.",
         "Their reading takes the first of A to J anywhere in the box and draws a letter where there is none; here the "
-        "letter must open the box, and nothing is drawn.",
+        "letter must be the only one, or the box an option itself, and nothing is drawn.",
     ),
 )
 

@@ -12,6 +12,7 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
+from agent0.config.base import SEED_LIMIT
 from agent0.errors import UsageError
 from agent0.options import read_settings
 from agent0.recipes import recipe_names
@@ -58,7 +59,7 @@ def evaluate(
         list[str] | None, typer.Option("--set", "-s", help="Override a setting, e.g. --set evaluation.samples=8.")
     ] = None,
     ablations: Annotated[list[str] | None, typer.Option("--ablation", "-a", help="Leave out a part.")] = None,
-    seed: Annotated[int, typer.Option(help="Seed of the sampling.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, max=SEED_LIMIT - 1, help="Seed of the sampling.")] = 0,
     as_json: Annotated[bool, typer.Option("--json", help="Print the record as JSON in place of the table.")] = False,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Show no progress.")] = False,
 ) -> None:

@@ -10,6 +10,7 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
+from agent0.config.base import SEED_LIMIT
 from agent0.errors import UsageError
 
 if TYPE_CHECKING:
@@ -35,7 +36,7 @@ def gate(
     draws: Annotated[
         int | None, typer.Option(help="Draws of the bootstrap, and of sign flips. Default: 10000.")
     ] = None,
-    seed: Annotated[int, typer.Option(help="Seed of these draws.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, max=SEED_LIMIT - 1, help="Seed of these draws.")] = 0,
     as_json: Annotated[bool, typer.Option("--json", help="Print the decision as JSON.")] = False,
 ) -> None:
     """Decide whether a candidate replaces the champion. Exits with 0 to promote it and with 3 to keep the champion.
@@ -43,6 +44,7 @@ def gate(
     Example: [bold]agent0 gate runs/iteration-3 runs/champion --allowed-loss gsm8k=0.02[/bold]
     """
     from agent0.config import parse_section
+    from agent0.consistency import check_gate
     from agent0.evaluation.gate import GateSettings
     from agent0.evaluation.promotion import decide_between, decision_record
     from agent0.evaluation.report.claims import Run
@@ -51,6 +53,7 @@ def gate(
     given = {"significance": significance, "minimum_gain": minimum_gain, "draws": draws}
     values = {name: value for name, value in given.items() if value is not None}
     settings = parse_section(GateSettings, {**values, **_losses(allowed_loss or [])})
+    check_gate(settings)
     new, old = (Run(place, read_report(place)) for place in (candidate, champion))
     decision = decide_between(old, new, settings, seed=seed)
     if as_json:

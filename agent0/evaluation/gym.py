@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from importlib import metadata
 
 from agent0.answers.normalisation import exact_rational, normalise
-from agent0.errors import UsageError
+from agent0.errors import NotInstalledError, UsageError
 from agent0.evaluation.generated import generated_benchmark
 from agent0.evaluation.gym_questions import Order, make
 from agent0.evaluation.gym_verifier import VERIFIED
@@ -115,7 +115,7 @@ def is_installed() -> bool:
 
 def _require_package() -> None:
     if not is_installed():
-        raise UsageError(
+        raise NotInstalledError(
             "Benchmarks gym:NAME are made by reasoning-gym, which is not installed; "
             "pip install -c constraints.txt 'agent0[gym]', or leave them out."
         )

@@ -11,8 +11,11 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 
-from agent0.answers import extract_answer
+from agent0.answers.extraction import boxes
+from agent0.evaluation.boxed_option import option_in_box
+from agent0.evaluation.latex import plain
 from agent0.evaluation.spec import LETTERS, Item
+from agent0.segments import segments
 
 _ANSWER_IS = re.compile(r"answer is \(?([A-J])\)?")
 _ANSWER_COLON = re.compile(r"(?=[aA]nswer:\s*+([A-J]))")
@@ -174,23 +177,33 @@ def _option_from(text: str, position: int, options: Sequence[str]) -> int | None
     return None
 
 
-# A letter that opens the content of a box: `C`, `(C)`, `\text{C}`, `C. a long chain`, `C: text`; not `A chain`.
-_BOXED_LETTER = re.compile(
-    r"[\s$({\[*]*+(?:\\(?:text|mathrm|mathbf|textbf)\s*+\{[\s({\[*]*+)?([A-Ja-j])\s*+(?:$|[.:;,)}\]*$\\-])"
+# An answer stated behind a box, in brackets or behind its noun, at the end of a clause; `answer` outweighs the others.
+_CLAUSE_END = r"[)\]*\"]*+(?=\s*+(?:[.,;!\n]|$))"
+_STATED = (
+    re.compile(rf"\b(?i:answer)(?:\s++is)?\s*+:?\s*+(?:(?:option|choice)\s++)?[(\[*\"]*+([A-J]){_CLAUSE_END}"),
+    re.compile(rf"(?:\b(?i:option|choice|letter)\s*+[(\[*\"]*+|[(\[])([A-J]){_CLAUSE_END}"),
 )
 
 
 def boxed_letter(response: str, item: Item) -> str | None:
-    r"""Return the letter that opens the last box, the option that the box repeats, else MMLU-Pro's chain.
+    r"""Return the option that the last box chooses (`option_in_box`), else what is stated after it.
 
-    The paper asks for a letter in `\boxed{}`. R-Zero then takes the first of A to J that occurs anywhere in the
-    box, which reads `C. A long chain` as A; here the letter must open the content and stand alone.
+    Without a box, MMLU-Pro's chain. The paper asks for a letter in `\boxed{}`; R-Zero then takes the first of A to J
+    that occurs anywhere in the box, which reads `A, B, C, D` and `A long chain` as A.
     """
-    content = extract_answer(response)
-    if content is None:
-        return mmlu_pro_chain(response, item)
-    for index, option in enumerate(item.options):
-        if option.strip() == content:
-            return LETTERS[index]
-    match = _BOXED_LETTER.match(content)
-    return match.group(1).upper() if match else None
+    own = [piece.text for piece in segments(response) if piece.kind == "prose"]
+    for number in range(len(own) - 1, -1, -1):
+        box = max(boxes(own[number]), key=lambda found: found.start, default=None)
+        if box is not None:
+            after = "\n".join([own[number][box.end :], *own[number + 1 :]])
+            return option_in_box(box.content, item.options) or _stated(after)
+    return mmlu_pro_chain(response, item)
+
+
+def _stated(text: str) -> str | None:
+    """Return the one letter that a text states as its answer."""
+    for pattern in _STATED:
+        letters = {match.group(1) for match in pattern.finditer(plain(text))}
+        if letters:
+            return letters.pop() if len(letters) == 1 else None
+    return None

@@ -11,6 +11,8 @@ from typing import Any
 from agent0.answers import extract_boxed
 from agent0.evaluation.spec import Item, Row
 
+# In `$\boxed 2$` the box ends with the formula (hendrycks/math, last_boxed_only_string).
+_BOX_WITHOUT_BRACES = re.compile(r"\\boxed\s++(?!\{)([^$]{1,400}?)(?=\$|\\[)\]])")
 _INTEGER = re.compile(r"[0-9]{1,3}(?:\.0+)?")
 _NUMBER = re.compile(r"-?[0-9]{1,30}(?:\.[0-9]{1,30})?")
 
@@ -21,7 +23,7 @@ def read_problem(row: Row) -> Item:
     Raises:
         ValueError: there is neither.
     """
-    gold = row["gold"] if row["gold"] is not None else extract_boxed(str(row["solution"] or ""))
+    gold = row["gold"] if row["gold"] is not None else _last_box(str(row["solution"] or ""))
     if gold is None or not str(gold).strip():
         raise ValueError("there is no answer, and no \\boxed{} in the solution")
     groups = {}
@@ -30,6 +32,13 @@ def read_problem(row: Row) -> Item:
     if row["subject"] is not None:
         groups["subject"] = str(row["subject"])
     return Item(str(row["question"]), str(gold).strip(), groups=groups, id=_name(row["id"]))
+
+
+def _last_box(solution: str) -> str | None:
+    bare = list(_BOX_WITHOUT_BRACES.finditer(solution))
+    if bare and "\\boxed{" not in solution[bare[-1].end() :]:
+        return bare[-1].group(1)
+    return extract_boxed(solution)
 
 
 def read_gsm8k(row: Row) -> Item:

@@ -1,4 +1,4 @@
-"""Cron expressions of Kubeflow: six fields, the first of which is the second, and when they fire next.
+"""Cron expressions of Kubeflow: six fields, the first of which is the second, or `@every 1h`; and when they fire next.
 
 The rules are those of the library that the server uses (robfig/cron 1.2). It also takes five fields, and reads them
 from the left: `0 3 * * *`, meant as three in the morning, fires at the third minute of every hour. So five are refused.
@@ -7,6 +7,8 @@ from the left: `0 3 * * *`, meant as three in the morning, fires at the third mi
 from __future__ import annotations
 
 import calendar
+import re
+from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -33,19 +35,51 @@ _DESCRIPTORS = {
     "@midnight": "0 0 0 * * *",
     "@hourly": "0 0 * * * *",
 }
+_EVERY = "@every"
+_DURATION = re.compile(r"\+?(?:(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:h|ms|m|s|us|µs|μs|ns))+")
+_PART = re.compile(r"([0-9.]+)([a-zµμ]+)")
+_SECONDS = {"h": 3600.0, "m": 60.0, "s": 1.0, "ms": 1e-3, "us": 1e-6, "µs": 1e-6, "μs": 1e-6, "ns": 1e-9}
 _HORIZON_DAYS = 366 * 5
 
 
 @dataclass(frozen=True)
-class Cron:
-    """A parsed expression: the allowed values of each field, and whether either field of the day is a star."""
+class Cron(ABC):
+    """A parsed expression, as it is sent."""
 
     expression: str
+
+    @abstractmethod
+    def firings(self, after: datetime) -> Iterator[datetime]:
+        """Yield the times that follow `after`, which are none if none comes within five years."""
+
+    def next(self, after: datetime, count: int = 1) -> list[datetime]:
+        """Return the next times, at most `count`."""
+        return list(islice(self.firings(after), count))
+
+
+@dataclass(frozen=True)
+class Interval(Cron):
+    """`@every DURATION`: whole seconds from one firing to the next."""
+
+    seconds: int
+
+    def firings(self, after: datetime) -> Iterator[datetime]:
+        """Yield the times that follow `after`."""
+        moment = after.replace(microsecond=0)
+        while True:
+            moment += timedelta(seconds=self.seconds)
+            yield moment
+
+
+@dataclass(frozen=True)
+class Fields(Cron):
+    """Six fields: the allowed values of each, and whether either field of the day is a star."""
+
     values: tuple[frozenset[int], ...]
     any_day: bool
 
     def firings(self, after: datetime) -> Iterator[datetime]:
-        """Yield the times that follow `after`, which are none if no such day comes within five years."""
+        """Yield the times that follow `after`."""
         seconds, minutes, hours, _, _, _ = (sorted(field) for field in self.values)
         first = (after + timedelta(seconds=1)).replace(microsecond=0)
         midnight = first.replace(hour=0, minute=0, second=0)
@@ -60,10 +94,6 @@ class Cron:
                         if moment >= first:
                             yield moment
 
-    def next(self, after: datetime, count: int = 1) -> list[datetime]:
-        """Return the next times, at most `count`."""
-        return list(islice(self.firings(after), count))
-
     def _on(self, day: datetime) -> bool:
         in_month, in_week = day.day in self.values[3], day.isoweekday() % 7 in self.values[5]
         fits = in_month and in_week if self.any_day else in_month or in_week
@@ -76,6 +106,8 @@ def parse_cron(expression: str) -> Cron:
     Raises:
         UsageError: it has not six fields (with the six-field form of five), a field is out of range, or it never fires.
     """
+    if expression.split()[:1] == [_EVERY]:
+        return _interval(expression)
     text = _DESCRIPTORS.get(expression.strip().lower(), expression)
     fields = text.split()
     if len(fields) == 5:
@@ -93,10 +125,21 @@ def parse_cron(expression: str) -> Cron:
         for text, field in zip(fields, _FIELDS, strict=True)
     )
     starred = [any(part[0] in "*?" for part in fields[index].split(",") if part) for index in (3, 5)]
-    cron = Cron(" ".join(fields), values, any(starred))
+    cron = Fields(" ".join(fields), values, any(starred))
     if not cron.next(datetime(2024, 1, 1)):
         raise UsageError(f"--cron {expression!r} never fires: there is no such day.")
     return cron
+
+
+def _interval(expression: str) -> Interval:
+    """Read `@every 1h30m`: a duration as Go writes it, cut to whole seconds."""
+    text = "".join(expression.split()[1:])
+    if len(expression.split()) != 2 or not _DURATION.fullmatch(text):
+        raise UsageError(f"--cron {expression!r}: after {_EVERY} stands one duration, such as 1h, 30m or 1h30m.")
+    seconds = int(sum(float(number) * _SECONDS[unit] for number, unit in _PART.findall(text)))
+    if not 1 <= seconds <= _HORIZON_DAYS * 86_400:
+        raise UsageError(f"--cron {expression!r}: the duration goes from a second to five years.")
+    return Interval(f"{_EVERY} {text}", seconds)
 
 
 def _range(part: str, title: str, low: int, high: int, names: dict[str, int], expression: str) -> frozenset[int]:

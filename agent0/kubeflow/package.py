@@ -58,6 +58,11 @@ class Package:
         return str(self.spec["pipelineInfo"]["name"])
 
     @property
+    def is_ours(self) -> bool:
+        """Whether it is a pipeline of Agent0, whose parameters mean what the settings of their names mean."""
+        return self.name.startswith("agent0-")
+
+    @property
     def description(self) -> str:
         """The pipeline's description."""
         return str(self.spec["pipelineInfo"].get("description", ""))

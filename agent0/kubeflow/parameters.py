@@ -10,13 +10,15 @@ from __future__ import annotations
 import copy
 import difflib
 import json
+import math
 import os
 from collections.abc import Iterable, Mapping
 from typing import Any, get_origin
 
 from pydantic import BaseModel
 
-from agent0.config import SECTIONS, Config, parse_section
+from agent0.config import SECTIONS, Config
+from agent0.consistency import check_parameter
 from agent0.errors import UsageError, warn
 from agent0.kubeflow.package import Input, Package
 from agent0.storage import transfer
@@ -24,6 +26,10 @@ from agent0.storage.places import read_file
 from agent0.storage.uri import NotThereError, NotWholeError, StorageError, is_in_s3, parse
 
 LOOK_UP_SECONDS = 10.0
+MAX_TEXT_BYTES = 10_000
+"""Of a parameter that is a text: a name or an address. Servers of the API's first version take no more of all."""
+LARGEST_NUMBER = 2**53
+"""Beyond it the server, to which all numbers are floats, changes a whole number without a word."""
 
 _EXPECTED = {
     "STRING": "text",
@@ -55,8 +61,8 @@ def resolve_parameters(
         complete: whether a parameter that is required and not given is an error.
 
     Raises:
-        UsageError: an unknown name (with the nearest one), a value of another type, a missing one, or a section that
-            the configuration refuses.
+        UsageError: an unknown name (with the nearest one), a value of another type, a missing one, one that the server
+            does not take, or one that the settings' own checks refuse.
     """
     values: dict[str, Any] = {}
     for name, value in (_read_file(file) if file else {}).items():
@@ -72,7 +78,9 @@ def resolve_parameters(
             shown = "; ".join(f"{item.name} ({item.description or _EXPECTED[item.type]})" for item in missing)
             raise UsageError(f"The pipeline {package.name} needs a value for {shown}: add --param NAME=VALUE.")
     for name, value in values.items():
-        _check_section(package.inputs[name], value)
+        _require_sendable(value, name)
+        if package.is_ours:
+            _check(package.inputs[name], value)
     return values
 
 
@@ -222,15 +230,35 @@ def _is_free(name: str) -> bool:
     return field is not None and get_origin(field.annotation) is dict
 
 
-def _check_section(declared: Input, value: Any) -> None:
-    """Validate a section of the configuration, where the pipeline was compiled with the fields of this version."""
-    if declared.name not in SECTIONS or not isinstance(declared.default, dict):
-        return
-    model: Any = Config.model_fields[declared.name].annotation
-    if set(declared.default) != set(model.model_fields):
-        return
+def _require_sendable(value: Any, name: str) -> None:
+    """Check that a value arrives as it is.
+
+    Source: a JSON text has no infinite number; a google.protobuf.Value knows floats only; for texts see
+    `MAX_TEXT_BYTES` (common/util/consts.go, `MaxParameterBytes`).
+    """
+    if isinstance(value, dict | list):
+        pairs = value.items() if isinstance(value, dict) else ((str(number), item) for number, item in enumerate(value))
+        for key, item in pairs:
+            _require_sendable(item, f"{name}.{key}")
+    elif isinstance(value, float) and not math.isfinite(value):
+        raise UsageError(f"{name}={value}: it must be a finite number.")
+    elif isinstance(value, int) and abs(value) > LARGEST_NUMBER:
+        raise UsageError(f"{name}={value}: the server would change a whole number beyond 2**53; give a smaller one.")
+    elif isinstance(value, str) and "." not in name and len(value.encode()) > MAX_TEXT_BYTES:
+        raise UsageError(
+            f"{name} is {len(value.encode()):,} bytes long, and a text of a run may have {MAX_TEXT_BYTES:,}; put it "
+            "into a file that the pods can read, and give its place."
+        )
+
+
+def _check(declared: Input, value: Any) -> None:
+    """Check a value as the settings are checked; a section only where it was compiled with this version's fields."""
+    if declared.name in SECTIONS:
+        model: Any = Config.model_fields[declared.name].annotation
+        if not isinstance(declared.default, dict) or set(declared.default) != set(model.model_fields):
+            return
     try:
-        parse_section(model, value)
+        check_parameter(declared.name, value)
     except UsageError as error:
         raise UsageError(f"Parameter {declared.name}: {error}") from error
 

@@ -35,7 +35,10 @@ CLOCK = "UTC, unless the cluster sets CRON_SCHEDULE_TIMEZONE"
 def schedule_pipeline(
     pipeline: Annotated[str, typer.Argument(help="A pipeline on the server, such as evaluation.")],
     cron: Annotated[
-        str, typer.Option(help="Six fields: second, minute, hour, day, month, weekday. '0 0 3 * * *': daily at three.")
+        str,
+        typer.Option(
+            help="Six fields: second, minute, hour, day, month, weekday. '0 0 3 * * *': daily at three. Or '@every 6h'."
+        ),
     ],
     parameters: Parameters = None,
     params_file: ParametersFile = "",

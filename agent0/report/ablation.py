@@ -11,12 +11,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from statistics import fmean, stdev
 
-from agent0.ablations import ABLATIONS
+from agent0.ablations import ABLATIONS, FULL
 from agent0.report.history import History
 from agent0.report.page import template
-
-FULL = "full"
-"""The variant that leaves nothing out."""
 
 Finals = Mapping[tuple[str, int], float]
 """Accuracy of the last executor by variant and seed."""

@@ -42,7 +42,7 @@ def cluster_entropy(shares: ArrayLike) -> float:
     1 where every question is alone, 0 where all are one cluster (or there is at most one question).
 
     Args:
-        shares: each question's cluster share, from `repetition_shares` or its streaming variant.
+        shares: each question's cluster share, from `repetition_shares`.
     """
     values = np.asarray(shares, dtype=np.float64)
     if len(values) < 2:

@@ -1,7 +1,8 @@
 """Sentence BLEU between all pairs of a batch, by counting n-grams once in sparse matrices.
 
 Equals NLTK's `sentence_bleu` with one reference, uniform weights to 4-grams and smoothing method 1, on words
-split at whitespace. Clipped matches, sum over g of min(count_i(g), count_j(g)), become plain products of 0/1
+split at whitespace; save that a text and itself score 1 however short they are, where NLTK misses the n-grams that
+neither has. Clipped matches, sum over g of min(count_i(g), count_j(g)), become plain products of 0/1
 matrices by giving the t-th occurrence of an n-gram in a text its own column.
 """
 
@@ -24,10 +25,14 @@ Floats = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class NGramCounts:
-    """N-gram occurrences of texts; row i of `matches[n - 1]` marks the occurrences of order n in text i."""
+    """N-gram occurrences of texts; row i of `matches[n - 1]` marks the occurrences of order n in text i.
+
+    Texts of the same words have the same number in `identities`.
+    """
 
     matches: tuple[sparse.csr_matrix, ...]
     lengths: NDArray[np.int64]
+    identities: NDArray[np.int64]
 
     def __len__(self) -> int:
         return len(self.lengths)
@@ -40,6 +45,8 @@ def count_ngrams(*groups: Sequence[str]) -> tuple[NGramCounts, ...]:
         [[vocabulary.setdefault(word, len(vocabulary)) for word in text.split()] for text in group] for group in groups
     ]
     texts = list(itertools.chain.from_iterable(tokens))
+    known: dict[tuple[int, ...], int] = {}
+    identities = np.array([known.setdefault(tuple(text), len(known)) for text in texts], dtype=np.int64)
     lengths = np.array([len(text) for text in texts], dtype=np.int64)
     words = np.fromiter(itertools.chain.from_iterable(texts), dtype=np.int64, count=int(lengths.sum()))
     rows = np.repeat(np.arange(len(texts)), lengths)
@@ -54,8 +61,8 @@ def count_ngrams(*groups: Sequence[str]) -> tuple[NGramCounts, ...]:
         matrices.append(_occurrences(rows[whole], identity[whole], len(texts)))
     ends = np.cumsum([len(group) for group in groups])
     return tuple(
-        NGramCounts(tuple(matrix[end - len(group) : end] for matrix in matrices), lengths[end - len(group) : end])
-        for group, end in zip(groups, ends, strict=True)
+        NGramCounts(tuple(matrix[rows] for matrix in matrices), lengths[rows], identities[rows])
+        for rows in (slice(end - len(group), end) for group, end in zip(groups, ends, strict=True))
     )
 
 
@@ -85,6 +92,7 @@ def bleu_blocks(
         logarithm /= MAX_ORDER
         logarithm += np.minimum(0.0, 1.0 - reference_lengths / np.maximum(lengths, 1.0))  # brevity penalty
         np.exp(logarithm, out=logarithm)
+        logarithm[hypotheses.identities[start:stop, None] == references.identities[None, first:]] = 1.0
         assert matched is not None
         yield start, np.where(matched, logarithm, 0.0)
 

@@ -1,7 +1,7 @@
 """How much of a batch repeats itself: the share of the batch in each question's cluster.
 
-Clusters are those of average linkage on 1 - BLEU (official code, `curriculum_reward.py`), exactly. For pools
-too large for the quadratic method, see `agent0.rewards.streaming`.
+Clusters are those of average linkage on 1 - BLEU (official code, `curriculum_reward.py`), exactly. Of a pool too large
+for all pairs, pass a sample: a share means the same in it.
 """
 
 from __future__ import annotations

@@ -11,7 +11,7 @@ from agent0.config import RolloutSettings
 from agent0.errors import UsageError
 from agent0.protocol import STOP
 
-_PROBE = "\u25c6"  # a text that no template holds
+_ASKED, _PROBE = "\u25c7", "\u25c6"  # texts that no template holds
 
 
 def check_prompts(prompts: Iterable[Sequence[int]], limit: int) -> None:
@@ -37,7 +37,8 @@ def check_model_tokens(model: Path, tokenizer: Any, rollout: RolloutSettings) ->
 
     Raises:
         UsageError: there is no model; its tokenizer is larger than its vocabulary or cannot write the stop string; no
-            token ends a turn, or the model and the tokenizer differ on which does; or a trajectory is longer than the
+            token ends a turn, or the model and the tokenizer differ on which does; its chat template cannot be
+            rendered, or leaves a turn out; or a trajectory is longer than the
             positions that the model knows.
     """
     if not (model / "config.json").is_file():
@@ -145,13 +146,32 @@ def _as_list(configured: int | list[int] | None) -> list[int]:
 
 
 def template_end(tokenizer: Any) -> int | None:
-    """Return the special token that the chat template writes after an assistant's turn, if there are both."""
+    """Return the special token that the chat template writes after an assistant's turn, if there are both.
+
+    Raises:
+        UsageError: the template cannot render a question and its answer, or leaves one out.
+    """
     if not getattr(tokenizer, "chat_template", None):
         return None
-    messages = [{"role": "user", "content": "?"}, {"role": "assistant", "content": _PROBE}]
-    text = tokenizer.apply_chat_template(messages, tokenize=False)
+    text = ""
+    messages: list[dict[str, str]] = []
+    for role, content in (("user", _ASKED), ("assistant", _PROBE)):
+        messages.append({"role": role, "content": content})
+        try:
+            text = tokenizer.apply_chat_template(messages, tokenize=False)
+        except Exception as error:  # a template is a program of the model's author
+            raise _unusable(str(error)) from error
+        if content not in text:
+            raise _unusable(f"it leaves out the {role}'s turn")
     after = tokenizer(text[text.rindex(_PROBE) + len(_PROBE) :].lstrip(), add_special_tokens=False).input_ids
     return int(after[0]) if after and int(after[0]) in _control_tokens(tokenizer) else None
+
+
+def _unusable(reason: str) -> UsageError:
+    return UsageError(
+        f"The tokenizer's chat template cannot render a question and its answer: {reason.rstrip('.')}. Save another "
+        "template as chat_template.jinja with the model."
+    )
 
 
 def _control_tokens(tokenizer: Any) -> set[int]:

@@ -6,6 +6,7 @@ All state is this thread's own; other threads reach it through `submit`, which p
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import selectors
 import threading
@@ -23,6 +24,7 @@ from agent0.sandbox.jail import wire
 from agent0.sandbox.options import PoolOptions
 from agent0.sandbox.result import RunResult, SandboxError
 from agent0.sandbox.server_process import ServerProcess
+from agent0.sandbox.shortage import Shortage
 
 _TICK_SECONDS = 0.5
 _GRACE_SECONDS = 10.0  # past a run's limit without a word from its server: the server hangs
@@ -51,6 +53,7 @@ class Engine(threading.Thread):
         self._layers: set[str] | None = None
         self._failed_starts = 0
         self._start_at: deque[tuple[float, int, ServerProcess | None]] = deque()
+        self._shortage = Shortage()
         self._broken: SandboxError | None = None
         self._stopping = False
         self._ended = False
@@ -65,9 +68,15 @@ class Engine(threading.Thread):
         """A reading of the pool."""
         return self._meter.read(len(self._queue), sum(len(server.executions) for server in self._servers))
 
+    @property
+    def working(self) -> bool:
+        """Whether it takes programs."""
+        return self._broken is None
+
     def stop(self) -> None:
         """End all programs and fork servers and the thread; what still waits gets a SandboxError."""
-        self._post(self._stop)
+        with contextlib.suppress(SandboxError):  # it has ended by itself
+            self._post(self._stop)
         self.join()
 
     def server_pids(self) -> list[int]:
@@ -77,21 +86,18 @@ class Engine(threading.Thread):
     # Everything below runs in the thread.
 
     def run(self) -> None:
-        """The loop."""
+        """The loop. However it ends, nobody is left waiting."""
         try:
             self._loop()
+        except SandboxError as error:
+            self._give_up(error)
         except BaseException as error:
             self._give_up(SandboxError(f"The sandbox pool stopped because of an error in itself: {error!r}"))
-            self._stop()
             raise
         finally:
+            self._end()
             for server in [*self._servers, *self._leaving]:
                 server.forget()
-            with self._lock:
-                self._ended = True
-            self._drain_inbox()
-            self._selector.close()
-            os.close(self._wake)
 
     def _loop(self) -> None:
         for slots in self._slots:
@@ -101,11 +107,14 @@ class Engine(threading.Thread):
                 key.data()
             self._tick()
             self._dispatch()
+            if self._shortage.lasts:
+                for job in self._queue.drain():
+                    _fail(job, self._shortage.error)
 
     def _post(self, call: Callable[[], None]) -> None:
         with self._lock:
             if self._ended:
-                raise SandboxError("The sandbox pool is closed.")
+                raise self._broken or SandboxError("The sandbox pool is closed.")
             self._inbox.append(call)
             os.eventfd_write(self._wake, 1)
 
@@ -132,7 +141,15 @@ class Engine(threading.Thread):
                     self._kill(server, execution)
 
     def _start_server(self, slots: int, replaces: ServerProcess | None = None) -> None:
-        server = ServerProcess(self._options.server_config(self._settings, slots), replaces)
+        try:
+            server = ServerProcess(self._options.server_config(self._settings, slots), replaces)
+        except OSError as error:
+            self._shortage.note(error)
+            if not self.ready.done():
+                raise self._shortage.error from error
+            self._start_at.append((time.monotonic() + _TICK_SECONDS, slots, replaces))
+            return
+        self._shortage.over()
         self._servers.append(server)
         self._selector.register(server.control, selectors.EVENT_READ, lambda: self._hear(server))
 
@@ -153,7 +170,7 @@ class Engine(threading.Thread):
             self._check_layers(server.report or {})
         except SandboxError as error:
             self._remove(server)
-            self._give_up(error)
+            self._start_again(server, error)
             return
         self._failed_starts = 0
         old = server.replaces
@@ -193,14 +210,23 @@ class Engine(threading.Thread):
             if job is None:
                 return
             self._number += 1
-            execution = Execution(self._number, job)
+            try:
+                execution = Execution(self._number, job)
+            except (OSError, MemoryError) as error:
+                self._queue.put(job, first=True)
+                self._shortage.note(error)
+                return
             try:
                 server.start(execution)
-            except OSError:
+            except OSError as error:
                 execution.close()
                 self._queue.put(job, first=True)
+                if error.errno == errno.ETOOMANYREFS:  # descriptors on their way count too
+                    self._shortage.note(error)
+                    return
                 self._lost_server(server)
                 continue
+            self._shortage.over()
             for stream in (execution.stdout, execution.stderr):
                 self._selector.register(stream.read_fd, selectors.EVENT_READ, self._pumper(server, execution, stream))
             if server.runs == self._options.recycle_after:
@@ -226,19 +252,32 @@ class Engine(threading.Thread):
 
     def _finish(self, server: ServerProcess, ended: wire.Result) -> None:
         execution = server.executions.pop(ended.run)
-        self._unregister(execution)
-        try:
-            result = execution.result(ended)
-        except SandboxError as error:
-            _fail(execution.job, error)
-        else:
-            self._settle(execution.job, result)
+        self._settle(execution, lambda: execution.result(ended))
         self._retire_if_idle(server)
 
-    def _settle(self, job: Job, result: RunResult) -> None:
-        self._meter.count(result, time.monotonic() - job.submitted)
-        if job.future.set_running_or_notify_cancel():
-            job.future.set_result(result)
+    def _settle(self, execution: Execution, outcome: Callable[[], RunResult | None]) -> None:
+        """Give a run's outcome to its caller; None: it never started, and is tried again once.
+
+        Whatever goes wrong here befell this one program: its caller is told, and the others go on.
+        """
+        job = execution.job
+        try:
+            self._unregister(execution)
+            result = outcome()
+        except SandboxError as error:
+            _fail(job, error)
+        except Exception as error:
+            _fail(job, SandboxError(f"The sandbox could not make out how a program ended: {error!r}."))
+        else:
+            if result is None and job.attempts == 0:
+                job.attempts = 1
+                self._queue.put(job, first=True)
+            elif result is None:
+                _fail(job, SandboxError("Two fork servers died before they could start this program."))
+            else:
+                self._meter.count(result, time.monotonic() - job.submitted)
+                if job.future.set_running_or_notify_cancel():
+                    job.future.set_result(result)
 
     def _unregister(self, execution: Execution) -> None:
         for stream in (execution.stdout, execution.stderr):
@@ -263,29 +302,26 @@ class Engine(threading.Thread):
         server.terminate()
         executions, server.executions = server.executions, {}
         for execution in executions.values():
-            self._unregister(execution)
-            result = execution.lost()
-            if result is not None:
-                self._settle(execution.job, result)
-            elif execution.job.attempts == 0:
-                execution.job.attempts = 1
-                self._queue.put(execution.job, first=True)
-            else:
-                _fail(execution.job, SandboxError("Two fork servers died before they could start this program."))
+            self._settle(execution, execution.lost)
         if server.report is None:
-            self._failed_starts += 1
             words = server.forget()
             self._leaving.remove(server)
-            if not self.ready.done() or self._failed_starts >= _STARTS_BEFORE_GIVING_UP:
-                self._give_up(
-                    SandboxError(f"The sandbox's fork server died while it started: {words or 'no message'}.")
-                )
-                return
-        else:
-            self._meter.restarts += 1
-        if not server.retiring and not any(other.replaces is server for other in self._servers):
-            pause = 0.1 * (4**self._failed_starts - 1)
-            self._start_at.append((time.monotonic() + pause, server.slots, server.replaces))
+            error = SandboxError(f"The sandbox's fork server died while it started: {words or 'no message'}.")
+            self._start_again(server, error)
+            return
+        self._meter.restarts += 1
+        successors = [*(other.replaces for other in self._servers), *(replaces for _, _, replaces in self._start_at)]
+        if not server.retiring and server not in successors:
+            self._start_at.append((time.monotonic(), server.slots, server.replaces))
+
+    def _start_again(self, server: ServerProcess, error: SandboxError) -> None:
+        """Start another server in place of one that did not come up, or give up because of `error`."""
+        self._failed_starts += 1
+        if not self.ready.done() or self._failed_starts >= _STARTS_BEFORE_GIVING_UP:
+            self._give_up(error)
+            return
+        pause = 0.1 * (4**self._failed_starts - 1)
+        self._start_at.append((time.monotonic() + pause, server.slots, server.replaces))
 
     def _give_up(self, error: SandboxError) -> None:
         """No fork server can be started: everything that waits, and all that comes, fails with `error`."""
@@ -308,20 +344,29 @@ class Engine(threading.Thread):
             if overdue or asleep:
                 self._lost_server(server)
         for server in [one for one in self._leaving if one.gone]:
-            server.forget()
             self._leaving.remove(server)
+            server.forget()
 
     def _stop(self) -> None:
         self._stopping = True
-        closed = self._broken = SandboxError("The sandbox pool was closed before this program had ended.")
+        self._broken = SandboxError("The sandbox pool was closed before this program had ended.")
+
+    def _end(self) -> None:
+        """Take nothing any more, hang up, and tell all who wait for a program why there is no result."""
+        with self._lock:
+            self._ended = True
+        why = self._broken or SandboxError("The sandbox pool is closed.")
+        running = [execution for server in self._servers for execution in server.executions.values()]
         for server in self._servers:
-            for execution in server.executions.values():
-                execution.close()
-                _fail(execution.job, closed)
-            server.executions.clear()
+            server.executions = {}
             server.hang_up()
-        for job in self._queue.drain():
-            _fail(job, closed)
+        for job in [*(execution.job for execution in running), *self._queue.drain()]:
+            _fail(job, why)
+        self._drain_inbox()
+        for execution in running:
+            execution.close()
+        self._selector.close()
+        os.close(self._wake)
 
 
 def _fail(job: Job, error: SandboxError) -> None:

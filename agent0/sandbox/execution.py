@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import fcntl
 import os
-import re
 import select
 import signal
 import time
@@ -16,7 +15,6 @@ from agent0.sandbox.result import RunResult, SandboxError, Status
 
 _CHUNK = 65_536
 _SECONDS_FOR_CHILDREN = 2
-_MEMORY_ERROR = re.compile(r"^[\w.]*MemoryError\b.*\s*\Z", re.MULTILINE)  # the last line of an uncaught one's report
 _REASONS = {
     wire.THREADS: "killed: more threads than a program may have",
     wire.SCRATCH: "killed: more files or bytes in the scratch folder than a program may have",
@@ -39,11 +37,11 @@ class Job:
 
 
 class _Stream:
-    """The kept part of one output pipe."""
+    """The kept part of one output pipe, of which this is the end to read."""
 
-    def __init__(self, limit: int) -> None:
-        self.read_fd, self.write_fd = os.pipe()
-        os.set_blocking(self.read_fd, False)
+    def __init__(self, read_fd: int, limit: int) -> None:
+        os.set_blocking(read_fd, False)
+        self.read_fd = read_fd
         self._limit = limit
         self._kept = bytearray()
         self.over = False
@@ -69,39 +67,66 @@ class _Stream:
         os.close(self.read_fd)
 
 
-def _sealed(name: str, data: bytes) -> int:
-    """A descriptor to read `data` from; nobody can change it."""
-    fd = os.memfd_create(name, os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
+class _Descriptors:
+    """Descriptors that are made together or not at all."""
+
+    def __init__(self) -> None:
+        self._open: list[int] = []
+
+    def pipe(self) -> tuple[int, int]:
+        """The two ends of a new pipe."""
+        ends = os.pipe()
+        self._open += ends
+        return ends
+
+    def sealed(self, name: str, data: bytes) -> int:
+        """A descriptor to read `data` from; nobody can change it."""
+        fd = os.memfd_create(name, os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
+        self._open.append(fd)
+        _fill(fd, data)
+        return fd
+
+    def close(self) -> None:
+        """Close them all."""
+        for fd in self._open:
+            os.close(fd)
+
+
+def _fill(fd: int, data: bytes) -> None:
     view = memoryview(data)
     offset = 0
     while offset < len(data):
         offset += os.pwrite(fd, view[offset:], offset)
     fcntl.fcntl(fd, fcntl.F_ADD_SEALS, fcntl.F_SEAL_SEAL | fcntl.F_SEAL_WRITE | fcntl.F_SEAL_GROW | fcntl.F_SEAL_SHRINK)
-    return fd
 
 
 class Execution:
-    """A run in progress in a fork server."""
+    """A run in progress in a fork server.
+
+    Attributes:
+        descriptors: the five that go to the fork server, in the order of `wire.RUN_FDS`; to be closed after sending.
+
+    Raises:
+        OSError: a descriptor could not be made; none is left open.
+    """
 
     def __init__(self, number: int, job: Job) -> None:
         self.number = number
         self.job = job
         self.started = time.monotonic()
-        self.cancelled = False
-        self.stdout = _Stream(job.max_output_bytes)
-        self.stderr = _Stream(job.max_output_bytes)
-        self._status_fd, self._status_write = os.pipe()
+        made = _Descriptors()
+        try:
+            stdout, stdout_write = made.pipe()
+            stderr, stderr_write = made.pipe()
+            self._status_fd, status_write = made.pipe()
+            source, stdin = made.sealed("program", job.source), made.sealed("stdin", job.stdin)
+        except BaseException:
+            made.close()
+            raise
+        self.stdout = _Stream(stdout, job.max_output_bytes)
+        self.stderr = _Stream(stderr, job.max_output_bytes)
         os.set_blocking(self._status_fd, False)
-
-    def descriptors(self) -> list[int]:
-        """The five descriptors that go to the fork server, in the order of `wire.RUN_FDS`; close them after sending."""
-        return [
-            _sealed("program", self.job.source),
-            _sealed("stdin", self.job.stdin),
-            self.stdout.write_fd,
-            self.stderr.write_fd,
-            self._status_write,
-        ]
+        self.descriptors = [source, stdin, stdout_write, stderr_write, status_write]
 
     @property
     def over_output(self) -> bool:
@@ -141,7 +166,9 @@ class Execution:
         if ended.reason in _REASONS:
             notes = [_REASONS[ended.reason]]
         elif status == "killed":
-            notes = [f"killed by signal {-code} ({signal.Signals(-code).name})"]
+            notes = [f"killed by signal {-code} ({_signal_name(-code)})"]
+            if code == -signal.SIGSEGV:
+                notes.append("recursion too deep for the stack is the usual reason: use a loop")
         return RunResult(
             status=status,
             stdout=self.stdout.text(),
@@ -175,10 +202,18 @@ class Execution:
     def _status(self, ended: wire.Result, code: int) -> Status:
         if self.over_output:
             return "output_limit"
-        if ended.reason == wire.TIMEOUT or code == -signal.SIGXCPU:
+        if ended.reason == wire.TIMEOUT:
             return "timeout"
-        if ended.reason == wire.OUT_OF_MEMORY or (code > 0 and _MEMORY_ERROR.search(self.stderr.text())):
+        if ended.reason == wire.OUT_OF_MEMORY:
             return "memory"
         if code < 0:
             return "killed"
         return "ok" if code == 0 else "error"
+
+
+def _signal_name(number: int) -> str:
+    """A signal's name; real-time signals, and those that the C library keeps to itself, have none of their own."""
+    try:
+        return signal.Signals(number).name
+    except ValueError:
+        return "a real-time signal"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import threading
 from collections import OrderedDict, deque
 from concurrent.futures import Future
@@ -66,6 +67,29 @@ class Admission:
             else:
                 self._waiting.append(ticket)
         return ticket
+
+    def wait(self) -> None:
+        """Wait for a place."""
+        ticket = self.ask()
+        try:
+            ticket.result()
+        except BaseException:
+            self._leave(ticket)
+            raise
+
+    async def wait_async(self) -> None:
+        """`wait` for asyncio."""
+        ticket = self.ask()
+        try:
+            await asyncio.wrap_future(ticket)
+        except BaseException:
+            self._leave(ticket)
+            raise
+
+    def _leave(self, ticket: Future[None]) -> None:
+        """Stop waiting; a place that was given at the same moment goes to the next."""
+        if not ticket.cancel():
+            self.give_back()
 
     def give_back(self) -> None:
         """Free a place, for the first in line that still waits."""

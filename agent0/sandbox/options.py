@@ -26,7 +26,7 @@ class PoolOptions:
         scratch_mb: MiB of files that one program may hold.
         file_mb: MiB of one file.
         open_files: file descriptors of one program.
-        threads: threads of one program.
+        threads: threads of one program; a pool of 64, the largest usual one, fits.
         scratch_dir: where scratch folders are made when the kernel grants no mount namespace.
         uid_base: programs run as this user id plus their slot when the pool runs as root.
         start_timeout_seconds: how long a fork server may take to come up, with its preloads.
@@ -40,7 +40,7 @@ class PoolOptions:
     scratch_mb: int = 64
     file_mb: int = 32
     open_files: int = 64
-    threads: int = 64
+    threads: int = 80
     scratch_dir: Path = field(default_factory=lambda: Path(tempfile.gettempdir()))
     uid_base: int = 61_000
     start_timeout_seconds: float = 60.0

@@ -77,9 +77,9 @@ class SandboxPool:
 
     def close(self) -> None:
         """End every program and fork server; runs still in progress raise SandboxError in their callers."""
-        if self._engine is not None:
-            self._engine.stop()
-            self._engine = None
+        engine, self._engine = self._engine, None
+        if engine is not None:
+            engine.stop()
 
     def __enter__(self) -> SandboxPool:
         return self.start()
@@ -111,7 +111,7 @@ class SandboxPool:
         """
         job = self._job(source, stdin, timeout_seconds, client)
         self._started()
-        self._admission.ask().result()
+        self._admission.wait()
         return _wait(self._submit(job))
 
     def run_many(self, sources: Iterable[str | bytes], *, timeout_seconds: float | None = None) -> list[RunResult]:
@@ -124,7 +124,7 @@ class SandboxPool:
         try:
             for source in sources:
                 job = self._job(source, b"", timeout_seconds, client)
-                self._admission.ask().result()
+                self._admission.wait()
                 futures.append(self._submit(job))
             return [future.result() for future in futures]
         except BaseException:
@@ -142,7 +142,7 @@ class SandboxPool:
     ) -> RunResult:
         """`run` for asyncio; cancelling the task ends the program."""
         job = self._job(source, stdin, timeout_seconds, client)
-        await asyncio.wrap_future(self._admission.ask())
+        await self._admission.wait_async()
         return await asyncio.wrap_future(self._submit(job))
 
     def submit(
@@ -168,8 +168,8 @@ class SandboxPool:
 
     @property
     def running(self) -> bool:
-        """Whether the pool is started and not closed."""
-        return self._engine is not None
+        """Whether the pool is started, not closed and not broken."""
+        return self._engine is not None and self._engine.working
 
     def gauges(self) -> Gauges:
         """A reading of queue, running programs, latencies, restarts and kills."""
@@ -181,7 +181,7 @@ class SandboxPool:
 
     def _probe(self, source: str) -> RunResult:
         job = dataclasses.replace(self._job(source, b"", _PROBE_SECONDS, "self test"), max_output_bytes=_PROBE_BYTES)
-        self._admission.ask().result()
+        self._admission.wait()
         return self._submit(job).result()
 
     def _started(self) -> Engine:
@@ -207,7 +207,11 @@ class SandboxPool:
 
     def _submit(self, job: Job) -> Future[RunResult]:
         job.future.add_done_callback(lambda _: self._admission.give_back())
-        self._started().submit(job)
+        try:
+            self._started().submit(job)
+        except SandboxError:
+            job.future.cancel()  # which gives its place to the next
+            raise
         return job.future
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import socket
 import subprocess
@@ -15,10 +16,17 @@ from agent0.sandbox.jail import cgroups, scratch, wire
 from agent0.sandbox.result import SandboxError
 
 # Loads the folder `jail` as a top-level package of a bare interpreter: no site packages, no environment, no agent0.
-_BOOT = (
-    "import sys; sys.path.append(sys.argv[1]); from jail import supervisor; sys.path.pop(); "
-    "supervisor.main(int(sys.argv[2]), int(sys.argv[3]))"
-)
+# The call of `main` returns in the fork server alone, the next one in a program's process alone. What runs programs is
+# this text, so that above a program's first frame there is one that holds nothing but the program itself.
+_BOOT = """
+import sys
+sys.path.append(sys.argv[1])
+from jail import supervisor
+sys.path.pop()
+with supervisor.main(int(sys.argv[2]), int(sys.argv[3]))() as steps:
+    for run, code, names in [steps, globals().clear()][0]:
+        run(code, names)
+"""
 _SECONDS_TO_END = 5.0
 _ENVIRONMENT = {
     "PYTHONHASHSEED": "0",
@@ -33,6 +41,9 @@ class ServerProcess:
     """Starting, ready, or gone; and the executions that it is busy with, by number.
 
     `replaces` is the server that retires once this one is ready.
+
+    Raises:
+        OSError: the process cannot be started; nothing is left of it.
     """
 
     def __init__(self, config: dict[str, Any], replaces: ServerProcess | None = None) -> None:
@@ -43,22 +54,26 @@ class ServerProcess:
         self.runs = 0
         self.retiring = False
         self.started = time.monotonic()
-        self.control, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        self._stderr = os.memfd_create("sandbox-stderr")
         command = [sys.executable, "-s", "-S", "-P", "-X", "utf8", "-c", _BOOT]
-        with theirs:
-            self._process = subprocess.Popen(
-                [*command, str(Path(__file__).parent), str(theirs.fileno()), str(os.getpid())],
-                env=_ENVIRONMENT,
-                cwd="/",
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.DEVNULL,
-                stderr=self._stderr,
-                pass_fds=[theirs.fileno()],
-                start_new_session=True,
-            )
+        with contextlib.ExitStack() as undo:
+            self.control, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+            undo.enter_context(self.control)
+            with theirs:
+                self.control.send(wire.pack_json(config))
+                self._stderr = os.memfd_create("sandbox-stderr")
+                undo.callback(os.close, self._stderr)
+                self._process = subprocess.Popen(
+                    [*command, str(Path(__file__).parent), str(theirs.fileno()), str(os.getpid())],
+                    env=_ENVIRONMENT,
+                    cwd="/",
+                    stdin=subprocess.DEVNULL,
+                    stdout=subprocess.DEVNULL,
+                    stderr=self._stderr,
+                    pass_fds=[theirs.fileno()],
+                    start_new_session=True,
+                )
+            undo.pop_all()
         self.control.setblocking(False)
-        self.control.send(wire.pack_json(config))
 
     @property
     def pid(self) -> int:
@@ -98,12 +113,11 @@ class ServerProcess:
         Raises:
             OSError: the server is gone or does not read; the execution has not started.
         """
-        fds = execution.descriptors()
         try:
             request = wire.Request(wire.RUN, execution.number, execution.job.timeout)
-            socket.send_fds(self.control, [request.pack()], fds)
+            socket.send_fds(self.control, [request.pack()], execution.descriptors)
         finally:
-            for fd in fds:
+            for fd in execution.descriptors:
                 os.close(fd)
         self.executions[execution.number] = execution
         self.runs += 1

@@ -9,14 +9,16 @@ from __future__ import annotations
 import asyncio
 import hmac
 import ipaddress
+import json
 import os
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Coroutine
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 
 import uvicorn
 from fastapi import Depends, FastAPI, HTTPException, Request, Response
+from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
 from pydantic import BaseModel, ConfigDict, Field
@@ -25,6 +27,7 @@ from agent0.config import SandboxSettings
 from agent0.errors import Agent0Error, UsageError
 from agent0.sandbox import fusion
 from agent0.sandbox.body_limit import BodyLimit
+from agent0.sandbox.farewell import Farewell
 from agent0.sandbox.metrics import PoolCollector
 from agent0.sandbox.pool import SandboxPool
 from agent0.sandbox.result import RunResult, SandboxBusyError
@@ -81,7 +84,9 @@ def create_app(pool: SandboxPool, token: str | None, max_body_bytes: int = 8 << 
     app = FastAPI(title="agent0 sandbox", lifespan=lifespan, docs_url=None, redoc_url=None, openapi_url=None)
     app.state.ready = False
     app.add_middleware(BodyLimit, max_bytes=max_body_bytes)
+    app.add_middleware(Farewell)
     app.add_exception_handler(Agent0Error, _explain)
+    app.add_exception_handler(RequestValidationError, _refuse)
     registry = CollectorRegistry()
     registry.register(PoolCollector(pool))
     only_with_token = [Depends(authorised)]
@@ -104,7 +109,7 @@ def create_app(pool: SandboxPool, token: str | None, max_body_bytes: int = 8 << 
     async def batch(body: BatchRequest, request: Request) -> dict[str, Any]:
         seconds, client = limit(body.timeout_seconds), _client(request)
         runs = [pool.arun(source, timeout_seconds=seconds, client=client) for source in body.sources]
-        results = await _while_connected(request, asyncio.gather(*runs))
+        results = await _while_connected(request, asyncio.ensure_future(_all_or_none(runs)))
         return {"results": [result.to_dict() for result in results]}
 
     @app.post("/run_code", dependencies=only_with_token)
@@ -119,7 +124,7 @@ def create_app(pool: SandboxPool, token: str | None, max_body_bytes: int = 8 << 
 
     @app.get("/readyz")
     async def readyz(response: Response) -> dict[str, str]:
-        if not app.state.ready:
+        if not (app.state.ready and pool.running):
             response.status_code = 503
             return {"status": "not ready"}
         return {"status": "ready"}
@@ -138,8 +143,26 @@ async def _explain(request: Request, error: Exception) -> JSONResponse:
     return JSONResponse({"error": str(error)}, code, headers)
 
 
+async def _refuse(request: Request, error: Exception) -> Response:
+    """A body that is not as it must be is 422; what was sent is not repeated, since it may be no JSON (NaN) or text."""
+    assert isinstance(error, RequestValidationError)
+    faults = [f"{'.'.join(map(str, fault['loc']))}: {fault['msg']}" for fault in error.errors()]
+    text = json.dumps({"error": f"The request is malformed: {'; '.join(faults)}."})  # ASCII: a key may be a surrogate
+    return Response(text, 422, media_type="application/json")
+
+
 def _client(request: Request) -> str:
     return request.client.host if request.client is not None else ""
+
+
+async def _all_or_none(runs: list[Coroutine[Any, Any, RunResult]]) -> list[RunResult]:
+    """The results in order; where one cannot be had, or nobody waits any more, the others are ended."""
+    tasks = [asyncio.ensure_future(run) for run in runs]
+    try:
+        return await asyncio.gather(*tasks)
+    finally:
+        for task in tasks:
+            task.cancel()
 
 
 async def _while_connected(request: Request, work: asyncio.Future[T]) -> T:

@@ -8,10 +8,11 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from agent0.ablations import ABLATIONS, active_ablations
+from agent0.ablations import ABLATIONS, FULL, active_ablations
 from agent0.config import TrackingSettings
+from agent0.consistency import check_variants
 from agent0.errors import UsageError
-from agent0.report.ablation import FULL, render_ablation, rows
+from agent0.report.ablation import render_ablation, rows
 from agent0.report.history import History
 from agent0.stages.files import HISTORY_FILE
 from agent0.stages.runs import MLFLOW_SCHEME, open_history, read_history
@@ -44,9 +45,7 @@ def prepare_ablation(
     from agent0.tracking.jobs import GROUP_TAG, JOB_TAG  # mlflow takes seconds to import
     from agent0.tracking.runs import start_run
 
-    unknown = sorted(set(variants) - {FULL, *ABLATIONS})
-    if unknown:
-        raise UsageError(f"There is no variant {', '.join(unknown)}; there are: {', '.join((FULL, *ABLATIONS))}.")
+    check_variants(variants)
     for kind, named in (("variant", variants), ("seed", seeds)):
         if len(set(named)) != len(named) or not named:
             raise UsageError(f"Name each {kind} once, and at least one; got {list(named)}.")

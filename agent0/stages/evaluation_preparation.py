@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from agent0.config import EvaluationSettings, ModelSettings, TrackingSettings
+from agent0.consistency import check_benchmarks, check_gate
 from agent0.errors import UsageError
-from agent0.evaluation.catalogue import benchmark
 from agent0.evaluation.champion import NO_CHAMPION, Challenge, early_warning, resolve_champion
 from agent0.evaluation.gate import GateSettings
 from agent0.evaluation.results import read_report
@@ -61,9 +61,9 @@ def prepare_evaluation(
     """
     from agent0.tracking.runs import open_client, start_run  # mlflow takes seconds to import
 
-    names = [benchmark(known).name for known in evaluation.benchmarks]
-    if len(set(names)) != len(names):
-        raise UsageError(f"A benchmark is named twice: {', '.join(names)}.")
+    names = list(evaluation.benchmarks)
+    check_benchmarks(names)
+    check_gate(gate)
     concrete = model.model_copy(update={"source": resolve_source(model.source)})
     against = champion or NO_CHAMPION
     warnings: tuple[str, ...] = ()

@@ -12,6 +12,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from agent0.answers import equivalent
+from agent0.config import CurriculumSettings
 from agent0.evaluation.statistics import clustered_mean
 from agent0.report.history import Example, ExecutorScores, History, IterationRecord, ProposalStatistics
 from agent0.report.pictures import consistency_picture
@@ -51,17 +52,18 @@ def run_iteration_report(
     kept: Path,
     executor_model: Path,
     output: Path,
+    curriculum: CurriculumSettings,
 ) -> StageResult:
     """Write the grown history, the report and the summary to `output`."""
     reports = [read_report(folder) for folder in (curriculum_model, tasks, labelled, kept, executor_model, evaluation)]
-    curriculum, generation, execution, filtering, training, _ = reports
+    proposing, generation, execution, filtering, training, _ = reports
     past = read_history(history)
     iterations = past.iterations or (_base(base_evaluation),)
     record = IterationRecord(
         iteration=stage.iteration,
         executor=_scores(evaluation),
         proposals=_proposals(generation, execution, filtering, iterate_records(LabelledTask, labelled / TASKS_FOLDER)),
-        training={"curriculum": curriculum.log, "executor": training.log},
+        training={"curriculum": proposing.log, "executor": training.log},
         examples=_examples(stage, labelled, kept),
         stage_seconds={report.stage: report.seconds for report in reports},
     )
@@ -73,7 +75,7 @@ def run_iteration_report(
         }
     )
     write_history(grown, output)
-    finished = {stage.iteration: {**evolution_metrics(record), **_diversity(stage, tasks, history, output)}}
+    finished = {stage.iteration: {**evolution_metrics(record), **_diversity(stage, tasks, history, output, curriculum)}}
     if stage.iteration == past.first_iteration:
         finished[0] = evolution_metrics(iterations[0])
     _log(stage, grown, finished, output)
@@ -191,7 +193,9 @@ def _proposals(
     )
 
 
-def _diversity(stage: Stage, tasks: Path, history: Path, output: Path) -> dict[str, float]:
+def _diversity(
+    stage: Stage, tasks: Path, history: Path, output: Path, curriculum: CurriculumSettings
+) -> dict[str, float]:
     """Measure how varied this iteration's questions are, and how new against all earlier ones, which are kept."""
     new = [task.question for task in iterate_records(Task, tasks / TASKS_FOLDER)]
     kept = history / QUESTIONS_FOLDER
@@ -202,7 +206,7 @@ def _diversity(stage: Stage, tasks: Path, history: Path, output: Path) -> dict[s
     old = [task.question for path in earlier for task in iterate_shard(path, Task)]
     sample = random.Random(stage.seed).sample(new, min(DIVERSITY_SAMPLE, len(new)))
     past = random.Random(stage.seed).sample(old, min(DIVERSITY_SAMPLE, len(old)))
-    measured = diversity_metrics(sample, past)
+    measured = diversity_metrics(sample, past, curriculum.reward.repetition_distance)
     return {f"tasks/diversity_{name}": value for name, value in measured.items()}
 
 

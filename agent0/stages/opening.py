@@ -14,7 +14,7 @@ from typing import Any
 
 from agent0.ablations import active_ablations
 from agent0.config import Config
-from agent0.consistency import check_consistency
+from agent0.consistency import check_consistency, check_start
 from agent0.errors import UsageError
 from agent0.stages.session import flatten
 from agent0.storage.digest import code_version as installed_code
@@ -61,8 +61,7 @@ def open_evolution(
     from agent0.tracking.runs import start_run
 
     check_consistency(config)
-    if beginning.iteration < 1:
-        raise UsageError(f"start_iteration is {beginning.iteration}; the first round of an evolution has number 1.")
+    check_start(beginning.iteration)
     uri, experiment = tracking_uri(), config.tracking.experiment
     settings, version = config.model_dump(mode="json"), code_version or installed_code()
     fingerprint = _fingerprint(settings, beginning, version)

@@ -2,24 +2,24 @@
 
 from __future__ import annotations
 
+import random
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import fmean
 
-from agent0.config import RewardSettings, RolloutSettings
+from agent0.config import CurriculumSettings, RolloutSettings
 from agent0.domains import Domain, get_domain
 from agent0.errors import Agent0Error
 from agent0.rewards import repetition_shares
-from agent0.rewards.streaming import streaming_repetition_shares
 from agent0.stages.evidence import log_tasks
 from agent0.stages.files import PROPOSALS_FOLDER, TASKS_FOLDER
 from agent0.stages.session import Stage, StageResult, slowest_part
 from agent0.storage.shards import iterate_records, write_shards
 from agent0.types import ProposalOutcome, Task
 
-EXACT_REPETITION_LIMIT = 4096  # beyond it all pairs take too long, and the streaming approximation is used
+REPETITION_SAMPLE = 4096  # questions of which all pairs are compared
 
 
 @dataclass
@@ -33,14 +33,20 @@ class ProposalPool:
     tool_calls: int = 0
 
 
-def run_task_collection(stage: Stage, *, parts: Sequence[Path], output: Path, rollout: RolloutSettings) -> StageResult:
+def run_task_collection(
+    stage: Stage, *, parts: Sequence[Path], output: Path, rollout: RolloutSettings, curriculum: CurriculumSettings
+) -> StageResult:
     """Write the tasks of all pods' proposals to `output`; see `collect_tasks`."""
-    result = collect_tasks(stage, parts, output, rollout)
+    result = collect_tasks(stage, parts, output, rollout, curriculum)
     return StageResult(result.metrics, result.counts, collected_seconds=slowest_part(parts))
 
 
-def collect_tasks(stage: Stage, parts: Sequence[Path], output: Path, rollout: RolloutSettings) -> StageResult:
+def collect_tasks(
+    stage: Stage, parts: Sequence[Path], output: Path, rollout: RolloutSettings, curriculum: CurriculumSettings
+) -> StageResult:
     """Write the first proposal of each valid question as a task.
+
+    Repetition is measured as `curriculum` rewards it, on a sample of the valid questions where they are many.
 
     Raises:
         Agent0Error: no proposal was valid, or a shard is missing.
@@ -56,13 +62,14 @@ def collect_tasks(stage: Stage, parts: Sequence[Path], output: Path, rollout: Ro
         )
     write_shards(output / TASKS_FOLDER, pool.tasks.values(), Task)
     log_tasks(stage, "tasks-generated", output / TASKS_FOLDER, len(pool.tasks))
-    measure = repetition_shares if len(pool.questions) <= EXACT_REPETITION_LIMIT else streaming_repetition_shares
-    shares = measure(pool.questions, RewardSettings().repetition_distance)
+    sample = random.Random(stage.iteration).sample(pool.questions, min(REPETITION_SAMPLE, len(pool.questions)))
+    shares = repetition_shares(sample, curriculum.reward.repetition_distance)
     metrics = {
         "tasks/generated": float(pool.proposals),
         "tasks/valid": float(len(pool.questions)),
         "tasks/distinct": len(set(pool.questions)) / len(pool.questions),
         "tasks/repetition": fmean(map(float, shares)),
+        "tasks/repetition_questions": float(len(sample)),
         "curriculum/tool_calls": pool.tool_calls / pool.proposals,
     }
     return StageResult(metrics, counts={"rejections": counts})

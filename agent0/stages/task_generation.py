@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from agent0.config import GenerationSettings, RolloutSettings, SandboxSettings
+from agent0.config import CurriculumSettings, GenerationSettings, RolloutSettings, SandboxSettings
 from agent0.progress import Drawing
 from agent0.rollout import Throughput
 from agent0.rollout.agents import CurriculumAgent, Proposal
@@ -32,6 +32,7 @@ def run_task_generation(
     output: Path,
     rollout: RolloutSettings,
     sandbox: SandboxSettings,
+    curriculum: CurriculumSettings,
     generation: GenerationSettings,
     share: Share = ALONE,
 ) -> StageResult:
@@ -56,7 +57,7 @@ def run_task_generation(
     for number in shards:
         deliver(workspace, piece(PIECE, number), output / PROPOSALS_FOLDER, number)
     if share.is_everything:
-        return collect_tasks(stage, [output], output, rollout).with_metrics(measured)
+        return collect_tasks(stage, [output], output, rollout, curriculum).with_metrics(measured)
     return StageResult({"tasks/generated": float(sum(map(len, shards.values()))), **measured})
 
 

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from agent0 import __version__
 from agent0.storage.manifest import MANIFEST
+from agent0.storage.tree import files_under
 
 CHUNK_BYTES = 1 << 20
 STAGE_FILE = "stage.json"
@@ -23,13 +24,16 @@ COMMIT_VARIABLE = "AGENT0_COMMIT"
 
 
 def folder_digest(folder: Path, wanted: Wanted | None = None) -> str:
-    """Return the sha256 over the relative names and contents of all files in `folder`, in name order.
+    """Return the sha256 over the relative names and contents of all files in `folder`, in name order, links followed.
 
     Args:
         folder: a folder, or a single file.
         wanted: says of a file's relative path whether it counts; all do if not given.
+
+    Raises:
+        StorageError: a link leads nowhere.
     """
-    files = [folder] if folder.is_file() else sorted(path for path in folder.rglob("*") if path.is_file())
+    files = [folder] if folder.is_file() else sorted(files_under(folder))
     digest = hashlib.sha256()
     for path in files:
         name = path.relative_to(folder).as_posix()

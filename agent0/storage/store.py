@@ -15,6 +15,7 @@ from typing import Protocol
 
 from agent0.storage.crew import Meter
 from agent0.storage.manifest import FileRecord, file_sha256
+from agent0.storage.tree import files_under
 from agent0.storage.uri import Location, NotThereError, StorageError
 
 TEMPORARY_SUFFIX = ".agent0-tmp"
@@ -82,7 +83,7 @@ class LocalStore:
 
     def listing(self, prefix: str) -> dict[str, Item]:
         """Return all files under `prefix` by path; files that are still being written are left out."""
-        files = (path for path in Path(prefix).rglob("*") if path.is_file() and path.suffix != TEMPORARY_SUFFIX)
+        files = (path for path in files_under(Path(prefix), whole=False) if path.suffix != TEMPORARY_SUFFIX)
         return {str(path): Item(path.stat().st_size, _version(path), None) for path in files}
 
     def children(self, prefix: str) -> tuple[list[str], list[str]]:

@@ -19,6 +19,7 @@ from agent0.storage.landing import check, landing
 from agent0.storage.manifest import MANIFEST, FileRecord, Manifest, file_sha256, is_manifest
 from agent0.storage.opening import opened
 from agent0.storage.store import Item, Store
+from agent0.storage.tree import files_under
 from agent0.storage.uri import NotThereError, NotWholeError, StorageError, join
 
 
@@ -26,12 +27,13 @@ def put(source: Path, uri: str, progress: ProgressCallback | None = None) -> Non
     """Copy a file or a folder to `uri`; a folder's manifest is written last, so a folder without one is not there.
 
     Args:
-        source: a file, or a folder; links to files are followed, empty folders are left out.
+        source: a file, or a folder; links are followed, empty folders are left out.
         uri: where it shall be; the files of an older folder there that the new one lacks are removed.
         progress: called with the bytes done and the bytes in all, from any thread.
 
     Raises:
-        StorageError: the source is not there or changes, or the store refuses or does not answer.
+        StorageError: the source is not there or changes, a link in it leads nowhere, or the store refuses or does not
+            answer.
     """
     with opened(uri) as (store, key, crew):
         if source.is_dir():
@@ -109,7 +111,7 @@ def remove(uri: str) -> None:
         if not key or Path(key) == Path("/"):
             raise StorageError(f"{uri} is a whole store; name what to remove in it.")
         store.delete([join(key, MANIFEST)])
-        store.delete([*store.listing(key), key])
+        store.delete([key, *store.listing(key)])  # first the folder, so that no link in it is followed
 
 
 @dataclass(frozen=True)
@@ -258,8 +260,7 @@ def _read_source(path: Path, name: str) -> _Source:
 
 def _files_of(folder: Path) -> list[str]:
     """Return the relative paths of the files to copy."""
-    paths = [path for path in folder.rglob("*") if path.is_file()]
-    names = sorted(path.relative_to(folder).as_posix() for path in paths)
+    names = sorted(path.relative_to(folder).as_posix() for path in files_under(folder))
     for name in names:
         try:
             name.encode()

@@ -18,7 +18,8 @@ from mlflow.utils.mlflow_tags import MLFLOW_LOGGED_IMAGES
 
 from agent0.errors import Agent0Error
 from agent0.storage.digest import LEFTOVER_FILE
-from agent0.tracking.delivery import MAX_NAMES, MAX_POINTS, UnreachableError, packed, run_key
+from agent0.tracking.batches import MAX_NAMES, MAX_POINTS
+from agent0.tracking.delivery import MAX_TAG_LENGTH, UnreachableError, packed, run_key
 from agent0.tracking.journal import Journal, JournalInUseError
 from agent0.tracking.location import buffer_folder
 from agent0.tracking.origin import Origin
@@ -26,7 +27,6 @@ from agent0.tracking.runs import check_run, make_client, param_text
 from agent0.tracking.sender import Sender
 from agent0.tracking.tracker import TrackedDataset
 
-MAX_TAG_LENGTH = 8000
 MAX_DIGEST_LENGTH = 36
 MAX_FILE_BYTES = 64 << 20
 THUMBNAIL_PIXELS = 256

@@ -3,7 +3,8 @@
 MLflow ignores a metric point, a parameter or a dataset that it has already, tags and files are overwritten by the same,
 and whatever would be made anew (runs, traces, versions of models) is looked for first, by a key that the sender chose.
 Metrics, parameters and tags that follow each other go out in one request, because each request costs a password hash on
-a server with basic authentication.
+a server with basic authentication. An entry that MLflow refuses for what it is, such as a metric of an odd name, is put
+aside: the run's tag `agent0.refused` names it, and the rest goes on.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ import hashlib
 import json
 import tempfile
 import zlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -26,23 +27,28 @@ from mlflow.utils.mlflow_tags import (
     MLFLOW_PARENT_RUN_ID,
 )
 
-from agent0.errors import Agent0Error
+from agent0.errors import Agent0Error, warn
+from agent0.tracking.batches import SMALL, batches, halves, named
 from agent0.tracking.journal import Entry, Journal
 from agent0.tracking.origin import Origin
 from agent0.tracking.registry import register
 from agent0.tracking.traces import send_trace
 
-MAX_POINTS = 1000
-MAX_NAMES = 100
-"""Most metrics, and most parameters or tags, that MLflow takes in one request; 1,000 in all."""
-SMALL = ("metrics", "params", "tags")
 KEY_TAG = "agent0.key"
 """Tag with the key that a run's maker chose for it; only runs that we made have it."""
+REFUSED_TAG = "agent0.refused"
+"""Tag of a run that names the entries which MLflow did not take."""
+MAX_TAG_LENGTH = 8000
 TRY_AGAIN = {408, 425, 429}
+OF_THE_ENTRY = {400, 409, 413, 422}
 
 
 class RefusedError(Agent0Error):
     """MLflow answers, and will not take it: waiting does not help."""
+
+
+class EntryRefusedError(RefusedError):
+    """MLflow will not take one of the entries that it is sent, for what that is."""
 
 
 class UnreachableError(Agent0Error):
@@ -55,11 +61,13 @@ class Delivery:
     Args:
         client: of the store that the journal was opened for.
         opening: the journal's last entry of kind `open`: the runs that its entries are for.
+        warn: is told of each entry that is put aside.
     """
 
-    def __init__(self, client: MlflowClient, opening: Entry) -> None:
+    def __init__(self, client: MlflowClient, opening: Entry, warn: Callable[[str], None] = warn) -> None:
         self._client = client
         self._opening = opening
+        self._warn = warn
         self._experiment = ""
         self._runs: dict[str, str] = {"evolution": opening["evolution_id"]}
 
@@ -70,16 +78,7 @@ class Delivery:
             UnreachableError, RefusedError: what was not sent yet stays.
         """
         for batch in batches(journal.undelivered()):
-            try:
-                self._send(batch)
-            except MlflowException as error:
-                raise explained(error, self._client.tracking_uri) from error
-            except OSError as error:
-                raise UnreachableError(f"MLflow at {self._client.tracking_uri} cannot be reached: {error}") from error
-            except Agent0Error as error:
-                if isinstance(error.__cause__, MlflowException):
-                    raise explained(error.__cause__, self._client.tracking_uri) from error
-                raise
+            self._deliver(batch)
             journal.mark_delivered(batch[-1]["n"])
 
     def run_id(self, name: str) -> str:
@@ -87,6 +86,49 @@ class Delivery:
         if name not in self._runs:
             self._runs[name] = self._stage_run() if name == "stage" else self._iteration_run(name)
         return self._runs[name]
+
+    def _deliver(self, batch: list[Entry]) -> None:
+        """Send a batch; where MLflow refuses a part of it, find that by halves and put it aside."""
+        try:
+            self._explain(lambda: self._send(batch))
+        except EntryRefusedError as error:
+            parts = halves(batch)
+            if not parts:
+                self._put_aside(batch[0], error)
+            for part in parts:
+                self._deliver(part)
+
+    def _put_aside(self, entry: Entry, refusal: EntryRefusedError) -> None:
+        """Name an entry in its run, which shows that it is the entry that is refused, not whatever the run is sent.
+
+        Raises:
+            RefusedError: the run takes no tag either, or nothing can do without the entry.
+        """
+        if entry["kind"] in ("open", "status"):
+            raise refusal
+        name = named(entry)
+
+        def tag() -> None:
+            run_id = self.run_id(entry["run"])
+            earlier = self._client.get_run(run_id).data.tags.get(REFUSED_TAG)
+            lines = [*(earlier.splitlines() if earlier else ()), name]
+            self._client.set_tag(run_id, REFUSED_TAG, "\n".join(dict.fromkeys(lines))[:MAX_TAG_LENGTH])
+
+        self._explain(tag)
+        self._warn(f"{refusal} It was {name}, which is put aside (tag {REFUSED_TAG}); the rest goes on.")
+
+    def _explain(self, ask: Callable[[], None]) -> None:
+        uri = self._client.tracking_uri
+        try:
+            ask()
+        except MlflowException as error:
+            raise explained(error, uri) from error
+        except OSError as error:
+            raise UnreachableError(f"MLflow at {uri} cannot be reached: {error}") from error
+        except Agent0Error as error:
+            if isinstance(error.__cause__, MlflowException):
+                raise explained(error.__cause__, uri) from error
+            raise
 
     def _send(self, batch: list[Entry]) -> None:
         kind, first = batch[0]["kind"], batch[0]
@@ -184,18 +226,6 @@ class Delivery:
             self._client.set_tag(run_id, MLFLOW_LOGGED_ARTIFACTS, json.dumps([*known, table]))
 
 
-def batches(entries: Iterable[Entry]) -> Iterator[list[Entry]]:
-    """Group entries into requests, in order: neighbours of the same run that MLflow takes together."""
-    batch: list[Entry] = []
-    for entry in entries:
-        if batch and not _fits(batch, entry):
-            yield batch
-            batch = []
-        batch.append(entry)
-    if batch:
-        yield batch
-
-
 def run_key(evolution_id: str, iteration: int, *stage: str) -> str:
     """Return the key under which an iteration's run is made and found, or with `stage` that of a stage's run."""
     return hashlib.sha256("/".join([evolution_id, str(iteration), *stage]).encode()).hexdigest()
@@ -217,7 +247,8 @@ def explained(error: MlflowException, uri: str) -> RefusedError | UnreachableErr
             "MLFLOW_TRACKING_PASSWORD (or MLFLOW_TRACKING_TOKEN) of a user who may write to the experiment."
         )
     if 400 <= status < 500 and status not in TRY_AGAIN:
-        return RefusedError(f"MLflow at {uri} refuses what it is sent: {reason}.")
+        kind = EntryRefusedError if status in OF_THE_ENTRY else RefusedError
+        return kind(f"MLflow at {uri} refuses what it is sent: {reason}.")
     return UnreachableError(f"MLflow at {uri} cannot be reached: {reason}.")
 
 
@@ -229,14 +260,6 @@ def packed(content: bytes) -> str:
 def unpacked(text: str) -> bytes:
     """Return the bytes that `packed` packed."""
     return zlib.decompress(base64.b64decode(text))
-
-
-def _fits(batch: list[Entry], entry: Entry) -> bool:
-    together = [*batch, entry]
-    if any(item["kind"] not in SMALL or item["run"] != entry["run"] for item in together):
-        return False
-    sizes = {kind: sum(len(item["values"]) for item in together if item["kind"] == kind) for kind in SMALL}
-    return max(sizes["params"], sizes["tags"]) <= MAX_NAMES and sum(sizes.values()) <= MAX_POINTS
 
 
 def _dataset(entry: Entry) -> DatasetInput:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from pathlib import Path
 
 from agent0.storage import workspace
@@ -11,6 +12,7 @@ from agent0.storage.uri import is_in_s3
 BUFFER_VARIABLE = "AGENT0_TRACKING_BUFFER"
 URI_VARIABLE = "MLFLOW_TRACKING_URI"
 POD_PREFIX = "AGENT0_"
+_RELATIVE = re.compile(r"(?P<scheme>sqlite(?:\+\w+)?:///)(?P<path>[^/:?][^?]*)")
 
 
 def variable_of(key: str) -> str:
@@ -41,7 +43,15 @@ def tracking_uri() -> str:
     In a pod it is the one of the server's plugin, else that of the ConfigMap.
     """
     adopt_pod_variables()
-    return os.environ.get(URI_VARIABLE) or f"sqlite:///{Path.cwd() / 'mlflow.db'}"
+    return absolute(os.environ.get(URI_VARIABLE) or "sqlite:///mlflow.db")
+
+
+def absolute(uri: str) -> str:
+    """Return the address of a store; of an SQLite file that is named from the current folder, the one from the root.
+
+    Tasks work in folders of their own, so a name from the current one would mean another file in each.
+    """
+    return _RELATIVE.sub(lambda found: f"{found['scheme']}{Path(found['path']).absolute()}", uri, count=1)
 
 
 def buffer_folder() -> Path | None:

@@ -19,6 +19,7 @@ from agent0.storage import transfer
 from agent0.storage.cache import ROOT_VARIABLE, cached
 from agent0.storage.crew import ProgressCallback
 from agent0.storage.manifest import MANIFEST
+from agent0.storage.tree import check_links
 from agent0.storage.uri import is_in_s3
 from agent0.tracking.location import tracking_uri
 from agent0.tracking.model_package import find_package, is_in_package
@@ -74,7 +75,8 @@ def found_model(model: ModelSettings, progress: ProgressCallback | None = None) 
         UsageError: no such folder, or no such package is installed.
         Agent0Error: the hub does not give it, or a package's file was changed or cannot be read.
         RegistryError: no such registered model, alias or version.
-        StorageError: its files are not there, are not what was stored, or the store refuses.
+        StorageError: its files are not there, are not what was stored, or a link among them leads nowhere; or the
+            store refuses.
     """
     source = model.source
     if source == EMBEDDED_MODEL:
@@ -99,6 +101,7 @@ def found_model(model: ModelSettings, progress: ProgressCallback | None = None) 
             )
         if not (folder / "config.json").is_file():
             raise UsageError(f"{source} holds no model (no config.json); give the folder of a saved model.")
+        check_links(folder)
         yield FoundModel(folder, source, Path(source).expanduser().resolve().name)
 
 

@@ -28,7 +28,9 @@ from mlflow.exceptions import MlflowException
 from mlflow.tracking import MlflowClient
 from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID
 
-from agent0.tracking.delivery import KEY_TAG, MAX_NAMES, RefusedError, UnreachableError, explained, run_key
+from agent0.tracking.batches import MAX_NAMES
+from agent0.tracking.delivery import KEY_TAG, RefusedError, UnreachableError, explained, run_key
+from agent0.tracking.location import absolute
 
 HEALTH_TIMEOUT_SECONDS = 5.0
 REQUEST_TIMEOUT_SECONDS = 30
@@ -64,7 +66,7 @@ def make_client(uri: str) -> MlflowClient:
     for variable, value in quiet.items():
         os.environ.setdefault(variable.name, value)
     try:
-        return MlflowClient(tracking_uri=uri)
+        return MlflowClient(tracking_uri=absolute(uri))
     except MlflowException as error:
         raise RefusedError(f"MLFLOW_TRACKING_URI is {uri}, where no store can be opened: {error}.") from error
 
@@ -120,7 +122,7 @@ def start_run(
     client = open_client(uri)
     with _explained(uri):
         run = _injected_root(client) or client.create_run(
-            _experiment(client, uri, experiment), tags={KEY_TAG: uuid.uuid4().hex}, run_name=name
+            _experiment(client, experiment), tags={KEY_TAG: uuid.uuid4().hex}, run_name=name
         )
         run_id = str(run.info.run_id)
         all_tags = {**tags, KIND_TAG: name.partition(" ")[0]}
@@ -229,14 +231,15 @@ def _schedule_iteration(client: MlflowClient, experiment: str, evolution_id: str
     client.update_run(run.info.run_id, status="SCHEDULED")
 
 
-def _experiment(client: MlflowClient, uri: str, name: str) -> str:
+def _experiment(client: MlflowClient, name: str) -> str:
     """Return the id of the experiment, creating it; beside a SQLite store its artifacts lie in `mlartifacts`."""
     found = client.get_experiment_by_name(name)
     if found is not None:
         return str(found.experiment_id)
     location = None
-    if uri.startswith("sqlite:///"):
-        location = (Path(uri.removeprefix("sqlite:///")).parent / "mlartifacts").as_uri()
+    scheme, _, file = client.tracking_uri.partition("?")[0].partition(":///")
+    if scheme.partition("+")[0] == "sqlite" and Path(file).is_absolute():
+        location = (Path(file).parent / "mlartifacts").as_uri()
     return str(client.create_experiment(name, artifact_location=location))
 
 

@@ -32,7 +32,7 @@ class Sender:
 
     def __init__(self, client: MlflowClient, journal: Journal, warn: Callable[[str], None]) -> None:
         assert journal.opening is not None
-        self._delivery = Delivery(client, journal.opening)
+        self._delivery = Delivery(client, journal.opening, warn)
         self._journal = journal
         self._warn = warn
         self._wake = threading.Event()

@@ -37,6 +37,7 @@ SHAPE = (
     "rope_parameters",
 )
 """What two models that take turns at one engine must have in common, as transformers names it."""
+_ANY_QUESTION = "What is 1+1?"
 
 
 def check_job(job: TrainingJob, gpus: int, processes: int) -> None:
@@ -49,7 +50,7 @@ def check_job(job: TrainingJob, gpus: int, processes: int) -> None:
 
     Raises:
         UsageError: its batches cannot be cut; it needs GPUs, or a package, that are not here; its parts cannot work
-            together; model, tokenizer and budget do not fit; or a prompt is longer than the budget.
+            together; model, tokenizer, chat template and budget do not fit; or a prompt is longer than the budget.
     """
     BatchPlan.of(job, processes)
     _check_sharding(job, gpus)
@@ -60,6 +61,9 @@ def check_job(job: TrainingJob, gpus: int, processes: int) -> None:
         if model is not None:
             check_model_tokens(model, load_tokenizer(model), job.rollout)
     check_prompts(_prompts(job), job.rollout.max_prompt_tokens)
+    if job.frozen_executor is not None:
+        prompts = get_prompts(job.rollout)
+        prompts.render(load_tokenizer(job.frozen_executor), prompts.solve(_ANY_QUESTION))
 
 
 def _check_sharding(job: TrainingJob, gpus: int) -> None:

@@ -7,6 +7,7 @@ def iteration_report(
     seed: int,
     iteration: int,
     mlflow_run_id: str,
+    curriculum: dict,
     history: Input[Artifact],
     base_evaluation: Input[Dataset],
     evaluation: Input[Dataset],
@@ -21,9 +22,11 @@ def iteration_report(
     """Write history, report and summary of everything finished so far; return the number of the next round."""
     from pathlib import Path
 
+    from agent0.config import CurriculumSettings, parse_section
     from agent0.stages import open_stage
     from agent0.stages.iteration_report import run_iteration_report
 
+    settings = {"curriculum": parse_section(CurriculumSettings, curriculum)}
     inputs = {
         "history": Path(history.path),
         "base_evaluation": Path(base_evaluation.path),
@@ -39,8 +42,9 @@ def iteration_report(
         iteration=iteration,
         seed=seed,
         mlflow_run_id=mlflow_run_id,
+        settings=settings,
         inputs=inputs,
     ) as stage:
-        result = run_iteration_report(stage, output=Path(grown.path), **inputs)
+        result = run_iteration_report(stage, output=Path(grown.path), **inputs, **settings)
         stage.finish(result, Path(grown.path), metrics)
     return iteration + 1

@@ -8,6 +8,7 @@ def task_collection(
     iteration: int,
     mlflow_run_id: str,
     rollout: dict,
+    curriculum: dict,
     parts: Input[list[Dataset]],
     tasks: Output[Dataset],
     metrics: Output[Metrics],
@@ -15,11 +16,14 @@ def task_collection(
     """Keep the valid, distinct questions of all pods and count the rest by reason."""
     from pathlib import Path
 
-    from agent0.config import RolloutSettings, parse_section
+    from agent0.config import CurriculumSettings, RolloutSettings, parse_section
     from agent0.stages import open_stage
     from agent0.stages.task_collection import run_task_collection
 
-    settings = {"rollout": parse_section(RolloutSettings, rollout)}
+    settings = {
+        "rollout": parse_section(RolloutSettings, rollout),
+        "curriculum": parse_section(CurriculumSettings, curriculum),
+    }
     folders = [Path(part.path) for part in parts]
     with open_stage(
         "task_collection",

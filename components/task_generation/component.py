@@ -9,6 +9,7 @@ def task_generation(
     mlflow_run_id: str,
     rollout: dict,
     sandbox: dict,
+    curriculum: dict,
     generation: dict,
     curriculum_model: Input[Model],
     tasks: Output[Dataset],
@@ -19,7 +20,7 @@ def task_generation(
     """Keep the valid, distinct questions and count the rest by reason; of several pods, draw one pod's shards."""
     from pathlib import Path
 
-    from agent0.config import GenerationSettings, RolloutSettings, SandboxSettings, parse_section
+    from agent0.config import CurriculumSettings, GenerationSettings, RolloutSettings, SandboxSettings, parse_section
     from agent0.stages import open_stage
     from agent0.stages.sharding import Share
     from agent0.stages.task_generation import run_task_generation
@@ -27,6 +28,7 @@ def task_generation(
     settings = {
         "rollout": parse_section(RolloutSettings, rollout),
         "sandbox": parse_section(SandboxSettings, sandbox),
+        "curriculum": parse_section(CurriculumSettings, curriculum),
         "generation": parse_section(GenerationSettings, generation),
     }
     share = Share(pod, pods)

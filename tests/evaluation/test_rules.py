@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from agent0.evaluation.bbeh import bbeh_answer, bbeh_boxed, bbeh_reference, fuzzy_match
 from agent0.evaluation.catalogue import benchmark
-from agent0.evaluation.loading import load_items
+from agent0.evaluation.loading import load_items, parse_rows
 from agent0.evaluation.rules import (
     GSM8K_FLEXIBLE,
     GSM8K_STRICT,
@@ -24,6 +24,7 @@ from agent0.evaluation.rules import (
 )
 from agent0.evaluation.scoring import score_responses
 from agent0.evaluation.spec import Item, Protocol
+from tests.support.reported_cases import reported_cases
 
 READINGS = (boxed, gsm8k_strict, gsm8k_flexible, minerva_answer, bbeh_answer, bbeh_boxed)
 
@@ -46,6 +47,54 @@ CASES = constructed_cases()
 def test_bbeh_accepts_what_its_official_scorer_accepts(case) -> None:
     [score] = score_responses(benchmark("bbeh").protocols["official"], [(Item("", case.gold), case.response)])
     assert score.correct is case.accepted
+
+
+BOXED_TARGETS = [
+    ("\\text{yes},\\,\\text{no}", "yes, no"),
+    ("(\\textbf{A})", "(A)"),
+    ("$\\mathrm{B}$", "(B)"),
+    ("12\\%.", "12%"),
+    ("\\$5", "$5"),
+    ("\\{ [ ] \\}", "{ [ ] }"),
+    ("\\texttt{a\\_b}", "a_b"),
+    ("1{,}267", "1,267"),
+    ("\\frac{1}{2}", "\\frac{1}{2}"),
+    ("} ]", "} ]"),
+]
+
+
+@pytest.mark.parametrize(("content", "target"), BOXED_TARGETS)
+def test_bbeh_reads_boxes_without_their_latex(content: str, target: str) -> None:
+    [score] = score_responses(benchmark("bbeh").protocols["paper"], [(Item("", target), f"\\boxed{{{content}}}")])
+    assert score.correct
+
+
+def test_what_people_reported_of_bbeh_is_judged_as_they_meant_it() -> None:
+    cases = reported_cases("bbeh")
+    pairs = [(Item("", case["input"]["gold"]), case["input"]["text"]) for case in cases]
+    scores = score_responses(benchmark("bbeh").protocols["paper"], pairs)
+    assert [(case["id"], score.correct) for case, score in zip(cases, scores, strict=True)] == [
+        (case["id"], case["expected"]) for case in cases
+    ]
+
+
+@pytest.mark.parametrize(
+    ("solution", "gold"),
+    [
+        ("our answer is $\\boxed 2$.", "2"),
+        ("first $\\boxed{1}$, then $\\boxed \\frac12$", "\\frac12"),
+        ("first $\\boxed 1$, then $\\boxed{3}$", "3"),
+    ],
+)
+def test_a_box_without_braces_holds_the_rest_of_its_formula(solution: str, gold: str) -> None:
+    [item] = parse_rows(benchmark("math"), [{"problem": "q", "solution": solution}], "rows")
+    assert item.gold == gold
+
+
+def test_rows_that_people_reported_are_read() -> None:
+    for case in reported_cases("rows"):
+        [item] = parse_rows(benchmark(case["input"]["benchmark"]), [case["input"]["row"]], case["id"])
+        assert item.gold == case["expected"]
 
 
 @pytest.mark.parametrize("case", CASES.SUPER_GPQA_CASES, ids=lambda case: case.rule)

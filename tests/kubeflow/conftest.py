@@ -36,6 +36,7 @@ def server() -> Iterator[KfpServer]:
 @pytest.fixture(scope="session")
 def compiled(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Folder of compiled pipelines; `other.yaml` is an evolution with another default and one more iteration."""
+    from agent0_kfp.pipelines.ablation import compile_ablation
     from agent0_kfp.pipelines.evaluation import compile_evaluation
     from agent0_kfp.pipelines.evolution import compile_evolution
     from agent0_kfp.pipelines.options import CompileOptions
@@ -46,6 +47,7 @@ def compiled(tmp_path_factory: pytest.TempPathFactory) -> Path:
         load_config("tiny", ["iterations=3", "executor.steps=12"]), folder / "other.yaml", CompileOptions(image=IMAGE)
     )
     compile_evaluation(load_config("tiny"), folder / "evaluation.yaml", CompileOptions(image=IMAGE))
+    compile_ablation(load_config("tiny", ["iterations=1"]), folder / "ablation.yaml", CompileOptions(image=IMAGE))
     compile_evaluation(
         load_config("tiny"), folder / "tagged.yaml", CompileOptions(image="registry.example/agent0-python:1.0")
     )

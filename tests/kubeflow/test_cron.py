@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from agent0.errors import UsageError
 from agent0.kubeflow.cron import parse_cron
 from tests.kubeflow import robfig
+from tests.support.reported_cases import reported_cases
 
 NOON = datetime(2026, 2, 27, 12, 0, 0, tzinfo=UTC)  # a Friday
 
@@ -22,6 +23,7 @@ NOON = datetime(2026, 2, 27, 12, 0, 0, tzinfo=UTC)  # a Friday
         ("0 0 0 31 * *", ["03-31 00:00:00", "05-31 00:00:00", "07-31 00:00:00"]),
         ("0 0 0 1 * sun", ["03-01 00:00:00", "03-08 00:00:00", "03-15 00:00:00"]),  # either day, as neither is a star
         ("30/15 0 12 * * *", ["02-27 12:00:30", "02-27 12:00:45", "02-28 12:00:30"]),
+        ("@every 1h30m", ["02-27 13:30:00", "02-27 15:00:00", "02-27 16:30:00"]),
         ("@daily", ["02-28 00:00:00", "03-01 00:00:00", "03-02 00:00:00"]),
     ],
 )
@@ -49,12 +51,22 @@ def test_a_leap_day_is_found() -> None:
         ("*/0 * * * * *", "the step of '*/0' must be a positive number"),
         ("0 0 0 30 feb *", "never fires"),
         ("@reboot", "has 1 fields, not six"),
+        ("@every 1", "after @every stands one duration"),
+        ("@every -1h", "after @every stands one duration"),
+        ("@every 500ms", "goes from a second to five years"),
     ],
 )
 def test_a_wrong_expression_is_one_sentence(expression: str, sentence: str) -> None:
     with pytest.raises(UsageError) as error:
         parse_cron(expression)
     assert sentence in str(error.value)
+
+
+def test_what_people_reported_of_expressions_fires_as_the_server_would() -> None:
+    for case in (case for case in reported_cases("kubeflow") if case["kind"] == "cron"):
+        after = datetime.fromisoformat(case["input"]["after"])
+        times = parse_cron(case["input"]["expression"]).next(after, case["input"]["count"])
+        assert [time.isoformat() for time in times] == case["expected"], case["id"]
 
 
 def fields(low: int, high: int, names: list[str]) -> st.SearchStrategy[str]:

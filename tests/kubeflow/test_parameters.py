@@ -15,6 +15,7 @@ from agent0.kubeflow.parameters import check_models, resolve_parameters
 from agent0_kfp.pipelines.evolution import compile_evolution
 from tests.kubeflow.checking import check_parameters
 from tests.pipelines.goldens import PLAIN
+from tests.support.reported_cases import reported_cases
 
 
 @pytest.fixture(scope="module")
@@ -140,6 +141,71 @@ def test_a_section_is_checked_by_the_configuration(compiled: Path) -> None:
         resolve_parameters(evolution, ["executor.steps=-1"])
     values = resolve_parameters(evolution, ["executor.steps=20"])
     assert values["executor"] == evolution.inputs["executor"].default | {"steps": 20}
+
+
+@pytest.mark.parametrize(
+    ("pipeline", "assignment", "sentence"),
+    [
+        ("evolution", "seed=-1", "Parameter seed: .*greater than or equal to 0"),
+        ("evolution", "seed=2147483648", "Parameter seed: .*less than 2147483648"),
+        ("evolution", "model.tiny.seed=-1", "Parameter model: .*'tiny.seed'"),
+        ("evolution", "start_iteration=0", "the first round of an evolution has number 1"),
+        ("evolution", "executor.learning_rate=1e999", "executor.learning_rate=inf: it must be a finite number"),
+        ("evolution", "rollout.prompts.template_options.x=NaN", "x=nan: it must be a finite number"),
+        ("evolution", "generation.proposals=9007199254740993", r"whole number beyond 2\*\*53"),
+        ("evolution", "execution.known_tasks=gym:no_such", "no family 'no_such'"),
+        ("evaluation", "evaluation.benchmarks=gsm8k,gsm9k", "There is no benchmark 'gsm9k'"),
+        ("evaluation", "evaluation.benchmarks=domain:elsewhere,gsm9k", "There is no benchmark 'gsm9k'"),
+        ("evaluation", "evaluation.benchmarks=gsm8k,gsm8k", "A benchmark is named twice"),
+        ("evaluation", "gate.allowed_losses.gsm9k=0.1", "Parameter gate: There is no benchmark 'gsm9k'"),
+        ("evaluation", "gate.significance=2", "Parameter gate: .*less than 1"),
+        ("evaluation", f"champion={'x' * 10_001}", "champion is 10,001 bytes long"),
+        ("ablation", "seeds=1,-2", "Parameter seeds: .*greater than or equal to 0"),
+        ("ablation", "variants=full,no-such", "There is no variant no-such"),
+    ],
+)
+def test_a_parameter_is_checked_as_the_settings_are(
+    compiled: Path, pipeline: str, assignment: str, sentence: str
+) -> None:
+    package = read_package(str(compiled / f"{pipeline}.yaml"))
+    with pytest.raises(UsageError, match=sentence):
+        resolve_parameters(package, [assignment])
+
+
+def test_a_benchmark_that_only_the_image_may_have_is_warned_of(
+    compiled: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    evaluation = read_package(str(compiled / "evaluation.yaml"))
+    values = resolve_parameters(evaluation, ["evaluation.benchmarks=gsm8k,domain:elsewhere"])
+    assert values["evaluation"]["benchmarks"] == ["gsm8k", "domain:elsewhere"]
+    assert "the image may have what it names (There is no domain 'elsewhere'" in capsys.readouterr().err
+
+
+def test_the_parameters_of_other_pipelines_mean_what_they_like(tmp_path: Path) -> None:
+    @dsl.component(base_image="registry.example/python:3", install_kfp_package=False)
+    def show(seed: int, variants: list) -> None:
+        print(seed, variants)
+
+    @dsl.pipeline(name="theirs")
+    def theirs(seed: int = 0, variants: list = ["a"]) -> None:  # noqa: B006
+        show(seed=seed, variants=variants)
+
+    compiler.Compiler().compile(theirs, str(tmp_path / "theirs.yaml"))
+    values = resolve_parameters(read_package(str(tmp_path / "theirs.yaml")), ["seed=-1", "variants=b"])
+    assert values == {"seed": -1, "variants": ["b"]}
+
+
+def test_what_people_reported_of_parameters_is_refused_before_it_is_sent(compiled: Path) -> None:
+    cases = [case for case in reported_cases("kubeflow") if case["kind"] == "parameter"]
+    taken = []
+    for case in cases:
+        package = read_package(str(compiled / f"{case['input']['pipeline']}.yaml"))
+        try:
+            resolve_parameters(package, [case["input"]["assignment"]])
+        except UsageError:
+            continue
+        taken.append(case["id"])
+    assert taken == [case["id"] for case in cases if case["expected"] != "REFUSED"]
 
 
 def test_the_package_knows_its_iterations_images_and_tasks(compiled: Path) -> None:

@@ -285,10 +285,10 @@ def test_an_archived_run_is_not_the_latest(server: KfpServer, pipeline: Command)
 
 
 def test_values_that_no_pod_would_take_are_refused_by_name(server: KfpServer, pipeline: Command) -> None:
-    assert pipeline("run", "evaluation", "--param", f"name={'x' * 100_000}").code == 0
+    assert pipeline("run", "evaluation", "--param", f"rollout.prompts.plain={'x' * 100_000}").code == 0
     for command in (["run", "evaluation"], ["schedule", "evaluation", "--cron", "0 0 3 * * *"]):
         sent = len(server.requests("POST"))
-        done = pipeline(*command, "--param", f"name={'x' * 131_072}", "--param", "seed=1")
+        done = pipeline(*command, "--param", f"rollout.prompts.plain={'x' * 131_072}", "--param", "seed=1")
         assert done.code == 2
-        assert "the longest is name with 131,0" in done.err.lower()
+        assert "the longest is rollout with 13" in done.err.lower()
         assert len(server.requests("POST")) == sent

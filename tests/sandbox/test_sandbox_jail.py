@@ -2,9 +2,11 @@
 
 import ctypes.util
 import os
+import tempfile
+from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from agent0.sandbox.jail import paths, scratch, seccomp, syscalls, wire
@@ -102,6 +104,16 @@ def test_the_filter_lets_through_every_listed_call_on_both_machines():
         ("clone", (0x3D0F00,), ALLOW),
         ("clone", (17,), EPERM),
         ("clone", (0x10000000 | 17,), EPERM),
+        ("clone", (0x7D0F00,), ALLOW),
+        ("clone", (0x3D0F00 | 0x00020000,), EPERM),
+        ("clone", (0x3D0F00 | 0x10000000,), EPERM),
+        ("clone", (0x3D0F00 | 17,), EPERM),
+        ("fallocate", (3, 1), 0x0005005F),
+        ("flock", (3, 2), 0x00050000),
+        ("fcntl", (3, 6), 0x00050000),
+        ("fcntl", (3, 38), 0x00050000),
+        ("fcntl", (3, 5), ALLOW),
+        ("openat2", (), ENOSYS),
         ("clone3", (), ENOSYS),
         ("kill", (0x5049445F, 9), ALLOW),  # the place of the process id
         ("kill", (1, 9), EPERM),
@@ -165,6 +177,37 @@ def test_a_tree_is_over_by_bytes_entries_or_depth(tmp_path):
         (many / str(number)).touch()
     assert scratch.over(str(many), 1 << 30)
     assert not scratch.over(str(tmp_path / "gone"), 1)
+
+
+@settings(max_examples=30, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.integers(1, 255), st.integers(0, 80), st.integers(0, 40))
+def test_a_tree_is_measured_however_long_its_paths_are(tmp_path, length, depth, kib):
+    with tempfile.TemporaryDirectory(dir=tmp_path) as top:
+        here = os.open(top, os.O_RDONLY)
+        for _ in range(depth):
+            os.mkdir("n" * length, dir_fd=here)
+            below = os.open("n" * length, os.O_RDONLY, dir_fd=here)
+            os.close(here)
+            here = below
+        descriptor = os.open("file", os.O_CREAT | os.O_WRONLY, dir_fd=here)
+        os.write(descriptor, b"x" * (kib << 10))
+        os.fsync(descriptor)
+        os.close(descriptor)
+        os.close(here)
+        opened = len(os.listdir("/proc/self/fd"))  # noqa: PTH208
+        assert not scratch.over(top, (kib << 10) + (depth + 3) * 8192)
+        assert scratch.over(top, (kib << 10) - 1)
+        assert len(os.listdir("/proc/self/fd")) == opened  # noqa: PTH208
+        scratch.remove_tree(top)
+        Path(top).mkdir()
+
+
+def test_a_tree_is_measured_without_following_links(tmp_path):
+    (tmp_path / "outside").mkdir()
+    (tmp_path / "outside" / "file").write_bytes(b"x" * 1_000_000)
+    (tmp_path / "top").mkdir()
+    (tmp_path / "top" / "link").symlink_to(tmp_path / "outside")
+    assert not scratch.over(str(tmp_path / "top"), 100_000)
 
 
 def test_readable_paths_hold_the_library_and_no_home():

@@ -77,6 +77,13 @@ def test_a_traceback_shows_the_program_and_nothing_of_the_sandbox(pool):
     result = pool.run("def f():\n    return 1 / 0\nf()")
     assert "in f\n    return 1 / 0" in result.stderr
     assert "jail" not in result.stderr
+    result = pool.run("class A:\n    def __repr__(self):\n        return 1 / 0\nA()")
+    assert "line 4, in <module>" in result.stderr
+    assert "return 1 / 0" in result.stderr
+    assert "jail" not in result.stderr
+    result = pool.run("from multiprocessing import RLock\nRLock().release()")
+    assert result.stderr.endswith("AssertionError: attempt to release recursive lock not owned by thread\n")
+    assert "jail" not in result.stderr
 
 
 def test_many_results_are_in_the_order_of_the_sources(pool):

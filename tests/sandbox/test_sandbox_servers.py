@@ -1,6 +1,7 @@
 """Fork servers: start-up errors, policy, crashes, recycling, and what is left when the owner dies."""
 
 import contextlib
+import fcntl
 import os
 import signal
 import subprocess
@@ -208,3 +209,60 @@ def test_a_server_that_hangs_is_replaced_and_its_run_reported():
         assert running.result(timeout=30).status == "killed"
         assert pool.run("1").ok
         assert pool.gauges().restarts == 1
+
+
+def test_a_program_does_not_see_the_name_of_its_host():
+    with SandboxPool(TINY) as pool:
+        if not any(layer.name == "uts_namespace" and layer.on for layer in pool.report.layers):
+            pytest.skip("this machine grants no namespace for host names")
+        assert (
+            pool.run("import os, platform\nprint(os.uname().nodename, platform.node())").stdout == "sandbox sandbox\n"
+        )
+
+
+def test_a_lock_of_a_program_locks_nobody_else_out():
+    source = """
+import fcntl, os, time
+library = os.open(os.__file__, os.O_RDONLY)
+fcntl.flock(library, fcntl.LOCK_EX)
+fcntl.lockf(library, fcntl.LOCK_SH)
+with open("own", "w") as own:
+    fcntl.flock(own, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    fcntl.lockf(own, fcntl.LOCK_EX | fcntl.LOCK_NB)
+import sqlite3
+with sqlite3.connect("data.db") as database:
+    database.execute("create table t (n)")
+    database.execute("insert into t values (5)")
+    print(database.execute("select n from t").fetchone(), flush=True)
+time.sleep(1)
+"""
+    with SandboxPool(TINY) as pool, open(os.__file__) as library:  # noqa: PTH123
+        running = pool.submit(source)
+        while not running.done():
+            fcntl.flock(library, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.flock(library, fcntl.LOCK_UN)
+            time.sleep(0.02)
+        assert (running.result().stdout, running.result().stderr) == ("(5,)\n", "")
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "import os\nfor _ in range(60):\n    os.mkdir('n' * 255)\n    os.chdir('n' * 255)",
+        "import tempfile\nkept = tempfile.TemporaryFile()\nkept.write(b'x' * (8 << 20))\nkept.flush()",
+        "import mmap, tempfile\nwith tempfile.TemporaryFile() as f:\n    f.truncate(4096)\n"
+        "    kept = mmap.mmap(f.fileno(), 4096)",
+        "import os\nfor n in range(20):\n    open(str(n), 'wb').write(b'x' * (8 << 20))\n    os.unlink(str(n))",
+        "import os\nwith open('f', 'wb') as f:\n    os.posix_fallocate(f.fileno(), 0, 8 << 20)",
+        "import os\nos.mkdir('d', 0o300)\nopen('d/f', 'w').write('x')",
+    ],
+)
+def test_what_honest_programs_do_with_files_is_let_through_without_a_mount_namespace(plain_folder, source):
+    result = plain_folder.run(source + "\nimport time\ntime.sleep(0.3)\nprint('done')")
+    assert (result.status, result.stdout, result.stderr) == ("ok", "done\n", "")
+
+
+@pytest.fixture(scope="module")
+def plain_folder():
+    with SandboxPool(TINY, without=["mount_namespace"]) as running:
+        yield running

@@ -95,6 +95,7 @@ def generate(model: Path, tmp_path: Path) -> Callable[..., StageResult]:
             output=tmp_path / name,
             rollout=TINY.rollout,
             sandbox=SANDBOX,
+            curriculum=TINY.curriculum,
             generation=GENERATION.model_copy(update=changes),
             share=share,
         )
@@ -213,7 +214,8 @@ def test_pods_together_generate_what_one_generates(
         generate(f"part{pod}", Share(pod, pods))
     parts = [tmp_path / f"part{pod}" for pod in reversed(range(pods))]
     stage = Stage.untracked("task_collection", seed=5)
-    result = run_task_collection(stage, parts=parts, output=tmp_path / "together", rollout=TINY.rollout)
+    sections = {"rollout": TINY.rollout, "curriculum": TINY.curriculum}
+    result = run_task_collection(stage, parts=parts, output=tmp_path / "together", **sections)
     assert comparable(result) == comparable(whole)
     assert contents(tmp_path / "together" / TASKS_FOLDER) == contents(tmp_path / "whole" / TASKS_FOLDER)
     assert result.collected_seconds > 0
@@ -253,6 +255,7 @@ def test_a_pod_that_is_missing_is_named(
             parts=[tmp_path / "part0", tmp_path / "part2"],
             output=tmp_path / "together",
             rollout=TINY.rollout,
+            curriculum=TINY.curriculum,
         )
 
 

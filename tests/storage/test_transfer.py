@@ -7,13 +7,16 @@ import os
 import subprocess
 import sys
 import threading
+from functools import partial
 from pathlib import Path
 
 import pytest
 
 from agent0.storage import transfer
+from agent0.storage.digest import model_digest
 from agent0.storage.manifest import MANIFEST, Manifest
 from agent0.storage.uri import StorageError, parse
+from tests.support.reported_cases import reported_cases
 
 FILES = {"model.safetensors": b"weights" * 1000, "nested/deep/config.json": b"{}", "empty": b"", "ünïcode +%.txt": b"x"}
 
@@ -51,6 +54,67 @@ def test_a_file_comes_back_as_it_went(tmp_path: Path, source: Path) -> None:
     transfer.put(source / "model.safetensors", place)
     transfer.get(place, tmp_path / "back")
     assert (tmp_path / "back").read_bytes() == FILES["model.safetensors"]
+
+
+def test_what_links_lead_to_is_stored(tmp_path: Path, source: Path) -> None:
+    make_folder(tmp_path / "elsewhere", {"shard-1": b"1", "inner/shard-2": b"2"})
+    (source / "weights").symlink_to("../elsewhere/shard-1")
+    (source / "nested" / "latest").symlink_to(tmp_path / "elsewhere", target_is_directory=True)
+    place = tmp_path / "store" / "linked"
+    transfer.put(source, str(place))
+    linked = {"weights": b"1", "nested/latest/shard-1": b"1", "nested/latest/inner/shard-2": b"2"}
+    assert contents(place) == {**FILES, **linked, MANIFEST: (place / MANIFEST).read_bytes()}
+    assert not any(path.is_symlink() for path in place.rglob("*"))
+    transfer.get(str(place), tmp_path / "back")
+    assert model_digest(source) == model_digest(tmp_path / "back")
+
+
+@pytest.mark.parametrize(
+    ("link", "target", "sentence"),
+    [
+        ("model-2.safetensors", "../blobs/gone", "leads to ../blobs/gone, where nothing is"),
+        ("itself", "itself", "leads to itself, where nothing is"),
+        ("nested/up", "..", "leads back to a folder that it lies in"),
+    ],
+)
+def test_a_link_that_leads_nowhere_is_refused(
+    tmp_path: Path, source: Path, link: str, target: str, sentence: str
+) -> None:
+    (source / link).symlink_to(target)
+    for copying in (partial(transfer.put, source, str(tmp_path / "store")), partial(model_digest, source)):
+        with pytest.raises(StorageError, match=sentence):
+            copying()
+    assert not (tmp_path / "store").exists()
+
+
+def test_links_around_in_a_circle_end(tmp_path: Path) -> None:
+    make_folder(tmp_path, {"source/a/x": b"x", "source/b/y": b"y"})
+    (tmp_path / "source/a/b").symlink_to("../b")
+    (tmp_path / "source/b/a").symlink_to("../a")
+    with pytest.raises(StorageError, match="leads back to a folder"):
+        transfer.put(tmp_path / "source", str(tmp_path / "store"))
+
+
+def test_removing_a_folder_leaves_alone_what_its_links_lead_to(tmp_path: Path, source: Path) -> None:
+    (tmp_path / "place").mkdir()
+    (tmp_path / "place" / "link").symlink_to(source, target_is_directory=True)
+    transfer.remove(str(tmp_path / "place"))
+    assert not (tmp_path / "place").exists()
+    assert contents(source) == FILES
+
+
+def test_what_people_reported_of_links_is_stored_or_refused_as_they_meant_it(tmp_path: Path) -> None:
+    for case in reported_cases("storage"):
+        files = {name: text.encode() for name, text in case["input"]["files"].items()}
+        folder, place = make_folder(tmp_path / case["id"] / "source", files), tmp_path / case["id"] / "place"
+        for link, target in case["input"]["links"].items():
+            (folder / link).symlink_to(target)
+        try:
+            transfer.put(folder, str(place))
+            found: object = sorted(set(contents(place)) - {MANIFEST})
+        except StorageError:
+            found = "REFUSED"
+        assert found == case["expected"], case["id"]
 
 
 def test_the_manifest_names_every_file(stored: Path) -> None:

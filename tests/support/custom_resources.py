@@ -53,9 +53,9 @@ def definition(name: str, version: str) -> dict[str, Any]:
     return schema
 
 
-def reference(name: str) -> Path:
-    """Return a published file; skip the test where it is not at hand."""
-    folders = [parent / "shared" / "reference" for parent in Path(__file__).parents]
+def reference(name: str, kind: str = "reference") -> Path:
+    """Return a published file of a `kind` of folder; skip the test where it is not at hand."""
+    folders = [parent / "shared" / kind for parent in Path(__file__).parents]
     folders += [Path(os.environ["AGENT0_REFERENCE"])] if "AGENT0_REFERENCE" in os.environ else []
     found = next((folder / name for folder in folders if (folder / name).is_file()), None)
     if found is None:

@@ -15,13 +15,15 @@ from PIL import Image
 from agent0.errors import Agent0Error
 from agent0.storage.digest import model_digest
 from agent0.tracking import TrackedDataset
+from agent0.tracking.batches import batches
 from agent0.tracking.buffered import TrackingSession, open_session
-from agent0.tracking.delivery import Delivery, RefusedError, batches
+from agent0.tracking.delivery import Delivery, RefusedError
 from agent0.tracking.journal import Journal
 from agent0.tracking.origin import Origin
 from agent0.tracking.runs import close_runs, start_run
 from agent0.tracking.traces import split_turns, trajectory_trace
 from agent0.types import ToolCall, Trajectory
+from tests.support.reported_cases import reported_cases
 
 CALL = ToolCall(code="print(2)", observation="2\n", status="ok")
 SOLVED = Trajectory(
@@ -202,6 +204,69 @@ def test_a_run_of_something_else_is_refused(store: str, open_stage: Callable[...
         open_session(store, stranger, 1, "x", part="", fingerprint="", params={}, tags={}, warn=pytest.fail)
     with pytest.raises(RefusedError, match=r"refuses what it is sent: .*not found"):
         open_session(store, "0" * 32, 1, "x", part="", fingerprint="", params={}, tags={}, warn=pytest.fail)
+
+
+def test_an_entry_that_mlflow_refuses_is_put_aside_and_named(
+    store: str, evolution: str, open_stage: Callable[..., TrackingSession]
+) -> None:
+    warnings: list[str] = []
+    session = open_stage(warn=warnings.append)
+    session.tracker.log_metrics({"good": 1.0, "odd(s)": 2.0, "fine": 3.0}, 4)
+    session.tracker.log_params({"executor.steps": 1, "odd;name": 5})
+    session.evolution.log_metrics({"odd(s)": 2.0}, 1)
+    session.tracker.log_metrics({"later": 1.0}, 5)
+    assert session.close("FINISHED") == ""
+    client = MlflowClient(store)
+    experiment = client.get_run(evolution).info.experiment_id
+    [run] = [run for run in client.search_runs([experiment]) if run.info.run_name == "1 task_filtering"]
+    assert run.info.status == "FINISHED"
+    assert run.data.metrics == {"good": 1.0, "fine": 3.0, "later": 1.0}
+    assert run.data.params == {"filtering.k": "1", "executor.steps": "1"}
+    named = ["the metric odd(s) = 2.0 at step 4", "the parameter odd;name = 5"]
+    assert run.data.tags["agent0.refused"].splitlines() == named
+    assert client.get_run(evolution).data.tags["agent0.refused"] == "the metric odd(s) = 2.0 at step 1"
+    assert [sum(name in warning for warning in warnings) for name in named] == [1, 1]
+    assert all("refuses what it is sent" in warning for warning in warnings)
+
+
+def test_a_run_that_takes_nothing_any_more_keeps_what_waits(
+    store: str, evolution: str, open_stage: Callable[..., TrackingSession]
+) -> None:
+    warnings: list[str] = []
+    session = open_stage(warn=warnings.append)
+    assert session.sender.close(60)
+    client = MlflowClient(store)
+    delivery = Delivery(client, session.journal.opening, warnings.append)
+    client.delete_run(delivery.run_id("stage"))
+    session.tracker.log_metrics({"good": 1.0, "fine": 3.0}, 4)
+    with pytest.raises(RefusedError, match="refuses what it is sent"):
+        delivery.send(session.journal)
+    assert (session.journal.pending, warnings) == (1, [])
+
+
+def test_what_people_reported_of_tracking_arrives_as_they_meant_it(
+    store: str,
+    evolution: str,
+    open_stage: Callable[..., TrackingSession],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    for case in reported_cases("tracking"):
+        if case["kind"] == "start_run":
+            monkeypatch.chdir(tmp_path)
+            assert start_run(case["input"]["uri"], "agent0", "evolution reported", {}, {})
+            continue
+        warnings: list[str] = []
+        session = open_stage(warn=warnings.append, fingerprint=case["id"])
+        for step, (_, values) in enumerate(case["input"]["log"]):
+            session.tracker.log_metrics(values, step)
+        assert session.close("FINISHED") == ""
+        client = MlflowClient(store)
+        experiment = client.get_run(evolution).info.experiment_id
+        [run] = [run for run in client.search_runs([experiment]) if run.info.run_name == "1 task_filtering"]
+        refused = set(case["input"]["log"][0][1])
+        assert [run.info.status, sorted(run.data.metrics)] == case["expected"][:2]
+        assert all(any(name in warning for warning in warnings) for name in refused)
 
 
 def test_a_run_of_another_experiment_is_refused(

@@ -55,6 +55,25 @@ def test_credentials_of_the_plugin_stay_where_both_name_one_server(monkeypatch: 
     assert os.environ["MLFLOW_TRACKING_PASSWORD"] == "secret"
 
 
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        ("sqlite:///mlflow.db", "sqlite:///{here}/mlflow.db"),
+        ("sqlite:///runs/mlflow.db?timeout=60", "sqlite:///{here}/runs/mlflow.db?timeout=60"),
+        ("sqlite+pysqlite:///mlflow.db", "sqlite+pysqlite:///{here}/mlflow.db"),
+        ("sqlite:////data/mlflow.db", "sqlite:////data/mlflow.db"),
+        ("sqlite:///:memory:", "sqlite:///:memory:"),
+        ("http://ours:5000", "http://ours:5000"),
+    ],
+)
+def test_a_file_named_from_this_folder_is_the_same_from_any_other(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, given: str, expected: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", given)
+    assert tracking_uri() == expected.format(here=tmp_path)
+
+
 def test_without_either_it_is_a_file_of_this_folder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.chdir(tmp_path)
     assert tracking_uri() == f"sqlite:///{tmp_path / 'mlflow.db'}"

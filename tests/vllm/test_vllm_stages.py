@@ -6,7 +6,7 @@ from pathlib import Path
 
 import psutil
 
-from agent0.config import GenerationSettings, RolloutSettings, SandboxSettings
+from agent0.config import CurriculumSettings, GenerationSettings, RolloutSettings, SandboxSettings
 from agent0.stages import Stage
 from agent0.stages.files import PROPOSALS_FOLDER
 from agent0.stages.sharding import Share
@@ -25,6 +25,7 @@ def test_a_stage_starts_its_server_draws_over_it_and_ends_it(
         output=tmp_path / "tasks",
         rollout=rollout.model_copy(update={"backend": "vllm_server"}),
         sandbox=SandboxSettings(preload=(), memory_mb=256, timeout_seconds=5.0, workers=1),
+        curriculum=CurriculumSettings(),
         generation=GenerationSettings(proposals=24, shard_size=6),
         share=Share(0, 2),
     )

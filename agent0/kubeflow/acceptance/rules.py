@@ -22,7 +22,6 @@ LARGEST_ARGUMENT = 131_072
 """Bytes that Linux gives one argument of a program, its end included."""
 ROOM = 0.8
 """Share of Argo's limit from which on a warning is given."""
-OURS = "agent0-"
 FIRST_LIFE_SECONDS = 86_400
 """What a pod of ours, or one with GPUs, may well take without a deadline; a retry after it must still be allowed."""
 _LABEL = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
@@ -205,7 +204,7 @@ def retries_in_time(subject: Subject) -> Iterator[tuple[str, str]]:
         factor = float(policy.get("backoffFactor", 2))
         pauses = _seconds(policy.get("backoffDuration", "0s")) * sum(factor**attempt for attempt in range(count))
         gpus = any("/" in name for name in pod.patch["containers"][0]["resources"]["limits"])
-        guessed = FIRST_LIFE_SECONDS if gpus or subject.package.name.startswith(OURS) else 0
+        guessed = FIRST_LIFE_SECONDS if gpus or subject.package.is_ours else 0
         life = pod.manifest["spec"].get("activeDeadlineSeconds") or guessed
         if longest < pauses + life:
             yield (

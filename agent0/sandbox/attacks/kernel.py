@@ -19,6 +19,16 @@ ATTACKS = (
         {"mount": "0, 0, 0, 0, 0", "pivot_root": "0, 0", "chroot": "0", "fsopen": "0, 0", "open_tree": "-100, 0, 0"},
     ),
     _refused("namespaces", {"unshare": "0x10000000", "setns": "0, 0"}),
+    Attack(
+        "threads that take a namespace with them",
+        """
+        kinds = {"mount": 0x20000, "cgroup": 0x2000000, "uts": 0x4000000, "ipc": 0x8000000, "user": 0x10000000,
+                 "process": 0x20000000, "network": 0x40000000}
+        for name, flag in kinds.items():
+            for thread in (0x3D0F00, 0x10F00, 0x10000):
+                attempt(name, lambda: call("clone", thread | flag, 0, 0, 0, 0))
+        """,
+    ),
     _refused("modules and reboot", {"init_module": "0, 0, 0", "kexec_load": "0, 0, 0, 0", "reboot": "0, 0, 0, 0"}),
     _refused("users and capabilities", {"setuid": "0", "capset": "0, 0"}),
     _refused(

@@ -49,6 +49,19 @@ ATTACKS = (
         prints="contained",
     ),
     Attack(
+        "the frames above the program",
+        """
+        found, frame = [], sys._getframe().f_back
+        while frame is not None:
+            escaped_if("jail" in frame.f_code.co_filename, frame.f_code.co_filename)
+            found += [*frame.f_locals.values(), *frame.f_globals.values()]
+            frame = frame.f_back
+        ours = [thing for thing in found if "jail" in (getattr(thing, "__module__", "") or "") + type(thing).__module__]
+        escaped_if(bool(ours), repr(ours)[:100])
+        escaped_if(any(type(thing).__name__ == "module" and thing.__name__ == "jail" for thing in found), "the package")
+        """,
+    ),
+    Attack(
         "rewriting the runner under its feet",
         """
         import ast, atexit, traceback

@@ -27,7 +27,10 @@ ATTACKS = (
         "make a file outside",
         """
         library = os.path.dirname(os.__file__)
-        for folder in [os.path.dirname(CANARY), "/tmp", "/var/tmp", "/dev/shm", "/run", "/", library]:
+        folders = [os.path.dirname(CANARY), "/tmp", "/var/tmp", "/dev/shm", "/run", "/", library]
+        for folder in folders:
+            if os.path.exists(folder) and os.path.samefile(folder, "."):
+                continue  # /tmp may be the scratch folder
             attempt(folder, lambda: open(os.path.join(folder, "agent0-attack"), "w"))
             attempt(folder, lambda: os.mkdir(os.path.join(folder, "agent0-attack-folder")))
         """,
@@ -114,6 +117,61 @@ ATTACKS = (
         print("ESCAPED: made them all")
         """,
         statuses=("error", "killed"),
+    ),
+    Attack(
+        "space that is reserved and not written",
+        """
+        descriptor = os.open("reserved", os.O_CREAT | os.O_RDWR)
+        for mode in (0, 1, 3, 16, 17):
+            attempt(f"mode {mode}", lambda: call("fallocate", descriptor, mode, 0, 1 << 30))
+        escaped_if(os.fstat(descriptor).st_blocks > 0, "blocks reserved")
+        """,
+    ),
+    Attack(
+        "files removed while open",
+        """
+        held, block = [], b"x" * (1 << 20)
+        for number in range(40):
+            held.append(open(f"file{number}", "wb"))
+            os.unlink(f"file{number}")
+            for _ in range(30):
+                held[-1].write(block)
+            held[-1].flush()
+        print("ESCAPED: wrote 1,200 MB")
+        """,
+        statuses=("error", "killed"),
+        timeout_seconds=20.0,
+    ),
+    Attack(
+        "removed files that only a memory map holds",
+        """
+        import mmap
+        held, block = [], b"x" * (1 << 20)
+        for number in range(40):
+            with open(f"file{number}", "w+b") as file:
+                for _ in range(30):
+                    file.write(block)
+                file.flush()
+                held.append(mmap.mmap(file.fileno(), 4096))
+            os.unlink(f"file{number}")
+        print("ESCAPED: wrote 1,200 MB")
+        """,
+        statuses=("error", "killed"),
+        timeout_seconds=20.0,
+    ),
+    Attack(
+        "files in a folder that nobody may list",
+        """
+        os.mkdir("closed", 0o300)
+        block = b"x" * (1 << 20)
+        for number in range(40):
+            with open(f"closed/file{number}", "wb") as file:
+                for _ in range(30):
+                    file.write(block)
+        print("ESCAPED: wrote 1,200 MB")
+        """,
+        statuses=("error", "killed"),
+        timeout_seconds=20.0,
     ),
     Attack(
         "folders too deep to remove",

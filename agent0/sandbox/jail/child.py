@@ -6,12 +6,13 @@ a real run then insists on every one that did, and a run whose layer fails is re
 
 from __future__ import annotations
 
+import mmap
 import os
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, NoReturn
+from typing import Any
 
-from . import landlock, limits, program, seccomp, syscalls, wire
+from . import landlock, limits, program, scratch, seccomp, syscalls, wire
 
 _HIGHEST_FD = 0x7FFFFFFF
 
@@ -20,9 +21,17 @@ _HIGHEST_FD = 0x7FFFFFFF
 class Place:
     """What differs from run to run: the scratch folder, the user id (None: unchanged), the CPU limit in seconds."""
 
-    scratch: str
+    scratch: scratch.Folder
     uid: int | None
     cpu_seconds: float
+
+
+class Begun(BaseException):
+    """Takes a child out of the server's loop, so that nothing of the server is left in it."""
+
+    def __init__(self, guard: program.Guard) -> None:
+        super().__init__()
+        self.guard = guard
 
 
 class Confinement:
@@ -41,15 +50,19 @@ class Confinement:
         """A descriptor of the /proc that was mounted when the server started; it numbers processes from outside."""
         return self._proc
 
-    def prepare(self, uid_layer: bool, without: list[str]) -> dict[str, str]:
-        """Build the steps (`without` names those left off); returns the layers that cannot be built, and why."""
+    def prepare(self, uid_layer: bool, without: list[str], hidden: bool) -> dict[str, str]:
+        """Build the steps (`without` names those left off); returns the layers that cannot be built, and why.
+
+        `hidden` is whether the kernel shall hide a program from others of its user: not where the server itself is one
+        of them and has to see which files the program holds.
+        """
         failed: dict[str, str] = {}
         makers: dict[str, Callable[[], Callable[[Place], None]]] = {
             "oom_score": lambda: self._prefer_for_oom,
             "limits": self._limits,
             **({"user_id": lambda: self._change_user} if uid_layer else {}),
             "capabilities": lambda: lambda _: limits.drop_capabilities(),
-            "dies_with_server": lambda: lambda _: limits.die_with_parent_unreadable(),
+            "dies_with_server": lambda: lambda _: limits.die_with_parent(unreadable=hidden),
             "no_new_privileges": lambda: lambda _: limits.no_new_privileges(),
             "landlock": self._landlock,
             "seccomp": self._seccomp,
@@ -71,7 +84,7 @@ class Confinement:
 
     def _landlock(self) -> Callable[[Place], None]:
         rules = landlock.Landlock(self._readable, self._devices)
-        return lambda place: rules.restrict(place.scratch)
+        return lambda place: rules.restrict(place.scratch.path)
 
     def _seccomp(self) -> Callable[[Place], None]:
         install = seccomp.installer(seccomp.build(syscalls.machine()))
@@ -113,10 +126,12 @@ class Confinement:
         read, write = os.pipe()
         pid = os.fork()
         if pid == 0:
+            if place.scratch.root != "/":
+                os.chroot(place.scratch.root)
             for name, step in self.steps.items():
                 try:
                     step(place)
-                    os.chdir(place.scratch)
+                    os.chdir(place.scratch.path)
                     os.close(os.open(os.__file__, os.O_RDONLY))
                 except (OSError, ValueError) as error:
                     os.write(write, f"{name}\t{error}".encode())
@@ -131,12 +146,15 @@ class Confinement:
         return report
 
 
-def run(
-    confinement: Confinement, interpreter: program.Interpreter, place: Place, fds: list[int], parent: int
-) -> NoReturn:
-    """In a freshly forked child: take over the five descriptors, confine, run the program, exit."""
-    code = 1
-    leave = os._exit  # the program may put anything in its place
+def confine(
+    confinement: Confinement,
+    interpreter: program.Interpreter,
+    place: Place,
+    fds: list[int],
+    parent: int,
+    note: mmap.mmap,
+) -> program.Guard:
+    """In a freshly forked child: take over the five descriptors and confine; returns what runs the program."""
     source_fd, stdin, stdout, stderr, status = fds
     try:
         os.setsid()
@@ -144,18 +162,17 @@ def run(
         for number, fd in enumerate((stdin, stdout, stderr)):
             os.dup2(fd, number)
         source = os.pread(source_fd, os.fstat(source_fd).st_size, 0)
-        os.chdir(place.scratch)
+        if place.scratch.root != "/":
+            os.chroot(place.scratch.root)
+        os.chdir(place.scratch.path)
         confinement.confine(place)
         if os.getppid() != parent:
-            os._exit(code)  # the server died before the kernel knew that this process must die with it
+            os._exit(1)  # the server died before the kernel knew that this process must die with it
         close_range = syscalls.numbers_here()["close_range"]
         if status > 3:
             syscalls.call(close_range, 3, status - 1)
         syscalls.call(close_range, status + 1, _HIGHEST_FD)
     except BaseException as error:
         os.write(status, wire.SETUP_FAILED + str(error).encode("utf-8", "replace"))
-        os._exit(code)
-    try:
-        code = interpreter.run(source, status)
-    finally:
-        leave(code)
+        os._exit(1)
+    return program.Guard(interpreter, source, status, note)

@@ -21,6 +21,7 @@ class Limits:
     def __init__(self, memory_bytes: int, file_bytes: int, open_files: int, threads: int | None) -> None:
         wanted = {
             resource.RLIMIT_AS: memory_bytes,
+            resource.RLIMIT_STACK: memory_bytes // 2,  # of the main thread: recursion through C code is deep
             resource.RLIMIT_FSIZE: file_bytes,
             resource.RLIMIT_NOFILE: open_files,
             resource.RLIMIT_CORE: 0,
@@ -78,18 +79,15 @@ def no_new_privileges() -> None:
     syscalls.prctl(_PR_SET_NO_NEW_PRIVS, 1)
 
 
-def die_with_parent() -> None:
-    """Have the kernel kill the calling process when the thread that forked it ends."""
-    syscalls.prctl(_PR_SET_PDEATHSIG, _SIGKILL)
+def die_with_parent(unreadable: bool = False) -> None:
+    """Have the kernel kill the calling process when the thread that forked it ends.
 
-
-def die_with_parent_unreadable() -> None:
-    """`die_with_parent`, and hide the calling process's memory and /proc entries from others of the same user.
-
-    After a change of user only: that change clears both.
+    `unreadable` hides its memory and /proc entries from others of the same user. After a change of user only: that
+    change clears both.
     """
-    die_with_parent()
-    syscalls.prctl(_PR_SET_DUMPABLE, 0)
+    syscalls.prctl(_PR_SET_PDEATHSIG, _SIGKILL)
+    if unreadable:
+        syscalls.prctl(_PR_SET_DUMPABLE, 0)
 
 
 def become_subreaper() -> None:

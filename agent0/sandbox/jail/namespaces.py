@@ -20,11 +20,19 @@ _CLONE = {
     "pid": 0x20000000,
     "net": 0x40000000,
 }
-_MS_NOSUID, _MS_NODEV, _MS_NOEXEC, _MS_BIND, _MS_REC, _MS_PRIVATE = 2, 4, 8, 4096, 16384, 1 << 18
+_MS_NOSUID, _MS_NODEV, _MS_NOEXEC, _MS_BIND, _MS_REC, _MS_UNBINDABLE, _MS_PRIVATE = (
+    2,
+    4,
+    8,
+    4096,
+    16384,
+    1 << 17,
+    1 << 18,
+)
 _MNT_DETACH = 2
 _AT_FDCWD, _AT_RECURSIVE, _MOUNT_ATTR_RDONLY = -100, 0x8000, 1
 
-SCRATCH_ROOT = "/scratch"
+_SLOTS = "/slots"
 
 
 def enter(kind: str) -> None:
@@ -76,11 +84,17 @@ def mount_scratch(target: str, size_mb: int, uid: int) -> None:
     mount("scratch", target, "tmpfs", flags, f"size={size_mb}m,nr_inodes=8192,mode=700,uid={uid}")
 
 
-def minimal_root(staging: str, readable: list[str], devices: list[str], slots: int) -> None:
-    """Replace the view of the file system by one that holds only `readable`, `devices` and empty scratch folders.
+def slot_root(slot: int) -> str:
+    """The folder that a program of `slot` has as its root."""
+    return f"{_SLOTS}/{slot}"
 
-    The process must be in a mount namespace of its own. Everything but what is later mounted on a scratch folder is
-    read-only. `staging` is an empty folder to build on; the old root is gone afterwards.
+
+def minimal_root(staging: str, readable: list[str], devices: list[str], slots: int, scratch: str) -> None:
+    """Replace the view of the file system by one that holds only `readable`, `devices` and an empty folder `scratch`.
+
+    It is there once more for each slot, so that a path below `scratch` is another one in each. The process must be in
+    a mount namespace of its own. Everything but what is later mounted on `scratch` is read-only. `staging` is an empty
+    folder to build on; the old root is gone afterwards.
 
     Raises:
         OSError: the kernel refused a mount.
@@ -98,10 +112,15 @@ def minimal_root(staging: str, readable: list[str], devices: list[str], slots: i
         else:
             target.touch()
         mount(path, str(target), None, _MS_BIND | _MS_REC)
-    for slot in range(slots):
-        (top / SCRATCH_ROOT.lstrip("/") / str(slot)).mkdir(parents=True)
-    for folder in (*skeleton, top / SCRATCH_ROOT.lstrip("/")):
+    (top / scratch.lstrip("/")).mkdir(exist_ok=True)
+    roots = [f"{staging}{slot_root(slot)}" for slot in range(slots)]
+    for root in roots:
+        Path(root).mkdir(parents=True)
+    for folder in (*skeleton, top / _SLOTS.lstrip("/")):
         folder.chmod(0o111)  # to be passed, not listed
+    for root in roots:
+        mount(staging, root, None, _MS_BIND | _MS_REC)
+        mount("none", root, None, _MS_UNBINDABLE)  # the next copy shall not hold this one
     _make_read_only(staging)
     os.chdir(staging)
     here = ctypes.create_string_buffer(b".")

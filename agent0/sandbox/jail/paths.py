@@ -11,7 +11,7 @@ import sysconfig
 from pathlib import Path
 
 DEVICES = ("/dev/null", "/dev/zero", "/dev/full", "/dev/random", "/dev/urandom")
-_SYSTEM_FILES = ("/etc/ld.so.cache", "/etc/localtime", "/usr/share/zoneinfo")
+_SYSTEM_FILES = ("/etc/ld.so.cache", "/etc/localtime", "/usr/share/zoneinfo", "/usr/lib/locale")
 _TOO_WIDE = {"/", "/usr", "/root", "/home", "/etc", "/opt", "/tmp", "/var"}
 
 

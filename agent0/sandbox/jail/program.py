@@ -8,18 +8,22 @@ are, modules are not taken apart.
 
 from __future__ import annotations
 
+import _multiprocessing  # type: ignore[import-not-found]
 import ast
 import atexit
 import gc
 import io
 import linecache
+import mmap
 import os
+import resource
+import site
 import sys
-import traceback
-from types import CodeType, ModuleType, TracebackType
+from collections.abc import Callable, Iterator
+from types import CodeType, ModuleType
 from typing import Any
 
-from . import wire
+from . import report, semaphore, wire
 
 NAME = "<program>"
 # Relative on purpose: the working directory is the run's own scratch folder, and these are set before it is known.
@@ -52,10 +56,14 @@ class Interpreter:
         sys.dont_write_bytecode = True
         os.environ.clear()
         os.environ.update(_ENVIRONMENT)
+        for add in (site.setquit, site.sethelper, site.setcopyright):  # exit, quit, help and their like
+            add()
+        sys.set_int_max_str_digits(0)  # a guard for servers; a program's time is limited anyway
+        setattr(_multiprocessing, "SemLock", semaphore.SemLock)  # noqa: B010  (its class is final)
         _compile(b"'warm'\n2 + 3")  # first use fills caches that the children then share
 
-    def run(self, source: bytes, status: int) -> int:
-        """In a child: run `source` as `__main__` and return its exit code; `status` is the status pipe."""
+    def start(self, source: bytes) -> None:
+        """In a child: what has to be done anew in each."""
         lines = source.decode("utf-8", "replace").splitlines(keepends=True)
         linecache.cache[NAME] = (len(source), None, lines, NAME)
         for name in ("numpy.random", "sympy.core.random"):  # `random` itself seeds anew after every fork
@@ -63,30 +71,71 @@ class Interpreter:
             if module is not None:
                 module.seed()
         gc.enable()
-        os.write(status, wire.STARTED)
-        os.close(status)
-        try:
-            return self._finish(self._guarded(source))
-        finally:
-            for stream in (sys.stdout, sys.stderr, self._stdout):
-                _flush(stream)
 
-    def _guarded(self, source: bytes) -> int:
-        names = self._main.__dict__
+    @property
+    def names(self) -> dict[str, Any]:
+        """The program's global names."""
+        return self._main.__dict__
+
+    def show(self, value: object) -> None:
+        """Print the value of the last expression where nothing was printed."""
+        _flush(self._stdout)
+        if self._raw.written == 0 and value is not None:
+            print(repr(value), file=self._stdout)
+
+    def flush(self) -> None:
+        """Send off what was printed."""
+        for stream in (sys.stdout, sys.stderr, self._stdout):
+            _flush(stream)
+
+
+class Guard:
+    """Runs a program step by step: a context manager whose steps are executed by whoever entered it.
+
+    So the program's first frame has no caller but that one, which is the text of `python -c` and holds nothing.
+    """
+
+    def __init__(self, interpreter: Interpreter, source: bytes, status: int, note: mmap.mmap) -> None:
+        self._interpreter = interpreter
+        self._source = source
+        self._status = status  # the status pipe
+        self._note = note  # where the fork server looks for why the program ended
+        self._leave = os._exit  # the program may put anything in its place
+
+    def __enter__(self) -> Iterator[tuple[Callable[..., None], CodeType, dict[str, Any]]]:
+        return self._steps()
+
+    def _steps(self) -> Iterator[tuple[Callable[..., None], CodeType, dict[str, Any]]]:
+        self._interpreter.start(self._source)
+        os.write(self._status, wire.STARTED)
+        os.close(self._status)
+        names, execute = self._interpreter.names, exec
+        body, last = _compile(self._source)
+        yield execute, body, names
+        if last is not None:
+            sys.displayhook = self._interpreter.show
+            yield execute, last, names
+
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        code = 1
         try:
-            body, last = _compile(source)
-            exec(body, names)
-            if last is not None:
-                value = eval(last, names)
-                _flush(self._stdout)
-                if self._raw.written == 0 and value is not None:
-                    print(repr(value), file=self._stdout)
-        except SystemExit as exit_request:
-            return _exit_code(exit_request)
-        except BaseException as error:
-            _report(error)
-            return 1
-        return 0
+            code = self._finish(self._exit_code(error))
+        finally:
+            try:
+                self._interpreter.flush()
+            finally:
+                self._leave(code)
+
+    def _exit_code(self, error: BaseException | None) -> int:
+        """The exit code of a program that ended so; an uncaught exception is reported."""
+        if error is None:
+            return 0
+        if isinstance(error, SystemExit):
+            return _exit_code(error)
+        if isinstance(error, MemoryError):
+            self._note[0] = wire.OUT_OF_MEMORY
+        report.show(error, NAME)
+        return 1
 
     def _finish(self, code: int) -> int:
         """What Python does at exit: wait for threads, run atexit functions, finalise the program's own names."""
@@ -95,21 +144,27 @@ class Interpreter:
             if threading is not None:
                 threading._shutdown()  # also ends the workers of an open thread pool, as the interpreter does
             atexit._run_exitfuncs()
-            self._main.__dict__.clear()
+            self._interpreter.names.clear()
         except SystemExit as exit_request:
             return _exit_code(exit_request)
         except BaseException as error:
-            _report(error)
-            return code or 1
+            uncaught = self._exit_code(error)
+            return code or uncaught
         return code
 
 
 def _compile(source: bytes) -> tuple[CodeType, CodeType | None]:
-    tree = ast.parse(source, NAME)
+    try:
+        tree = ast.parse(source, NAME)
+    except MemoryError:
+        if 2048 * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss > resource.getrlimit(resource.RLIMIT_AS)[0] > 0:
+            raise
+        # The parser says so too when its stack, which has a fixed depth, is full.
+        raise RecursionError("maximum depth exceeded while parsing") from None
     if not tree.body or not isinstance(tree.body[-1], ast.Expr):
         return compile(tree, NAME, "exec"), None
-    last = ast.Expression(tree.body.pop().value)  # type: ignore[attr-defined]
-    return compile(tree, NAME, "exec"), compile(last, NAME, "eval")
+    last = ast.Interactive([tree.body.pop()])  # its value goes to `sys.displayhook`
+    return compile(tree, NAME, "exec"), compile(last, NAME, "single")
 
 
 def _exit_code(exit_request: SystemExit) -> int:
@@ -120,22 +175,6 @@ def _exit_code(exit_request: SystemExit) -> int:
         return code & 0xFF
     print(code, file=sys.stderr)
     return 1
-
-
-def _report(error: BaseException) -> None:
-    """Print an uncaught exception as Python does, without the sandbox's own frames."""
-    frames: TracebackType | None = error.__traceback__
-    while frames is not None and frames.tb_frame.f_code.co_filename != NAME:
-        frames = frames.tb_next
-    error.__traceback__ = frames
-    try:
-        if sys.excepthook is sys.__excepthook__:
-            traceback.print_exception(type(error), error, frames)
-        else:
-            sys.excepthook(type(error), error, frames)
-    except BaseException as second:
-        # The report itself ran out of memory, or the program's own hook failed; the name at least is known.
-        os.write(2, f"{type(error).__name__} (and {type(second).__name__} while it was reported)\n".encode())
 
 
 def _flush(stream: Any) -> None:

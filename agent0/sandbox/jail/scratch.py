@@ -2,13 +2,24 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
 from . import namespaces
 
 MAX_ENTRIES = 8192
+MAX_DEPTH = 400  # each takes a descriptor while the tree is measured
+
+
+@dataclass(frozen=True)
+class Folder:
+    """A scratch folder as its program names it: `path` below `root`."""
+
+    root: str
+    path: str
 
 
 class Scratch(Protocol):
@@ -16,7 +27,7 @@ class Scratch(Protocol):
 
     bounded: bool  # whether the kernel bounds the folder's size; else the server has to watch it
 
-    def make(self, slot: int, uid: int) -> str:
+    def make(self, slot: int, uid: int) -> Folder:
         """An empty folder that `uid` owns."""
         ...
 
@@ -30,18 +41,19 @@ class MountedScratch:
 
     bounded = True
 
-    def __init__(self, size_mb: int) -> None:
+    def __init__(self, size_mb: int, path: str) -> None:
         self._size_mb = size_mb
+        self._path = path
 
-    def make(self, slot: int, uid: int) -> str:
+    def make(self, slot: int, uid: int) -> Folder:
         """See `Scratch.make`."""
-        path = f"{namespaces.SCRATCH_ROOT}/{slot}"
-        namespaces.mount_scratch(path, self._size_mb, uid)
-        return path
+        root = namespaces.slot_root(slot)
+        namespaces.mount_scratch(root + self._path, self._size_mb, uid)
+        return Folder(root, self._path)
 
     def remove(self, slot: int) -> None:
         """See `Scratch.remove`."""
-        namespaces.unmount(f"{namespaces.SCRATCH_ROOT}/{slot}")
+        namespaces.unmount(namespaces.slot_root(slot) + self._path)
 
 
 class FolderScratch:
@@ -52,13 +64,13 @@ class FolderScratch:
     def __init__(self, root: str) -> None:
         self._root = root
 
-    def make(self, slot: int, uid: int) -> str:
+    def make(self, slot: int, uid: int) -> Folder:
         """See `Scratch.make`."""
         path = f"{self._root}/{slot}"
         Path(path).mkdir(0o700)
         if uid != os.geteuid():
             os.chown(path, uid, uid)
-        return path
+        return Folder("/", path)
 
     def remove(self, slot: int) -> None:
         """See `Scratch.remove`."""
@@ -85,22 +97,67 @@ def remove_tree(path: str) -> None:
         folder.rmdir()
 
 
-def over(path: str, max_bytes: int) -> bool:
-    """Whether the tree at `path` holds more than `max_bytes` or `MAX_ENTRIES` entries, or is too deep to say."""
-    size = count = 0
-    pending = [path]
-    while pending:
-        try:
-            with os.scandir(pending.pop()) as entries:
-                for entry in entries:
-                    size += entry.stat(follow_symlinks=False).st_blocks * 512
-                    count += 1
-                    if size > max_bytes or count > MAX_ENTRIES:
-                        return True
+class _Level:
+    """A folder on the way down: its descriptor (-1: it could not be opened), its subfolders, and what entries take."""
+
+    def __init__(self, name: str, parent: int | None = None) -> None:
+        self.fd = _open_folder(name, parent)
+        self.below: list[str] = []
+        self.bytes = self.entries = 0
+        if self.fd < 0:
+            return
+        with os.scandir(self.fd) as entries:
+            for entry in entries:
+                try:
+                    self.bytes += entry.stat(follow_symlinks=False).st_blocks * 512
                     if entry.is_dir(follow_symlinks=False):
-                        pending.append(entry.path)
-        except (FileNotFoundError, PermissionError, NotADirectoryError):
-            continue  # the program works in its folder while it is measured
-        except OSError:
-            return True  # a path longer than the kernel takes
+                        self.below.append(entry.name)
+                except OSError:
+                    continue  # the program works in its folder while it is measured
+                self.entries += 1
+                if self.entries > MAX_ENTRIES:
+                    return
+
+    def close(self) -> None:
+        if self.fd >= 0:
+            os.close(self.fd)
+
+
+def _open_folder(name: str, parent: int | None) -> int:
+    """A descriptor of a folder, made readable where the program made it unreadable; -1 where there is none."""
+    try:
+        handle = os.open(name, os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=parent)
+    except OSError:
+        return -1
+    try:
+        with contextlib.suppress(PermissionError):
+            return os.open(".", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC, dir_fd=handle)
+        Path(f"/proc/self/fd/{handle}").chmod(0o700)
+        return os.open(".", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC, dir_fd=handle)
+    except OSError:
+        return -1
+    finally:
+        os.close(handle)
+
+
+def over(path: str, max_bytes: int) -> bool:
+    """Whether the tree at `path` holds more than `max_bytes` or `MAX_ENTRIES` entries, or is deeper than `MAX_DEPTH`.
+
+    Folders are opened one below the other, so that neither long names nor links made meanwhile lead anywhere else.
+    """
+    size = count = 0
+    levels = [_Level(path)]
+    try:
+        while levels:
+            last = levels[-1]
+            size, count, last.bytes, last.entries = size + last.bytes, count + last.entries, 0, 0
+            if size > max_bytes or count > MAX_ENTRIES or len(levels) > MAX_DEPTH:
+                return True
+            if last.below:
+                levels.append(_Level(last.below.pop(), last.fd))
+            else:
+                levels.pop().close()
+    finally:
+        for level in levels:
+            level.close()
     return False

@@ -25,6 +25,7 @@ _PID_PLACE = 0x5049445F  # 'PID_': replaced by the program's process id in every
 _HIGHEST_KNOWN = 467  # mainline's last call when the tables were written; a higher number is answered ENOSYS
 
 _CLONE_THREAD = 0x00010000
+_THREAD_FLAGS = 0x017D0F00  # what C libraries give for a thread; others make namespaces, or share less
 _PR_SET_NAME, _PR_GET_NAME = 15, 16
 _IOCTLS = (
     0x5401,
@@ -34,6 +35,7 @@ _IOCTLS = (
     0x5451,
     0x5413,
 )  # TCGETS FIONREAD FIONBIO FIONCLEX FIOCLEX TIOCGWINSZ
+_FCNTL_LOCKS = (6, 7, 37, 38)  # F_SETLK F_SETLKW F_OFD_SETLK F_OFD_SETLKW
 _FCNTL_SIGNALS = (
     8,
     10,
@@ -71,13 +73,26 @@ def _except(index: int, values: tuple[int, ...]) -> list[Instruction]:
     return [_argument(index), *tests, _return(_ALLOW), _return(_ERRNO | errno.EPERM)]
 
 
+def _answer(values: tuple[int, ...], error: int) -> list[Instruction]:
+    """Fail with `error`, or succeed without doing anything where it is 0, if what was loaded is one of `values`."""
+    tests: list[Instruction] = [(_JEQ, len(values) - place, 0, value) for place, value in enumerate(values)]
+    return [*tests, (_JA, 0, 0, 1), _return(_ERRNO | error)]
+
+
 def _checks() -> dict[str, list[Instruction]]:
     """What is allowed only with some arguments."""
     own = (_PID_PLACE,)
     return {
         # A thread of the same process, never a new process; clone3 hides its flags in memory, so it does not exist.
-        "clone": [_argument(0), (_JSET, 1, 0, _CLONE_THREAD), *_DENIED, *_ALLOWED],
+        "clone": [
+            _argument(0),
+            (_JSET, 0, 1, _CLONE_THREAD),
+            (_JSET, 0, 1, ~_THREAD_FLAGS & 0xFFFFFFFF),
+            *_DENIED,
+            *_ALLOWED,
+        ],
         "clone3": [_return(_ERRNO | errno.ENOSYS)],
+        "openat2": [_return(_ERRNO | errno.ENOSYS)],  # its way of resolving paths is in memory too
         "kill": _only(0, own),
         "tgkill": _only(0, own),
         "tkill": _only(0, own),
@@ -86,7 +101,11 @@ def _checks() -> dict[str, list[Instruction]]:
         "setrlimit": _ALLOWED,
         "prctl": _only(0, (_PR_SET_NAME, _PR_GET_NAME)),
         "ioctl": _only(1, _IOCTLS, errno.ENOTTY),
-        "fcntl": _except(1, _FCNTL_SIGNALS),
+        # A lock is granted and not taken: others see the files that a program may only read, and its own has it alone.
+        "fcntl": [_argument(1), *_answer(_FCNTL_LOCKS, 0), *_except(1, _FCNTL_SIGNALS)],
+        "flock": [_return(_ERRNO)],
+        # Space would be reserved faster than any look at the scratch folder; the C library writes the bytes instead.
+        "fallocate": [_return(_ERRNO | errno.EOPNOTSUPP)],
         # asyncio wakes its loop through a connected stream pair; a datagram pair could address other sockets.
         "socketpair": [
             _argument(0),

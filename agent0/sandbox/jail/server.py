@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import gc
 import importlib
+import mmap
 import os
 import select
 import signal
@@ -30,6 +31,7 @@ class _Run:
     path: str
     started: float
     deadline: float
+    note: mmap.mmap
     reason: int = wire.NOT_KILLED
 
 
@@ -56,8 +58,15 @@ class Server:
         self._poll.register(control.fileno(), select.POLLIN)
         self._next_look = 0.0
 
-    def serve(self) -> None:
-        """Serve until the owner closes the control socket."""
+    def serve(self) -> program.Guard | None:
+        """Serve until the owner closes the control socket; returns in each program's process what runs it."""
+        try:
+            self._loop()
+        except child.Begun as begun:
+            return begun.guard
+        return None
+
+    def _loop(self) -> None:
         while True:
             for fd, _ in self._poll.poll(self._patience()):
                 if fd != self._control.fileno():
@@ -90,17 +99,21 @@ class Server:
     def _start(self, request: wire.Request, fds: list[int]) -> None:
         slot = self._free.pop()
         uid = self._config["uid_base"] + slot if "user_id" in self._confinement.steps else None
-        path = self._folders.make(slot, os.geteuid() if uid is None else uid)
-        place = child.Place(path, uid, request.limit)
+        folder = self._folders.make(slot, os.geteuid() if uid is None else uid)
+        place = child.Place(folder, uid, request.limit)
         server = os.getpid()
+        note = mmap.mmap(-1, 1)  # shared with the child alone, which may say in it why it ended
         started = time.monotonic()
         pid = os.fork()
         if pid == 0:
-            child.run(self._confinement, self._interpreter, place, fds, server)
+            self._runs.clear()  # their notes are not mapped here; what comes to lie in their place must stay
+            self._control.detach()
+            raise child.Begun(child.confine(self._confinement, self._interpreter, place, fds, server, note))
+        note.madvise(mmap.MADV_DONTFORK)
         for fd in fds:
             os.close(fd)
         pidfd = os.pidfd_open(pid)
-        self._runs[pidfd] = _Run(request.run, pid, pidfd, slot, path, started, started + request.limit)
+        self._runs[pidfd] = _Run(request.run, pid, pidfd, slot, folder.path, started, started + request.limit, note)
         self._poll.register(pidfd, select.POLLIN)
         if len(self._runs) == 1:
             self._next_look = started + watch.INTERVAL
@@ -120,11 +133,23 @@ class Server:
             self._watch.kill_orphans({other.pid for other in self._runs.values()})
         self._folders.remove(run.slot)
         self._free.append(run.slot)
-        reason = run.reason
-        if reason == wire.NOT_KILLED and os.WIFSIGNALED(status) and self._watch.out_of_memory():
-            reason = wire.OUT_OF_MEMORY
         cpu = usage.ru_utime + usage.ru_stime
+        reason = self._reason(run, status, cpu)
+        run.note.close()
         self._control.send(wire.Result(run.number, status, reason, wall, cpu, usage.ru_maxrss).pack())
+
+    def _reason(self, run: _Run, status: int, cpu: float) -> int:
+        """Why a run ended, where it was not by its own doing."""
+        if run.reason != wire.NOT_KILLED:
+            return run.reason
+        if os.WIFSIGNALED(status):
+            if self._watch.out_of_memory():
+                return wire.OUT_OF_MEMORY
+            if os.WTERMSIG(status) == signal.SIGKILL and cpu >= run.deadline - run.started:
+                return wire.TIMEOUT  # by the kernel, at the limit of processor time
+        elif status != 0 and run.note[0] == wire.OUT_OF_MEMORY:
+            return wire.OUT_OF_MEMORY
+        return wire.NOT_KILLED
 
     def _enforce(self) -> None:
         now = time.monotonic()
@@ -139,14 +164,21 @@ class Server:
                 continue
             if self._watch.too_many_threads(run.pidfd):
                 self._kill(run, wire.THREADS)
-            if not self._folders.bounded and scratch.over(run.path, self._config["scratch_mb"] << 20):
+            if not self._folders.bounded and self._too_much_scratch(run):
                 self._kill(run, wire.SCRATCH)
 
+    def _too_much_scratch(self, run: _Run) -> bool:
+        removed = self._watch.removed_bytes(run.pidfd, Path(run.path).stat().st_dev, self._config["file_mb"] << 20)
+        return scratch.over(run.path, (self._config["scratch_mb"] << 20) - removed)
 
-def main(control: socket.socket, config: dict[str, Any], layers: list[list[Any]], oom_counter: int | None) -> None:
+
+def main(
+    control: socket.socket, config: dict[str, Any], layers: list[list[Any]], oom_counter: int | None
+) -> program.Guard:
     """Preload, take the server-wide layers, try the per-run ones, report, serve.
 
-    `layers` are the supervisor's; the report adds this process's, as [name, on, detail].
+    `layers` are the supervisor's; the report adds this process's, as [name, on, detail]. Returns in the processes
+    forked for programs, which then hold nothing of the server; the server's own ends here.
     """
     limits.die_with_parent()
     limits.become_subreaper()
@@ -154,8 +186,11 @@ def main(control: socket.socket, config: dict[str, Any], layers: list[list[Any]]
         server = _prepare(control, config, layers, oom_counter)
     except (OSError, ImportError) as error:
         control.send(wire.pack_json({"error": str(error)}))
-        return
-    server.serve()
+        os._exit(0)
+    guard = server.serve()
+    if guard is None:
+        os._exit(0)
+    return guard
 
 
 def _prepare(
@@ -163,25 +198,28 @@ def _prepare(
 ) -> Server:
     for kind in ("net", "ipc", "uts", "mount"):
         _try(layers, f"{kind}_namespace", config["without"], lambda kind=kind: namespaces.enter(kind))
+    if ["uts_namespace", True, ""] in layers:
+        socket.sethostname("sandbox")
     _preload(config["preload"], config["site"])
     readable, devices = paths.readable(config["site"]), paths.devices()
     on = {name for name, taken, _ in layers if taken}
     root = os.geteuid() == 0 and "user_namespace" not in on
     threads = config["threads"] if root else config["threads"] * config["slots"] + 8 if "user_namespace" in on else None
     confinement = child.Confinement(config, readable, devices, threads)
+    where = "/tmp" if not any(path.startswith("/tmp/") for path in readable) else "/scratch"
     folders: scratch.Scratch = scratch.FolderScratch(config["scratch_root"])
     if "mount_namespace" in on and _try(
         layers,
         "minimal_root",
         config["without"],
-        lambda: namespaces.minimal_root(config["scratch_root"], readable, devices, config["slots"]),
+        lambda: namespaces.minimal_root(config["scratch_root"], readable, devices, config["slots"], where),
     ):
-        folders = scratch.MountedScratch(config["scratch_mb"])
-    failed = confinement.prepare(root, config["without"])
+        folders = scratch.MountedScratch(config["scratch_mb"], where)
+    failed = confinement.prepare(root, config["without"], hidden=root or folders.bounded)
     asked = list(confinement.steps)
     uid = config["uid_base"] if root else None
-    path = folders.make(0, os.geteuid() if uid is None else uid)
-    failed.update(confinement.trial(child.Place(path, uid, 1.0)))
+    folder = folders.make(0, os.geteuid() if uid is None else uid)
+    failed.update(confinement.trial(child.Place(folder, uid, 1.0)))
     folders.remove(0)
     layers += [[name, False, reason] for name, reason in failed.items()]
     layers += [[name, True, ""] for name in asked if name not in failed]

@@ -6,20 +6,25 @@ waits for the end of either the server or the owner, however either dies.
 
 from __future__ import annotations
 
+import functools
 import os
 import select
 import signal
 import socket
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NoReturn
 
-from . import cgroups, namespaces, scratch, server, wire
+from . import cgroups, namespaces, program, scratch, server, wire
 
 _SECONDS_TO_END = 5.0
 
 
-def main(control_fd: int, owner: int) -> NoReturn:
-    """Run a fork server for process `owner`, whose control socket is `control_fd`."""
+def main(control_fd: int, owner: int) -> Callable[[], program.Guard]:
+    """Run a fork server for process `owner`, whose control socket is `control_fd`.
+
+    Returns in the server's own process, what that has to do; see `server.main`.
+    """
     owner_fd = os.pidfd_open(owner)
     if os.getppid() != owner:
         os._exit(1)
@@ -35,29 +40,31 @@ def main(control_fd: int, owner: int) -> NoReturn:
     config["scratch_root"] = root
     groups = cgroups.Groups.make(config)
     config["groups"] = [str(path) for path in groups.paths]
+    pid = -1
     try:
-        _supervise(control, config, groups, owner_fd)
+        layers = [*groups.layers, *_process_namespaces(config["without"])]
+        ready, go = os.pipe()
+        signal.signal(signal.SIGTERM, _end)
+        pid = os.fork()
+        if pid > 0:
+            control.close()
+            os.close(ready)
+            _supervise(pid, groups, go, owner_fd)
     finally:
-        scratch.remove_tree(root)
-        cgroups.remove(groups.paths, _SECONDS_TO_END)
-    os._exit(0)
-
-
-def _supervise(control: socket.socket, config: dict[str, Any], groups: cgroups.Groups, owner_fd: int) -> None:
-    layers = [*groups.layers, *_process_namespaces(config["without"])]
-    ready, go = os.pipe()
-    signal.signal(signal.SIGTERM, _end)
-    pid = os.fork()
-    if pid == 0:
-        signal.signal(signal.SIGTERM, signal.SIG_DFL)
-        os.close(go)
-        os.close(owner_fd)
-        os.read(ready, 1)
-        os.close(ready)
-        server.main(control, config, layers, groups.oom_counter)
+        if pid != 0:
+            scratch.remove_tree(root)
+            cgroups.remove(groups.paths, _SECONDS_TO_END)
+    if pid > 0:
         os._exit(0)
-    control.close()
+    _restore_signals()
+    os.close(go)
+    os.close(owner_fd)
+    os.read(ready, 1)
     os.close(ready)
+    return functools.partial(server.main, control, config, layers, groups.oom_counter)
+
+
+def _supervise(pid: int, groups: cgroups.Groups, go: int, owner_fd: int) -> None:
     groups.add(pid)
     os.write(go, b"1")
     server_fd = os.pidfd_open(pid)
@@ -66,6 +73,15 @@ def _supervise(control: socket.socket, config: dict[str, Any], groups: cgroups.G
     finally:
         signal.pidfd_send_signal(server_fd, signal.SIGKILL)
         os.waitpid(pid, 0)
+
+
+def _restore_signals() -> None:
+    """Let signals do to programs what a fresh interpreter knows, whatever nohup or a shell's `&` lets us ignore."""
+    for number in signal.valid_signals() - {signal.SIGPIPE, signal.SIGXFSZ}:  # those Python itself ignores
+        if signal.getsignal(number) is signal.SIG_IGN:
+            signal.signal(number, signal.SIG_DFL)
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def _end(number: int, frame: object) -> NoReturn:

@@ -5,6 +5,7 @@ These are the soft limits, checked every `INTERVAL`; where the kernel can bound 
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 
@@ -26,6 +27,39 @@ class Watch:
         if pid <= 0:
             return False  # it has ended, and is about to be reaped
         return self._field(f"{pid}/status", "Threads:") > self._max_threads
+
+    def removed_bytes(self, pidfd: int, device: int, file_bytes: int) -> int:
+        """Bytes of the files on `device` that have no name any more, but that the process still holds.
+
+        Of one that it holds by a memory map alone the size is not known: it counts as `file_bytes`. 0 where the kernel
+        does not let this process look.
+        """
+        pid = self._field(f"self/fdinfo/{pidfd}", "Pid:")
+        held: dict[int, int] = {}
+        try:
+            folder = os.open(f"{pid}/fd", os.O_RDONLY | os.O_DIRECTORY, dir_fd=self._proc)
+        except OSError:
+            return 0
+        try:
+            for name in os.listdir(folder):  # noqa: PTH208  (a descriptor)
+                with contextlib.suppress(OSError):
+                    status = os.stat(name, dir_fd=folder)
+                    if status.st_dev == device and status.st_nlink == 0:
+                        held[status.st_ino] = status.st_blocks * 512
+        finally:
+            os.close(folder)
+        for inode in self._mapped_without_name(pid, device):
+            held.setdefault(inode, file_bytes)
+        return sum(held.values())
+
+    def _mapped_without_name(self, pid: int, device: int) -> set[int]:
+        wanted = f"{os.major(device):02x}:{os.minor(device):02x}"
+        try:
+            with os.fdopen(os.open(f"{pid}/maps", os.O_RDONLY, dir_fd=self._proc)) as maps:
+                lines = [line.split(maxsplit=5) for line in maps if line.endswith(" (deleted)\n")]
+        except OSError:
+            return set()
+        return {int(fields[4]) for fields in lines if fields[3] == wanted}
 
     def _field(self, path: str, name: str, place: int = 1) -> int:
         try:
