@@ -36,10 +36,10 @@ from agent0.answers.quick import decide
         ("Yes", "no", False),
         ("north", "thorn", False),
         ("xy", "yx", None),
-        ("infinity", r"\infty", None),
+        ("infinity", r"\infty", True),
         ("北京", "上海", False),
         ("12 cm", "13", False),
-        ("12 cm", "12", None),
+        ("12 cm", "12", True),
         ("12 cm", "13 cm", False),
         (r"\sqrt{16}", "4", None),
     ],
@@ -81,7 +81,7 @@ def test_rationals_are_compared_exactly(one, other):
     verdict = decide(str(one), str(other))
     if one == other:
         assert verdict is True
-    elif abs(one - other) > 1e-5 or one.denominator == other.denominator == 1:
+    elif abs(one - other) > 1e-5 * max(1, abs(one), abs(other)) or one.denominator == other.denominator == 1:
         assert verdict is False
 
 
