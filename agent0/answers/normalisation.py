@@ -12,6 +12,7 @@ import unicodedata
 from fractions import Fraction
 
 from agent0.answers.characters import PLAIN
+from agent0.answers.groups import balanced_end
 from agent0.answers.quantities import without_currency
 from agent0.answers.spelling import spell
 
@@ -24,7 +25,7 @@ _MAX_PASSES = 8
 _WRAPPED_TEXT = re.compile(
     r"\\(?:text|mathrm|textrm|textbf|mathbf|textit|mathit|operatorname|mbox|textnormal|textup)\s*\{([^{}\\]*)\}"
 )
-_SINGLE = re.compile(r"([_^])\{ *([0-9A-Za-z]) *\}")
+_SINGLE = re.compile(r"([_^])\{ *([0-9A-Za-z]) *\}(?![0-9])")
 _CLOCK = re.compile(r"([0-9]{1,2}(?::[0-9]{2})?) ?([AaPp])\.? ?[Mm]\.?")
 _LOOSE_SPACE = re.compile(r"(?<![A-Za-z0-9])\s+|\s+(?![A-Za-z0-9])")
 _GROUPED = re.compile(r"[-+]?[0-9]{1,3}(?:,[0-9]{3})+(?:\.[0-9]*)?|[-+]?[0-9]{1,3}(?: [0-9]{3})+(?:\.[0-9]*)?")
@@ -88,7 +89,8 @@ def _pass(answer: str) -> str:
     text = spell(without_currency(text.replace("{,}", ",").replace(r"\%", "%"))).replace(r"\$", "").replace("$", "")
     if "\\" in text:
         text = _WRAPPED_TEXT.sub(lambda match: f" {match.group(1).strip()} ", text)
-        text = _SINGLE.sub(r"\1\2", text)
+    if "{" in text:
+        text = _group_content(_SINGLE.sub(r"\1\2", text).strip())
     text = text.lstrip("= ")
     text = " ".join(text.split())
     if _GROUPED.fullmatch(text):
@@ -139,6 +141,12 @@ def exact_rational(text: str) -> Fraction | None:
         return None
     value = whole + Fraction(top, bottom)
     return -value if sign == "-" else value
+
+
+def _group_content(text: str) -> str:
+    """Return what stands in a group that is the whole text; a list in braces is a set and stays."""
+    whole = text.startswith("{") and balanced_end(text, 0) == len(text) - 1 and "," not in text
+    return text[1:-1].strip() if whole else text
 
 
 def _scaled(sign: str, whole: str, decimals: str, power: int) -> Fraction | None:

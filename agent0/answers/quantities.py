@@ -11,32 +11,38 @@ import re
 _LONG_UNITS = (
     "inch(?:es)?|foot|feet|yards?|miles?|(?:kilo|centi|milli)?(?:met(?:er|re)s?|grams?|lit(?:er|re)s?)|pounds?|ounces?"
     "|seconds?|minutes?|hours?|days?|weeks?|months?|years?|degrees?|radians?|dollars?|cents?|units?|Celsius|Fahrenheit"
-    "|gallons?|acres?|joules?|newtons?|watts?|volts?|amperes?|amps?|kelvins?|moles?|square|cubic|sq|cu"
+    "|gallons?|acres?|joules?|newtons?|watts?|volts?|amperes?|amps?|kelvins?|moles?|ergs?|square|cubic|sq\\.?|cu\\.?"
 )
-_SHORT_UNITS = "[kcmdnμ]m|[kmμ]g|[mk]?[lL]|ft|yd|mi|lbs?|oz|mins?|secs?|hrs?|yrs?|mp[hg]|k[mp]h|rpm|rad|deg|ms|ns|[ap]m"
-_SHORT_UNITS += "|[kM]?(?:Hz|Pa|eV|J|N|W|V)|mA|mol|cal|kcal|cc|atm|ohms?|ha|gal|USD|EUR|GBP|RMB|CNY|JPY"
-_SYMBOLS = "in|[msghlLNJWVAKCFT]"  # after a number and a blank only: elsewhere they may be variables
+_SHORT_UNITS = (
+    "[kcmdn]m|[km]g|m[lL]|ft|yd|mi|lbs?|oz|mins?|secs?|hrs?|yrs?|mp[hg]|k[mp]h|rpm|rad|deg|[ap]m|cc|atm|ohms?"
+)
+_SHORT_UNITS += r"|\\Omega|ha|gal|USD|EUR|GBP|RMB|CNY|JPY"
+# After a number and a blank only: elsewhere they may be variables.
+_SYMBOLS = r"in|(?:[kcmdnpfGMT]|\\mu ?)?(?:[msghlLNJWVAKCFTB]|Hz|Pa|eV|Wh|pc|mol|cal|bar)"
 _POWER = r"(?:\^ ?(?:\{ ?-?[1-6] ?\}|-?[1-6]))?"
 _ANY = rf"(?:{_LONG_UNITS}|{_SHORT_UNITS}|{_SYMBOLS}){_POWER}"
-_JOIN = r"(?: ?/ ?| ?\\cdot ?|\*| per | )"
+_JOIN = r"(?: ?/ ?| ?\\cdot ?|\*| per | |(?<=\.))"
 _DEGREE = r"\^(?:\\circ|\{\\circ\}) ?[CF]?"
 _NUMBER = r"[-+]?(?:[0-9][0-9,]*\.?[0-9]*|\.[0-9]+)(?:/[0-9]+)?|[-+]?[0-9]* ?\\frac\{-?[0-9]+\}\{[0-9]+\}"
 _NUMBER += r"|[0-9]+ [0-9]+/[0-9]+|[-+]?[0-9]+\.?[0-9]*\\times ?10\^\{?-?[0-9]+\}?"
 
 _UNIT = re.compile(rf"{_ANY}(?:{_JOIN}{_ANY}){{0,4}}\.?|{_DEGREE}")
-_QUANTITY = re.compile(rf"(?P<value>{_NUMBER})(?P<gap> ?)(?P<unit>(?:[^\W\d_]|\^).*)")
+_ATTACHED = re.compile(rf"(?:{_LONG_UNITS}|{_SHORT_UNITS})(?![A-Za-z])|{_DEGREE}")
+_QUANTITY = re.compile(rf"(?P<value>{_NUMBER})(?P<gap> ?)(?P<unit>(?:[^\W\d_]|\^|\\(?:mu|Omega)(?![A-Za-z])).*)")
 _FORMULA = re.compile(
-    rf"(?P<value>.*(?:[0-9)}}]|\\pi)) ?(?P<unit>(?:{_LONG_UNITS}|(?!mp){_SHORT_UNITS}){_POWER}(?:{_JOIN}{_ANY})*\.?)"
+    rf"(?P<value>.*(?:[0-9)}}]|\\pi)) ?(?P<unit>(?:{_LONG_UNITS}|{_SHORT_UNITS}){_POWER}(?:{_JOIN}{_ANY})*\.?)"
 )
 # A short word in ASCII must look like one, with a vowel inside: 2 abc is a product.
 _WORDS = re.compile(r"(?:[^\W\d_]{4,}|[A-Za-z][aeiouy][a-z]|[^\W\d_A-Za-z]+)(?:[ '-][^\W\d_]+){0,5}")
 _NO_UNIT = re.compile(
-    r"(?:hundred|thousand|million|billion|trillion|dozen|half|halves|thirds?|quarters?|and|or|to|by|from|of|out|in|mod"
+    r"(?:(?:ten|hundred|thousand|million|billion|trillion|dozen|third|quarter|fourth|fifth|sixth|seventh|eighth|ninth"
+    r"|tenth|hundredth|thousandth)s?|half|halves|and|or|to|by|from|of|out|in|mod"
     r"|choose|times|plus|minus|over|than|not|if|for|when|where|is|are|inf|infty|infinity|pct|percent(?:age)?|am|pm|noon"
-    r"|midnight|remainder|squared|cubed|factorial|base|north|south|east|west|left|right|up|down|BCE?|AD|CE)"
+    r"|midnight|remainder|squared|cubed|factorial|base|BCE?|AD|CE)"
     r"|.*[万亿千百十兆半倍折或和月]",
     re.IGNORECASE,
 )
+_DIRECTION = re.compile("north|south|east|west|left|right|up|down", re.IGNORECASE)
 _CURRENCY = r"(?:(?:US|AU?|CA?|HK|NZ|S)?(?:\\\$|\$)|USD|EUR|GBP|JPY|CNY|RMB|INR|Rs\.?|[€£¥₹₩₽₫]|\\(?:euro|pounds))"
 _BEFORE = re.compile(rf"([-+]?)\s*{_CURRENCY}\s*(?=[-+]?\.?[0-9])")
 _AFTER = re.compile(rf"(?<=[0-9])\s*{_CURRENCY}")
@@ -59,10 +65,13 @@ def split_unit(form: str) -> tuple[str, str]:
     match = _QUANTITY.fullmatch(form)
     if match is not None:
         unit = match["unit"]
-        if _UNIT.fullmatch(unit) and (match["gap"] or len(unit) > 1):
+        # A normal form keeps no blank after a bracket or before a command, so length must tell a unit from a variable.
+        apart = match["gap"] or unit[0] == "\\" or r"\times" in match["value"] or len(unit) > 2
+        if _UNIT.fullmatch(unit) and (apart or _ATTACHED.match(unit)):
             return match["value"], unit
-        words = _WORDS.fullmatch(unit) and not any(_NO_UNIT.fullmatch(word) for word in unit.split())
-        return (match["value"], unit) if words and (match["gap"] or not unit.isascii()) else (form, "")
+        words = _WORDS.fullmatch(unit) and not _DIRECTION.fullmatch(unit)
+        words = words and not any(_NO_UNIT.fullmatch(word) for word in unit.split())
+        return (match["value"], unit) if words and (apart or not unit.isascii()) else (form, "")
     match = _FORMULA.fullmatch(form)
     return (match["value"], match["unit"]) if match is not None else (form, "")
 

@@ -13,6 +13,7 @@ from typing import NamedTuple
 from agent0.answers.normalisation import exact_rational, normalise
 from agent0.answers.quantities import same_kind, split_unit
 from agent0.answers.shapes import based, differ
+from agent0.answers.spelling import MAX_CHARACTERS
 
 # Numbers further apart than this differ however they are written; closer ones are compared in a worker, which
 # knows a decimal from a fraction (`agent0.answers.agreement`), unless both are integers.
@@ -54,6 +55,8 @@ def decide(gold: str, answer: str) -> bool | None:
         return True
     if _INTEGER.fullmatch(gold) and _INTEGER.fullmatch(answer):
         return False  # normal forms of integers are unique
+    if len(gold) > MAX_CHARACTERS or len(answer) > MAX_CHARACTERS:
+        return _compare_sequences(gold, answer)
     if differ(gold, answer):
         return False
     if based(gold) is not None and based(answer) is not None:

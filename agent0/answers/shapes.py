@@ -10,10 +10,14 @@ import re
 
 from agent0.answers.groups import balanced_end, split_items
 
-_ORDER = re.compile(r"[<>]|\\(?:leq|geq|neq|notin|ll|gg|subset|subseteq|not)(?![a-zA-Z])")
+_ORDER = re.compile(
+    r"[<>]|\\(?:leq|geq|neq|notin|ll|gg|subset|subseteq|not)(?![a-zA-Z])|\\in ?[-0-9]|^\\in(?![a-zA-Z])"
+)
 _UNEQUAL = re.compile(r"\\neq")
 _LEADING = re.compile(r"(?:[<>]=?|\\(?:leq|geq|neq|ll|gg)(?![a-zA-Z])|\\not(?![a-zA-Z]))")
-_RANGE = re.compile(r"[(\[].*,.*[)\]]|\\(?:cup|infty|mathbb|emptyset|setminus)(?![a-zA-Z])|\\\{|[^\W\d_]{4,}")
+_RANGE = re.compile(
+    r"[(\[][^()\[\]]*,|\\(?:cup|infty|mathbb|emptyset|setminus)(?![a-zA-Z])|\\\{|(?<![\\A-Za-z])[^\W\d_]{4,}"
+)
 _DOTS = re.compile(r"\\ldots|\.\.\.?")
 _CUT_DECIMAL = re.compile(r"[-+]?[0-9]*\.[0-9]+ ?(?:\\ldots|\.\.\.)")
 _BASED = re.compile(r"\(?([0-9A-Z]+)\)?_(?:\{?\(?([0-9]+)\)?\}?|\{ ?(?:base )?([a-z]+) ?\})")

@@ -13,6 +13,7 @@ from fractions import Fraction
 from agent0.answers.characters import from_unicode
 from agent0.answers.groups import balanced_end, replace_calls
 
+MAX_CHARACTERS = 1_000  # a longer text stays as it is: nothing will evaluate it
 _SIMPLE = re.compile(r"(?!.*\.\.)[0-9.,/+\- ]*|[A-Za-z]?")  # nothing here is spelled in two ways
 _SHORT_GAP = re.compile(r"(?<!\\)\\!")
 _LENGTH = r"-?[0-9.]+\s*(?:pt|em|ex|mu|cm|mm|in|sp|bp|pc)"
@@ -89,7 +90,7 @@ def spell(text: str) -> str:
     Args:
         text: an answer without its outer delimiters (`agent0.answers.normalisation.clean`).
     """
-    if _SIMPLE.fullmatch(text):
+    if len(text) > MAX_CHARACTERS or _SIMPLE.fullmatch(text):
         return text
     text = from_unicode(text)
     if "\\" in text or "~" in text:
@@ -119,10 +120,16 @@ def _latex(text: str) -> str:
 
 
 def _in_place(match: re.Match[str]) -> str:
-    """Return what a font command encloses: as one group where a power or an index follows, with blanks elsewhere."""
+    """Return what a font command encloses: one group before a power or an index, apart from letters beside it."""
     content = next(filter(None, match.groups()), "").strip()
-    follows = match.string[match.end() : match.end() + 1]
-    return f"{{{content}}}" if len(content) > 1 and follows in ("^", "_") else f" {content} " if content else ""
+    before, after = match.string[: match.start()][-1:], match.string[match.end() :][:1]
+    if len(content) > 1 and after in ("^", "_"):
+        return f"{{{content}}}"
+    return " " * _same_class(before, content[:1]) + content + " " * _same_class(content[-1:], after)
+
+
+def _same_class(left: str, right: str) -> bool:
+    return (left.isalpha() and right.isalpha()) or (left.isdigit() and right.isdigit())
 
 
 def _synonym(match: re.Match[str]) -> str:

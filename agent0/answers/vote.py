@@ -51,7 +51,7 @@ def _shortest(spellings: Sequence[str | None]) -> str:
 
 def _home(form: str, clusters: list[list[str]], written: Mapping[str, str], grader: Grader) -> list[str] | None:
     """Return the first cluster that `form` is equivalent to all of, in either direction."""
-    decisions = {other: decide(other, form) for cluster in clusters for other in cluster}
+    decisions = {other: _decide_either(other, form) for cluster in clusters for other in cluster}
     for cluster in clusters:
         if any(decisions[other] is False for other in cluster):
             continue
@@ -61,3 +61,8 @@ def _home(form: str, clusters: list[list[str]], written: Mapping[str, str], grad
         if all(verdicts[number].correct or verdicts[number + half].correct for number in range(half)):
             return cluster
     return None
+
+
+def _decide_either(one: str, other: str) -> bool | None:
+    decisions = (decide(one, other), decide(other, one))
+    return True if True in decisions else None if None in decisions else False
