@@ -23,7 +23,8 @@ MAX_DECIMAL_EXPONENT = 400
 _MAX_PASSES = 8
 
 _WRAPPED_TEXT = re.compile(
-    r"\\(?:text|mathrm|textrm|textbf|mathbf|textit|mathit|operatorname|mbox|textnormal|textup)\s*\{([^{}\\]*)\}"
+    r"\\(?:text|mathrm|textrm|textbf|mathbf|textit|mathit|operatorname|mbox|textnormal|textup)"
+    r"\s*\{((?:[^{}\\]|\{[^{}\\]*\})*)\}"
 )
 _SINGLE = re.compile(r"([_^])\{ *([0-9A-Za-z]) *\}(?![0-9])")
 _CLOCK = re.compile(r"([0-9]{1,2}(?::[0-9]{2})?) ?([AaPp])\.? ?[Mm]\.?")
