@@ -13,7 +13,8 @@ MAX_CHARACTERS = 300
 MAX_NESTING = 64
 MAX_EXPONENT = 10_000  # of anything
 MAX_RESULT_DIGITS = 10_000  # of a power of two numbers, or of numbers in brackets
-MAX_TERMS = 128  # of an expression with variables in brackets, once its power is expanded
+MAX_SYMBOLIC_EXPONENT = 50  # of an expression with variables in brackets,
+MAX_TERMS = 128  # unless its power, once expanded, has no more terms than this
 MAX_FACTORIAL = 10_000
 MAX_BOUND = 10_000  # of any number beside a sum, product, integral or binomial
 _EXACT_DIGITS = 18  # a longer number stands for its size alone
@@ -93,7 +94,8 @@ def _bracketed_power(text: str, power: re.Match[str]) -> str | None:
         return f"a power of more than {MAX_RESULT_DIGITS} digits" if digits > MAX_RESULT_DIGITS else None
     terms = 1 + len(re.findall(r"(?<=[^({^])[-+]", inside))
     expanded = math.comb(exponent + terms - 1, terms - 1)
-    return f"a power of more than {MAX_TERMS} terms" if expanded > MAX_TERMS else None
+    costly = exponent > MAX_SYMBOLIC_EXPONENT and expanded > MAX_TERMS
+    return f"a power of more than {MAX_TERMS} terms" if costly else None
 
 
 def _bracketed(text: str, end: int) -> str:
