@@ -9,9 +9,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from sympy import Expr, Float, I, Integer, MatrixBase, Mul, Rational, Symbol, UnevaluatedExpr, expand
+from sympy import Expr, Float, I, Integer, MatrixBase, Mul, Pow, Rational, Symbol, UnevaluatedExpr, exp, expand
 from sympy.concrete.expr_with_limits import ExprWithLimits
 from sympy.core.relational import Relational
+from sympy.core.traversal import postorder_traversal
 
 DIGITS = 40  # to which exact expressions are evaluated
 EXACT = Float("1e-30")  # relative error of two evaluations of one exact number
@@ -19,6 +20,8 @@ NOISE = Rational(1, 10**12)  # relative error that a program's floats gather
 SIX_DECIMALS = Rational(5, 10**7)  # error of a decimal, absolute below 1 and relative above
 FIVE_DIGITS = Rational(1, 10**5)  # relative error of a decimal that stands for an endless number
 SIX_DIGITS = Rational(1, 10**6)  # relative error of two decimals
+
+LARGEST_EXPONENT = 10**6
 
 _PERCENT = UnevaluatedExpr(Rational(1, 100))
 
@@ -33,7 +36,7 @@ def numbers_agree(one: Any, other: Any) -> bool | None:
     left, right = one.doit(), other.doit()
     if left == right:
         return True
-    if not (left.is_number and right.is_number):
+    if not (left.is_number and right.is_number) or _is_tower(left) or _is_tower(right):
         return None
     if not (left.has(Float) or right.has(Float)):
         return _exactly_equal(left, right)
@@ -64,6 +67,12 @@ def _close(left: Any, right: Any, tolerance: Callable[[Any], Any]) -> bool | Non
     if size < EXACT:
         return None
     return bool(abs(left - right) <= tolerance(size))
+
+
+def _is_tower(value: Any) -> bool:
+    """Whether a power has an exponent that no evaluation can bear; inner powers are looked at first."""
+    powers = (part for part in postorder_traversal(value) if isinstance(part, (Pow, exp)))
+    return any(abs(power.exp.evalf(5)) > LARGEST_EXPONENT for power in powers)
 
 
 def _rational(value: Any) -> Any:
@@ -104,7 +113,8 @@ def numeric_equality(one: Any, other: Any, float_rounding: int, numeric_precisio
     if verdict is not None or not (isinstance(one, Expr) and isinstance(other, Expr)):
         return bool(verdict)
     exact = [side.replace(lambda part: part.is_Float, lambda part: Rational(str(part))) for side in (one, other)]
-    return bool(expand(exact[0] - exact[1]) == 0)
+    difference = exact[0] - exact[1]
+    return bool(difference == 0 or (exact != [one, other] and expand(difference) == 0))
 
 
 def with_symbolic_fallback(symbolic: Callable[[Any, Any], bool]) -> Callable[[Any, Any], bool]:
