@@ -20,12 +20,12 @@ MAX_BOUND = 10_000  # of any number beside a sum, product, integral or binomial
 _EXACT_DIGITS = 18  # a longer number stands for its size alone
 
 _NUMBER_IN_BRACKETS = re.compile(r"(?<![\^}\]a-zA-Z])[({]\s*([0-9]+)\s*[)}]")
-_POWER = re.compile(r"([0-9]+)\s*(?:\^|\*\*)\s*(?:([0-9]+)|[{(]\s*(-?[0-9]+)\s*[)}])(?!\s*(?:\^|\*\*|[0-9]))")
+_POWER = re.compile(r"(?<![0-9])([0-9]+)\s*(?:\^|\*\*)\s*(?:([0-9]+)|[{(]\s*(-?[0-9]+)\s*[)}])(?!\s*(?:\^|\*\*|[0-9]))")
 _EXPONENT = re.compile(r"(?:\^|\*\*)\s*[({]*\s*-?\s*([0-9]+)")
 _BRACKETED_POWER = re.compile(r"[)\]}]\s*(?:\^|\*\*)\s*[({]*\s*-?\s*([0-9]+)")
 _VARIABLE = re.compile(r"(?<![A-Za-z\\])[A-DF-HJ-Za-df-hj-z]|\\(?:alpha|beta|gamma|theta|lambda|mu|phi)(?![A-Za-z])")
 _ONE_LINE = str.maketrans("[]{}", "()()")
-_FACTORIAL = re.compile(r"([0-9]+)\s*[)}]*\s*!")
+_FACTORIAL = re.compile(r"(?<![0-9])([0-9]+)\s*[)}]*\s*!")
 _DOUBLE_FACTORIAL = re.compile(r"!\s*[)}]*\s*!")
 _AGGREGATE = re.compile(r"\\(?:sum|prod|int|binom|dbinom|tbinom|choose|lim|Gamma|zeta)(?![a-zA-Z])")
 _ESCAPED = re.compile(r"\\.", re.DOTALL)
@@ -69,6 +69,8 @@ def _magnitude(answer: str) -> str | None:
         small = digits < _EXACT_DIGITS and len(base) <= _EXACT_DIGITS
         value = str(int(base) ** int(exponent)) if small else "9" * math.ceil(digits)
         text = text[: power.start()] + value + text[power.end() :]
+        if len(text) > MAX_CHARACTERS + MAX_RESULT_DIGITS:
+            return f"powers of more than {MAX_RESULT_DIGITS} digits together"
     if any(_above(digits, MAX_EXPONENT) for digits in _EXPONENT.findall(text)):
         return f"an exponent above {MAX_EXPONENT}"
     reason = next(filter(None, (_bracketed_power(text, power) for power in _BRACKETED_POWER.finditer(text))), None)
