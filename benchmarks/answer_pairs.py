@@ -12,7 +12,7 @@ from collections.abc import Callable
 from fractions import Fraction
 
 from agent0.answers.guards import refusal
-from agent0.answers.normalisation import clean, normalise
+from agent0.answers.normalisation import clean, exact_rational, normalise
 
 Pair = tuple[str, str]
 
@@ -50,6 +50,9 @@ def deliberate_difference(gold: str, answer: str) -> str | None:
         return "the same words are the same answer, whatever their case or markup"
     if refusal(clean(gold)) or refusal(clean(answer)):
         return "refused by a guard"
+    values = [exact_rational(normalise(side)) for side in (gold, answer)]
+    if None not in values and values[0] != values[1]:
+        return "numbers agree by relative error"
     for reason, pattern in _REASONS:
         if pattern.search(gold) or pattern.search(answer):
             return reason

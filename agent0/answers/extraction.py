@@ -14,7 +14,16 @@ from agent0.segments import segments
 
 # A box opens with \boxed{ or \fbox{ (doubled backslashes come from models that write JSON). An escaped
 # character, \{ and \} among them, is typeset and opens or closes nothing.
-_TOKEN = re.compile(r"(\\{1,4}(?:boxed|fbox)\s{0,8}\{)|\\.|\{|\}", re.DOTALL)
+# Without a brace TeX boxes one token; that is an answer where the mathematics, the sentence or the line ends behind it.
+_AFTER_TOKEN = r"\$|\\[)\]]|[)}]|[.,;:!?][\s$\\)]|\s(?![0-9])"
+_TOKEN = re.compile(
+    r"(\\{1,4}(?:boxed|fbox)\s{0,8}\{)"
+    rf"|\\{{1,4}}(?:boxed|fbox)(?:\s{{0,8}}(?P<digit>[0-9]|\\[A-Za-z]+)(?={_AFTER_TOKEN})"
+    r"|\s{1,8}(?P<letter>[A-Za-z])(?=\$|\\[)\]]))"
+    r"|\\.|\{|\}",
+    re.DOTALL,
+)
+_END = "\n\n"  # behind a whole text nothing follows
 _OPENS = re.compile(r"\\{1,4}(?:boxed|fbox)")
 
 
@@ -31,7 +40,8 @@ def boxes(text: str) -> Iterator[Box]:
     r"""Yield the closed boxes of `text` as they close.
 
     A box that never closes (a truncated text) is no box, and neither is one that holds only whitespace: `\boxed{}` is
-    the instruction echoed. One pass over the text, so time is linear in its length.
+    the instruction echoed. `\boxed 2` is a box once something stands behind it, so that no digit can follow. One pass
+    over the text, so time is linear in its length.
     """
     first = _OPENS.search(text)
     if first is None:
@@ -39,7 +49,9 @@ def boxes(text: str) -> Iterator[Box]:
     open_groups: list[int] = []  # where the content of each open box starts; -1 for a plain brace
     for match in _TOKEN.finditer(text, first.start()):
         token = match.group()
-        if match.group(1) is not None:
+        if match.group("digit") or match.group("letter"):
+            yield Box(match.group("digit") or match.group("letter"), match.start(), match.end())
+        elif match.group(1) is not None:
             open_groups.append(match.end())
         elif token == "{":
             open_groups.append(-1)
@@ -54,7 +66,7 @@ def extract_boxed(text: str) -> str | None:
 
     The last box is the one that starts last, so of nested boxes the innermost counts.
     """
-    last = max(boxes(text), key=lambda box: box.start, default=None)
+    last = max(boxes(text + _END), key=lambda box: box.start, default=None)
     return None if last is None else last.content
 
 

@@ -13,9 +13,10 @@ from collections.abc import Iterable
 from concurrent.futures import Future
 from types import TracebackType
 
-from agent0.answers.guards import refusal
-from agent0.answers.normalisation import clean, normalise
+from agent0.answers.guards import MAX_CHARACTERS, refusal
+from agent0.answers.normalisation import normalise
 from agent0.answers.pool import WorkerPool
+from agent0.answers.preparation import prepared
 from agent0.answers.quick import decide
 from agent0.answers.verdict import Verdict
 
@@ -102,7 +103,9 @@ class Grader:
         decision = decide(gold_form, answer_form)
         if decision is not None:
             return _done(Verdict.TRUE if decision else Verdict.FALSE)
-        gold, answer = clean(gold), clean(answer)
+        if max(len(gold_form), len(answer_form)) > MAX_CHARACTERS:
+            return _done(Verdict.ERROR)
+        gold, answer = prepared(gold, answer)
         if refusal(gold) or refusal(answer):
             return _done(Verdict.ERROR)
         return self._ask(gold, answer)

@@ -11,43 +11,27 @@ import re
 import unicodedata
 from fractions import Fraction
 
+from agent0.answers.characters import PLAIN
+from agent0.answers.groups import balanced_end
+from agent0.answers.quantities import without_currency
+from agent0.answers.spelling import spell
+
 # Beyond this many characters a number is compared as text: converting it costs time quadratic in its length.
 MAX_NUMBER_CHARACTERS = 400
 # A larger exponent of ten would build a number of that many digits.
 MAX_DECIMAL_EXPONENT = 400
 _MAX_PASSES = 8
 
-_FULL_WIDTH = {code: code - 0xFEE0 for code in range(0xFF01, 0xFF5F)}
-_CHARACTERS = {
-    **_FULL_WIDTH,
-    0x2212: "-",  # minus sign
-    0x2010: "-",
-    0x2011: "-",
-    0x2013: "-",
-    0x00A0: " ",
-    0x2009: " ",
-    0x202F: " ",
-    0x3000: " ",
-    0x221E: r"\infty",
-    0x03C0: r"\pi",
-    0x00D7: r"\times",
-    0x22C5: r"\cdot",
-    0x00B0: r"^\circ",
-    0xFEFF: None,
-    0x200B: None,
-}
-_THIN_SPACE = re.compile(r"(?<!\\)\\!")
-_SPACING = re.compile(
-    r"(?<!\\)\\(?:[,;:> ]|(?:q?quad|displaystyle|textstyle|limits|left|right|[bB]ig+[lr]?)(?![a-zA-Z])\.?)|~"
-)
-_FRAC = re.compile(r"\\[dtc]frac(?![a-zA-Z])")
-_SHORT_FRAC = re.compile(r"\\frac\s*([0-9])\s*([0-9])(?![0-9])")
 _WRAPPED_TEXT = re.compile(
-    r"\\(?:text|mathrm|textrm|textbf|mathbf|textit|mathit|operatorname|mbox|textnormal)\s*\{([^{}\\]*)\}"
+    r"\\(?:text|mathrm|textrm|textbf|mathbf|textit|mathit|operatorname|mbox|textnormal|textup)"
+    r"\s*\{((?:[^{}\\]|\{[^{}\\]*\})*)\}"
 )
+_SINGLE = re.compile(r"([_^])\{ *([0-9A-Za-z]) *\}(?![0-9])")
+_CLOCK = re.compile(r"([0-9]{1,2}(?::[0-9]{2})?) ?([AaPp])\.? ?[Mm]\.?")
 _LOOSE_SPACE = re.compile(r"(?<![A-Za-z0-9])\s+|\s+(?![A-Za-z0-9])")
 _GROUPED = re.compile(r"[-+]?[0-9]{1,3}(?:,[0-9]{3})+(?:\.[0-9]*)?|[-+]?[0-9]{1,3}(?: [0-9]{3})+(?:\.[0-9]*)?")
 _DECIMAL = re.compile(r"([-+]?)([0-9]*)(?:\.([0-9]*))?(?:[eE]([-+]?[0-9]{1,9}))?")
+_POWER_OF_TEN = re.compile(r"(?:([-+]?(?:[0-9]+\.?[0-9]*|\.[0-9]+))\\times ?|([-+]?))10\^\{?(-?[0-9]{1,9})\}?")
 _MIXED = re.compile(r"(-?)([0-9]{1,9}) ?(?:\\frac\{([0-9]{1,9})\}\{([0-9]{1,9})\}|(?<= )([0-9]{1,9})/([0-9]{1,9}))")
 _OPTION = re.compile(r"\(([A-Za-z])\)")
 _RATIO = re.compile(r"([-+]?)(?:\\frac\{([-+]?[0-9]+)\}\{([-+]?[0-9]+)\}|([0-9]+)/([0-9]+))")
@@ -59,17 +43,27 @@ _ENCLOSURES = (
     (r"\boxed{", "}"),
     (r"\fbox{", "}"),
     ("**", "**"),
+    ("```", "```"),
+    ("`", "`"),
 )
+_OPENINGS = tuple(opening[0] for opening, _ in _ENCLOSURES)
 
 
 def clean(answer: str) -> str:
-    r"""Return the answer without what surrounds it: blanks, math delimiters, an outer box, a final full stop.
+    r"""Return the answer without what surrounds it: blanks, math delimiters, an outer box, code marks, a final stop.
 
-    Full-width characters and typographic signs become the ASCII or LaTeX ones that they stand for.
+    Full-width characters and typographic signs become the ASCII ones that they stand for.
     """
-    text = answer.translate(_CHARACTERS) if not answer.isascii() else answer
+    text = answer.translate(PLAIN) if not answer.isascii() else answer
     text = _unwrap(text.strip())
-    return text[:-1].rstrip() if text.endswith(".") and not text.endswith("..") else text
+    if text.endswith(("\\", ".")) and not text.endswith(".."):
+        text = text.rstrip("\\ ").removesuffix(".").rstrip("\\ ")  # a backslash is what a stripped `\ ` leaves
+    return text
+
+
+def spelled(answer: str) -> str:
+    """Return the answer in the one spelling that Math-Verify is asked with: no delimiters, no currency."""
+    return spell(without_currency(clean(answer)))
 
 
 def normalise(answer: str) -> str:
@@ -93,18 +87,21 @@ def _pass(answer: str) -> str:
     text = clean(answer)
     if len(text) > MAX_NUMBER_CHARACTERS and _is_digits(text):
         return _long_integer(text)
-    text = text.replace("{,}", ",").replace(r"\$", "").replace(r"\%", "%").replace("$", "")
-    if "\\" in text or "~" in text:
-        text = _SPACING.sub(" ", _THIN_SPACE.sub("", text))
-        text = _FRAC.sub(r"\\frac", text)
-        text = _SHORT_FRAC.sub(r"\\frac{\1}{\2}", text)
+    text = spell(without_currency(text.replace("{,}", ",").replace(r"\%", "%"))).replace(r"\$", "").replace("$", "")
+    if "\\" in text:
         text = _WRAPPED_TEXT.sub(lambda match: f" {match.group(1).strip()} ", text)
+    if "{" in text:
+        text = _group_content(_SINGLE.sub(r"\1\2", text).strip())
+    text = text.lstrip("= ")
     text = " ".join(text.split())
     if _GROUPED.fullmatch(text):
         text = text.replace(",", "").replace(" ", "")
     number = exact_rational(text)
     if number is not None:
         return str(number)
+    clock = _CLOCK.fullmatch(text)
+    if clock is not None:
+        return f"{clock.group(1).lstrip('0')} {clock.group(2).lower()}m"
     option = _OPTION.fullmatch(text)
     if option is not None:
         return option.group(1)
@@ -123,15 +120,12 @@ def exact_rational(text: str) -> Fraction | None:
     match = _DECIMAL.fullmatch(text)
     if match is not None:
         sign, whole, decimals, exponent = match.groups()
-        digits = whole + (decimals or "")
-        if not digits:
-            return None
-        power = int(exponent or 0)
-        if abs(power) > MAX_DECIMAL_EXPONENT:
-            return None
-        power -= len(decimals or "")
-        value = Fraction(int(digits) * 10 ** max(power, 0), 10 ** max(-power, 0))
-        return -value if sign == "-" else value
+        return _scaled(sign, whole, decimals or "", int(exponent or 0))
+    match = _POWER_OF_TEN.fullmatch(text)
+    if match is not None:
+        mantissa = exact_rational(match.group(1) or f"{match.group(2)}1")
+        power = int(match.group(3))
+        return None if mantissa is None or abs(power) > MAX_DECIMAL_EXPONENT else mantissa * Fraction(10) ** power
     match = _RATIO.fullmatch(text)
     if match is not None:
         sign, whole = match.group(1), 0
@@ -150,8 +144,24 @@ def exact_rational(text: str) -> Fraction | None:
     return -value if sign == "-" else value
 
 
+def _group_content(text: str) -> str:
+    """Return what stands in a group that is the whole text; a list in braces is a set and stays."""
+    whole = text.startswith("{") and balanced_end(text, 0) == len(text) - 1 and "," not in text
+    return text[1:-1].strip() if whole else text
+
+
+def _scaled(sign: str, whole: str, decimals: str, power: int) -> Fraction | None:
+    if not whole + decimals or abs(power) > MAX_DECIMAL_EXPONENT:
+        return None
+    power -= len(decimals)
+    value = Fraction(int(whole + decimals) * 10 ** max(power, 0), 10 ** max(-power, 0))
+    return -value if sign == "-" else value
+
+
 def _unwrap(text: str) -> str:
-    """Take off math delimiters, boxes and bold marks that enclose the whole answer."""
+    """Take off math delimiters, boxes, bold and code marks that enclose the whole answer."""
+    if not text.startswith(_OPENINGS):
+        return text
     for _ in range(4):
         for opening, closing in _ENCLOSURES:
             inner = text[len(opening) : len(text) - len(closing)]

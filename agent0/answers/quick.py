@@ -10,11 +10,15 @@ import re
 from fractions import Fraction
 from typing import NamedTuple
 
-from agent0.answers.normalisation import exact_rational
+from agent0.answers.normalisation import exact_rational, normalise
+from agent0.answers.quantities import same_kind, split_unit
+from agent0.answers.shapes import based, differ
+from agent0.answers.spelling import MAX_CHARACTERS
 
-# Math-Verify calls two numbers equal when they agree after rounding to six decimals, if one of them is a
-# decimal. Numbers further apart than this never do; closer ones are left to it unless both are integers.
-SURELY_DIFFERENT = Fraction(1, 100_000)
+# Numbers further apart than this differ however they are written; closer ones are compared in a worker, which
+# knows a decimal from a fraction (`agent0.answers.agreement`), unless both are integers.
+SURELY_DIFFERENT = Fraction(1, 100_000)  # of the larger
+SURELY_DIFFERENT_DECIMALS = Fraction(1, 1_000_000)  # of the larger, or of 1
 
 _INTEGER = re.compile(r"-?[0-9]+")
 _LETTER = re.compile(r"[A-DF-HJ-Za-df-hj-z]")  # not e and i, which may be constants
@@ -28,11 +32,7 @@ _MATHEMATICAL = re.compile(
     r"|(?:arc)?(?:sin|cos|tan|cot|sec|csc)h?)\b",
     re.IGNORECASE,
 )
-_QUANTITY = re.compile(
-    r"(-?[0-9.]+(?:/[0-9]+)?) ?([mcdk]?m|inch(?:es)?|ft|foot|feet|yards?|miles?|k?g|lb|pounds?|ml|lit(?:er|re)s?|s"
-    r"|sec|seconds?|min|minutes?|h|hr|hours?|days?|weeks?|months?|years?|degrees?|mph|kmh|dollars?|cents?|units?)"
-    r"(?:\^\{?[23]\}?)?"
-)
+_CLOCK = re.compile(r"[0-9:]+ [ap]m")
 _MATRIX = re.compile(r"\\begin\{([pb]?)matrix\}(.*)\\end\{\1matrix\}")
 _SEQUENCE_ENDS = {"(": ")]", "[": ")]"}
 
@@ -55,6 +55,12 @@ def decide(gold: str, answer: str) -> bool | None:
         return True
     if _INTEGER.fullmatch(gold) and _INTEGER.fullmatch(answer):
         return False  # normal forms of integers are unique
+    if len(gold) > MAX_CHARACTERS or len(answer) > MAX_CHARACTERS:
+        return _compare_sequences(gold, answer)
+    if differ(gold, answer):
+        return False
+    if based(gold) is not None and based(answer) is not None:
+        return True
     gold_value, answer_value = exact_rational(gold), exact_rational(answer)
     if gold_value is not None and answer_value is not None:
         return _compare_numbers(gold_value, answer_value)
@@ -62,13 +68,24 @@ def decide(gold: str, answer: str) -> bool | None:
         return _compare_with_number(gold_value, answer)
     if answer_value is not None:
         return _compare_with_number(answer_value, gold)
+    if _CLOCK.fullmatch(gold) and _CLOCK.fullmatch(answer):
+        return False
+    quantities = _compare_quantities(gold, answer)
+    if quantities is not None:
+        return quantities
     return _compare_words(gold, answer, _compare_percentages(gold, answer, _compare_sequences(gold, answer)))
 
 
 def _compare_numbers(left: Fraction, right: Fraction) -> bool | None:
     if left == right:
         return True
-    return False if abs(left - right) > SURELY_DIFFERENT else None
+    return False if _surely_different(left, right) else None
+
+
+def _surely_different(left: Fraction, right: Fraction) -> bool:
+    error = abs(left - right)
+    size = max((abs(left), abs(right)))
+    return error > SURELY_DIFFERENT * size or error > max(SURELY_DIFFERENT_DECIMALS, SURELY_DIFFERENT_DECIMALS * size)
 
 
 def _compare_with_number(number: Fraction, other: str) -> bool | None:
@@ -86,12 +103,16 @@ def _compare_with_number(number: Fraction, other: str) -> bool | None:
         if value / 100 == number:
             return True
         # Math-Verify also takes 50% for 50, if both are integers
-        return False if min(abs(value / 100 - number), abs(value - number)) > SURELY_DIFFERENT else None
-    quantity = _QUANTITY.fullmatch(other)
-    if quantity is not None:
-        value = exact_rational(quantity.group(1))
-        return False if value is not None and abs(value - number) > SURELY_DIFFERENT else None
-    return None
+        return False if _surely_different(value / 100, number) and _surely_different(value, number) else None
+    value_of_quantity, unit = split_unit(other)
+    return decide(str(number), normalise(value_of_quantity)) if unit else None
+
+
+def _compare_quantities(gold: str, answer: str) -> bool | None:
+    (left, left_unit), (right, right_unit) = split_unit(gold), split_unit(answer)
+    if not left_unit and not right_unit:
+        return None
+    return decide(normalise(left), normalise(right)) if same_kind(left_unit, right_unit) else False
 
 
 def _compare_percentages(gold: str, answer: str, otherwise: bool | None) -> bool | None:
@@ -114,11 +135,6 @@ def _compare_words(gold: str, answer: str, otherwise: bool | None) -> bool | Non
         return gold.replace(" ", "").lower() == answer.replace(" ", "").lower()
     if not (gold.isascii() or answer.isascii()) and not re.search(r"[0-9\\=+*/^]", gold + answer):
         return gold.casefold() == answer.casefold()  # words of another script
-    left, right = _QUANTITY.fullmatch(gold), _QUANTITY.fullmatch(answer)
-    if left is not None and right is not None:
-        left_value, right_value = exact_rational(left.group(1)), exact_rational(right.group(1))
-        if left_value is not None and right_value is not None and left_value != right_value:
-            return _compare_numbers(left_value, right_value)
     return None
 
 

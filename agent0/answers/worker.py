@@ -21,13 +21,41 @@ def math_verify_verdict(gold: str, answer: str) -> bool:
     Raises:
         Exception: whatever Math-Verify or sympy raise; there is no closed list.
     """
-    from math_verify import ExprExtractionConfig, LatexExtractionConfig, parse, verify
+    from math_verify import verify
+
+    return bool(verify(*_parsed(gold, answer), timeout_seconds=None, raise_on_error=True))
+
+
+def symbolic_verdict(gold: str, answer: str) -> bool:
+    """Whether the two are equivalent: read and compared by Math-Verify, but for numbers (`agent0.answers.agreement`).
+
+    Raises:
+        Exception: whatever Math-Verify or sympy raise; there is no closed list.
+    """
+    from math_verify import verify
+
+    from agent0.answers.agreement import with_imaginary_unit
+
+    return bool(verify(*with_imaginary_unit(_parsed(gold, answer)), timeout_seconds=None, raise_on_error=True))
+
+
+def compare_numbers_by_value() -> None:
+    """Put our comparison of numbers in the place of Math-Verify's, for the rest of this process."""
+    from math_verify import grader
+
+    from agent0.answers.agreement import numeric_equality, with_symbolic_fallback
+
+    grader.sympy_numeric_eq = numeric_equality
+    grader.sympy_symbolic_eq = with_symbolic_fallback(grader.sympy_symbolic_eq)
+
+
+def _parsed(gold: str, answer: str) -> list[list[Any]]:
+    from math_verify import ExprExtractionConfig, LatexExtractionConfig, parse
 
     configuration = (LatexExtractionConfig(boxed_match_priority=0), ExprExtractionConfig())
-    sides = [
+    return [
         parse(rf"\boxed{{{text}}}", configuration, parsing_timeout=None, raise_on_error=True) for text in (gold, answer)
     ]
-    return bool(verify(*sides, timeout_seconds=None, raise_on_error=True))
 
 
 def serve(requests: Any, replies: Any, memory_bytes: int) -> None:
@@ -51,7 +79,7 @@ def serve(requests: Any, replies: Any, memory_bytes: int) -> None:
         resource.setrlimit(resource.RLIMIT_CPU, (cpu_limit, resource.RLIM_INFINITY))
         verdict: bool | None
         try:
-            verdict = math_verify_verdict(request["gold"], request["answer"])
+            verdict = symbolic_verdict(request["gold"], request["answer"])
         except Exception:  # sympy's failures have no common base; each one is the verdict ERROR
             verdict = None
         replies.write(b"%s\n" % json.dumps({"number": request["number"], "verdict": verdict}).encode())
@@ -68,7 +96,8 @@ def main() -> None:
     memory_bytes = int(sys.argv[1]) * 2**20
     replies = os.fdopen(os.dup(1), "wb")
     os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # a print inside sympy must not look like a reply
-    math_verify_verdict("x+1", "1+x")  # builds the parser tables that every request needs
+    compare_numbers_by_value()
+    symbolic_verdict("x+1", "1+x")  # builds the parser tables that every request needs
     while True:
         child = os.fork()
         if child == 0:

@@ -31,6 +31,14 @@ from agent0.answers.extraction import boxes
         (r"\boxed{  }", None),
         (r"\boxed{13", None),
         (r"\boxed 14", None),
+        (r"our answer is $\boxed 2$.", "2"),
+        (r"$\boxed2$ and $\boxed 3$", "3"),
+        (r"\(\boxed\pi\)", r"\pi"),
+        (r"$\fbox x$", "x"),
+        (r"\boxed 7", "7"),
+        (r"\boxed{4}, or in \boxed and", "4"),
+        (r"\boxed 3.5", None),
+        (r"\boxed\frac12", None),
         ("", None),
     ],
 )
@@ -57,6 +65,11 @@ def test_the_last_closed_box_with_content_is_the_answer(text, expected):
 )
 def test_an_answer_is_what_stands_outside_programs_outputs_and_thoughts(text, expected):
     assert extract_answer(text) == expected
+
+
+def test_a_box_without_braces_waits_for_what_follows_because_a_digit_may():
+    assert [list(boxes(text)) for text in (r"\boxed 1", r"$\boxed 1.")] == [[], []]
+    assert [box.content for box in boxes(r"$\boxed 1$")] == ["1"]
 
 
 def test_boxes_come_as_they_close():

@@ -1,3 +1,5 @@
+import time
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -36,10 +38,10 @@ from agent0.answers.quick import decide
         ("Yes", "no", False),
         ("north", "thorn", False),
         ("xy", "yx", None),
-        ("infinity", r"\infty", None),
+        ("infinity", r"\infty", True),
         ("北京", "上海", False),
         ("12 cm", "13", False),
-        ("12 cm", "12", None),
+        ("12 cm", "12", True),
         ("12 cm", "13 cm", False),
         (r"\sqrt{16}", "4", None),
     ],
@@ -81,10 +83,21 @@ def test_rationals_are_compared_exactly(one, other):
     verdict = decide(str(one), str(other))
     if one == other:
         assert verdict is True
-    elif abs(one - other) > 1e-5 or one.denominator == other.denominator == 1:
+    elif abs(one - other) > 1e-5 * max(1, abs(one), abs(other)) or one.denominator == other.denominator == 1:
         assert verdict is False
 
 
 @given(st.text(), st.text())
 def test_no_text_makes_the_rules_raise(one, other):
     assert decide(normalise(one), normalise(other)) in (True, False, None)
+
+
+@pytest.mark.parametrize(
+    "unit", ["(,", "0.12", "1 ", "5 cm/", "x<1 or ", r"\frac1", "√(", "0.1" + "1" * 50, "10^{", "12元", "{a\\over b"]
+)
+def test_the_rules_are_quick_on_any_text(unit):
+    start = time.process_time()
+    form = normalise((unit * 1000)[:1000])
+    decide("5", form)
+    decide(form, "x<1 or x>2")
+    assert time.process_time() - start < 0.5

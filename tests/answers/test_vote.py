@@ -1,3 +1,5 @@
+import itertools
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -36,6 +38,23 @@ def test_expressions_are_merged_by_meaning_in_either_direction():
         assert vote(["(0,1)", "0<y<1"], grader).count == 2  # equal only with the inequality as gold
 
 
+@pytest.mark.parametrize(
+    ("answers", "count", "clusters"),
+    [
+        (["50%", "0.5", "50"], 2, 2),  # 50% is both, which are not the same
+        (["2516_8", "2516_9", "2516"], 2, 2),
+        (["1.5e8", r"1.5\times10^8", "150000000"], 3, 1),
+        (["5", r"\neq 5", r"\geq 5", "5.0"], 2, 3),
+        (["0.0000001", "0.0000002", "0.0000003"], 1, 3),
+        ([r"\{1,2\}", "(1,2)", "1,2"], 2, 2),
+    ],
+)
+def test_what_is_equal_to_two_different_answers_joins_one_of_them_in_any_order(answers, count, clusters):
+    with Grader(workers=1, seconds=20) as grader:
+        results = [vote(list(order), grader) for order in itertools.permutations(answers)]
+    assert {(result.count, result.clusters) for result in results} == {(count, clusters)}
+
+
 def test_missing_answers_stay_in_the_denominator():
     assert majority_vote(["3", "3", None, None]).self_consistency == 0.5
 
@@ -45,7 +64,9 @@ def test_an_empty_vote_is_a_usage_error():
         majority_vote([])
 
 
-ANSWERS = st.lists(st.sampled_from([None, "", "1", "1.0", "2", "1/2", "0.5", "A", "north"]), min_size=1, max_size=12)
+ANSWERS = st.lists(
+    st.sampled_from([None, "", "1", "1.0", "2", "1/2", "0.5", "50%", "50", "A", "north"]), min_size=1, max_size=12
+)
 
 
 @given(ANSWERS)

@@ -1,0 +1,89 @@
+r"""Numbers with a unit, a counted noun or a currency: which part is the value and which only says what is counted.
+
+Units are neither converted nor compared: `12 cm` is `12`, as a question says what it asks for. Words that change the
+value (`million`, `half`), the time of day and connectives are no units.
+"""
+
+from __future__ import annotations
+
+import re
+
+_LONG_UNITS = (
+    "inch(?:es)?|foot|feet|yards?|miles?|(?:kilo|centi|milli)?(?:met(?:er|re)s?|grams?|lit(?:er|re)s?)|pounds?|ounces?"
+    "|seconds?|minutes?|hours?|days?|weeks?|months?|years?|degrees?|radians?|dollars?|cents?|units?|Celsius|Fahrenheit"
+    "|gallons?|acres?|joules?|newtons?|watts?|volts?|amperes?|amps?|kelvins?|moles?|ergs?|square|cubic|sq\\.?|cu\\.?"
+)
+_SHORT_UNITS = (
+    "[kcmdn]m|[km]g|m[lL]|ft|yd|mi|lbs?|oz|mins?|secs?|hrs?|yrs?|mp[hg]|k[mp]h|rpm|rad|deg|[ap]m|cc|atm|ohms?"
+)
+_SHORT_UNITS += r"|\\Omega|ha|gal|USD|EUR|GBP|RMB|CNY|JPY"
+# After a number and a blank only: elsewhere they may be variables.
+_SYMBOLS = r"in|(?:[kcmdnpfGMT]|\\mu ?)?(?:[msghlLNJWVAKCFTB]|Hz|Pa|eV|Wh|pc|mol|cal|bar)"
+_POWER = r"(?:\^ ?(?:\{ ?-?[1-6] ?\}|-?[1-6]))?"
+_ANY = rf"(?:{_LONG_UNITS}|{_SHORT_UNITS}|{_SYMBOLS}){_POWER}"
+_JOIN = r"(?: ?/ ?| ?\\cdot ?|\*| per | |(?<=\.))"
+_DEGREE = r"\^(?:\\circ|\{\\circ\}) ?[CF]?"
+_NUMBER = r"[-+]?(?:[0-9][0-9,]*\.?[0-9]*|\.[0-9]+)(?:/[0-9]+)?|[-+]?[0-9]* ?\\frac\{-?[0-9]+\}\{[0-9]+\}"
+_NUMBER += r"|[0-9]+ [0-9]+/[0-9]+|[-+]?[0-9]+\.?[0-9]*\\times ?10\^\{?-?[0-9]+\}?"
+
+_UNIT = re.compile(rf"{_ANY}(?:{_JOIN}{_ANY}){{0,4}}\.?|{_DEGREE}")
+_ATTACHED = re.compile(rf"(?:{_LONG_UNITS}|{_SHORT_UNITS})(?![A-Za-z])|{_DEGREE}")
+_QUANTITY = re.compile(rf"(?P<value>{_NUMBER})(?P<gap> ?)(?P<unit>(?:[^\W\d_]|\^|\\(?:mu|Omega)(?![A-Za-z])).*)")
+_FORMULA = re.compile(
+    rf"(?P<value>.*(?:[0-9)}}]|\\pi)) ?(?P<unit>(?:{_LONG_UNITS}|{_SHORT_UNITS}){_POWER}(?:{_JOIN}{_ANY})*\.?)"
+)
+# A short word in ASCII must look like one, with a vowel inside: 2 abc is a product.
+_WORDS = re.compile(r"(?:[^\W\d_]{4,}|[A-Za-z][aeiouy][a-z]|[^\W\d_A-Za-z]+)(?:[ '-][^\W\d_]+){0,5}")
+_NO_UNIT = re.compile(
+    r"(?:(?:ten|hundred|thousand|million|billion|trillion|dozen|third|quarter|fourth|fifth|sixth|seventh|eighth|ninth"
+    r"|tenth|hundredth|thousandth)s?|half|halves|and|or|to|by|from|of|out|in|mod"
+    r"|choose|times|plus|minus|over|than|not|if|for|when|where|is|are|inf|infty|infinity|pct|percent(?:age)?|am|pm|noon"
+    r"|midnight|remainder|squared|cubed|factorial|base|BCE?|AD|CE)"
+    r"|.*[万亿千百十兆半倍折或和月]",
+    re.IGNORECASE,
+)
+_DIRECTION = re.compile("north|south|east|west|left|right|up|down", re.IGNORECASE)
+_CURRENCY = r"(?:(?:US|AU?|CA?|HK|NZ|S)?(?:\\\$|\$)|USD|EUR|GBP|JPY|CNY|RMB|INR|Rs\.?|[€£¥₹₩₽₫]|\\(?:euro|pounds))"
+_BEFORE = re.compile(rf"([-+]?)\s*{_CURRENCY}\s*(?=[-+]?\.?[0-9])")
+_AFTER = re.compile(rf"(?<=[0-9])\s*{_CURRENCY}")
+
+
+def without_currency(text: str) -> str:
+    """Return `text` without the sign of a currency right before or behind it."""
+    before = _BEFORE.match(text)
+    text = before.group(1) + text[before.end() :] if before else text
+    after = _AFTER.search(text)
+    return text[: after.start()] if after and after.end() == len(text) else text
+
+
+def split_unit(form: str) -> tuple[str, str]:
+    r"""Return the value of a quantity and its unit or counted noun; the second is empty where there is none.
+
+    Args:
+        form: a normal form: `12 cm^2`, `28 miles per hour`, `2\pi rad`, `28 marbles`, `12元`.
+    """
+    match = _QUANTITY.fullmatch(form)
+    if match is not None:
+        unit = match["unit"]
+        # A normal form keeps no blank after a bracket or before a command, so length must tell a unit from a variable.
+        apart = match["gap"] or unit[0] == "\\" or r"\times" in match["value"] or len(unit) > 2
+        if _UNIT.fullmatch(unit) and (apart or _ATTACHED.match(unit)):
+            return match["value"], unit
+        words = _WORDS.fullmatch(unit) and not _DIRECTION.fullmatch(unit)
+        words = words and not any(_NO_UNIT.fullmatch(word) for word in unit.split())
+        return (match["value"], unit) if words and (apart or not unit.isascii()) else (form, "")
+    match = _FORMULA.fullmatch(form)
+    return (match["value"], match["unit"]) if match is not None else (form, "")
+
+
+def is_unit(text: str) -> bool:
+    """Whether the whole text is a unit."""
+    return _UNIT.fullmatch(text) is not None
+
+
+def same_kind(one: str, other: str) -> bool:
+    """Whether two units may stand for one another: one is missing, both are units, or the nouns share their words."""
+    if not one or not other or (is_unit(one) and is_unit(other)):
+        return True
+    left, right = (frozenset(word.rstrip("s") for word in unit.lower().split()) for unit in (one, other))
+    return left <= right or right <= left
