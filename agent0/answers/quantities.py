@@ -14,11 +14,11 @@ _LONG_UNITS = (
     "|gallons?|acres?|joules?|newtons?|watts?|volts?|amperes?|amps?|kelvins?|moles?|ergs?|square|cubic|sq\\.?|cu\\.?"
 )
 _SHORT_UNITS = (
-    "[kcmdn]m|[km]g|m[lL]|ft|yd|mi|lbs?|oz|mins?|secs?|hrs?|yrs?|mp[hg]|k[mp]h|rpm|rad|deg|[ap]m|cc|atm|ohms?"
+    "[kcmdn]m|in|[km]g|m[lL]|ft|yd|mi|lbs?|oz|mins?|secs?|hrs?|yrs?|mp[hg]|k[mp]h|rpm|rad|deg|[ap]m|cc|atm|ohms?"
 )
 _SHORT_UNITS += r"|\\Omega|ha|gal|USD|EUR|GBP|RMB|CNY|JPY"
-# After a number and a blank only: elsewhere they may be variables.
-_SYMBOLS = r"in|(?:[kcmdnpfGMT]|\\mu ?)?(?:[msghlLNJWVAKCFTB]|Hz|Pa|eV|Wh|pc|mol|cal|bar)"
+# After a number and a blank only: elsewhere they may be variables, as i and n of `in` hardly are.
+_SYMBOLS = r"(?:[kcmdnpfGMT]|\\mu ?)?(?:[msghlLNJWVAKCFTB]|Hz|Pa|eV|Wh|pc|mol|cal|bar)"
 _POWER = r"(?:\^ ?(?:\{ ?-?[1-6] ?\}|-?[1-6]))?"
 _ANY = rf"(?:{_LONG_UNITS}|{_SHORT_UNITS}|{_SYMBOLS}){_POWER}"
 _JOIN = r"(?: ?/ ?| ?\\cdot ?|\*| per | |(?<=\.))"
