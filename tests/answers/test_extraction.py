@@ -92,6 +92,6 @@ def test_no_text_makes_it_raise_and_an_answer_is_stripped_and_not_blank(text):
 @pytest.mark.parametrize("unit", [r"\boxed{", "\\", "{", "}", r"\boxed", r"\boxed{1}", r"\boxed{\boxed{"])
 def test_a_megabyte_costs_linear_time(unit):
     text = r"\boxed{1}" + unit * (2**20 // len(unit))
-    start = time.perf_counter()
+    start = time.process_time()
     extract_boxed(text)
-    assert time.perf_counter() - start < 5
+    assert time.process_time() - start < 5

@@ -107,9 +107,9 @@ def test_integers_beyond_any_float_stay_apart():
     "text", ["9" * 2**20, "1," * 2**19, "\\" * 2**20, r"\text{" * 2**17, " " * 2**20, "x+" * 2**19, "(" * 2**20]
 )
 def test_a_megabyte_costs_linear_time(text):
-    start = time.perf_counter()
+    start = time.process_time()
     normalise(text)
-    assert time.perf_counter() - start < 5
+    assert time.process_time() - start < 5
 
 
 def test_a_megabyte_of_digits_is_compared_as_text():
