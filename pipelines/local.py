@@ -141,7 +141,7 @@ class LocalEvolution:
             cache_root=str(self.folder / "cache"),
             raise_on_error=True,
         )
-        with nullcontext() if visible_gpus() else warm_tasks():
+        with warm_tasks() if self._embedded or not visible_gpus() else nullcontext():
             components.load_component_from_file(str(self.folder / PIPELINE_FILE))(
                 code_version=self.code_version, mlflow_run_id=self._mlflow_run_id()
             )

@@ -4,8 +4,8 @@ Kubeflow's local runner starts `sys.executable` for every task, and importing to
 of them 8 s of a core; the 24 tasks of the embedded evolution would spend half their time on it. While `warm_tasks` is
 open, `sys.executable` is a launcher that hands its arguments, environment, folder and descriptors to a template process
 that imported everything once and forks a child per task. The template has one thread when it forks, holds no model and
-no database connection, and dies with the process that opened it; its children die with it. It serves machines without
-a GPU: a driver that was once asked does not survive a fork.
+no database connection, and dies with the process that opened it; its children die with it. It serves the embedded
+model, and any other where there is no GPU: a driver that was once asked does not survive a fork.
 """
 
 import faulthandler

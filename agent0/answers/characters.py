@@ -6,6 +6,8 @@ import functools
 import re
 import unicodedata
 
+VARIABLE = "[A-DF-HJ-Za-df-hj-z]"
+"""Pattern of a letter that stands for nothing by itself: not e and i, which may be constants."""
 _FULL_WIDTH = {code: code - 0xFEE0 for code in range(0xFF01, 0xFF5F)}
 _MATHEMATICAL_LETTERS = {
     code: form

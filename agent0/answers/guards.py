@@ -9,6 +9,8 @@ from __future__ import annotations
 import math
 import re
 
+from agent0.answers.characters import VARIABLE
+
 MAX_CHARACTERS = 300
 MAX_NESTING = 64
 MAX_EXPONENT = 10_000  # of anything
@@ -23,7 +25,7 @@ _NUMBER_IN_BRACKETS = re.compile(r"(?<![\^}\]a-zA-Z])[({]\s*([0-9]+)\s*[)}]")
 _POWER = re.compile(r"(?<![0-9])([0-9]+)\s*(?:\^|\*\*)\s*(?:([0-9]+)|[{(]\s*(-?[0-9]+)\s*[)}])(?!\s*(?:\^|\*\*|[0-9]))")
 _EXPONENT = re.compile(r"(?:\^|\*\*)\s*[({]*\s*-?\s*([0-9]+)")
 _BRACKETED_POWER = re.compile(r"[)\]}]\s*(?:\^|\*\*)\s*[({]*\s*-?\s*([0-9]+)")
-_VARIABLE = re.compile(r"(?<![A-Za-z\\])[A-DF-HJ-Za-df-hj-z]|\\(?:alpha|beta|gamma|theta|lambda|mu|phi)(?![A-Za-z])")
+_VARIABLE = re.compile(rf"(?<![A-Za-z\\]){VARIABLE}|\\(?:alpha|beta|gamma|theta|lambda|mu|phi)(?![A-Za-z])")
 _ONE_LINE = str.maketrans("[]{}", "()()")
 _FACTORIAL = re.compile(r"(?<![0-9])([0-9]+)\s*[)}]*\s*!")
 _DOUBLE_FACTORIAL = re.compile(r"!\s*[)}]*\s*!")

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import re
 
+from agent0.answers.characters import VARIABLE
 from agent0.answers.normalisation import normalise, spelled
 from agent0.answers.quantities import is_unit, split_unit
 from agent0.answers.shapes import begins_with_relation
 
-_VARIABLE = re.compile(r"(?<![A-Za-z\\])[A-DF-HJ-Za-df-hj-z](?![A-Za-z])")
+_VARIABLE = re.compile(rf"(?<![A-Za-z\\]){VARIABLE}(?![A-Za-z])")
 _LAST_LETTERS = re.compile(r"(?<=[0-9}\s])[A-Za-z]{1,2}$")
 _OR = re.compile(r"(?<![A-Za-z]),? ?or (?![A-Za-z])|(?<![A-Za-z]),? ?or(?= ?[A-Za-z](?![A-Za-z]))")
 _SIGN = r"(<=?|>=?|\\leq ?|\\geq ?|\\neq ?)"

@@ -10,6 +10,7 @@ import re
 from fractions import Fraction
 from typing import NamedTuple
 
+from agent0.answers.characters import VARIABLE
 from agent0.answers.normalisation import exact_rational, normalise
 from agent0.answers.quantities import same_kind, split_unit
 from agent0.answers.shapes import based, differ
@@ -21,8 +22,8 @@ SURELY_DIFFERENT = Fraction(1, 100_000)  # of the larger
 SURELY_DIFFERENT_DECIMALS = Fraction(1, 1_000_000)  # of the larger, or of 1
 
 _INTEGER = re.compile(r"-?[0-9]+")
-_LETTER = re.compile(r"[A-DF-HJ-Za-df-hj-z]")  # not e and i, which may be constants
-_ASSIGNMENT = re.compile(r"[A-DF-HJ-Za-df-hj-z]=(.+)")
+_LETTER = re.compile(VARIABLE)
+_ASSIGNMENT = re.compile(f"{VARIABLE}=(.+)")
 _WORDS = re.compile(r"[A-Za-z]+(?: [A-Za-z]+)*")
 _CAPITALS = re.compile(r"[A-Z]{3,}")
 _WORD_LETTERS = 4  # shorter runs of small letters may be a product: xy is yx

@@ -202,8 +202,9 @@ def boxed_letter(response: str, item: Item) -> str | None:
 
 def _stated(text: str) -> str | None:
     """Return the one letter that a text states as its answer."""
+    read = plain(text)
     for pattern in _STATED:
-        letters = {match.group(1) for match in pattern.finditer(plain(text))}
+        letters = {match.group(1) for match in pattern.finditer(read)}
         if letters:
             return letters.pop() if len(letters) == 1 else None
     return None

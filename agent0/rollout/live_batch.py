@@ -46,7 +46,7 @@ class LiveBatch:
         if len(different) == len(prompts):
             return batch
         rows = torch.tensor([different[tuple(prompt)] for prompt in prompts], device=model.device)
-        _read_all_but_last(batch, model)
+        _read_all_but_last(batch, cache, model)
         cache.reorder_cache(rows)  # what beam search calls: unlike batch_select_indices, each kind of layer has it
         return cls(batch.ids[rows], batch.mask[rows], cache)
 
@@ -115,9 +115,9 @@ def _fill(cache: DynamicCache, known: Sequence[int], rows: Sequence[Layers]) -> 
         cache.update(states[0], states[1], layer)
 
 
-def _read_all_but_last(batch: LiveBatch, model: Any) -> None:
-    """Let the model read what its cache lacks, but for the newest token."""
-    read = 0 if batch.cache is None else batch.cache.get_seq_length()
+def _read_all_but_last(batch: LiveBatch, cache: DynamicCache, model: Any) -> None:
+    """Let the model read what the cache lacks, but for the newest token."""
+    read = cache.get_seq_length()
     if read < batch.ids.shape[1] - 1:
         mask = batch.mask[:, :-1]
         positions = (mask.cumsum(1) - 1).clamp(min=0)
@@ -125,6 +125,6 @@ def _read_all_but_last(batch: LiveBatch, model: Any) -> None:
             input_ids=batch.ids[:, read:-1],
             attention_mask=mask,
             position_ids=positions[:, read:],
-            past_key_values=batch.cache,
+            past_key_values=cache,
             use_cache=True,
         )

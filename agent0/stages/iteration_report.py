@@ -5,7 +5,6 @@ It runs after every iteration, so an evolution that is cut short leaves a report
 
 from __future__ import annotations
 
-import random
 import tempfile
 import time
 from collections.abc import Iterable, Mapping
@@ -18,6 +17,7 @@ from agent0.report.history import Example, ExecutorScores, History, IterationRec
 from agent0.report.pictures import consistency_picture
 from agent0.report.render import render
 from agent0.rewards.diversity import diversity_metrics
+from agent0.seeds import sampled
 from agent0.stages.files import (
     BEFORE_FILE,
     HISTORY_FILE,
@@ -204,8 +204,8 @@ def _diversity(
         copy_shard(path, output / QUESTIONS_FOLDER)
     write_shard(output / QUESTIONS_FOLDER / shard_name(len(earlier)), iterate_records(Task, tasks / TASKS_FOLDER), Task)
     old = [task.question for path in earlier for task in iterate_shard(path, Task)]
-    sample = random.Random(stage.seed).sample(new, min(DIVERSITY_SAMPLE, len(new)))
-    past = random.Random(stage.seed).sample(old, min(DIVERSITY_SAMPLE, len(old)))
+    sample = sampled(new, DIVERSITY_SAMPLE, stage.seed)
+    past = sampled(old, DIVERSITY_SAMPLE, stage.seed)
     measured = diversity_metrics(sample, past, curriculum.reward.repetition_distance)
     return {f"tasks/diversity_{name}": value for name, value in measured.items()}
 
@@ -213,7 +213,7 @@ def _diversity(
 def _examples(stage: Stage, labelled: Path, kept: Path) -> tuple[Example, ...]:
     """Return a few trajectories to read, of kept tasks and others, one per task, out of the executor's sample."""
     solved = {item.task_id: item.trajectory for item in iterate_records(SolvedTask, labelled / SAMPLE_FOLDER)}
-    chosen = random.Random(stage.seed).sample(sorted(solved), min(EXAMPLES_PER_ITERATION, len(solved)))
+    chosen = sampled(sorted(solved), EXAMPLES_PER_ITERATION, stage.seed)
     read = iterate_records(LabelledTask, labelled / TASKS_FOLDER)
     by_id = {task.task.id: task for task in read if task.task.id in chosen}
     kept_ids = {task.task.id for task in iterate_records(LabelledTask, kept / TASKS_FOLDER) if task.task.id in chosen}

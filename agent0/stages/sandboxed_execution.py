@@ -7,7 +7,6 @@ first executor, so that difficulty is measured against a fixed solver. Several p
 
 from __future__ import annotations
 
-import random
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,7 +20,7 @@ from agent0.progress import Drawing
 from agent0.rollout import Throughput
 from agent0.rollout.agents import ExecutorAgent, mean_tool_calls, truncated_share
 from agent0.sandbox import SandboxPool
-from agent0.seeds import derive_seed
+from agent0.seeds import derive_seed, sampled
 from agent0.stages.agents import open_executor, seed_everything
 from agent0.stages.execution_collection import collect_votes
 from agent0.stages.files import SAMPLE_FOLDER, TASKS_FOLDER
@@ -155,7 +154,7 @@ class Labelling:
         """Return the pod's part of `count` trajectories drawn from those of all pods."""
         k, found = self.settings.samples, []
         total = len(self.tasks) * k
-        drawn = random.Random(self.seed).sample(range(total), min(count, total))
+        drawn = sampled(range(total), count, self.seed)
         for number, rows in self.shards.items():
             here = [index - rows.start * k for index in drawn if index // k in rows]
             if here:
@@ -185,8 +184,7 @@ class Labelling:
         self.workspace.save(piece(PROBED, number))
 
     def _probed_tasks(self) -> set[int]:
-        positions = range(len(self.tasks))
-        return set(random.Random(self.seed).sample(positions, min(self.settings.probe_tasks, len(positions))))
+        return set(sampled(range(len(self.tasks)), self.settings.probe_tasks, self.seed))
 
     def _to_probe(self, number: int) -> list[LabelledTask]:
         rows = self.shards[number]

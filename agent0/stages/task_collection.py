@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import random
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
@@ -13,6 +12,7 @@ from agent0.config import CurriculumSettings, RolloutSettings
 from agent0.domains import Domain, get_domain
 from agent0.errors import Agent0Error
 from agent0.rewards import repetition_shares
+from agent0.seeds import sampled
 from agent0.stages.evidence import log_tasks
 from agent0.stages.files import PROPOSALS_FOLDER, TASKS_FOLDER
 from agent0.stages.session import Stage, StageResult, slowest_part
@@ -62,7 +62,7 @@ def collect_tasks(
         )
     write_shards(output / TASKS_FOLDER, pool.tasks.values(), Task)
     log_tasks(stage, "tasks-generated", output / TASKS_FOLDER, len(pool.tasks))
-    sample = random.Random(stage.iteration).sample(pool.questions, min(REPETITION_SAMPLE, len(pool.questions)))
+    sample = sampled(pool.questions, REPETITION_SAMPLE, stage.iteration)
     shares = repetition_shares(sample, curriculum.reward.repetition_distance)
     metrics = {
         "tasks/generated": float(pool.proposals),

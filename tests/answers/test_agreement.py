@@ -2,13 +2,7 @@
 
 import pytest
 
-from agent0.answers import Grader, Verdict
-
-
-@pytest.fixture(scope="module")
-def grader():
-    with Grader(workers=1, seconds=20) as shared:
-        yield shared
+from agent0.answers import Verdict
 
 
 @pytest.mark.parametrize(

@@ -2,7 +2,7 @@
 
 import pytest
 
-from agent0.answers import Grader, Verdict
+from agent0.answers import Verdict
 from agent0.answers.worker import math_verify_verdict
 
 
@@ -12,12 +12,6 @@ def math_verify(gold, answer):
         return Verdict.TRUE if math_verify_verdict(gold, answer) else Verdict.FALSE
     except Exception:  # sympy's failures have no common base
         return Verdict.ERROR
-
-
-@pytest.fixture(scope="module")
-def grader():
-    with Grader(workers=1, seconds=20) as shared:
-        yield shared
 
 
 @pytest.mark.parametrize(

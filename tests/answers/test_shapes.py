@@ -4,15 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agent0.answers import Grader, Verdict, normalise
+from agent0.answers import Verdict, normalise
 from agent0.answers.quick import decide
-
-
-@pytest.fixture(scope="module")
-def grader():
-    with Grader(workers=1, seconds=20) as shared:
-        yield shared
-
 
 VALUES = st.sampled_from(["5", "-3", "1/2", r"\sqrt{5}", r"2\pi", "x+1", "1.5e8"])
 RELATIONS = [

