@@ -6,6 +6,7 @@ waits for the end of either the server or the owner, however either dies.
 
 from __future__ import annotations
 
+import ctypes
 import functools
 import os
 import select
@@ -15,9 +16,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NoReturn
 
-from . import cgroups, namespaces, program, scratch, server, wire
+from . import cgroups, namespaces, program, scratch, server, syscalls, wire
 
 _SECONDS_TO_END = 5.0
+_OF_THE_C_LIBRARY = (32, 33)  # SIGCANCEL, SIGSETXID
 
 
 def main(control_fd: int, owner: int) -> Callable[[], program.Guard]:
@@ -76,10 +78,22 @@ def _supervise(pid: int, groups: cgroups.Groups, go: int, owner_fd: int) -> None
 
 
 def _restore_signals() -> None:
-    """Let signals do to programs what a fresh interpreter knows, whatever nohup or a shell's `&` lets us ignore."""
+    """Let signals do to programs what a fresh interpreter knows, whatever our starter ignores or blocks.
+
+    A shell's `nohup` and `&` ignore some. Other runtimes ignore the two that the C library keeps for itself; neither
+    it nor Python touches those, so they are asked of the kernel.
+    """
     for number in signal.valid_signals() - {signal.SIGPIPE, signal.SIGXFSZ}:  # those Python itself ignores
         if signal.getsignal(number) is signal.SIG_IGN:
             signal.signal(number, signal.SIG_DFL)
+    action = (ctypes.c_uint64 * 4)()  # the kernel's struct sigaction, whose first field is the handler
+    for number in _OF_THE_C_LIBRARY:
+        rt_sigaction = functools.partial(syscalls.call, syscalls.numbers_here()["rt_sigaction"], number)
+        rt_sigaction(0, ctypes.addressof(action), 8)
+        if action[0] == signal.SIG_IGN:
+            action[0] = signal.SIG_DFL
+            rt_sigaction(ctypes.addressof(action), 0, 8)
+    signal.pthread_sigmask(signal.SIG_SETMASK, [])
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
