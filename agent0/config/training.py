@@ -84,6 +84,7 @@ class CurriculumSettings(Section):
         0, ge=0, description="Sequences per forward pass and device; 0: the whole update at once."
     )
     learning_rate: float = Field(1e-6, gt=0, description="AdamW rate. Paper App. A: 1e-6.")
+    warmup_updates: int = Field(0, ge=0, description="Optimizer steps over which the rate rises to that, from 0.")
     kl_coefficient: float = Field(
         1e-2, ge=0, description="KL penalty to the stage's starting weights. Paper App. A: 1e-2."
     )
@@ -134,6 +135,9 @@ class ExecutorSettings(Section):
         0, ge=0, description="Sequences per forward pass and device; 0: the whole update at once."
     )
     learning_rate: float = Field(1e-6, gt=0, description="AdamW rate. Paper App. A: 1e-6.")
+    warmup_updates: int = Field(
+        0, ge=0, description="Optimizer steps over which the rate rises to that, from 0. Official script: 10."
+    )
     kl_coefficient: float = Field(
         1e-2, ge=0, description="KL penalty to the stage's starting weights. Paper App. A: 1e-2."
     )

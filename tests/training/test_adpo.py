@@ -41,7 +41,13 @@ def reward(completion_ids: list[list[int]], **_: Any) -> list[float]:
 
 
 def trainer(
-    kind: Callable[..., Any], model: Any, tokenizer: Any, output: Path, loss: str = "grpo", **kwargs: Any
+    kind: Callable[..., Any],
+    model: Any,
+    tokenizer: Any,
+    output: Path,
+    loss: str = "grpo",
+    settings: ExecutorSettings = SETTINGS,
+    **kwargs: Any,
 ) -> Any:
     job = TrainingJob(
         folder=output,
@@ -51,7 +57,7 @@ def trainer(
         model=ModelSettings(),
         rollout=ROLLOUT,
         sandbox=SandboxSettings(),
-        algorithm=SETTINGS,
+        algorithm=settings,
         agent="executor",
         training=TrainingSettings(checkpoints=CheckpointSettings(every=0)),
         seed=0,
@@ -75,6 +81,15 @@ def trainer(
 def weights(run: Any) -> torch.Tensor:
     run.train()
     return torch.cat([parameter.detach().flatten() for parameter in run.model.parameters()])
+
+
+def test_the_rate_rises_over_the_warm_up(random_model: Any, tokenizer: Any, tmp_path: Path) -> None:
+    settings = SETTINGS.model_copy(update={"warmup_updates": 4})
+    run = trainer(UsefulTokensTrainer, random_model, tokenizer, tmp_path, settings=settings)
+    run.train()
+    rates = [entry["learning_rate"] for entry in run.state.log_history if "loss" in entry]
+    peak = settings.learning_rate
+    assert rates == pytest.approx([0.0, peak / 4, peak / 2, peak * 3 / 4, peak, peak, peak, peak])
 
 
 @pytest.mark.parametrize(
