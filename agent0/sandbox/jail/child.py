@@ -166,6 +166,7 @@ def confine(
             os.chroot(place.scratch.root)
         os.chdir(place.scratch.path)
         confinement.confine(place)
+        confinement.steps.clear()  # they hold each other: without this they would stay in the program's memory
         if os.getppid() != parent:
             os._exit(1)  # the server died before the kernel knew that this process must die with it
         close_range = syscalls.numbers_here()["close_range"]
