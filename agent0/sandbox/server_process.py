@@ -16,8 +16,8 @@ from agent0.sandbox.jail import cgroups, scratch, wire
 from agent0.sandbox.result import SandboxError
 
 # Loads the folder `jail` as a top-level package of a bare interpreter: no site packages, no environment, no agent0.
-# The call of `main` returns in the fork server alone, the next one in a program's process alone. Python asks for the text
-# of a SystemExit when nothing is on the stack any more: that runs the program, whose first frame thus has no caller.
+# The call of `main` returns in the fork server alone, the next one in a program's process alone. Python asks for the
+# text of a SystemExit when nothing is on the stack any more: this runs the program, whose first frame has no caller.
 _BOOT = """
 import sys
 sys.path.append(sys.argv[1])

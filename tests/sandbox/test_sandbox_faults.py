@@ -144,7 +144,7 @@ def test_an_error_of_the_pool_itself_is_told_to_all_who_wait(monkeypatch):
         async def wait_for_a_place():
             waiting = [asyncio.create_task(pool.arun("1")) for _ in range(3)]
             await asyncio.sleep(0.1)
-            monkeypatch.setattr(pool._engine, "_tick", lambda: 1 / 0)
+            monkeypatch.setattr(pool._engine._fleet, "look", lambda: 1 / 0)
             return await asyncio.wait_for(asyncio.gather(*waiting, return_exceptions=True), timeout=10)
 
         failures = asyncio.run(wait_for_a_place())
