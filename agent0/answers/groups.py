@@ -36,7 +36,7 @@ def split_items(text: str) -> list[str]:
 
 def replace_calls(text: str, functions: Mapping[str, Callable[[str], str]]) -> str:
     """Replace each `name(inside)` by what the function of that name returns for `inside`, innermost first."""
-    call = re.compile(rf"(?<![A-Za-z\\])({'|'.join(functions)})\s?\(")
+    call = re.compile(rf"(?<![A-Za-z\\])({'|'.join(map(re.escape, functions))})\s?\(")
     for match in reversed(list(call.finditer(text))):
         end = balanced_end(text, match.end() - 1)
         if end is not None:

@@ -6,7 +6,7 @@ import re
 
 from agent0.answers.characters import VARIABLE
 from agent0.answers.normalisation import normalise, spelled
-from agent0.answers.quantities import is_unit, split_unit
+from agent0.answers.quantities import is_unit, split_units
 from agent0.answers.shapes import begins_with_relation
 
 _VARIABLE = re.compile(rf"(?<![A-Za-z\\]){VARIABLE}(?![A-Za-z])")
@@ -22,7 +22,7 @@ _TWO_SIDED = re.compile(rf"{_BOUND}{_SIGN}{_NAME}(?:{_SIGN}{_BOUND})?")
 def prepared(gold: str, answer: str) -> tuple[str, str]:
     """Return gold and answer as they are put to Math-Verify."""
     forms = (normalise(gold), normalise(answer))
-    texts = [_value(form, written) for form, written in zip(forms, (gold, answer), strict=True)]
+    texts = [_value(read, written) for read, written in zip(split_units(*forms), (gold, answer), strict=True)]
     union = _union(forms[0]) if _OR.search(forms[0]) else None
     if union is not None:
         return union, _union(forms[1]) or texts[1]
@@ -33,8 +33,8 @@ def prepared(gold: str, answer: str) -> tuple[str, str]:
     return texts[0], texts[1]
 
 
-def _value(form: str, written: str) -> str:
-    value, unit = split_unit(form)
+def _value(read: tuple[str, str], written: str) -> str:
+    value, unit = read
     return value if unit else _with_last_letters(spelled(written))
 
 

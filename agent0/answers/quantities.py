@@ -27,11 +27,14 @@ _NUMBER = r"[-+]?(?:[0-9][0-9,]*\.?[0-9]*|\.[0-9]+)(?:/[0-9]+)?|[-+]?[0-9]* ?\\f
 _NUMBER += r"|[0-9]+ [0-9]+/[0-9]+|[-+]?[0-9]+\.?[0-9]*\\times ?10\^\{?-?[0-9]+\}?"
 
 _UNIT = re.compile(rf"{_ANY}(?:{_JOIN}{_ANY}){{0,4}}\.?|{_DEGREE}")
+_INLINE = rf"{_ANY}(?:{_JOIN}{_ANY}){{0,2}}"
 _ATTACHED = re.compile(rf"(?:{_LONG_UNITS}|{_SHORT_UNITS})(?![A-Za-z])|{_DEGREE}")
 _QUANTITY = re.compile(rf"(?P<value>{_NUMBER})(?P<gap> ?)(?P<unit>(?:[^\W\d_]|\^|\\(?:mu|Omega)(?![A-Za-z])).*)")
 _FORMULA = re.compile(
     rf"(?P<value>.*(?:[0-9)}}]|\\pi)) ?(?P<unit>(?:{_LONG_UNITS}|{_SHORT_UNITS}){_POWER}(?:{_JOIN}{_ANY})*\.?)"
 )
+_OVER = re.compile(rf"(?P<value>{_NUMBER}) ?\\frac\{{(?P<top>{_INLINE})\}}\{{(?P<bottom>{_INLINE})\}}")
+_PLAIN = re.compile(_NUMBER)
 # A short word in ASCII must look like one, with a vowel inside: 2 abc is a product.
 _WORDS = re.compile(r"(?:[^\W\d_]{4,}|[A-Za-z][aeiouy][a-z]|[^\W\d_A-Za-z]+)(?:[ '-][^\W\d_]+){0,5}")
 _NO_UNIT = re.compile(
@@ -74,6 +77,20 @@ def split_unit(form: str) -> tuple[str, str]:
         return (match["value"], unit) if words and (apart or not unit.isascii()) else (form, "")
     match = _FORMULA.fullmatch(form)
     return (match["value"], match["unit"]) if match is not None else (form, "")
+
+
+def split_units(gold: str, answer: str) -> tuple[tuple[str, str], tuple[str, str]]:
+    r"""Return value and unit of two normal forms, as `split_unit` does of one.
+
+    In `5\frac{m}{s}` the letters may be variables: it is a quantity beside a plain number or another quantity only.
+    """
+    left, right = split_unit(gold), split_unit(answer)
+    return _over(gold, left, answer, right), _over(answer, right, gold, left)
+
+
+def _over(form: str, read: tuple[str, str], other: str, other_read: tuple[str, str]) -> tuple[str, str]:
+    match = None if read[1] or not (other_read[1] or _PLAIN.fullmatch(other)) else _OVER.fullmatch(form)
+    return read if match is None else (match["value"], f"{match['top']}/{match['bottom']}")
 
 
 def is_unit(text: str) -> bool:

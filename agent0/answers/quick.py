@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 from agent0.answers.characters import VARIABLE
 from agent0.answers.normalisation import exact_rational, normalise
-from agent0.answers.quantities import same_kind, split_unit
+from agent0.answers.quantities import same_kind, split_units
 from agent0.answers.shapes import based, differ
 from agent0.answers.spelling import MAX_CHARACTERS
 
@@ -34,6 +34,8 @@ _MATHEMATICAL = re.compile(
     re.IGNORECASE,
 )
 _CLOCK = re.compile(r"[0-9:]+ [ap]m")
+_TWELVE_HOURS = re.compile(r"(1[0-2]|[1-9])(?::([0-5][0-9]))? ([ap])m")
+_DAY_HOURS = re.compile(r"([01]?[0-9]|2[0-3]):([0-5][0-9])")
 _MATRIX = re.compile(r"\\begin\{([pb]?)matrix\}(.*)\\end\{\1matrix\}")
 _SEQUENCE_ENDS = {"(": ")]", "[": ")]"}
 
@@ -69,6 +71,8 @@ def decide(gold: str, answer: str) -> bool | None:
         return _compare_with_number(gold_value, answer)
     if answer_value is not None:
         return _compare_with_number(answer_value, gold)
+    if _same_time(gold, answer):
+        return True
     if _CLOCK.fullmatch(gold) and _CLOCK.fullmatch(answer):
         return False
     quantities = _compare_quantities(gold, answer)
@@ -105,15 +109,31 @@ def _compare_with_number(number: Fraction, other: str) -> bool | None:
             return True
         # Math-Verify also takes 50% for 50, if both are integers
         return False if _surely_different(value / 100, number) and _surely_different(value, number) else None
-    value_of_quantity, unit = split_unit(other)
+    _, (value_of_quantity, unit) = split_units(str(number), other)
     return decide(str(number), normalise(value_of_quantity)) if unit else None
 
 
 def _compare_quantities(gold: str, answer: str) -> bool | None:
-    (left, left_unit), (right, right_unit) = split_unit(gold), split_unit(answer)
+    (left, left_unit), (right, right_unit) = split_units(gold, answer)
     if not left_unit and not right_unit:
         return None
     return decide(normalise(left), normalise(right)) if same_kind(left_unit, right_unit) else False
+
+
+def _same_time(gold: str, answer: str) -> bool:
+    """Whether both are one time of day; `14:30` is one beside `2:30 pm`, and else a ratio."""
+    clocks = [_TWELVE_HOURS.fullmatch(side) for side in (gold, answer)]
+    if clocks == [None, None]:
+        return False
+    minutes = [_minutes(clock, side) for clock, side in zip(clocks, (gold, answer), strict=True)]
+    return minutes[0] is not None and minutes[0] == minutes[1]
+
+
+def _minutes(clock: re.Match[str] | None, side: str) -> int | None:
+    if clock is not None:
+        return (int(clock[1]) % 12 + 12 * (clock[3] == "p")) * 60 + int(clock[2] or 0)
+    day = _DAY_HOURS.fullmatch(side)
+    return None if day is None else int(day[1]) * 60 + int(day[2])
 
 
 def _compare_percentages(gold: str, answer: str, otherwise: bool | None) -> bool | None:

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from fractions import Fraction
 
 from agent0.answers.characters import from_unicode
-from agent0.answers.groups import balanced_end, replace_calls
+from agent0.answers.groups import balanced_end, replace_calls, split_items
 
 MAX_CHARACTERS = 1_000  # a longer text stays as it is: nothing will evaluate it
 _SIMPLE = re.compile(r"(?!.*\.\.)[0-9.,/+\- ]*|[A-Za-z]?")  # nothing here is spelled in two ways
@@ -72,6 +72,7 @@ _E_NOTATION = re.compile(r"(?<![A-Za-z0-9.\\_])([0-9]+\.?[0-9]*|\.[0-9]+)[eE]([-
 _COMPARISONS = {"<=": r"\leq ", ">=": r"\geq ", "!=": r"\neq ", "<>": r"\neq ", "==": "=", "**": "^"}
 _COMPARISON = re.compile("<=(?!>)|>=|!=|<>|==|" + re.escape("**"))
 _ROOT_OF_BRACKET = re.compile(r"\\sqrt\s*(\[3\])?\s*\(")
+_THOUSANDS = re.compile(r"[0-9]{1,3},[0-9]{3}")
 _INVERSES = re.compile(r"(?<![A-Za-z\\])a(sin|cos|tan)(h?)(?=\()")
 _CALLED = re.compile(rf"(?<![A-Za-z\\])({_FUNCTIONS})(?=[ (^0-9])")
 _GREEK = "alpha|beta|gamma|delta|epsilon|zeta|theta|lambda|mu|nu|rho|sigma|tau|phi|psi|omega"
@@ -192,11 +193,20 @@ def _group_powers(text: str) -> str:
     return text
 
 
+def _log(inside: str) -> str:
+    """`log(8, 2)` is to the base 2 in Python and sympy; a comma may group the digits of one number, too."""
+    parts = split_items(inside)
+    if len(parts) != 2 or _THOUSANDS.fullmatch(inside):
+        return rf"\log({inside})"
+    return rf"\log_{{{parts[1].strip()}}}({parts[0].strip()})"
+
+
 _CALLS: dict[str, Callable[[str], str]] = {
     "sqrt": lambda inside: rf"\sqrt{{{inside}}}",
     "cbrt": lambda inside: rf"\sqrt[3]{{{inside}}}",
     "exp": lambda inside: f"e^{{{inside}}}",
     "abs": lambda inside: f"|{inside}|",
     "Abs": lambda inside: f"|{inside}|",
+    **dict.fromkeys(["log", r"\log"], _log),
     "Rational": lambda inside: "\\frac{{{}}}{{{}}}".format(*inside.split(",")) if inside.count(",") == 1 else inside,
 }

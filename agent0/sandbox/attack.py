@@ -47,6 +47,7 @@ class World:
         self.canary = root / "canary"
         self.canary.write_text(self.secret)
         self.canary.chmod(0o666)
+        self._written = self.canary.stat().st_mtime_ns
         self._tcp = socket.create_server(("127.0.0.1", 0))
         self._udp = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         self._udp.bind(("127.0.0.1", 0))
@@ -98,6 +99,8 @@ class World:
             return "the canary file was changed"
         if self.canary.stat().st_mode & 0o777 != 0o666 or self.canary.stat().st_nlink != 1:
             return "the canary's mode or links were changed"
+        if self.canary.stat().st_mtime_ns != self._written:
+            return "the canary's times were changed"
         if sorted(path.name for path in self.canary.parent.iterdir()) != ["canary", "socket"]:
             return "files were made beside the canary"
         if self._victim.poll() is not None:

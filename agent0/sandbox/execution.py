@@ -20,6 +20,7 @@ _REASONS = {
     wire.SCRATCH: "killed: more files or bytes in the scratch folder than a program may have",
     wire.REQUESTED: "killed: the run was cancelled",
 }
+_TOO_MUCH = (wire.THREADS, wire.SCRATCH)  # of which a flood of messages may be the consequence
 
 
 @dataclass
@@ -163,7 +164,7 @@ class Execution:
         code = os.waitstatus_to_exitcode(ended.wait_status)
         status = self._status(ended, code)
         notes = []
-        if ended.reason in _REASONS:
+        if status == "killed" and ended.reason in _REASONS:
             notes = [_REASONS[ended.reason]]
         elif status == "killed":
             notes = [f"killed by signal {-code} ({_signal_name(-code)})"]
@@ -200,7 +201,7 @@ class Execution:
         )
 
     def _status(self, ended: wire.Result, code: int) -> Status:
-        if self.over_output:
+        if self.over_output and ended.reason not in _TOO_MUCH:
             return "output_limit"
         if ended.reason == wire.TIMEOUT:
             return "timeout"

@@ -28,7 +28,8 @@ class PoolOptions:
         open_files: file descriptors of one program.
         threads: threads of one program; a pool of 64, the largest usual one, fits.
         scratch_dir: where scratch folders are made when the kernel grants no mount namespace.
-        uid_base: programs run as this user id plus their slot when the pool runs as root.
+        uid_base: programs run as this user id plus their slot when the pool runs as root; None: as ids that each fork
+            server draws, since the kernel counts the threads of one id together, whatever pool they belong to.
         start_timeout_seconds: how long a fork server may take to come up, with its preloads.
         without: names of layers to leave off, to test that the policy notices and to measure what a layer costs.
     """
@@ -42,7 +43,7 @@ class PoolOptions:
     open_files: int = 64
     threads: int = 80
     scratch_dir: Path = field(default_factory=lambda: Path(tempfile.gettempdir()))
-    uid_base: int = 61_000
+    uid_base: int | None = None
     start_timeout_seconds: float = 60.0
     without: Collection[str] = ()
 

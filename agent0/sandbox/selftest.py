@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from agent0.sandbox.jail import limits
 from agent0.sandbox.options import PoolOptions
 from agent0.sandbox.result import RunResult, SandboxError
 
@@ -27,11 +28,12 @@ _REMEDIES = {
     ),
     "processes": "seccomp (CONFIG_SECCOMP_FILTER; the container's profile must allow the seccomp call)",
     "memory": "resource limits (RLIMIT_AS)",
+    "privileges": "another user id for each program: start the sandbox as a user other than root, or see layer user_id",
 }
 
 _PROBE = """
 import json, os
-broken = {"network": [], "files": [], "processes": [], "memory": []}
+broken = {"network": [], "files": [], "processes": [], "memory": [], "privileges": []}
 
 def attempt(guarantee, name, action):
     try:
@@ -59,6 +61,21 @@ def fork():
     if os.fork() == 0:
         os._exit(0)
 
+def change_mode():
+    os.chmod(@CANARY@, 0o777)
+    if os.stat(@CANARY@).st_mode & 0o777 != 0o777:
+        raise PermissionError("granted, but not done")
+
+def act_as_root():
+    if not @ROOT@ or os.geteuid() != 0:
+        raise PermissionError("another user")
+
+def have_capabilities():
+    import ctypes
+    header, held = (ctypes.c_uint32 * 2)(0x20080522, 0), (ctypes.c_uint32 * 6)()
+    if ctypes.CDLL(None).capget(header, held) != 0 or not any(held):
+        raise PermissionError("none")
+
 def threads():
     import threading, time
     for _ in range(@THREADS@ * 4):
@@ -75,9 +92,11 @@ attempt("files", "truncate outside while opening to read", lambda: os.open(@CANA
 attempt("files", "make a file outside", lambda: open(@CANARY@ + ".new", "w"))
 attempt("files", "remove a file outside", lambda: os.unlink(@CANARY@))
 attempt("files", "list a folder outside", lambda: os.listdir(os.path.dirname(@CANARY@)))
-attempt("files", "change a file's mode outside", lambda: os.chmod(@CANARY@, 0o777))
+attempt("files", "change a file's mode outside", change_mode)
 attempt("processes", "fork", fork)
 attempt("processes", "signal to the server", lambda: os.kill(os.getppid() or 1, 0))
+attempt("privileges", "run as root", act_as_root)
+attempt("privileges", "hold capabilities", have_capabilities)
 attempt("memory", "allocation above the limit", lambda: bytearray(@MEMORY@ << 20))
 open("own", "w").write("scratch must work")
 print(json.dumps(broken), flush=True)
@@ -167,10 +186,12 @@ def examine(report: dict[str, Any], run: Callable[[str], RunResult], memory_mb: 
                 THREADS=options.threads,
                 CANARY=str(canary),
                 MEMORY=memory_mb,
+                ROOT=limits.is_root(),
             )
             result = run(source)
             reached = listeners.reached()
         damaged = not canary.is_file() or canary.read_text() != token or len(list(Path(folder).iterdir())) != 1
+        damaged = damaged or canary.stat().st_mode & 0o777 != 0o666
     return Report(layers, _judge(result, reached, damaged), tuple(report["readable"]))
 
 

@@ -16,16 +16,14 @@ from agent0.sandbox.jail import cgroups, scratch, wire
 from agent0.sandbox.result import SandboxError
 
 # Loads the folder `jail` as a top-level package of a bare interpreter: no site packages, no environment, no agent0.
-# The call of `main` returns in the fork server alone, the next one in a program's process alone. What runs programs is
-# this text, so that above a program's first frame there is one that holds nothing but the program itself.
+# The call of `main` returns in the fork server alone, the next one in a program's process alone. Python asks for the
+# text of a SystemExit when nothing is on the stack any more: this runs the program, whose first frame has no caller.
 _BOOT = """
 import sys
 sys.path.append(sys.argv[1])
 from jail import supervisor
 sys.path.pop()
-with supervisor.main(int(sys.argv[2]), int(sys.argv[3]))() as steps:
-    for run, code, names in [steps, globals().clear()][0]:
-        run(code, names)
+raise SystemExit([supervisor.main(int(sys.argv[2]), int(sys.argv[3]))().program(), globals().clear()][0])
 """
 _SECONDS_TO_END = 5.0
 _ENVIRONMENT = {

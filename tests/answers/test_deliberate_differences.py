@@ -46,6 +46,8 @@ def math_verify(gold, answer):
         *[("2√3", r"2\sqrt{3}", Verdict.FALSE, Verdict.TRUE), (r"\bm{5}", "5", Verdict.FALSE, Verdict.TRUE)],
         *[("12 m/s", "12", Verdict.FALSE, Verdict.TRUE), ("28 marbles", "28", Verdict.FALSE, Verdict.TRUE)],
         *[("€28", "28", Verdict.FALSE, Verdict.TRUE), ("3:30 p.m.", "3:30 PM", Verdict.FALSE, Verdict.TRUE)],
+        *[("3", "log(8, 2)", Verdict.FALSE, Verdict.TRUE), (r"\log_2 5", r"\log(5,2)", Verdict.FALSE, Verdict.TRUE)],
+        *[("5", r"5\frac{m}{s}", Verdict.FALSE, Verdict.TRUE), ("2:30 pm", "14:30", Verdict.FALSE, Verdict.TRUE)],
         (r"x<1 \text{ or } x>2", r"(-\infty,1)\cup(2,\infty)", Verdict.FALSE, Verdict.TRUE),
     ],
 )

@@ -68,8 +68,40 @@ def test_behind_a_formula_only_an_unmistakable_unit_is_one(form, value):
     ("gold", "answer", "expected"),
     [
         *[("28 marbles", "28 apples", False), ("28 marbles", "28 red marbles", True), ("12 cm", "12 kg", True)],
+        *[("5", r"5 \frac{m}{s}", True), ("5", r"5 \frac{\text{m}}{\text{s}^2}", True), ("5", r"6\frac{m}{s}", False)],
+        *[(r"9.8\frac{m}{s^2}", "9.8 m/s^2", True), ("60 mph", r"60\frac{\text{miles}}{\text{hour}}", True)],
+        *[(r"\frac{1}{2}\frac{kg}{m^3}", "0.5", True), ("9.8", "9.8 m/s^2", True), ("5", r"5\frac{x}{y}", None)],
+        *[(r"5\frac{m}{s}", r"\frac{5m}{s}", None), (r"5\frac{m}{s}", r"5\frac{s}{m}", None)],
         *[("28 mph", "28 miles per hour", True), ("3 pm", "3 am", False), ("28 marbles", "29 marbles", False)],
     ],
 )
 def test_nouns_are_compared_and_units_are_not(gold, answer, expected):
     assert decide(normalise(gold), normalise(answer)) is expected
+
+
+@pytest.mark.parametrize(
+    ("gold", "answer", "expected"),
+    [
+        *[
+            ("2:30 pm", "14:30", True),
+            ("12:00 am", "00:00", True),
+            ("12:05 p.m.", "12:05", True),
+            ("3 PM", "15:00", True),
+        ],
+        *[
+            ("3:00 pm", "3 pm", True),
+            ("3:00 pm", "3:00 am", False),
+            ("7:45 am", "07:45", True),
+            ("11:59 PM", "23:59", True),
+        ],
+        *[("14:30", "29:60", None), ("3:2", "6:4", None), ("14:30", "2:30", None), ("2:30 am", "14:30", None)],
+        *[
+            ("2:30 pm", "14:31", None),
+            ("14:30", "7:15", None),
+            ("12:00 am", "24:00", None),
+        ],
+    ],
+)
+def test_a_time_of_24_hours_is_one_beside_a_time_of_twelve_only(gold, answer, expected):
+    assert decide(normalise(gold), normalise(answer)) is expected
+    assert decide(normalise(answer), normalise(gold)) is expected

@@ -79,6 +79,8 @@ def test_spellings_of_one_answer_have_one_form(spellings):
 @pytest.mark.parametrize(
     ("gold", "answer"),
     [
+        *[(r"\log_{2}(8)", "log(8, 2)"), (r"\log_{2}(8)", r"\log(8,2)")],
+        *[(r"\log_{2}(\log_{3}(9))", "log(log(9, 3), 2)"), (r"\log_{b}(x)", r"\log (x, b)")],
         *[(r"2\pi r", "2*pi*r"), ("e^{x}", "exp(x)"), (r"\sin^2 x", "sin(x)**2"), (r"[0,\infty)", "[0, oo)")],
         *[(r"\frac{\sqrt{5}+1}{2}", "(1 + sqrt(5))/2"), ("|x|", "Abs(x)"), (r"\arcsin x", "asin(x)")],
         *[(r"1-\frac{1}{\mathrm{e}}", r"1-\frac1e"), (r"\ln 2", r"\mathrm{ln}\,2"), ("2^{n+1}", "2**(n+1)")],

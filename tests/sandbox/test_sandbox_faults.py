@@ -91,6 +91,9 @@ def test_the_limit_of_processor_time_is_a_timeout(pool):
         "x = " + "1 if 1 else " * 20_000 + "1",
         "x = " + "[" * 300_000,
         "x = 1" + "+1" * 60_000,
+        "import copy\na = []\nfor _ in range(100_000):\n    a = [a]\ncopy.deepcopy(a)",
+        "a = []\nfor _ in range(100_000):\n    a = [a]\na",
+        "def f(): g()\ndef g(): f()\ntry:\n    f()\nexcept RecursionError:\n    f()",
         "import sys\nsys.setrecursionlimit(100_000)\ndef f(): g()\ndef g(): h()\ndef h(): f()\nf()",
     ],
 )
@@ -112,6 +115,15 @@ def test_an_error_is_no_lack_of_memory_and_no_flood_of_output(pool, source):
 )
 def test_an_uncaught_memory_error_is_memory_whatever_is_printed(pool, source):
     assert (pool.run(source).status, pool.run(source).exit_code) == ("memory", 1)
+
+
+@pytest.mark.parametrize("begun", ["f()", "threading.Thread(target=f).start()"])
+def test_a_flood_of_threads_is_called_one_also_after_the_main_program(begun):
+    source = f"import threading\ndef f():\n    while True:\n        threading.Thread(target=f).start()\n{begun}"
+    with SandboxPool(SandboxSettings(preload=(), workers=1, memory_mb=2048)) as pool:  # room for all their stacks
+        result = pool.run(source)
+    assert result.status == "killed"
+    assert result.stderr.endswith("[killed: more threads than a program may have]\n")
 
 
 @settings(max_examples=15)
@@ -144,7 +156,7 @@ def test_an_error_of_the_pool_itself_is_told_to_all_who_wait(monkeypatch):
         async def wait_for_a_place():
             waiting = [asyncio.create_task(pool.arun("1")) for _ in range(3)]
             await asyncio.sleep(0.1)
-            monkeypatch.setattr(pool._engine, "_tick", lambda: 1 / 0)
+            monkeypatch.setattr(pool._engine._fleet, "look", lambda: 1 / 0)
             return await asyncio.wait_for(asyncio.gather(*waiting, return_exceptions=True), timeout=10)
 
         failures = asyncio.run(wait_for_a_place())

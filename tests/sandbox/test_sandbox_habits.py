@@ -14,8 +14,11 @@ def pool():
 
 @pytest.fixture(scope="module")
 def plain_folder():
-    """A pool in which programs share the view of the file system, as in a restricted container."""
-    settings = SandboxSettings(preload=(), workers=1, timeout_seconds=10.0)
+    """A pool in which programs share the view of the file system, as in a restricted container.
+
+    Permissive, because root may have its interpreter where no other user can read it.
+    """
+    settings = SandboxSettings(preload=(), workers=1, timeout_seconds=10.0, policy="permissive")
     with SandboxPool(settings, without=["mount_namespace"]) as running:
         yield running
 
@@ -26,6 +29,7 @@ def plain_folder():
         ("print(42)\nexit()\nprint(43)", "42\n"),
         ("print(42)\nquit(0)", "42\n"),
         ("import builtins\nprint('exit' in dir(builtins), license is not None)", "True True\n"),
+        ("import inspect, sys\nprint(len(inspect.stack()), sys._getframe().f_back)", "1 None\n"),
         ("help(abs)", "Help on built-in function abs in module builtins:\n"),
         ("from multiprocessing.dummy import Pool\nwith Pool(2) as p:\n    print(p.map(abs, [1, -2]))", "[1, 2]\n"),
         ("from multiprocessing.pool import ThreadPool\nprint(ThreadPool(3).map(abs, [1, -2]))", "[1, 2]\n"),

@@ -114,6 +114,12 @@ def test_the_filter_lets_through_every_listed_call_on_both_machines():
         ("fcntl", (3, 38), 0x00050000),
         ("fcntl", (3, 5), ALLOW),
         ("openat2", (), ENOSYS),
+        ("chmod", (1, 0o777), 0x00050000),
+        ("fchmodat2", (3, 1, 0o777), 0x00050000),
+        ("utimensat", (3, 1, 0), EPERM),
+        ("utimensat", (3, 1, 5), 0x00050000),
+        ("utimensat", (3, 1, 5 << 32), 0x00050000),
+        ("listxattr", (1, 0, 0), 0x0005005F),
         ("clone3", (), ENOSYS),
         ("kill", (0x5049445F, 9), ALLOW),  # the place of the process id
         ("kill", (1, 9), EPERM),

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import psutil
 import pytest
@@ -15,8 +16,10 @@ import pytest
 from agent0.config import SandboxSettings
 from agent0.errors import UsageError
 from agent0.sandbox import SandboxError, SandboxPool
+from agent0.sandbox.jail import child, limits
 
 TINY = SandboxSettings(preload=(), workers=2)
+ROOT_ONLY = pytest.mark.skipif(not limits.is_root(), reason="only root can give programs another user id")
 
 
 def wait_until(condition, seconds=10.0):
@@ -58,11 +61,52 @@ def test_options_out_of_range_are_refused():
         (["seccomp"], "processes"),
         (["landlock", "mount_namespace"], "files"),
         (["limits"], "memory"),
+        pytest.param(["user_id"], "privileges", marks=ROOT_ONLY),
     ],
 )
 def test_strict_runs_nothing_without_the_layer_that_it_needs(without, broken):
     with pytest.raises(SandboxError, match=rf"policy 'strict' runs nothing.*{broken}.*which needs"):
         SandboxPool(TINY, without=without).start()
+
+
+@ROOT_ONLY
+def test_root_without_another_user_id_says_why_and_has_no_capabilities():
+    source = """
+import ctypes
+header, held = (ctypes.c_uint32 * 2)(0x20080522, 0), (ctypes.c_uint32 * 6)()
+print(ctypes.CDLL(None).capget(header, held), any(held))
+"""
+    with SandboxPool(TINY.model_copy(update={"policy": "permissive"}), without=["user_id", "mount_namespace"]) as pool:
+        off = {layer.name: layer.detail for layer in pool.report.layers if not layer.on}
+        assert "capabilities" not in off
+        assert pool.run(source).stdout == "0 False\n"
+
+
+@ROOT_ONLY
+def test_an_interpreter_that_another_user_cannot_read_is_refused_with_the_reason():
+    if all(folder.stat().st_mode & 0o001 for folder in Path(os.__file__).parents):
+        pytest.skip("every user can read this interpreter")
+    with pytest.raises(SandboxError, match=r"privileges \(run as root\).*user_id \(it could not read "):
+        SandboxPool(TINY, without=["mount_namespace"]).start()
+
+
+def test_programs_that_would_need_the_capabilities_of_root_are_refused_under_any_policy(monkeypatch):
+    confinement = child.Confinement({}, [], [], None)
+    monkeypatch.setattr(confinement, "place", lambda folders, slot, seconds: None)
+    monkeypatch.setattr(confinement, "_first_failure", lambda place: f"capabilities\t{child._UNREADABLE}")
+    with pytest.raises(OSError, match=r"root's capabilities.* install Python where every user may read"):
+        confinement.trial(SimpleNamespace(remove=lambda slot: None))
+
+
+@ROOT_ONLY
+def test_pools_and_servers_share_no_user_id_and_so_no_count_of_threads():
+    source = "import os, threading, time\n{}time.sleep(0.5)\nprint(os.getuid())"
+    many = "for _ in range(70):\n    threading.Thread(target=time.sleep, args=(1.0,)).start()\n"
+    with SandboxPool(TINY, workers_per_server=1) as one, SandboxPool(TINY) as other:
+        running = [pool.submit(source.format(many), timeout_seconds=30) for pool in (one, other) for _ in range(2)]
+        results = [future.result() for future in running]
+    assert [result.status for result in results] == ["ok"] * 4, results
+    assert len({result.stdout for result in results}) == 4
 
 
 def test_permissive_runs_with_what_there_is():
@@ -88,6 +132,7 @@ def test_permissive_tells_what_nothing_holds_back():
             "files",
             "processes",
             "memory",
+            *(["privileges"] if limits.is_root() else []),
         }
 
 
@@ -255,14 +300,26 @@ time.sleep(1)
         "import os\nfor n in range(20):\n    open(str(n), 'wb').write(b'x' * (8 << 20))\n    os.unlink(str(n))",
         "import os\nwith open('f', 'wb') as f:\n    os.posix_fallocate(f.fileno(), 0, 8 << 20)",
         "import os\nos.mkdir('d', 0o300)\nopen('d/f', 'w').write('x')",
+        "import pathlib, shutil\npathlib.Path('a').touch()\nshutil.copy('a', 'b')\nshutil.copy2('a', 'c')\n"
+        "pathlib.Path('d').mkdir()\nshutil.copytree('d', 'e')\npathlib.Path('a').chmod(0o600)\nopen('b').read()",
+        "import tarfile\nopen('a', 'w').write('x')\nwith tarfile.open('t', 'w') as t:\n    t.add('a')\n"
+        "with tarfile.open('t') as t:\n    t.extractall('out')\nassert open('out/a').read() == 'x'",
     ],
 )
-def test_what_honest_programs_do_with_files_is_let_through_without_a_mount_namespace(plain_folder, source):
-    result = plain_folder.run(source + "\nimport time\ntime.sleep(0.3)\nprint('done')")
+@pytest.mark.parametrize("folders", ["plain_folder", "own_root"])
+def test_what_honest_programs_do_with_files_is_let_through(request, folders, source):
+    result = request.getfixturevalue(folders).run(source + "\nimport time\ntime.sleep(0.3)\nprint('done')")
     assert (result.status, result.stdout, result.stderr) == ("ok", "done\n", "")
 
 
 @pytest.fixture(scope="module")
 def plain_folder():
-    with SandboxPool(TINY, without=["mount_namespace"]) as running:
+    # Permissive, because root may have its interpreter where no other user can read it.
+    with SandboxPool(TINY.model_copy(update={"policy": "permissive"}), without=["mount_namespace"]) as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def own_root():
+    with SandboxPool(TINY) as running:
         yield running

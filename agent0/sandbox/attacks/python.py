@@ -51,14 +51,25 @@ ATTACKS = (
     Attack(
         "the frames above the program",
         """
-        found, frame = [], sys._getframe().f_back
-        while frame is not None:
-            escaped_if("jail" in frame.f_code.co_filename, frame.f_code.co_filename)
-            found += [*frame.f_locals.values(), *frame.f_globals.values()]
-            frame = frame.f_back
-        ours = [thing for thing in found if "jail" in (getattr(thing, "__module__", "") or "") + type(thing).__module__]
-        escaped_if(bool(ours), repr(ours)[:100])
-        escaped_if(any(type(thing).__name__ == "module" and thing.__name__ == "jail" for thing in found), "the package")
+        import inspect, signal
+        escaped_if(sys._getframe().f_back is not None, "a caller of the first frame")
+        escaped_if(len(inspect.stack()) != 1, "frames on the stack")
+        signal.signal(signal.SIGUSR1, lambda number, frame: escaped_if(frame.f_back is not None, "above a signal"))
+        os.kill(os.getpid(), signal.SIGUSR1)
+        import threading
+        escaped_if(threading.current_thread() is not threading.main_thread(), "not in the main thread")
+        """,
+    ),
+    Attack(
+        "whatever of the fork server is still in memory",
+        """
+        import gc
+        gc.unfreeze()
+        ours = [type(thing) for thing in gc.get_objects() if type(thing).__module__.partition(".")[0] == "jail"]
+        left = {kind.__name__ for kind in ours} - {"Guard", "Program", "Interpreter", "_Stdout"}
+        escaped_if(bool(left), f"objects {left}")
+        escaped_if(any(name.partition(".")[0] == "jail" for name in sys.modules), "the package")
+        attempt("import it", lambda: __import__("jail"))
         """,
     ),
     Attack(

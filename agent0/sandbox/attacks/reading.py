@@ -90,6 +90,28 @@ ATTACKS = (
         """,
     ),
     Attack(
+        "descriptors through /proc",
+        """
+        for process in ["self", "thread-self", os.getpid(), os.getppid(), OWNER, VICTIM, 1]:
+            for folder in ["fd", "fdinfo", "map_files"]:
+                attempt(f"list {process}/{folder}", lambda: os.listdir(f"/proc/{process}/{folder}"))
+        attempt("list /dev/fd", lambda: os.listdir("/dev/fd"))
+        for process in ["self", "thread-self", os.getpid()]:
+            for number in range(3, 256):
+                try:
+                    os.close(os.open(f"/proc/{process}/fd/{number}", os.O_PATH | os.O_NOFOLLOW))
+                except OSError:
+                    continue
+                print("ESCAPED:", process, number)
+        for process in [os.getppid() or 1, OWNER, VICTIM]:
+            for number in range(64):
+                attempt(f"open {process}/{number}", lambda: os.open(f"/proc/{process}/fd/{number}", os.O_RDONLY))
+        path = ctypes.create_string_buffer(b"/proc/self/fd")
+        how = (ctypes.c_uint64 * 3)(os.O_RDONLY | os.O_DIRECTORY, 0, 0)
+        attempt("openat2", lambda: call("openat2", -100, ctypes.addressof(path), ctypes.addressof(how), 24))
+        """,
+    ),
+    Attack(
         "folder listings above the scratch folder",
         """
         for path in ["/", "..", "/tmp", "/dev", "/sys", "/etc", "/usr", "/opt", os.path.dirname(CANARY)]:

@@ -60,14 +60,22 @@ ATTACKS = (
     Attack(
         "owner, mode, times and attributes of files outside",
         """
+        def changed(path, action):  # modes and times are granted, and must stay as they are
+            before = os.stat(path)
+            action()
+            after = os.stat(path)
+            if (before.st_mode, before.st_mtime_ns) == (after.st_mode, after.st_mtime_ns):
+                raise PermissionError("it is as it was")
         for path in [CANARY, os.__file__, os.path.dirname(CANARY)]:
-            attempt("mode", lambda: os.chmod(path, 0o777))
+            attempt("mode", lambda: changed(path, lambda: os.chmod(path, 0o777)))
+            attempt("other mode", lambda: changed(path, lambda: os.chmod(path, 0o600)))
             attempt("owner", lambda: os.chown(path, os.getuid(), -1))
-            attempt("times", lambda: os.utime(path, (0, 0)))
+            attempt("times", lambda: changed(path, lambda: os.utime(path, (0, 0))))
+            attempt("time of now", lambda: os.utime(path))
             attempt("attribute", lambda: os.setxattr(path, "user.x", b"x"))
         descriptor = os.open(os.__file__, os.O_RDONLY)
-        attempt("mode by descriptor", lambda: os.fchmod(descriptor, 0o777))
-        attempt("times by descriptor", lambda: os.utime(descriptor, (0, 0)))
+        attempt("mode by descriptor", lambda: changed(descriptor, lambda: os.fchmod(descriptor, 0o600)))
+        attempt("times by descriptor", lambda: changed(descriptor, lambda: os.utime(descriptor, (0, 0))))
         """,
     ),
     Attack(

@@ -28,7 +28,7 @@ class Groups:
         """Make what can be made; `layers` says what could not, and why."""
         groups = Groups()
         memory = (config["memory_mb"] + config["scratch_mb"]) * config["slots"] + _SERVER_MB
-        tasks = (config["threads"] + 2) * config["slots"] + 8
+        tasks = (2 * config["threads"] + 2) * config["slots"] + 8
         wanted = {
             "memory": [("memory.max", memory << 20), ("memory.limit_in_bytes", memory << 20)],
             "pids": [("pids.max", tasks)],

@@ -15,6 +15,10 @@ from typing import Any
 from . import landlock, limits, program, scratch, seccomp, syscalls, wire
 
 _HIGHEST_FD = 0x7FFFFFFF
+_UNREADABLE = (
+    f"it could not read {os.__file__}: install Python where every user may read it, not below a home folder of mode "
+    "700, or start the sandbox as the user whose home that is"
+)
 
 
 @dataclass(frozen=True)
@@ -112,13 +116,25 @@ class Confinement:
             except (OSError, ValueError) as error:
                 raise OSError(f"layer {name} could not be applied: {error}") from error
 
-    def trial(self, place: Place) -> dict[str, str]:
-        """Try the steps in throwaway children and keep those that work; returns the ones that do not, and why."""
+    def place(self, folders: scratch.Scratch, slot: int, cpu_seconds: float) -> Place:
+        """Where the next program of `slot` runs: a new scratch folder, and the user whose it is."""
+        uid = self._config["uid_base"] + slot if "user_id" in self.steps else None
+        return Place(folders.make(slot, os.geteuid() if uid is None else uid), uid, cpu_seconds)
+
+    def trial(self, folders: scratch.Scratch) -> dict[str, str]:
+        """Try the steps in throwaway children and keep those that work; returns the ones that do not, and why.
+
+        Raises:
+            OSError: a program could do its work with root's capabilities only, or the trial itself failed.
+        """
         failed: dict[str, str] = {}
         while True:
-            name, _, reason = self._first_failure(place).partition("\t")
+            name, _, reason = self._first_failure(self.place(folders, 0, 1.0)).partition("\t")
+            folders.remove(0)
             if not name:
                 return failed
+            if name == "capabilities" and reason == _UNREADABLE:
+                raise OSError(f"a program must not have root's capabilities, but without them {reason}.")
             failed[name] = reason
             del self.steps[name]
 
@@ -134,7 +150,8 @@ class Confinement:
                     os.chdir(place.scratch.path)
                     os.close(os.open(os.__file__, os.O_RDONLY))
                 except (OSError, ValueError) as error:
-                    os.write(write, f"{name}\t{error}".encode())
+                    unreadable = isinstance(error, PermissionError) and error.filename == os.__file__
+                    os.write(write, f"{name}\t{_UNREADABLE if unreadable else error}".encode())
                     break
             os._exit(0)
         os.close(write)
@@ -166,6 +183,7 @@ def confine(
             os.chroot(place.scratch.root)
         os.chdir(place.scratch.path)
         confinement.confine(place)
+        confinement.steps.clear()  # they hold each other: without this they would stay in the program's memory
         if os.getppid() != parent:
             os._exit(1)  # the server died before the kernel knew that this process must die with it
         close_range = syscalls.numbers_here()["close_range"]

@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import ctypes
+import errno
 import math
 import os
 import resource
 import struct
+from pathlib import Path
 
 from . import syscalls
 
 _PR_SET_PDEATHSIG, _PR_SET_DUMPABLE, _PR_SET_CHILD_SUBREAPER, _PR_SET_NO_NEW_PRIVS = 1, 4, 36, 38
+_PR_CAPBSET_READ, _PR_CAPBSET_DROP = 23, 24
+_UNUSED_IDS = range(0x70000000, 0x7FFE0000)  # nobody's, by the list of user ids that systemd keeps
+_IDS_OF_A_CONTAINER = range(61_000, 65_534)  # where the map of a user namespace is as short as is usual
 _CAPABILITY_VERSION_3 = 0x20080522
 _SIGKILL = 9
 
@@ -49,6 +54,27 @@ def _at_most(limit: int, value: int) -> int:
     return value if hard == resource.RLIM_INFINITY else min(value, hard)
 
 
+def is_root() -> bool:
+    """Whether the calling process is root over other users: not where root is the only one of a user namespace."""
+    return os.geteuid() == 0 and sum(len(mapped) for mapped in _mapped_ids()) > 1
+
+
+def user_ids(count: int) -> int:
+    """The first of `count` user ids in a row that, but for chance, no other pool of this machine uses.
+
+    The kernel counts the threads of a user id over all processes, those of other containers included.
+    """
+    free = _UNUSED_IDS
+    if not any(_UNUSED_IDS.start in mapped and _UNUSED_IDS[-1] in mapped for mapped in _mapped_ids()):
+        free = _IDS_OF_A_CONTAINER
+    return free.start + int.from_bytes(os.urandom(8), "little") % (len(free) - count)
+
+
+def _mapped_ids() -> list[range]:
+    lines = [line.split() for line in Path("/proc/self/uid_map").read_text().splitlines()]
+    return [range(int(first), int(first) + int(length)) for first, _, length in lines]
+
+
 def become(uid: int) -> None:
     """Give up root for the unprivileged user `uid`, with no supplementary groups.
 
@@ -66,12 +92,24 @@ _NO_CAPABILITIES = ctypes.create_string_buffer(24)
 
 
 def drop_capabilities() -> None:
-    """Empty the calling process's permitted, effective and inheritable capabilities.
+    """Empty the calling process's permitted, effective and inheritable capabilities; the ambient ones go with them.
 
     Raises:
         OSError: the kernel refused.
     """
     syscalls.call(syscalls.numbers_here()["capset"], ctypes.addressof(_HEADER), ctypes.addressof(_NO_CAPABILITIES))
+
+
+def drop_bounding_set() -> None:
+    """Take from the calling process, and all that it will fork, every capability that an exec could bring."""
+    try:
+        for capability in range(64):
+            syscalls.prctl(_PR_CAPBSET_READ, capability)
+            syscalls.prctl(_PR_CAPBSET_DROP, capability)
+    except OSError as error:
+        # EINVAL: it was the kernel's last one. EPERM: a process without CAP_SETPCAP can only do without exec.
+        if error.errno not in (errno.EINVAL, errno.EPERM):
+            raise
 
 
 def no_new_privileges() -> None:

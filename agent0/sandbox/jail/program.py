@@ -11,6 +11,7 @@ from __future__ import annotations
 import _multiprocessing  # type: ignore[import-not-found]
 import ast
 import atexit
+import functools
 import gc
 import io
 import linecache
@@ -19,13 +20,13 @@ import os
 import resource
 import site
 import sys
-from collections.abc import Callable, Iterator
-from types import CodeType, ModuleType
-from typing import Any
+from types import CodeType, FrameType, ModuleType, TracebackType
+from typing import Any, NoReturn
 
 from . import report, semaphore, wire
 
 NAME = "<program>"
+_GUARD, _LAST = "<guard>", "<last>"  # global names that no program can write
 # Relative on purpose: the working directory is the run's own scratch folder, and these are set before it is known.
 _ENVIRONMENT = {"HOME": ".", "TMPDIR": ".", "LANG": "C.UTF-8", "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
 
@@ -61,6 +62,8 @@ class Interpreter:
         sys.set_int_max_str_digits(0)  # a guard for servers; a program's time is limited anyway
         setattr(_multiprocessing, "SemLock", semaphore.SemLock)  # noqa: B010  (its class is final)
         _compile(b"'warm'\n2 + 3")  # first use fills caches that the children then share
+        for name in [name for name in sys.modules if f"{name}.".startswith(f"{__package__}.")]:
+            del sys.modules[name]  # a program's own module of that name is found instead
 
     def start(self, source: bytes) -> None:
         """In a child: what has to be done anew in each."""
@@ -90,9 +93,9 @@ class Interpreter:
 
 
 class Guard:
-    """Runs a program step by step: a context manager whose steps are executed by whoever entered it.
+    """Runs a program and its ending: a context manager that is compiled into the program, around its statements.
 
-    So the program's first frame has no caller but that one, which is the text of `python -c` and holds nothing.
+    So what catches the program's errors is its own first frame, and that frame needs no caller; see `program`.
     """
 
     def __init__(self, interpreter: Interpreter, source: bytes, status: int, note: mmap.mmap) -> None:
@@ -102,21 +105,37 @@ class Guard:
         self._note = note  # where the fork server looks for why the program ended
         self._leave = os._exit  # the program may put anything in its place
 
-    def __enter__(self) -> Iterator[tuple[Callable[..., None], CodeType, dict[str, Any]]]:
-        return self._steps()
+    def program(self) -> object:
+        """An object whose text is what runs the program, which ends the process: to be the code of a SystemExit.
 
-    def _steps(self) -> Iterator[tuple[Callable[..., None], CodeType, dict[str, Any]]]:
+        Python turns that code into text when the whole stack is unwound, so above the program there is no frame.
+        """
         self._interpreter.start(self._source)
         os.write(self._status, wire.STARTED)
         os.close(self._status)
-        names, execute = self._interpreter.names, exec
-        body, last = _compile(self._source)
-        yield execute, body, names
-        if last is not None:
-            sys.displayhook = self._interpreter.show
-            yield execute, last, names
+        names = self._interpreter.names
+        try:
+            code = _compile(self._source)
+        except BaseException as error:
+            self._end(error)
+        names[_GUARD] = self
+        return type("Program", (), {"__str__": staticmethod(functools.partial(exec, code, names))})()
+
+    def __enter__(self) -> None:
+        del self._interpreter.names[_GUARD]
 
     def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        self._end(error or self._shown(sys._getframe(1)))
+
+    def _shown(self, frame: FrameType) -> BaseException | None:
+        """Print the value of the last expression; returns what this raised, as if `frame` had done it."""
+        try:
+            self._interpreter.show(self._interpreter.names.pop(_LAST, None))
+        except BaseException as error:
+            return error.with_traceback(TracebackType(error.__traceback__, frame, frame.f_lasti, frame.f_lineno))
+        return None
+
+    def _end(self, error: BaseException | None) -> NoReturn:
         code = 1
         try:
             code = self._finish(self._exit_code(error))
@@ -153,7 +172,7 @@ class Guard:
         return code
 
 
-def _compile(source: bytes) -> tuple[CodeType, CodeType | None]:
+def _compile(source: bytes) -> CodeType:
     try:
         tree = ast.parse(source, NAME)
     except MemoryError:
@@ -161,10 +180,35 @@ def _compile(source: bytes) -> tuple[CodeType, CodeType | None]:
             raise
         # The parser says so too when its stack, which has a fixed depth, is full.
         raise RecursionError("maximum depth exceeded while parsing") from None
-    if not tree.body or not isinstance(tree.body[-1], ast.Expr):
-        return compile(tree, NAME, "exec"), None
-    last = ast.Interactive([tree.body.pop()])  # its value goes to `sys.displayhook`
-    return compile(tree, NAME, "exec"), compile(last, NAME, "single")
+    return compile(_guarded(tree), NAME, "exec")
+
+
+def _guarded(tree: ast.Module) -> ast.Module:
+    """A program with its guard around it, and its last value kept under a name, if it ends with an expression."""
+    body = tree.body
+    if not body:
+        body.append(ast.Pass(lineno=1, col_offset=0))
+    last = body[-1]
+    if isinstance(last, ast.Expr):
+        body[-1] = ast.copy_location(ast.Assign([_name(_LAST, last, ast.Store())], last.value), last)
+    first = next((place for place, statement in enumerate(body) if not _leads(statement, place)), len(body))
+    inner = body[first:] or [ast.copy_location(ast.Pass(), last)]
+    # The line of the ending is that of the last statement.
+    guarded = ast.copy_location(ast.With([ast.withitem(_name(_GUARD, last, ast.Load()))], inner), last)
+    tree.body = [*body[:first], guarded]
+    return tree
+
+
+def _name(name: str, where: ast.stmt, use: ast.expr_context) -> ast.expr:
+    return ast.copy_location(ast.Name(name, use), where)
+
+
+def _leads(statement: ast.stmt, place: int) -> bool:
+    """Whether a statement has its meaning at the head of a program only: its docstring, and `from __future__`."""
+    if isinstance(statement, ast.ImportFrom):
+        return statement.module == "__future__"
+    docstring = isinstance(statement, ast.Expr) and isinstance(statement.value, ast.Constant)
+    return docstring and place == 0
 
 
 def _exit_code(exit_request: SystemExit) -> int:

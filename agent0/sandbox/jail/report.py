@@ -13,6 +13,7 @@ import traceback
 from types import TracebackType
 
 _MAX_FRAMES, _KEPT_FRAMES = 1100, 100  # more than Python's own recursion limit allows; from either end
+_MAX_REPORT, _KEPT_OF_LONG = 20_000, 20  # characters of a report that shows all its calls; calls from either end else
 _MAX_LINE = 2000
 _HERE = __file__.removesuffix("report.py")
 _NETWORK = "There is no network here: work with what the program itself holds."
@@ -40,10 +41,13 @@ def show(error: BaseException, program: str) -> None:
         refusal = _refusal(error)
         if refusal in (_NETWORK, _SYSTEM):
             _keep_own(frames, program)
-        left_out = _shorten(error)
-        report = traceback.TracebackException(type(error), error, frames)
-        for text in report.format(chain=refusal not in (_NETWORK, _SYSTEM)):
-            sys.stderr.write("".join(_cut(line) for line in text.splitlines(keepends=True)))
+        errors = [error] if refusal in (_NETWORK, _SYSTEM) else _chain(error)
+        left_out = sum(_shorten(one, _MAX_FRAMES, _KEPT_FRAMES) for one in errors)
+        text = _format(error, chain=len(errors) > 1)
+        if len(text) > _MAX_REPORT:
+            left_out += sum(_shorten(one, 2 * _KEPT_OF_LONG, _KEPT_OF_LONG) for one in errors)
+            text = _format(error, chain=len(errors) > 1)
+        sys.stderr.write(text)
         if left_out:
             print(f"[{left_out} calls in the middle are not shown.]", file=sys.stderr)
         if refusal:
@@ -118,17 +122,23 @@ def _keep_own(frames: TracebackType | None, program: str) -> None:
         last.tb_next = None
 
 
-def _shorten(error: BaseException) -> int:
-    """Cut the middle out of a traceback too long to be read, and say how many calls it had; 0: it is whole."""
+def _format(error: BaseException, chain: bool) -> str:
+    report = traceback.TracebackException(type(error), error, error.__traceback__)
+    lines = "".join(report.format(chain=chain)).splitlines(keepends=True)
+    return "".join(_cut(line) for line in lines)
+
+
+def _shorten(error: BaseException, most: int, kept: int) -> int:
+    """Cut the middle out of a traceback of more than `most` calls, and say how many it had; 0: it is whole."""
     frames: list[TracebackType] = []
     current = error.__traceback__
     while current is not None:
         frames.append(current)
         current = current.tb_next
-    if len(frames) <= _MAX_FRAMES:
+    if len(frames) <= most:
         return 0
-    frames[_KEPT_FRAMES - 1].tb_next = frames[-_KEPT_FRAMES]
-    return len(frames) - 2 * _KEPT_FRAMES
+    frames[kept - 1].tb_next = frames[-kept]
+    return len(frames) - 2 * kept
 
 
 def _cut(line: str) -> str:

@@ -82,6 +82,7 @@ def _answer(values: tuple[int, ...], error: int) -> list[Instruction]:
 def _checks() -> dict[str, list[Instruction]]:
     """What is allowed only with some arguments."""
     own = (_PID_PLACE,)
+    no_attributes = [_return(_ERRNO | errno.EOPNOTSUPP)]
     return {
         # A thread of the same process, never a new process; clone3 hides its flags in memory, so it does not exist.
         "clone": [
@@ -106,6 +107,18 @@ def _checks() -> dict[str, list[Instruction]]:
         "flock": [_return(_ERRNO)],
         # Space would be reserved faster than any look at the scratch folder; the C library writes the bytes instead.
         "fallocate": [_return(_ERRNO | errno.EOPNOTSUPP)],
+        # Modes and times of paths, which Landlock does not cover, are granted and not taken, so that copies go through.
+        # The time of now is refused: what wants it (`touch`) then opens the file, and so makes one that is missing.
+        **{name: [_return(_ERRNO)] for name in ("chmod", "fchmod", "fchmodat", "fchmodat2")},
+        "utimensat": [
+            _argument(2),
+            (_JEQ, 0, 3, 0),
+            _argument(2, high=True),
+            (_JEQ, 0, 1, 0),
+            *_DENIED,
+            _return(_ERRNO),
+        ],
+        **{f"{kind}{name}": no_attributes for kind in ("", "l", "f") for name in ("getxattr", "listxattr")},
         # asyncio wakes its loop through a connected stream pair; a datagram pair could address other sockets.
         "socketpair": [
             _argument(0),

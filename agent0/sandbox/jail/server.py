@@ -98,9 +98,7 @@ class Server:
 
     def _start(self, request: wire.Request, fds: list[int]) -> None:
         slot = self._free.pop()
-        uid = self._config["uid_base"] + slot if "user_id" in self._confinement.steps else None
-        folder = self._folders.make(slot, os.geteuid() if uid is None else uid)
-        place = child.Place(folder, uid, request.limit)
+        place = self._confinement.place(self._folders, slot, request.limit)
         server = os.getpid()
         note = mmap.mmap(-1, 1)  # shared with the child alone, which may say in it why it ended
         started = time.monotonic()
@@ -113,7 +111,8 @@ class Server:
         for fd in fds:
             os.close(fd)
         pidfd = os.pidfd_open(pid)
-        self._runs[pidfd] = _Run(request.run, pid, pidfd, slot, folder.path, started, started + request.limit, note)
+        path, deadline = place.scratch.path, started + request.limit
+        self._runs[pidfd] = _Run(request.run, pid, pidfd, slot, path, started, deadline, note)
         self._poll.register(pidfd, select.POLLIN)
         if len(self._runs) == 1:
             self._next_look = started + watch.INTERVAL
@@ -182,6 +181,7 @@ def main(
     """
     limits.die_with_parent()
     limits.become_subreaper()
+    limits.drop_bounding_set()
     try:
         server = _prepare(control, config, layers, oom_counter)
     except (OSError, ImportError) as error:
@@ -203,8 +203,11 @@ def _prepare(
     _preload(config["preload"], config["site"])
     readable, devices = paths.readable(config["site"]), paths.devices()
     on = {name for name, taken, _ in layers if taken}
-    root = os.geteuid() == 0 and "user_namespace" not in on
-    threads = config["threads"] if root else config["threads"] * config["slots"] + 8 if "user_namespace" in on else None
+    root = limits.is_root() and "user_namespace" not in on
+    config["uid_base"] = config["uid_base"] or limits.user_ids(config["slots"])
+    # Twice what a program may have: the look at its threads, which can tell why it is killed, comes before the kernel.
+    most = 2 * config["threads"]
+    threads = most if root else most * config["slots"] + 8 if "user_namespace" in on else None
     confinement = child.Confinement(config, readable, devices, threads)
     where = "/tmp" if not any(path.startswith("/tmp/") for path in readable) else "/scratch"
     folders: scratch.Scratch = scratch.FolderScratch(config["scratch_root"])
@@ -217,10 +220,7 @@ def _prepare(
         folders = scratch.MountedScratch(config["scratch_mb"], where)
     failed = confinement.prepare(root, config["without"], hidden=root or folders.bounded)
     asked = list(confinement.steps)
-    uid = config["uid_base"] if root else None
-    folder = folders.make(0, os.geteuid() if uid is None else uid)
-    failed.update(confinement.trial(child.Place(folder, uid, 1.0)))
-    folders.remove(0)
+    failed.update(confinement.trial(folders))
     layers += [[name, False, reason] for name, reason in failed.items()]
     layers += [[name, True, ""] for name in asked if name not in failed]
     mapped = _mapped_mb(confinement.proc)
