@@ -130,7 +130,7 @@ def run_trial(model: Path, config: Config, samples: int, log: Path, shown: Shown
     solved: list[list[Trajectory]] = []
     drawn: list[Proposal] = []
     with SandboxPool(config.sandbox) as pool:
-        with open_proposer(model, pool, rollout, config.generation.sampling, log=log) as proposer:
+        with open_proposer(model, pool, rollout, config.generation.sampling, executor=model, log=log) as proposer:
             proposer.propose_batches(
                 [(0, samples)],
                 derive_seed(config.seed, "trial"),

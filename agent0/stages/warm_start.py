@@ -96,7 +96,7 @@ def _own(
     prompts = get_prompts(rollout)
     shown = _with_worked_examples(rollout, prompts, tokenizer)
     with SandboxPool(sandbox) as pool:
-        with open_proposer(base_model, pool, shown, settings.sampling, log=log) as proposer:
+        with open_proposer(base_model, pool, shown, settings.sampling, executor=base_model, log=log) as proposer:
             drawn = proposer.propose(settings.own_samples, derive_seed(stage.seed, "propose"))
         proposals = {p.question: p.trajectory for p in drawn if p.question is not None}
         _require(len(proposals), len(drawn), "proposals", settings)

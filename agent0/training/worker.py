@@ -85,8 +85,9 @@ def _run(
     with SandboxPool(_shared_out(job.sandbox)) as pool:
         if isinstance(job.algorithm, CurriculumSettings):
             turns = EngineTurns()
-            with _frozen_executor(job, job.algorithm, tokenizer, pool, turns) as executor:
-                rules = askable(tokenizer, job.rollout)
+            assert job.frozen_executor is not None
+            with _frozen_executor(job, job.algorithm, job.frozen_executor, pool, turns) as executor:
+                rules = askable(job.frozen_executor, job.rollout)
                 reward = ExecutorInTheLoopReward(executor, rules, job.algorithm, job.seed, shown)
                 trainer = curriculum_trainer(
                     job, job.algorithm, plan, arguments, model, tokenizer, reward, pool, turns, shown
@@ -118,22 +119,20 @@ def _fit(
 
 @contextmanager
 def _frozen_executor(
-    job: TrainingJob, settings: CurriculumSettings, tokenizer: Any, pool: ProgramRunner, turns: EngineTurns
+    job: TrainingJob, settings: CurriculumSettings, folder: Path, pool: ProgramRunner, turns: EngineTurns
 ) -> Iterator[ExecutorAgent]:
     """Open the executor that rewards the curriculum agent: on its servers, in the trainer's engine, or loaded here."""
-    assert job.frozen_executor is not None
-    with _executor_backend(job, settings, job.frozen_executor, turns) as backend:
-        engine = RolloutEngine(
-            load_tokenizer(job.frozen_executor), backend, pool, TokenBudget.from_settings(job.rollout)
-        )
-        yield ExecutorAgent(engine, tokenizer, get_prompts(job.rollout))
+    tokenizer = load_tokenizer(folder)
+    with _executor_backend(job, settings, folder, tokenizer, turns) as backend:
+        engine = RolloutEngine(tokenizer, backend, pool, TokenBudget.from_settings(job.rollout))
+        yield ExecutorAgent(engine, get_prompts(job.rollout))
 
 
 @contextmanager
 def _executor_backend(
-    job: TrainingJob, settings: CurriculumSettings, folder: Path, turns: EngineTurns
+    job: TrainingJob, settings: CurriculumSettings, folder: Path, tokenizer: Any, turns: EngineTurns
 ) -> Iterator[Backend]:
-    tokenizer, rollout = load_tokenizer(folder), job.rollout
+    rollout = job.rollout
     if job.shares_engine:
         ends = check_model_tokens(folder, tokenizer, rollout)
         yield FrozenTurnBackend(turns, folder, settings, ends, rollout.concurrency)
