@@ -19,7 +19,7 @@ from agent0.evaluation.catalogue import is_benchmark, known_tasks
 from agent0.progress import Drawing
 from agent0.rollout import Throughput
 from agent0.rollout.agents import Askable, ExecutorAgent, askable, mean_tool_calls, truncated_share
-from agent0.sandbox import SandboxPool
+from agent0.sandbox import open_sandbox
 from agent0.seeds import derive_seed, sampled
 from agent0.stages.agents import open_executor, seed_everything
 from agent0.stages.execution_collection import collect_votes
@@ -65,7 +65,7 @@ def run_sandboxed_execution(
         workspace=stage.workspace(output, share.part),
     )
     throughput = Throughput()
-    with SandboxPool(sandbox) as pool:
+    with open_sandbox(sandbox) as pool:
         if labelling.unsolved:
             questions = (task.question for task in labelling.tasks)
             with open_executor(

@@ -12,7 +12,7 @@ from agent0.config import CurriculumSettings, GenerationSettings, RolloutSetting
 from agent0.progress import Drawing
 from agent0.rollout import Throughput
 from agent0.rollout.agents import CurriculumAgent, Proposal
-from agent0.sandbox import SandboxPool
+from agent0.sandbox import open_sandbox
 from agent0.stages.agents import open_proposer, seed_everything
 from agent0.stages.files import PROPOSALS_FOLDER
 from agent0.stages.session import Stage, StageResult
@@ -52,7 +52,7 @@ def run_task_generation(
     measured = Throughput().metrics()
     if missing:
         with (
-            SandboxPool(sandbox) as pool,
+            open_sandbox(sandbox) as pool,
             open_proposer(
                 curriculum_model, pool, rollout, generation.sampling, executor=executor_model, log=output
             ) as agent,

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import agent0.lean_transformers  # noqa: F401  # before anything that imports transformers
-from agent0.config import CurriculumSettings, SandboxSettings
+from agent0.config import CurriculumSettings
 from agent0.domains import get_prompts
 from agent0.errors import Agent0Error
 from agent0.processes import die_with_parent
@@ -21,7 +21,7 @@ from agent0.rollout.engine import Backend, ProgramRunner, RolloutEngine, TokenBu
 from agent0.rollout.models import load_model, load_tokenizer, save_model
 from agent0.rollout.tokens import check_model_tokens
 from agent0.rollout.vllm_environment import visible_gpus
-from agent0.sandbox import SandboxPool
+from agent0.sandbox import Sandbox, open_sandbox
 from agent0.storage.shards import iterate_records
 from agent0.storage.workspace import Workspace
 from agent0.training.batch import BatchPlan
@@ -81,8 +81,8 @@ def _run(
     arguments = grpo_arguments(job, plan)  # before the model is loaded: sharded loading is switched on by it
     keeper = CheckpointKeeper(workspace, job.training.checkpoints.keep, plan.updates, job.folder)
     callbacks = [StepLogger(log), GuardCallback(Guards(job.training.guards), keeper.last_good), keeper]
-    model, tokenizer = load_model(job.base, job.model.dtype)
-    with SandboxPool(_shared_out(job.sandbox)) as pool:
+    with open_sandbox(job.sandbox, int(os.environ.get("LOCAL_WORLD_SIZE", "1"))) as pool:
+        model, tokenizer = load_model(job.base, job.model.dtype)
         if isinstance(job.algorithm, CurriculumSettings):
             turns = EngineTurns()
             assert job.frozen_executor is not None
@@ -99,7 +99,7 @@ def _run(
 
 def _fit(
     trainer: Any,
-    pool: SandboxPool,
+    pool: Sandbox,
     callbacks: list[Any],
     keeper: CheckpointKeeper,
     start: Path | None,
@@ -155,13 +155,6 @@ def _executor_backend(
 def _tasks(job: TrainingJob) -> list[LabelledTask]:
     assert job.tasks is not None
     return list(iterate_records(LabelledTask, job.tasks))
-
-
-def _shared_out(sandbox: SandboxSettings) -> SandboxSettings:
-    """Share the machine's cores among the processes of this node."""
-    local = int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
-    cores = len(os.sched_getaffinity(0))
-    return sandbox.model_copy(update={"workers": max(1, (sandbox.workers or cores) // local)}) if local > 1 else sandbox
 
 
 def _export(job: TrainingJob, checkpoint: Path) -> None:

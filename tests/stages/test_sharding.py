@@ -73,7 +73,7 @@ def backend(tokenizer: Any, monkeypatch: pytest.MonkeyPatch, request: Any) -> Se
 
     monkeypatch.setattr(agents, "open_backend", opened)
     for module in (task_generation, sandboxed_execution):  # the script writes no programs
-        monkeypatch.setattr(module, "SandboxPool", lambda _: nullcontext(IdleSandbox()))
+        monkeypatch.setattr(module, "open_sandbox", lambda _: nullcontext(IdleSandbox()))
     return backend
 
 
