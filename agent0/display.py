@@ -20,25 +20,18 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn
 from agent0.progress import details
 
 if TYPE_CHECKING:
-    from agent0.config import Config
     from agent0_kfp.pipelines.local import LocalEvolution
 
 POLL_SECONDS = 0.1
-STAGES_AROUND = 7  # opening, prepare, base model, both agents, the evaluation; closing
-STAGES_PER_ITERATION = 7
-STAGES_OF_WARM_START = 2
 
 
 @contextmanager
-def show_progress(events: Path, config: Config, *, quiet: bool, console: Console) -> Iterator[None]:
-    """Show the events appended to `events` while the block runs; plain lines where the console is no terminal."""
+def show_progress(events: Path, total: int, *, quiet: bool, console: Console) -> Iterator[None]:
+    """Show the events of `total` stages appended to `events` while the block runs; plain lines but on a terminal."""
     if quiet:
         yield
         return
     offset = events.stat().st_size if events.is_file() else 0
-    total = STAGES_AROUND + config.iterations * STAGES_PER_ITERATION
-    if config.warm_start.steps:
-        total += STAGES_OF_WARM_START
     stop = threading.Event()
     with _bars(console) as bars:
         view = _View(console, bars, total)
@@ -140,7 +133,7 @@ def run_on_screen(run: LocalEvolution, *, quiet: bool) -> None:
     # The run sends standard output to its log, so the view writes to a copy of the descriptor.
     with os.fdopen(os.dup(sys.stdout.fileno()), "w") as terminal:
         console = Console(file=terminal)
-        with show_progress(run.progress_file, run.config, quiet=quiet, console=console):
+        with show_progress(run.progress_file, run.stages, quiet=quiet, console=console):
             run.run()
         console.print(terminal_table(read_history(run.folder)))
         files = f"report   {run.folder / 'report.html'}\nsummary  {run.folder / 'summary.json'}"

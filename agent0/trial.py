@@ -22,7 +22,7 @@ from agent0.planning.work import mean_lengths, stage_work
 from agent0.progress import Drawing, Shown
 from agent0.rollout import Throughput
 from agent0.rollout.agents import Proposal, mean_tool_calls, truncated_share
-from agent0.sandbox import SandboxPool
+from agent0.sandbox import open_sandbox
 from agent0.seeds import derive_seed
 from agent0.stages.agents import open_executor, open_proposer
 from agent0.types import Trajectory
@@ -129,8 +129,8 @@ def run_trial(model: Path, config: Config, samples: int, log: Path, shown: Shown
     throughput = Throughput()
     solved: list[list[Trajectory]] = []
     drawn: list[Proposal] = []
-    with SandboxPool(config.sandbox) as pool:
-        with open_proposer(model, pool, rollout, config.generation.sampling, log=log) as proposer:
+    with open_sandbox(config.sandbox) as pool:
+        with open_proposer(model, pool, rollout, config.generation.sampling, executor=model, log=log) as proposer:
             proposer.propose_batches(
                 [(0, samples)],
                 derive_seed(config.seed, "trial"),

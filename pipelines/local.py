@@ -22,6 +22,7 @@ from kfp import components, local
 from agent0 import progress
 from agent0.config import EMBEDDED_MODEL, Config, parse_section
 from agent0.errors import Agent0Error, UsageError
+from agent0.kubeflow.package import read_package
 from agent0.planning import check_devices
 from agent0.processes import RUN_VARIABLE
 from agent0.rollout.vllm_environment import visible_gpus
@@ -93,6 +94,11 @@ class LocalEvolution:
     def progress_file(self) -> Path:
         """Where the stages append their progress events."""
         return self.folder / PROGRESS_FILE
+
+    @property
+    def stages(self) -> int:
+        """How many stages the compiled pipeline runs, of all rounds together."""
+        return sum(read_package(str(self.folder / PIPELINE_FILE)).expected_tasks.values())
 
     @property
     def _embedded(self) -> bool:

@@ -210,7 +210,14 @@ class Rounds:
             inputs,
             "task_generation",
             "tasks",
-            {**run, **machine, **proposed, "generation": inputs["generation"], "curriculum_model": proposer},
+            {
+                **run,
+                **machine,
+                **proposed,
+                "generation": inputs["generation"],
+                "curriculum_model": proposer,
+                "executor_model": executor,
+            },
             "task_collection",
             {**run, **proposed, "rollout": inputs["rollout"]},
         )

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from typing import Literal
+from urllib.parse import urlsplit
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from agent0.config.base import Positive, Probability, Section, Seed
 
@@ -195,14 +197,37 @@ class RolloutSettings(Section):
 
 
 class SandboxSettings(Section):
-    """Limits of one model-written program."""
+    """Limits of one model-written program, and where it runs."""
 
+    endpoints: tuple[str, ...] = Field(
+        (),
+        description=(
+            "Services that run the programs (`agent0 sandbox serve`), such as http://agent0-sandbox:8194, in turn; "
+            "empty: each stage's own pool. The token is read from AGENT0_SANDBOX_TOKEN, a secret. A service must keep "
+            "the limits that are set here."
+        ),
+    )
     timeout_seconds: float = Field(10.0, gt=0, description="Wall-clock limit of one program. Official code: 10 s.")
     memory_mb: int = Field(1024, ge=64, description="Address space of one program, MiB.")
-    workers: int = Field(0, ge=0, description="Programs run at once; 0 means one per core.")
+    workers: int = Field(0, ge=0, description="Programs run at once; 0 means one per core, or what the services can.")
     preload: tuple[str, ...] = Field(("numpy", "sympy"), description="Modules imported once, before any program runs.")
     policy: Literal["strict", "permissive"] = Field(
         "strict",
         description="'strict' runs nothing unless the self test proves isolation; 'permissive' takes what there is.",
     )
     max_output_bytes: Positive = Field(65_536, description="stdout and stderr kept, bytes each.")
+
+    @field_validator("endpoints")
+    @classmethod
+    def _addresses(cls, endpoints: tuple[str, ...]) -> tuple[str, ...]:
+        for endpoint in endpoints:
+            try:
+                parts = urlsplit(endpoint)
+                sound = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+            except ValueError:
+                sound = False
+            if not sound or parts.query or parts.fragment or re.search(r"\s", endpoint):
+                raise ValueError(f"{endpoint!r} is no address of a service; write one such as http://sandbox:8194")
+            if "@" in parts.netloc:  # a parameter of a run is for everybody to read
+                raise ValueError("an endpoint holds no user or password; give the token in AGENT0_SANDBOX_TOKEN")
+        return tuple(dict.fromkeys(endpoint.rstrip("/") for endpoint in endpoints))

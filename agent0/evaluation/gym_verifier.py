@@ -2,7 +2,8 @@
 
 Several of them evaluate the answer's text as Python, or let sympy do so. An answer is a model's, so each verdict is
 reached by a program in the sandbox, with its limits and none of this process's rights; a host that cannot prove the
-isolation judges nothing.
+isolation judges nothing. The pool is this process's own, whatever `sandbox.endpoints` says: the verifiers are a package
+that is installed here, and seldom where services run.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from agent0.answers.normalisation import clean
 from agent0.config import SandboxSettings
 from agent0.evaluation.rules import boxed
 from agent0.evaluation.spec import Item, Rule
-from agent0.sandbox import RunResult, SandboxPool
+from agent0.sandbox import RunResult
 
 FULL_SCORE = 1.0
 """The only score that is right: less is given for parts of an answer, and for an answer inside other words."""
@@ -49,6 +50,8 @@ def verified(pairs: Sequence[tuple[Item, str]]) -> list[Verdict]:
     asked = list(dict.fromkeys((item.entry, item.groups["family"], answer) for item, answer in pairs))
     if not asked:
         return []
+    from agent0.sandbox import SandboxPool  # a stage whose programs run on services needs no pool to import this
+
     mark = secrets.token_hex(8)  # what an answer that is evaluated prints is no score
     with SandboxPool(_SETTINGS) as pool:
         runs = pool.run_many(

@@ -23,7 +23,8 @@ from agent0.evaluation.sample_store import SampleRecord, SampleStore
 from agent0.evaluation.spec import file_name
 from agent0.rollout.engine import Backend, Batch, ProgramRunner, RolloutEngine, Throughput, TokenBudget
 from agent0.rollout.watch import NOBODY, Watch
-from agent0.sandbox import RunResult, SandboxPool
+from agent0.sandbox import RunResult, Sandbox, open_sandbox
+from agent0.sandbox.gauges import Gauges, Meter
 from agent0.types import Trajectory
 
 OpenBackend = Callable[[RolloutSettings, SamplingSettings], AbstractContextManager[Backend]]
@@ -65,9 +66,13 @@ class WithoutTool:
         """
         raise Agent0Error("This evaluation has no tool, and yet a program was to be run; report this as a fault.")
 
+    def gauges(self) -> Gauges:
+        """Return that nothing ran."""
+        return Meter().read(queued=0, running=0)
+
 
 @contextmanager
-def tool_of(settings: SandboxSettings, *, needed: bool) -> Iterator[ProgramRunner]:
+def tool_of(settings: SandboxSettings, *, needed: bool) -> Iterator[Sandbox]:
     """Open the sandbox if anybody has the tool.
 
     Raises:
@@ -76,8 +81,8 @@ def tool_of(settings: SandboxSettings, *, needed: bool) -> Iterator[ProgramRunne
     if not needed:
         yield WithoutTool()
         return
-    with SandboxPool(settings) as pool:
-        yield pool
+    with open_sandbox(settings) as sandbox:
+        yield sandbox
 
 
 def sample_folder(folder: Path, assignment: Assignment) -> Path:
@@ -117,8 +122,8 @@ def _engine(rollout: RolloutSettings) -> dict[str, Any]:
 
 
 def _limits(sandbox: SandboxSettings) -> dict[str, Any]:
-    """Return what decides a program's output; how many run at once does not."""
-    return {f"sandbox.{name}": value for name, value in sandbox.model_dump(exclude={"workers"}).items()}
+    """Return what decides a program's output; where, and how many run at once, does not."""
+    return {f"sandbox.{name}": value for name, value in sandbox.model_dump(exclude={"endpoints", "workers"}).items()}
 
 
 def run_assignments(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -32,12 +33,15 @@ class Input:
 
 @dataclass(frozen=True)
 class Task:
-    """A task of the unrolled pipeline: its keys from the root, and its executor if it runs a container of its own."""
+    """A task of the unrolled pipeline: its keys from the root, and its executor if it runs a container of its own.
+
+    `times` is how often a run runs it, loops around it multiplied; one over what only the run decides counts once.
+    """
 
     path: tuple[str, ...]
     spec: Mapping[str, Any]
     executor: str
-    looped: bool
+    times: int
 
     @property
     def name(self) -> str:
@@ -86,12 +90,20 @@ class Package:
     @cached_property
     def tasks(self) -> list[Task]:
         """Every task with nested pipelines unrolled, in alphabetical order of each level."""
-        return list(self._walk(self.spec["root"], (), looped=False))
+        return list(self._walk(self.spec["root"], (), 1))
 
     @property
     def containers(self) -> list[Task]:
         """The tasks that run a container."""
         return [task for task in self.tasks if task.executor]
+
+    @property
+    def expected_tasks(self) -> dict[str, int]:
+        """How many tasks of each name that run a container a run has at least, in the pipeline's order."""
+        counts: Counter[str] = Counter()
+        for task in self.containers:
+            counts[task.name] += task.times
+        return dict(counts)
 
     @property
     def iterations(self) -> int:
@@ -128,12 +140,13 @@ class Package:
                 found[name] = image
         return found
 
-    def _walk(self, component: Mapping[str, Any], path: tuple[str, ...], *, looped: bool) -> Iterator[Task]:
+    def _walk(self, component: Mapping[str, Any], path: tuple[str, ...], times: int) -> Iterator[Task]:
         for key, spec in sorted(component.get("dag", {}).get("tasks", {}).items()):
             child = self.spec.get("components", {}).get(spec["componentRef"]["name"], {})
-            again = looped or "parameterIterator" in spec or "artifactIterator" in spec
-            yield Task((*path, key), spec, child.get("executorLabel", ""), again)
-            yield from self._walk(child, (*path, key), looped=again)
+            items = spec.get("parameterIterator", {}).get("items", {})
+            within = times * (len(json.loads(items["raw"])) if "raw" in items else 1)
+            yield Task((*path, key), spec, child.get("executorLabel", ""), within)
+            yield from self._walk(child, (*path, key), within)
 
 
 def names_file(reference: str) -> bool:

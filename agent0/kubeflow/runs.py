@@ -242,11 +242,6 @@ def was_cancelled(run: Any, workflow: Workflow | None = None) -> bool:
     return run.state == "CANCELED" or before == ["CANCELING"] or bool(workflow and workflow.cancelled)
 
 
-def expected_tasks(package: Package) -> dict[str, int]:
-    """Return how many tasks of each name a run has at least, in the pipeline's order; a loop counts once."""
-    return dict(Counter(task.name for task in package.containers))
-
-
 def mlflow_link(run: Any) -> str:
     """Return the address of the MLflow run that the server's plugin made, or nothing."""
     output = (run.plugins_output or {}).get("mlflow")

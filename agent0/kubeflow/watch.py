@@ -18,7 +18,7 @@ from agent0.kubeflow.client import Server, UnreachableError
 from agent0.kubeflow.diagnosis import PATIENCE_SECONDS as PENDING_SECONDS
 from agent0.kubeflow.diagnosis import waiting
 from agent0.kubeflow.package import Package
-from agent0.kubeflow.runs import FAILED, FINISHED, TaskState, expected_tasks, get_run, pending_seconds, tasks_of_run
+from agent0.kubeflow.runs import FAILED, FINISHED, TaskState, get_run, pending_seconds, tasks_of_run
 from agent0.kubeflow.workflow import read_workflow
 
 POLL_SECONDS = 5.0
@@ -86,7 +86,7 @@ class _View:
     def __init__(self, console: Console, bars: Progress, package: Package) -> None:
         self._console = console
         self._bars = bars
-        self._expected = expected_tasks(package)
+        self._expected = package.expected_tasks
         self._all = bars.add_task(package.name, total=sum(self._expected.values()))
         self._stages: dict[str, TaskID] = {}
         self._told: dict[tuple[str, int], str] = {}

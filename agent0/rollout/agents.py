@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Protocol
 
 from agent0.config import RolloutSettings
 from agent0.domains import Domain, Prompts, get_domain, get_prompts
 from agent0.protocol import parse_question
 from agent0.rollout.engine import Batch, RolloutEngine, Throughput
+from agent0.rollout.models import load_tokenizer
 from agent0.rollout.watch import NOBODY, Watch
 from agent0.seeds import derive_seed
 from agent0.types import Trajectory
@@ -37,11 +39,11 @@ class Askable:
 
     def rejection(self, question: str) -> str | None:
         """See `QuestionRules`."""
-        reason = self.domain.rejection(question)
-        if reason is not None:
-            return reason
-        fits = len(self.prompts.encode(self.tokenizer, self.prompts.solve(question))) <= self.prompt_tokens
-        return None if fits else "too_many_tokens"
+        return self.domain.rejection(question) or (None if self.has_room(question) else "too_many_tokens")
+
+    def has_room(self, question: str) -> bool:
+        """Whether the executor's prompt with `question` is within the budget."""
+        return len(self.prompts.encode(self.tokenizer, self.prompts.solve(question))) <= self.prompt_tokens
 
 
 @dataclass(frozen=True)
@@ -56,9 +58,9 @@ class Proposal:
 class CurriculumAgent:
     """Proposes questions with the Python tool at hand."""
 
-    def __init__(self, engine: RolloutEngine, tokenizer: Any, prompts: Prompts, rules: QuestionRules) -> None:
+    def __init__(self, engine: RolloutEngine, prompts: Prompts, rules: QuestionRules) -> None:
         self._engine = engine
-        self._prompt = prompts.encode(tokenizer, prompts.propose())
+        self._prompt = prompts.encode(engine.tokenizer, prompts.propose())
         self._rules = rules
 
     @property
@@ -88,9 +90,8 @@ class CurriculumAgent:
 class ExecutorAgent:
     """Solves questions with the Python tool at hand."""
 
-    def __init__(self, engine: RolloutEngine, tokenizer: Any, prompts: Prompts) -> None:
+    def __init__(self, engine: RolloutEngine, prompts: Prompts) -> None:
         self._engine = engine
-        self._tokenizer = tokenizer
         self._prompts = prompts
 
     @property
@@ -123,13 +124,21 @@ class ExecutorAgent:
         )
 
     def _prompts_of(self, questions: Sequence[str], samples: int) -> list[list[int]]:
-        encoded = [self._prompts.encode(self._tokenizer, self._prompts.solve(question)) for question in questions]
+        encoded = [
+            self._prompts.encode(self._engine.tokenizer, self._prompts.solve(question)) for question in questions
+        ]
         return [prompt for prompt in encoded for _ in range(samples)]
 
 
-def askable(tokenizer: Any, rollout: RolloutSettings) -> Askable:
-    """Return the rules for questions under a configuration, as the executor's tokenizer counts."""
-    return Askable(get_domain(rollout.domain), tokenizer, get_prompts(rollout), rollout.max_prompt_tokens)
+def askable(executor: Path, rollout: RolloutSettings) -> Askable:
+    """Return the rules for questions to the executor in a model folder, whose tokenizer counts them.
+
+    Raises:
+        Agent0Error: there is no model.
+    """
+    return Askable(
+        get_domain(rollout.domain), load_tokenizer(executor), get_prompts(rollout), rollout.max_prompt_tokens
+    )
 
 
 def read_proposal(trajectory: Trajectory, rules: QuestionRules) -> Proposal:

@@ -146,10 +146,13 @@ Deliver = Callable[[Batch, list[Trajectory]], None]
 
 
 class RolloutEngine:
-    """Turns prompts into trajectories with a tokenizer, a backend, a sandbox and a budget."""
+    """Turns prompts into trajectories with a tokenizer, a backend, a sandbox and a budget.
+
+    `tokenizer` is that of the model that the backend draws with; whoever asks the model encodes its prompts with it.
+    """
 
     def __init__(self, tokenizer: Any, backend: Backend, sandbox: ProgramRunner, budget: TokenBudget) -> None:
-        self._tokenizer = tokenizer
+        self.tokenizer = tokenizer
         self._backend = backend
         self._sandbox = sandbox
         self._budget = budget
@@ -247,7 +250,7 @@ class RolloutEngine:
 
         A turn takes several draws where a backend stopped at a text that closed no program.
         """
-        built = TrajectoryBuilder(list(prompt), self._budget.response, opens_thought(self._tokenizer, prompt))
+        built = TrajectoryBuilder(list(prompt), self._budget.response, opens_thought(self.tokenizer, prompt))
         stop = STOP if self._budget.turns else self._budget.stop
         ends_at_text = stop is not None and not self._budget.turns
         while built.finish is None:
@@ -262,7 +265,7 @@ class RolloutEngine:
             if end is not None and built.finish is None:
                 call = await self._call_tool(end.program)
                 built.append_observation(call, self._observations.token_ids(end.text, call.observation))
-        return built.trajectory(self._tokenizer)
+        return built.trajectory(self.tokenizer)
 
     async def _call_tool(self, program: str) -> ToolCall:
         if not program:

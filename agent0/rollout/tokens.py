@@ -65,6 +65,18 @@ def check_model_tokens(model: Path, tokenizer: Any, rollout: RolloutSettings) ->
     return end_token_ids(tokenizer, configured_end(model))
 
 
+def read_tokens_alike(one: Any, other: Any) -> bool:
+    """Return whether two tokenizers take each token for the same text; how they cut texts and prompts may differ."""
+    return _reading(one) == _reading(other)
+
+
+def _reading(tokenizer: Any) -> tuple[dict[str, int], dict[int, str], str | None]:
+    """Return the vocabulary, the added tokens, and how pieces are joined, which slow tokenizers do not tell."""
+    added = {token: str(text) for token, text in tokenizer.added_tokens_decoder.items()}
+    fast = getattr(tokenizer, "backend_tokenizer", None)
+    return tokenizer.get_vocab(), added, json.dumps(json.loads(fast.to_str())["decoder"]) if fast else None
+
+
 def model_positions(model: Path) -> int | None:
     """Return the longest sequence that a model folder says it knows; None where it does not say."""
     return _positions(_language_config(model))

@@ -1,22 +1,24 @@
 """The sandbox: runs model-written programs, isolated by default, at the speed of fork.
 
-`SandboxPool` is the whole of it for a stage; see `docs/sandbox.md` for the layers and what each one proves.
+`open_sandbox` is the whole of it for a stage, `SandboxPool` the sandbox of one process; see `docs/sandbox.md` for the
+layers and what each one proves.
 """
 
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from agent0.sandbox.result import RunResult, SandboxBusyError, SandboxError
 
 if TYPE_CHECKING:
+    from agent0.sandbox.opening import Sandbox, open_sandbox
     from agent0.sandbox.pool import SandboxPool
 
-__all__ = ["RunResult", "SandboxBusyError", "SandboxError", "SandboxPool"]
+__all__ = ["RunResult", "Sandbox", "SandboxBusyError", "SandboxError", "SandboxPool", "open_sandbox"]
+_ROOMS = {"Sandbox": "opening", "SandboxPool": "pool", "open_sandbox": "opening"}
 
 
 def __getattr__(name: str) -> Any:
-    """Import the pool when it is asked for: the command line imports this package to say what it can do."""
-    if name != "SandboxPool":
+    """Import what runs programs when it is asked for: the command line imports this package to say what it can do."""
+    if name not in _ROOMS:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    from agent0.sandbox.pool import SandboxPool
-
-    return SandboxPool
+    return getattr(import_module(f"agent0.sandbox.{_ROOMS[name]}"), name)

@@ -10,7 +10,6 @@ import asyncio
 import hmac
 import ipaddress
 import json
-import os
 from collections.abc import AsyncIterator, Coroutine
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -31,8 +30,9 @@ from agent0.sandbox.farewell import Farewell
 from agent0.sandbox.metrics import PoolCollector
 from agent0.sandbox.pool import SandboxPool
 from agent0.sandbox.result import RunResult, SandboxBusyError
+from agent0.sandbox.service_limits import ServiceLimits
+from agent0.sandbox.token import TOKEN_VARIABLE, read_token
 
-TOKEN_VARIABLE = "AGENT0_SANDBOX_TOKEN"
 MAX_BATCH = 1024
 T = TypeVar("T")
 
@@ -118,6 +118,10 @@ def create_app(pool: SandboxPool, token: str | None, max_body_bytes: int = 8 << 
         result = await one(request, body.code, body.stdin or "", min(body.run_timeout, longest))
         return fusion.response(result)
 
+    @app.get("/v1/limits", dependencies=only_with_token)
+    async def limits() -> dict[str, Any]:
+        return ServiceLimits.of(pool.settings, pool.workers).model_dump(mode="json")
+
     @app.get("/healthz")
     async def healthz() -> dict[str, str]:
         return {"status": "alive"}
@@ -184,25 +188,6 @@ async def _while_connected(request: Request, work: asyncio.Future[T]) -> T:
         watcher.cancel()
         if not work.done():
             work.cancel()
-
-
-def read_token(token_file: Path | None) -> str | None:
-    """The bearer token from a file or from AGENT0_SANDBOX_TOKEN; None where neither is given.
-
-    Raises:
-        UsageError: the file is missing, or the token is empty.
-    """
-    if token_file is not None:
-        if not token_file.is_file():
-            raise UsageError(f"There is no token file {token_file}; write the bearer token into it.")
-        token = token_file.read_text(encoding="utf-8").strip()
-    elif TOKEN_VARIABLE in os.environ:
-        token = os.environ[TOKEN_VARIABLE].strip()
-    else:
-        return None
-    if not token:
-        raise UsageError("The bearer token is empty; write a long random text, e.g. from `openssl rand -hex 32`.")
-    return token
 
 
 def serve(settings: SandboxSettings, host: str, port: int, token_file: Path | None) -> None:

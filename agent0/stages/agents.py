@@ -40,7 +40,7 @@ def open_executor(
     check_prompts(encoded, rollout.max_prompt_tokens)
     with open_backend(path, tokenizer, rollout, sampling, log=log, gpus=gpus) as backend:
         engine = RolloutEngine(tokenizer, backend, sandbox, TokenBudget.from_settings(rollout))
-        yield ExecutorAgent(engine, tokenizer, prompts)
+        yield ExecutorAgent(engine, prompts)
 
 
 @contextmanager
@@ -50,17 +50,22 @@ def open_proposer(
     rollout: RolloutSettings,
     sampling: SamplingSettings,
     *,
+    executor: Path,
     log: Path,
     gpus: Sequence[int] | None = None,
 ) -> Iterator[CurriculumAgent]:
-    """Open a frozen curriculum agent from a model folder; see `open_backend`."""
+    """Open a frozen curriculum agent from a model folder; see `open_backend`.
+
+    Its questions must fit the prompt of the model in the folder `executor`, which will be asked them.
+    """
     tokenizer, prompts = load_tokenizer(path), get_prompts(rollout)
+    rules = askable(executor, rollout)
     check_prompts([prompts.encode(tokenizer, prompts.propose())], rollout.max_prompt_tokens)
     with open_backend(path, tokenizer, rollout, sampling, log=log, gpus=gpus) as backend:
         engine = RolloutEngine(
             tokenizer, backend, sandbox, TokenBudget.from_settings(rollout.for_proposer(), "question")
         )
-        yield CurriculumAgent(engine, tokenizer, prompts, askable(tokenizer, rollout))
+        yield CurriculumAgent(engine, prompts, rules)
 
 
 def seed_everything(seed: int) -> None:

@@ -23,7 +23,6 @@ from agent0.rollout.backends import open_backend
 from agent0.rollout.engine import Backend
 from agent0.rollout.models import load_tokenizer
 from agent0.rollout.tokens import model_positions
-from agent0.sandbox import SandboxPool
 from agent0.stages.agents import seed_everything
 from agent0.stages.files import BEFORE_FILE, SCORES_FILE
 from agent0.stages.session import Stage, StageResult
@@ -85,9 +84,7 @@ def run_benchmark_evaluation(
             keeper.show,
             lambda _: drawing,
         )
-        measured = throughput.metrics()
-        if isinstance(tool, SandboxPool):
-            measured |= tool.gauges().metrics()
+        measured = {**throughput.metrics(), **tool.gauges().metrics()}
     gpus = torch.cuda.device_count()
     judged = judge(assignments, stores, gpus)
     subject = Subject(f"{stage.name} {stage.iteration}", str(executor_model), digest, gpus)

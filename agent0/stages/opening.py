@@ -16,6 +16,7 @@ from agent0.ablations import active_ablations
 from agent0.config import Config
 from agent0.consistency import check_consistency, check_start
 from agent0.errors import UsageError
+from agent0.sandbox import open_sandbox
 from agent0.stages.session import flatten
 from agent0.storage.digest import code_version as installed_code
 from agent0.tracking.location import tracking_uri
@@ -54,6 +55,7 @@ def open_evolution(
 
     Raises:
         UsageError: the settings do not fit together, or the named run is another evolution's.
+        SandboxError: no sandbox service answers, or one refuses the token.
         Agent0Error: MLflow does not answer.
     """
     from agent0.tracking.jobs import continue_run, find_unfinished, named_run  # mlflow takes seconds to import
@@ -62,6 +64,9 @@ def open_evolution(
 
     check_consistency(config)
     check_start(beginning.iteration)
+    if config.sandbox.endpoints:
+        with open_sandbox(config.sandbox):  # every later stage would end for a service that is not there
+            pass
     uri, experiment = tracking_uri(), config.tracking.experiment
     settings, version = config.model_dump(mode="json"), code_version or installed_code()
     fingerprint = _fingerprint(settings, beginning, version)

@@ -18,8 +18,8 @@ from agent0.domains import Domain, get_domain
 from agent0.evaluation.catalogue import is_benchmark, known_tasks
 from agent0.progress import Drawing
 from agent0.rollout import Throughput
-from agent0.rollout.agents import ExecutorAgent, mean_tool_calls, truncated_share
-from agent0.sandbox import SandboxPool
+from agent0.rollout.agents import Askable, ExecutorAgent, askable, mean_tool_calls, truncated_share
+from agent0.sandbox import open_sandbox
 from agent0.seeds import derive_seed, sampled
 from agent0.stages.agents import open_executor, seed_everything
 from agent0.stages.execution_collection import collect_votes
@@ -65,7 +65,7 @@ def run_sandboxed_execution(
         workspace=stage.workspace(output, share.part),
     )
     throughput = Throughput()
-    with SandboxPool(sandbox) as pool:
+    with open_sandbox(sandbox) as pool:
         if labelling.unsolved:
             questions = (task.question for task in labelling.tasks)
             with open_executor(
@@ -75,7 +75,7 @@ def run_sandboxed_execution(
                 throughput = executor.throughput
         if labelling.unprobed:
             with open_executor(first_executor_model, pool, rollout, execution.sampling, log=output) as first:
-                labelling.probe(first, stage)
+                labelling.probe(first, askable(first_executor_model, rollout), stage)
         measured = {**throughput.metrics(), **pool.gauges().metrics()}
     labelling.deliver(output / TASKS_FOLDER, trajectories)
     stage.tracker.set_tags({"agent0.trajectories_sha256": folder_digest(trajectories)})
@@ -130,16 +130,20 @@ class Labelling:
             Drawing(stage.progress, total, done=restored),
         )
 
-    def probe(self, first: ExecutorAgent, stage: Stage) -> None:
-        """Let the first executor solve the tasks of the difficulty probe, and keep each shard with its pass rates."""
-        missing, samples = self.unprobed, self.settings.probe_samples
-        total = samples * sum(len(self._probed_tasks().intersection(rows)) for rows in missing.values())
+    def probe(self, first: ExecutorAgent, askable: Askable, stage: Stage) -> None:
+        """Let the first executor solve the tasks of the difficulty probe, and keep each shard with its pass rates.
+
+        A task that its prompt has no room for has none: its tokenizer may be another than that of the executor, which
+        the tasks were made for.
+        """
+        samples = self.settings.probe_samples
+        asked = {number: self._to_probe(number, askable) for number in self.unprobed}
         first.solve_batches(
-            ((number, [task.task.question for task in self._to_probe(number)]) for number in missing),
+            ((number, [task.task.question for task in tasks]) for number, tasks in asked.items()),
             samples,
             derive_seed(self.seed, "probe"),
-            self._keep_probed,
-            Drawing(stage.progress, total, "trajectories of the first executor"),
+            lambda number, solved: self._keep_probed(number, asked[number], solved),
+            Drawing(stage.progress, samples * sum(map(len, asked.values())), "trajectories of the first executor"),
         )
 
     def deliver(self, tasks: Path, trajectories: Path) -> None:
@@ -175,8 +179,8 @@ class Labelling:
         for name in (TRAJECTORIES, VOTES):
             self.workspace.save(piece(name, number))
 
-    def _keep_probed(self, number: int, solved: list[list[Trajectory]]) -> None:
-        judged = zip(self._to_probe(number), solved, strict=True)
+    def _keep_probed(self, number: int, asked: list[LabelledTask], solved: list[list[Trajectory]]) -> None:
+        judged = zip(asked, solved, strict=True)
         rates = {task.task.id: _pass_rate(task, trajectories) for task, trajectories in judged}
         votes = iterate_shard(self.workspace.folder / piece(VOTES, number), LabelledTask)
         rated = (task.model_copy(update={"first_executor_pass_rate": rates.get(task.task.id)}) for task in votes)
@@ -186,10 +190,11 @@ class Labelling:
     def _probed_tasks(self) -> set[int]:
         return set(sampled(range(len(self.tasks)), self.settings.probe_tasks, self.seed))
 
-    def _to_probe(self, number: int) -> list[LabelledTask]:
+    def _to_probe(self, number: int, askable: Askable) -> list[LabelledTask]:
         rows = self.shards[number]
         positions = [row - rows.start for row in self._probed_tasks().intersection(rows)]
-        return list(iterate_shard(self.workspace.folder / piece(VOTES, number), LabelledTask, positions))
+        votes = iterate_shard(self.workspace.folder / piece(VOTES, number), LabelledTask, positions)
+        return [task for task in votes if askable.has_room(task.task.question)]
 
 
 def _known_tasks(execution: ExecutionSettings, iteration: int) -> list[Task]:

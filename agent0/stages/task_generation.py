@@ -12,7 +12,7 @@ from agent0.config import CurriculumSettings, GenerationSettings, RolloutSetting
 from agent0.progress import Drawing
 from agent0.rollout import Throughput
 from agent0.rollout.agents import CurriculumAgent, Proposal
-from agent0.sandbox import SandboxPool
+from agent0.sandbox import open_sandbox
 from agent0.stages.agents import open_proposer, seed_everything
 from agent0.stages.files import PROPOSALS_FOLDER
 from agent0.stages.session import Stage, StageResult
@@ -29,6 +29,7 @@ def run_task_generation(
     stage: Stage,
     *,
     curriculum_model: Path,
+    executor_model: Path,
     output: Path,
     rollout: RolloutSettings,
     sandbox: SandboxSettings,
@@ -37,6 +38,8 @@ def run_task_generation(
     share: Share = ALONE,
 ) -> StageResult:
     """Write the outcomes of the pod's proposals to `output`, and, where no other pod takes part, the tasks as well.
+
+    Of the executor, which will solve the tasks, only the tokenizer is looked at: a question must fit its prompt.
 
     Raises:
         Agent0Error: no proposal was valid.
@@ -49,8 +52,10 @@ def run_task_generation(
     measured = Throughput().metrics()
     if missing:
         with (
-            SandboxPool(sandbox) as pool,
-            open_proposer(curriculum_model, pool, rollout, generation.sampling, log=output) as agent,
+            open_sandbox(sandbox) as pool,
+            open_proposer(
+                curriculum_model, pool, rollout, generation.sampling, executor=executor_model, log=output
+            ) as agent,
         ):
             draw_shards(stage, agent, workspace, shards, missing)
             measured = {**agent.throughput.metrics(), **pool.gauges().metrics()}

@@ -18,6 +18,7 @@ from agent0.config import (
 )
 from agent0.rollout.vllm_environment import visible_gpus
 from agent0.rollout.vllm_process import LOOPBACK
+from agent0.sandbox import open_sandbox
 from agent0.stages.session import Stage, StageResult
 from agent0.stages.training_log import last_steps, sandbox_readings, step_logger, training_rates
 from agent0.training.job import TrainingJob
@@ -88,6 +89,8 @@ def run_training(
     )
     if not elsewhere:  # the nodes check what they have
         check_job(job, gpus, placement.processes * int(os.environ.get("PET_NNODES", "1")))
+        with open_sandbox(sandbox):  # where there is none, the stage ends here, before servers start
+            pass
     host = own_address() if elsewhere else LOOPBACK
     served_model = frozen_executor if serves_executor else None
     with (

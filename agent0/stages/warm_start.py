@@ -16,7 +16,7 @@ from agent0.config import RolloutSettings, SandboxSettings, TrainingSettings, Wa
 from agent0.domains import Prompts, demonstrate, get_domain, get_prompts, task_writer
 from agent0.errors import Agent0Error
 from agent0.rollout.models import load_model, load_tokenizer, save_model
-from agent0.sandbox import SandboxPool
+from agent0.sandbox import open_sandbox
 from agent0.seeds import derive_seed
 from agent0.stages.agents import open_executor, open_proposer, seed_everything
 from agent0.stages.session import Stage, StageResult
@@ -95,8 +95,8 @@ def _own(
     """Draw transcripts with worked examples; keep those that parse, run and box an answer."""
     prompts = get_prompts(rollout)
     shown = _with_worked_examples(rollout, prompts, tokenizer)
-    with SandboxPool(sandbox) as pool:
-        with open_proposer(base_model, pool, shown, settings.sampling, log=log) as proposer:
+    with open_sandbox(sandbox) as pool:
+        with open_proposer(base_model, pool, shown, settings.sampling, executor=base_model, log=log) as proposer:
             drawn = proposer.propose(settings.own_samples, derive_seed(stage.seed, "propose"))
         proposals = {p.question: p.trajectory for p in drawn if p.question is not None}
         _require(len(proposals), len(drawn), "proposals", settings)

@@ -14,7 +14,7 @@ from peft import LoraConfig
 from transformers import TrainerCallback
 from trl import GRPOConfig
 
-from agent0.sandbox import SandboxPool
+from agent0.sandbox import Sandbox
 from agent0.seeds import derive_seed
 from agent0.training.batch import BatchPlan
 from agent0.training.job import TrainingJob
@@ -161,7 +161,7 @@ class StepLogger(TrainerCallback):  # type: ignore[misc]
 class SandboxReadings(TrainerCallback):  # type: ignore[misc]
     """Puts a reading of this process's sandbox, counted since its start, among the numbers of each step."""
 
-    def __init__(self, trainer: Any, sandbox: SandboxPool) -> None:
+    def __init__(self, trainer: Any, sandbox: Sandbox) -> None:
         self._trainer = trainer
         self._sandbox = sandbox
 

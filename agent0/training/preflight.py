@@ -15,7 +15,7 @@ from agent0.config import CurriculumSettings
 from agent0.domains import get_prompts
 from agent0.errors import UsageError
 from agent0.rollout.models import load_tokenizer
-from agent0.rollout.tokens import check_model_tokens, check_prompts
+from agent0.rollout.tokens import check_model_tokens, check_prompts, read_tokens_alike
 from agent0.rollout.vllm_backend import refuse_vocabulary_dropout
 from agent0.rollout.vllm_version import require_vllm
 from agent0.storage.shards import iterate_records
@@ -56,6 +56,7 @@ def check_job(job: TrainingJob, gpus: int, processes: int) -> None:
     _check_sharding(job, gpus)
     _check_vllm(job, gpus)
     if job.shares_engine:
+        assert job.frozen_executor is not None
         _check_shared_engine(job.base, job.frozen_executor)
     for model in (job.base, job.frozen_executor):
         if model is not None:
@@ -98,9 +99,8 @@ def _check_vllm(job: TrainingJob, gpus: int) -> None:
         require_vllm()
 
 
-def _check_shared_engine(base: Path, executor: Path | None) -> None:
-    """Check that weights of both models fit the engine, which is built for the base."""
-    assert executor is not None
+def _check_shared_engine(base: Path, executor: Path) -> None:
+    """Check that weights and tokens of both models fit the engine, which is built for the base."""
     configurations = [AutoConfig.from_pretrained(folder) for folder in (base, executor)]
     shapes = [{name: getattr(config, name, None) for name in SHAPE} for config in configurations]
     differing = [name for name in SHAPE if shapes[0][name] != shapes[1][name]]
@@ -108,6 +108,11 @@ def _check_shared_engine(base: Path, executor: Path | None) -> None:
         raise UsageError(
             f"The frozen executor in {executor} differs from the model in training in {', '.join(differing)}, so that "
             "the two cannot take turns at one vLLM engine; set training.executor_gpus, for servers of its own."
+        )
+    if not read_tokens_alike(load_tokenizer(base), load_tokenizer(executor)):
+        raise UsageError(
+            f"The frozen executor in {executor} has another tokenizer than the model in training, and a vLLM engine "
+            "reads every token with the one that it was built with; set training.executor_gpus, for servers of its own."
         )
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import agent0.lean_transformers  # noqa: F401  # before anything that imports transformers
-from agent0.config import CurriculumSettings, SandboxSettings
+from agent0.config import CurriculumSettings
 from agent0.domains import get_prompts
 from agent0.errors import Agent0Error
 from agent0.processes import die_with_parent
@@ -21,7 +21,7 @@ from agent0.rollout.engine import Backend, ProgramRunner, RolloutEngine, TokenBu
 from agent0.rollout.models import load_model, load_tokenizer, save_model
 from agent0.rollout.tokens import check_model_tokens
 from agent0.rollout.vllm_environment import visible_gpus
-from agent0.sandbox import SandboxPool
+from agent0.sandbox import Sandbox, open_sandbox
 from agent0.storage.shards import iterate_records
 from agent0.storage.workspace import Workspace
 from agent0.training.batch import BatchPlan
@@ -81,12 +81,13 @@ def _run(
     arguments = grpo_arguments(job, plan)  # before the model is loaded: sharded loading is switched on by it
     keeper = CheckpointKeeper(workspace, job.training.checkpoints.keep, plan.updates, job.folder)
     callbacks = [StepLogger(log), GuardCallback(Guards(job.training.guards), keeper.last_good), keeper]
-    model, tokenizer = load_model(job.base, job.model.dtype)
-    with SandboxPool(_shared_out(job.sandbox)) as pool:
+    with open_sandbox(job.sandbox, int(os.environ.get("LOCAL_WORLD_SIZE", "1"))) as pool:
+        model, tokenizer = load_model(job.base, job.model.dtype)
         if isinstance(job.algorithm, CurriculumSettings):
             turns = EngineTurns()
-            with _frozen_executor(job, job.algorithm, tokenizer, pool, turns) as executor:
-                rules = askable(tokenizer, job.rollout)
+            assert job.frozen_executor is not None
+            with _frozen_executor(job, job.algorithm, job.frozen_executor, pool, turns) as executor:
+                rules = askable(job.frozen_executor, job.rollout)
                 reward = ExecutorInTheLoopReward(executor, rules, job.algorithm, job.seed, shown)
                 trainer = curriculum_trainer(
                     job, job.algorithm, plan, arguments, model, tokenizer, reward, pool, turns, shown
@@ -98,7 +99,7 @@ def _run(
 
 def _fit(
     trainer: Any,
-    pool: SandboxPool,
+    pool: Sandbox,
     callbacks: list[Any],
     keeper: CheckpointKeeper,
     start: Path | None,
@@ -118,22 +119,20 @@ def _fit(
 
 @contextmanager
 def _frozen_executor(
-    job: TrainingJob, settings: CurriculumSettings, tokenizer: Any, pool: ProgramRunner, turns: EngineTurns
+    job: TrainingJob, settings: CurriculumSettings, folder: Path, pool: ProgramRunner, turns: EngineTurns
 ) -> Iterator[ExecutorAgent]:
     """Open the executor that rewards the curriculum agent: on its servers, in the trainer's engine, or loaded here."""
-    assert job.frozen_executor is not None
-    with _executor_backend(job, settings, job.frozen_executor, turns) as backend:
-        engine = RolloutEngine(
-            load_tokenizer(job.frozen_executor), backend, pool, TokenBudget.from_settings(job.rollout)
-        )
-        yield ExecutorAgent(engine, tokenizer, get_prompts(job.rollout))
+    tokenizer = load_tokenizer(folder)
+    with _executor_backend(job, settings, folder, tokenizer, turns) as backend:
+        engine = RolloutEngine(tokenizer, backend, pool, TokenBudget.from_settings(job.rollout))
+        yield ExecutorAgent(engine, get_prompts(job.rollout))
 
 
 @contextmanager
 def _executor_backend(
-    job: TrainingJob, settings: CurriculumSettings, folder: Path, turns: EngineTurns
+    job: TrainingJob, settings: CurriculumSettings, folder: Path, tokenizer: Any, turns: EngineTurns
 ) -> Iterator[Backend]:
-    tokenizer, rollout = load_tokenizer(folder), job.rollout
+    rollout = job.rollout
     if job.shares_engine:
         ends = check_model_tokens(folder, tokenizer, rollout)
         yield FrozenTurnBackend(turns, folder, settings, ends, rollout.concurrency)
@@ -156,13 +155,6 @@ def _executor_backend(
 def _tasks(job: TrainingJob) -> list[LabelledTask]:
     assert job.tasks is not None
     return list(iterate_records(LabelledTask, job.tasks))
-
-
-def _shared_out(sandbox: SandboxSettings) -> SandboxSettings:
-    """Share the machine's cores among the processes of this node."""
-    local = int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
-    cores = len(os.sched_getaffinity(0))
-    return sandbox.model_copy(update={"workers": max(1, (sandbox.workers or cores) // local)}) if local > 1 else sandbox
 
 
 def _export(job: TrainingJob, checkpoint: Path) -> None:

@@ -12,6 +12,7 @@ def task_generation(
     curriculum: dict,
     generation: dict,
     curriculum_model: Input[Model],
+    executor_model: Input[Model],
     tasks: Output[Dataset],
     metrics: Output[Metrics],
     pod: int = 0,
@@ -34,6 +35,7 @@ def task_generation(
     share = Share(pod, pods)
     inputs = {
         "curriculum_model": Path(curriculum_model.path),
+        "executor_model": Path(executor_model.path),
     }
     with open_stage(
         "task_generation",

@@ -215,7 +215,7 @@ def test_the_package_knows_its_iterations_images_and_tasks(compiled: Path) -> No
     assert tagged.unpinned_images({}) == ["registry.example/agent0-python:1.0"]
     names = [task.name for task in evolution.containers]
     assert names.count("executor-training") == 2
-    assert [task.looped for task in tagged.containers if task.name == "benchmark-evaluation"] == [True]
+    assert [task.times for task in tagged.containers if task.name == "benchmark-evaluation"] == [1]  # as the run says
 
 
 @pytest.mark.parametrize(

@@ -7,6 +7,7 @@ import pytest
 import yaml
 from typer.testing import CliRunner
 
+from agent0.config import SandboxSettings
 from agent0.sandbox.cli import app
 
 IMAGES = Path(__file__).parents[2] / "images" / "sandbox"
@@ -37,6 +38,19 @@ def test_no_traffic_leaves_the_pods(manifests):
     assert policy["egress"] == []
     assert set(policy["policyTypes"]) == {"Ingress", "Egress"}
     assert policy["podSelector"]["matchLabels"] == manifests["Deployment"]["spec"]["selector"]["matchLabels"]
+
+
+def test_the_steps_and_the_nodes_of_trainjobs_may_come_in(manifests):
+    (rule,) = manifests["NetworkPolicy"]["spec"]["ingress"]
+    selectors = [peer["podSelector"] for peer in rule["from"]]
+    assert {"matchLabels": {"pipelines.kubeflow.org/v2_component": "true"}} in selectors
+    assert {"matchExpressions": [{"key": "jobset.sigs.k8s.io/jobset-name", "operator": "Exists"}]} in selectors
+
+
+def test_the_service_keeps_the_limits_that_the_settings_have_from_the_start(manifests):
+    command = manifests["Deployment"]["spec"]["template"]["spec"]["containers"][0]["command"]
+    assert f"--memory={SandboxSettings().memory_mb}" in command
+    assert not [part for part in command if part.startswith(("--timeout", "--preload"))]
 
 
 def test_names_and_ports_fit_together(manifests):

@@ -19,7 +19,8 @@ from agent0.config import SandboxSettings
 from agent0.errors import UsageError
 from agent0.sandbox import SandboxError, SandboxPool
 from agent0.sandbox.client import SandboxClient
-from agent0.sandbox.service import create_app, read_token, serve
+from agent0.sandbox.service import create_app, serve
+from agent0.sandbox.token import read_token
 
 TOKEN = "test-token"
 SETTINGS = SandboxSettings(preload=(), workers=2, timeout_seconds=5.0)
@@ -221,6 +222,9 @@ def test_a_token_comes_from_a_file_or_the_environment(monkeypatch, tmp_path):
     assert read_token(None) == "from-environment"
     (tmp_path / "token").write_text("\n")
     with pytest.raises(UsageError, match="empty"):
+        read_token(tmp_path / "token")
+    (tmp_path / "token").write_text("two words\n")
+    with pytest.raises(UsageError, match="spaces"):
         read_token(tmp_path / "token")
     with pytest.raises(UsageError, match="no token file"):
         read_token(tmp_path / "missing")

@@ -50,7 +50,7 @@ def recorder(tokenizer: Any, monkeypatch: pytest.MonkeyPatch) -> Recorder:
 
 
 def propose(folder: Path, sandbox: Any, rollout: RolloutSettings) -> Trajectory:
-    with agents.open_proposer(folder, sandbox, rollout, SamplingSettings(), log=folder) as agent:
+    with agents.open_proposer(folder, sandbox, rollout, SamplingSettings(), executor=folder, log=folder) as agent:
         return agent.propose(1, 0)[0].trajectory
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
@@ -72,7 +73,7 @@ def backend(tokenizer: Any, monkeypatch: pytest.MonkeyPatch, request: Any) -> Se
 
     monkeypatch.setattr(agents, "open_backend", opened)
     for module in (task_generation, sandboxed_execution):  # the script writes no programs
-        monkeypatch.setattr(module, "SandboxPool", lambda _: nullcontext(IdleSandbox()))
+        monkeypatch.setattr(module, "open_sandbox", lambda _: nullcontext(IdleSandbox()))
     return backend
 
 
@@ -92,6 +93,7 @@ def generate(model: Path, tmp_path: Path) -> Callable[..., StageResult]:
         result = run_task_generation(
             stage,
             curriculum_model=model,
+            executor_model=model,
             output=tmp_path / name,
             rollout=TINY.rollout,
             sandbox=SANDBOX,
@@ -107,16 +109,16 @@ def generate(model: Path, tmp_path: Path) -> Callable[..., StageResult]:
 
 @pytest.fixture
 def execute(model: Path, tmp_path: Path) -> Callable[..., StageResult]:
-    """A function that runs the stage into a folder; the trajectories go beside it."""
+    """A function that runs the stage into a folder; the trajectories go beside it, `first` is the first executor."""
     tasks = [Task(id=f"t{number:02d}", iteration=1, question=question) for number, question in enumerate(QUESTIONS)]
     write_shards(tmp_path / "tasks" / TASKS_FOLDER, tasks, Task)
 
-    def run(name: str, share: Share = ALONE, **changes: Any) -> StageResult:
+    def run(name: str, share: Share = ALONE, first: Path = model, **changes: Any) -> StageResult:
         stage = Stage.untracked("sandboxed_execution", seed=5)
         result = run_sandboxed_execution(
             stage,
             executor_model=model,
-            first_executor_model=model,
+            first_executor_model=first,
             tasks=tmp_path / "tasks",
             output=tmp_path / name,
             trajectories=tmp_path / f"{name}-trajectories",
@@ -130,6 +132,25 @@ def execute(model: Path, tmp_path: Path) -> Callable[..., StageResult]:
         return result
 
     return run
+
+
+def test_a_task_that_the_first_executor_has_no_room_for_is_not_put_to_it(
+    execute: Callable[..., StageResult], backend: SeededBackend, model: Path, tmp_path: Path
+) -> None:
+    wordy = shutil.copytree(model, tmp_path / "wordy")
+    template = wordy / "chat_template.jinja"
+    template.write_text("{% if '22+3' in (messages | string) %}{{ 'word ' * 300 }}{% endif %}" + template.read_text())
+    execute("whole", probe_tasks=len(QUESTIONS))
+    execute("wordy", first=wordy, probe_tasks=len(QUESTIONS))
+    whole, rated = (
+        {
+            task.task.question: task.first_executor_pass_rate
+            for task in iterate_records(LabelledTask, tmp_path / name / TASKS_FOLDER)
+        }
+        for name in ("whole", "wordy")
+    )
+    assert None not in whole.values()
+    assert rated == {**whole, "What is 22+3?": None}
 
 
 def test_known_tasks_that_a_benchmark_makes_audit_the_vote(

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from permuted_model import permuted_model
 
 from agent0.config import CurriculumSettings, SamplingSettings, TrainingSettings
 from agent0.errors import UsageError
@@ -101,6 +102,17 @@ def test_models_that_share_an_engine_are_of_one_shape(
         UsageError, match=f"differs from the model in training in {named}, .*set training.executor_gpus"
     ):
         check_job(job, 1, 1)
+
+
+def test_models_that_share_an_engine_have_one_tokenizer(
+    make_job: MakeJob, curriculum: CurriculumSettings, cuda_vllm: None, tmp_path: Path
+) -> None:
+    job = make_job("shared")
+    job = sharing(job, curriculum, permuted_model(job.base, tmp_path / "executor"))
+    with pytest.raises(UsageError, match=r"has another tokenizer than the model in training, .*executor_gpus"):
+        check_job(job, 1, 1)
+    served = job.training.model_copy(update={"executor_gpus": 1})
+    check_job(job.model_copy(update={"training": served}), 2, 1)
 
 
 @pytest.mark.parametrize("backend", ["vllm", "vllm_server"])

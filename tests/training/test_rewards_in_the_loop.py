@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -31,7 +32,7 @@ def proposal(text: str, finish: Any = "eos") -> Trajectory:
 def executor(tokenizer: Any, sandbox: Any, write: Callable[[str], str]) -> ExecutorAgent:
     budget = TokenBudget.from_settings(RolloutSettings(max_prompt_tokens=96, max_response_tokens=96))
     engine = RolloutEngine(tokenizer, ScriptedBackend(tokenizer, write), sandbox, budget)
-    return ExecutorAgent(engine, tokenizer, get_prompts(RolloutSettings()))
+    return ExecutorAgent(engine, get_prompts(RolloutSettings()))
 
 
 def undecided(answers: list[str]) -> Callable[[str], str]:
@@ -120,24 +121,26 @@ def test_the_whole_batch_is_put_to_the_executor_at_once(tokenizer: Any) -> None:
     programs = Counting()
     budget = TokenBudget.from_settings(RolloutSettings(max_prompt_tokens=96, max_response_tokens=96))
     backend = ScriptedBackend(tokenizer, undecided([]), concurrency=512)
-    agent = ExecutorAgent(
-        RolloutEngine(tokenizer, backend, programs, budget), tokenizer, get_prompts(RolloutSettings())
-    )
+    agent = ExecutorAgent(RolloutEngine(tokenizer, backend, programs, budget), get_prompts(RolloutSettings()))
     batch = [proposal(f"<question>What is {number}+7?</question>") for number in range(10, 30)]
     reward = ExecutorInTheLoopReward(agent, get_domain("arithmetic"), SETTINGS, 0)
     reward(batch, log_metric=lambda *_: None, trainer_state=STATE)
     assert programs.most == len(batch) * SETTINGS.executor_samples
 
 
-def test_a_question_beyond_the_executors_prompt_costs_its_own_reward_only(tokenizer: Any, sandbox: Any) -> None:
+def test_a_question_beyond_the_executors_prompt_costs_its_own_reward_only(
+    tokenizer: Any, sandbox: Any, tmp_path: Path
+) -> None:
+    tokenizer.save_pretrained(tmp_path)
+    (tmp_path / "config.json").write_text("{}")  # what says that a folder holds a model
     rollout = RolloutSettings(domain="mathematics", prompts=SHORT, max_prompt_tokens=24, max_response_tokens=96)
     engine = RolloutEngine(
         tokenizer, ScriptedBackend(tokenizer, undecided(["5", "6"])), sandbox, TokenBudget.from_settings(rollout)
     )
-    rules = askable(tokenizer, rollout)
+    rules = askable(tmp_path, rollout)
     long = "\N{SNOWMAN}" * 1500  # within the domain's limit of characters
     assert rules.domain.rejection(long) is None
     assert rules.rejection(long) == "too_many_tokens"
-    reward = ExecutorInTheLoopReward(ExecutorAgent(engine, tokenizer, rules.prompts), rules, SETTINGS, 0)
+    reward = ExecutorInTheLoopReward(ExecutorAgent(engine, rules.prompts), rules, SETTINGS, 0)
     batch = [proposal("<question>What is 2+3 now?</question>"), proposal(f"<question>{long}</question>")]
     assert reward(batch, log_metric=lambda *_: None, trainer_state=STATE) == pytest.approx([1.0, 0.0])
