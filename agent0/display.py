@@ -76,13 +76,11 @@ class _View:
         self._bars = bars
         self._all = bars.add_task("evolution", total=total, unit="stages", shown="")
         self._current: TaskID | None = None
-        self._started = 0.0
 
     def show(self, event: Mapping[str, Any]) -> None:
         """Show one event."""
         name = f"iteration {event['iteration']}  {event['stage'].replace('_', ' ')}"
         if event["kind"] == "start":
-            self._started = event["time"]
             self._drop()
             self._current = self._bars.add_task(name, total=None, unit="", shown="")
         elif event["kind"] == "step" and self._current is not None:
@@ -100,8 +98,7 @@ class _View:
         elif event["kind"] == "end":
             self._drop()
             self._bars.advance(self._all)
-            seconds = event["time"] - self._started
-            self._print(f"[green]done[/]  {name:<38} {seconds:6.1f} s  [dim]{event['message']}")
+            self._print(f"[green]done[/]  {name:<38} {event['seconds']:6.1f} s  [dim]{event['message']}")
         elif event["kind"] == "error":
             self._drop()
             self._print(f"[red]failed[/]  {name}")

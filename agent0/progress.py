@@ -34,9 +34,11 @@ class Progress:
         path = os.environ.get(ENVIRONMENT_VARIABLE)
         self._path = Path(path) if path else None
         self._last: dict[str, float] = {}
+        self._began = time.monotonic()
 
     def start(self) -> None:
         """Say that the stage has begun."""
+        self._began = time.monotonic()
         self._emit("start")
 
     def step(
@@ -68,7 +70,7 @@ class Progress:
 
     def end(self, message: str) -> None:
         """Say that the stage has finished, with a short result."""
-        self._emit("end", message=message)
+        self._emit("end", message=message, seconds=time.monotonic() - self._began)
 
     def error(self, message: str) -> None:
         """Say that the stage has failed, in the sentence that a person should read."""

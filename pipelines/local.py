@@ -30,6 +30,7 @@ from agent0.storage import workspace
 from agent0.storage.atomic import write_json
 from agent0.storage.digest import code_version
 from agent0_kfp.pipelines.evolution import compile_evolution
+from agent0_kfp.pipelines.local_cache import intact_cache
 from agent0_kfp.pipelines.options import LOCAL
 from agent0_kfp.pipelines.warm import warm_tasks
 
@@ -38,6 +39,7 @@ PIPELINE_FILE = "evolution.yaml"
 PROGRESS_FILE = "progress.jsonl"
 LOG_FILE = "log.txt"
 ARTIFACTS_FOLDER = "artifacts"
+CACHE_FOLDER = "cache"
 WORKSPACE_FOLDER = "workspace"
 PUBLISHED = (REPORT_FILE, SUMMARY_FILE, HISTORY_FILE)
 
@@ -138,10 +140,10 @@ class LocalEvolution:
             runner=local.SubprocessRunner(use_venv=False),
             pipeline_root=str(self.folder / ARTIFACTS_FOLDER),
             enable_caching=True,
-            cache_root=str(self.folder / "cache"),
             raise_on_error=True,
         )
-        with warm_tasks() if self._embedded or not visible_gpus() else nullcontext():
+        warm = warm_tasks() if self._embedded or not visible_gpus() else nullcontext()
+        with intact_cache(self.folder / CACHE_FOLDER), warm:
             components.load_component_from_file(str(self.folder / PIPELINE_FILE))(
                 code_version=self.code_version, mlflow_run_id=self._mlflow_run_id()
             )
