@@ -5,7 +5,6 @@ It follows the file of progress events from a thread, so the run itself knows no
 
 from __future__ import annotations
 
-import json
 import os
 import sys
 import threading
@@ -17,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
 
-from agent0.progress import details
+from agent0.progress import details, read_events
 
 if TYPE_CHECKING:
     from agent0.config import Config
@@ -125,8 +124,8 @@ def _follow(path: Path, offset: int, view: _View, stop: threading.Event) -> None
             data = file.read()
         complete = data[: data.rfind(b"\n") + 1]
         offset += len(complete)
-        for line in complete.splitlines():
-            view.show(json.loads(line))
+        for event in read_events(complete):
+            view.show(event)
 
 
 def run_on_screen(run: LocalEvolution, *, quiet: bool) -> None:

@@ -1,4 +1,4 @@
-"""Kubeflow's cache of finished local tasks, made to notice what was damaged since, and to know an artifact by its content.
+"""Kubeflow's cache of finished local tasks, made to notice damage and to know an artifact by its content.
 
 Kubeflow knows an artifact by its place: it would hand on whatever lies there now, and would repeat all that followed a
 task which ran once more. Here an output that is no longer what its stage sealed makes its task run again; what had

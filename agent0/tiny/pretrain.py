@@ -46,7 +46,7 @@ def ensure_base_model(settings: TinyPretraining, report: Report) -> Path:
     target = cache_directory(settings)
     if not is_intact(target):
         if target.exists():
-            warn(f"{target} is not the embedded model that was kept there; it is trained anew.")
+            warn(f"{target} was damaged, or is of an earlier version; the embedded model is trained anew.")
         temporary = target.with_name(f"{target.name}.{os.getpid()}.tmp")
         shutil.rmtree(temporary, ignore_errors=True)
         model, tokenizer = pretrain(settings, report)
