@@ -211,9 +211,7 @@ def config(recipe: Recipe = "tiny", overrides: Overrides = None, ablations: Abla
 
     Example: [bold]agent0 config --recipe qwen3-8b --ablation grpo[/bold]
     """
-    from agent0.config import load_config
-
-    print(json.dumps(load_config(recipe, overrides or [], ablations or []).model_dump(mode="json"), indent=2))
+    print(json.dumps(read_settings(recipe, overrides, ablations).model_dump(mode="json"), indent=2))
 
 
 @app.command("ablations")
