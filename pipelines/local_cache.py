@@ -16,8 +16,7 @@ from kfp.local import cache
 from agent0.progress import Progress
 from agent0.storage.atomic import atomic_write
 from agent0.storage.manifest import file_sha256
-from agent0.storage.seal import intact_digest, sealed
-from agent0.storage.uri import StorageError
+from agent0.storage.seal import DamagedError, intact_digest, sealed
 
 ENTRY_SUFFIX = ".sha256"
 
@@ -51,8 +50,8 @@ class IntactCache(cache.LocalCache):
         try:
             for artifact in _artifacts(outputs):
                 intact_digest(Path(artifact.uri))
-        except StorageError as error:
-            _tell(f"{error} That task is run again now.")
+        except DamagedError as error:
+            _tell(f"{error.found} since its task finished; that task is run again.")
             return None
         return outputs
 

@@ -17,7 +17,18 @@ from agent0.storage.uri import StorageError
 
 
 class DamagedError(StorageError):
-    """A finished folder is no longer what was written there."""
+    """A finished folder is no longer what was written there.
+
+    Attributes:
+        found: which file of it, and how.
+    """
+
+    def __init__(self, found: str) -> None:
+        super().__init__(
+            f"{found} since its task finished; put back what was there, or run that task again (`agent0 evolve "
+            "--resume` does so by itself)."
+        )
+        self.found = found
 
 
 def seal(folder: Path, digest: str = "") -> None:
@@ -48,12 +59,12 @@ def intact_digest(folder: Path) -> str:
     manifest = sealed(folder)
     if manifest is None:
         if (folder / STAGE_FILE).is_file():
-            raise _damaged(folder, f"{folder / MANIFEST} is gone")
+            raise DamagedError(f"{folder / MANIFEST} is gone")
         return found
     noted = [record for record in manifest.files if record.path == STAGE_FILE]
     note = folder / STAGE_FILE
     if found != manifest.digest or noted != ([record_of(note, STAGE_FILE)] if note.is_file() else []):
-        raise _damaged(folder, _difference(folder, manifest))
+        raise DamagedError(_difference(folder, manifest))
     return found
 
 
@@ -69,7 +80,7 @@ def sealed(folder: Path) -> Manifest | None:
     try:
         return Manifest.from_bytes(note.read_bytes(), str(note))
     except StorageError as error:
-        raise _damaged(folder, f"{note} cannot be read") from error
+        raise DamagedError(f"{note} cannot be read") from error
 
 
 def is_intact(folder: Path) -> bool:
@@ -92,13 +103,6 @@ def _difference(folder: Path, manifest: Manifest) -> str:
         if record_of(folder / name, name) != wanted[name]:
             return f"{folder / name} was changed or damaged"
     return f"{folder / MANIFEST} was changed or damaged"
-
-
-def _damaged(folder: Path, what: str) -> DamagedError:
-    return DamagedError(
-        f"{what} since the task that wrote {folder} finished; put back what was there, or run that task again "
-        "(`agent0 evolve --resume` does so by itself)."
-    )
 
 
 def _names(folder: Path) -> list[str]:

@@ -106,7 +106,7 @@ def test_a_damaged_task_runs_again_and_what_followed_it_stays(
     else:
         assert len(told) == 1
         assert str(folder / "tasks.txt") in told[0]
-        assert told[0].endswith("That task is run again now.")
+        assert told[0].endswith("since its task finished; that task is run again.")
     assert run() == []
     assert cache.get_local_cache is original
 
