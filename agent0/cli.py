@@ -16,7 +16,7 @@ from rich.table import Table
 from agent0.ablations import ABLATIONS
 from agent0.doctor_cli import doctor
 from agent0.domains_cli import app as domains_app
-from agent0.errors import Agent0Error, UsageError
+from agent0.errors import Agent0Error, UsageError, explain, is_disk_full
 from agent0.evaluation.cli import app as benchmarks_app
 from agent0.evaluation.evaluate_cli import evaluate
 from agent0.evaluation.gate_cli import gate
@@ -211,9 +211,7 @@ def config(recipe: Recipe = "tiny", overrides: Overrides = None, ablations: Abla
 
     Example: [bold]agent0 config --recipe qwen3-8b --ablation grpo[/bold]
     """
-    from agent0.config import load_config
-
-    print(json.dumps(load_config(recipe, overrides or [], ablations or []).model_dump(mode="json"), indent=2))
+    print(json.dumps(read_settings(recipe, overrides, ablations).model_dump(mode="json"), indent=2))
 
 
 @app.command("ablations")
@@ -246,6 +244,11 @@ def main() -> None:
     except Agent0Error as error:
         print(f"agent0: {error}", file=sys.stderr)
         raise SystemExit(error.exit_code) from None
+    except OSError as error:
+        if not is_disk_full(error):
+            raise
+        print(f"agent0: {explain(error)}", file=sys.stderr)
+        raise SystemExit(1) from None
     except KeyboardInterrupt:
         print("agent0: interrupted; what was finished is kept.", file=sys.stderr)
         raise SystemExit(130) from None

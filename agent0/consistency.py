@@ -1,13 +1,13 @@
-"""What no single section of a configuration can see.
+"""Whether what a configuration names is there: domain, prompts, benchmarks, known tasks.
 
-The command line checks it before anything starts (`agent0.options.read_settings`), and the parameters of a run before
-they are sent (`check_parameter`). The first task of a pipeline checks again: its image may lack what the machine has
-that compiled it.
+That its sections do not contradict each other `Config` itself sees. The command line checks this before anything starts
+(`agent0.options.read_settings`), and the parameters of a run before they are sent (`check_parameter`,
+`check_sections`). The first task of a pipeline checks again: its image may lack what the machine has that compiled it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from agent0.ablations import ABLATIONS, FULL
@@ -78,6 +78,16 @@ def check_start(iteration: int) -> None:
         raise UsageError(f"start_iteration is {iteration}; the first round of an evolution has number 1.")
 
 
+def check_seeds(seeds: Iterable[Any]) -> None:
+    """Check that seeds are whole numbers in the range that every generator of random numbers takes.
+
+    Raises:
+        UsageError: one is not.
+    """
+    for seed in seeds:
+        parse_section(Config, {"seed": seed})
+
+
 def check_parameter(name: str, value: Any) -> None:
     """Check the value of a run's parameter as the settings of its name are checked; of others nothing is known.
 
@@ -93,14 +103,25 @@ def check_parameter(name: str, value: Any) -> None:
         elif name == "gate":
             check_gate(parse_section(GateSettings, value))
         elif name in ("seed", "seeds"):
-            for seed in value if name == "seeds" else [value]:
-                parse_section(Config, {"seed": seed})
+            check_seeds(value if name == "seeds" else [value])
         elif name == "variants":
             check_variants(value)
         elif name == "start_iteration":
             check_start(value)
     except NotInstalledError as error:
         warn(f"parameter {name} was not looked up from here; the image may have what it names ({error})")
+
+
+def check_sections(values: Mapping[str, Any]) -> None:
+    """Check the sections of a run's parameters together, as its first task will: see `check_parameter`.
+
+    Raises:
+        UsageError: they contradict each other, or what they name cannot be used.
+    """
+    try:
+        check_consistency(parse_section(Config, values))
+    except NotInstalledError as error:
+        warn(f"the parameters were not all looked up from here; the image may have what they name ({error})")
 
 
 def _check_section(section: Any) -> None:
@@ -111,28 +132,13 @@ def _check_section(section: Any) -> None:
 
 
 def check_consistency(config: Config) -> None:
-    """Check that an evolution can run: what an evaluation needs, and that the sections agree.
+    """Check that what an evolution needs is there: what an evaluation does, its demonstrations and its known tasks.
 
     Raises:
-        UsageError: names the settings that contradict each other, or what cannot be found or used.
+        UsageError: names what cannot be found or used.
     """
     check_evaluation(config)
     if config.warm_start.steps and config.warm_start.source == "demonstrations":
         task_writer(config.rollout.domain)
     if is_benchmark(config.execution.known_tasks):
         known_tasks(config.execution.known_tasks, config.execution.known_count)
-    if config.filtering.min_tasks < config.executor.tasks_per_step:
-        raise UsageError(
-            f"filtering.min_tasks is {config.filtering.min_tasks} but one training batch needs "
-            f"executor.tasks_per_step = {config.executor.tasks_per_step} tasks; raise the first or lower the second."
-        )
-    if config.generation.proposals < config.filtering.min_tasks:
-        raise UsageError(
-            f"generation.proposals is {config.generation.proposals}, fewer than filtering.min_tasks = "
-            f"{config.filtering.min_tasks}; generate more."
-        )
-    if config.rollout.max_observation_tokens >= config.rollout.max_response_tokens:
-        raise UsageError(
-            f"rollout.max_observation_tokens {config.rollout.max_observation_tokens} leaves no room in "
-            f"rollout.max_response_tokens {config.rollout.max_response_tokens}; lower the first."
-        )

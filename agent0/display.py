@@ -5,7 +5,6 @@ It follows the file of progress events from a thread, so the run itself knows no
 
 from __future__ import annotations
 
-import json
 import os
 import sys
 import threading
@@ -17,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
 
-from agent0.progress import details
+from agent0.progress import details, read_events
 
 if TYPE_CHECKING:
     from agent0_kfp.pipelines.local import LocalEvolution
@@ -69,13 +68,11 @@ class _View:
         self._bars = bars
         self._all = bars.add_task("evolution", total=total, unit="stages", shown="")
         self._current: TaskID | None = None
-        self._started = 0.0
 
     def show(self, event: Mapping[str, Any]) -> None:
         """Show one event."""
         name = f"iteration {event['iteration']}  {event['stage'].replace('_', ' ')}"
         if event["kind"] == "start":
-            self._started = event["time"]
             self._drop()
             self._current = self._bars.add_task(name, total=None, unit="", shown="")
         elif event["kind"] == "step" and self._current is not None:
@@ -93,8 +90,7 @@ class _View:
         elif event["kind"] == "end":
             self._drop()
             self._bars.advance(self._all)
-            seconds = event["time"] - self._started
-            self._print(f"[green]done[/]  {name:<38} {seconds:6.1f} s  [dim]{event['message']}")
+            self._print(f"[green]done[/]  {name:<38} {event['seconds']:6.1f} s  [dim]{event['message']}")
         elif event["kind"] == "error":
             self._drop()
             self._print(f"[red]failed[/]  {name}")
@@ -121,8 +117,8 @@ def _follow(path: Path, offset: int, view: _View, stop: threading.Event) -> None
             data = file.read()
         complete = data[: data.rfind(b"\n") + 1]
         offset += len(complete)
-        for line in complete.splitlines():
-            view.show(json.loads(line))
+        for event in read_events(complete):
+            view.show(event)
 
 
 def run_on_screen(run: LocalEvolution, *, quiet: bool) -> None:

@@ -1,6 +1,10 @@
 """The errors and warnings that a person is meant to read: one sentence that says what was wrong and what to do."""
 
+import errno
 import sys
+
+_DISK_FULL = ("No space left on device", "disk is full", "Disk quota exceeded")
+"""As the operating system, SQLite and libraries that are not Python's own say it."""
 
 
 def warn(sentence: str) -> None:
@@ -22,3 +26,19 @@ class UsageError(Agent0Error):
 
 class NotInstalledError(UsageError):
     """What was asked for comes with a package that is not installed here, and may be elsewhere."""
+
+
+def is_disk_full(error: BaseException) -> bool:
+    """Whether an error comes from a disk without space, whichever library raised it."""
+    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return True
+    return any(said in str(error) for said in _DISK_FULL)
+
+
+def explain(error: BaseException) -> str:
+    """Return what a person should read of an error."""
+    if isinstance(error, Agent0Error):
+        return str(error)
+    if is_disk_full(error):
+        return f"The disk is full ({error}); free space and start again: what was finished is kept."
+    return f"{type(error).__name__}: {error}"

@@ -14,9 +14,9 @@ import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Literal, Protocol
+from typing import Any, Literal, Protocol
 
-from agent0.errors import Agent0Error
+from agent0.errors import explain
 
 ENVIRONMENT_VARIABLE = "AGENT0_PROGRESS"
 PRINT_INTERVAL = 10.0
@@ -34,9 +34,11 @@ class Progress:
         path = os.environ.get(ENVIRONMENT_VARIABLE)
         self._path = Path(path) if path else None
         self._last: dict[str, float] = {}
+        self._began = time.monotonic()
 
     def start(self) -> None:
         """Say that the stage has begun."""
+        self._began = time.monotonic()
         self._emit("start")
 
     def step(
@@ -68,7 +70,7 @@ class Progress:
 
     def end(self, message: str) -> None:
         """Say that the stage has finished, with a short result."""
-        self._emit("end", message=message)
+        self._emit("end", message=message, seconds=time.monotonic() - self._began)
 
     def error(self, message: str) -> None:
         """Say that the stage has failed, in the sentence that a person should read."""
@@ -154,6 +156,17 @@ def tokens_and_rate(tokens: int, seconds: float) -> str:
     return f"{tokens:,} tokens{rate}"
 
 
+def read_events(data: bytes) -> Iterator[dict[str, Any]]:
+    """Yield the events in a part of the file of events, without lines that a full disk has cut short."""
+    for line in data.splitlines():
+        try:
+            event = json.loads(line)
+        except ValueError:
+            continue
+        if isinstance(event, dict):
+            yield event
+
+
 def plain_line(event: Mapping[str, object]) -> str:
     """Return an event as one line of text."""
     head = f"[iteration {event['iteration']}] {str(event['stage']).replace('_', ' ')}"
@@ -180,5 +193,5 @@ def reported(stage: str, iteration: int) -> Iterator[Progress]:
     try:
         yield progress
     except Exception as error:
-        progress.error(str(error) if isinstance(error, Agent0Error) else f"{type(error).__name__}: {error}")
+        progress.error(explain(error))
         raise

@@ -6,22 +6,24 @@ everything: the configuration, the compiled pipeline, the artifacts, the cache, 
 
 import builtins
 import fcntl
+import hashlib
 import json
 import logging
 import os
 import shutil
 import sys
+import time
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
-from typing import TextIO
+from typing import Any, TextIO
 
 from kfp import components, local
 
 from agent0 import progress
 from agent0.config import EMBEDDED_MODEL, Config, parse_section
-from agent0.errors import Agent0Error, UsageError
+from agent0.errors import Agent0Error, UsageError, explain, warn
 from agent0.kubeflow.package import read_package
 from agent0.planning import check_devices
 from agent0.processes import RUN_VARIABLE
@@ -30,15 +32,21 @@ from agent0.stages.files import HISTORY_FILE, REPORT_FILE, SUMMARY_FILE
 from agent0.storage import workspace
 from agent0.storage.atomic import write_json
 from agent0.storage.digest import code_version
+from agent0.storage.manifest import file_sha256
+from agent0.storage.seal import is_intact
+from agent0_kfp.pipelines.aftermath import ARTIFACTS_FOLDER, LOCK_FILE, followed, run_id_of
 from agent0_kfp.pipelines.evolution import compile_evolution
+from agent0_kfp.pipelines.local_cache import intact_cache
 from agent0_kfp.pipelines.options import LOCAL
 from agent0_kfp.pipelines.warm import warm_tasks
 
+LOCK_SECONDS = 3.0
+FULL_BYTES = 1 << 20
 RUN_FILE = "run.json"
 PIPELINE_FILE = "evolution.yaml"
 PROGRESS_FILE = "progress.jsonl"
 LOG_FILE = "log.txt"
-ARTIFACTS_FOLDER = "artifacts"
+CACHE_FOLDER = "cache"
 WORKSPACE_FOLDER = "workspace"
 PUBLISHED = (REPORT_FILE, SUMMARY_FILE, HISTORY_FILE)
 
@@ -70,9 +78,14 @@ class LocalEvolution:
             raise UsageError(f"{folder} already holds another run or other files{hint} choose another --output.")
         folder.mkdir(parents=True, exist_ok=True)
         compile_evolution(config, folder / PIPELINE_FILE, LOCAL)
+        run = {
+            "config": config.model_dump(mode="json"),
+            "tracking_uri": tracking_uri,
+            "code_version": code_version(),
+            "pipeline_sha256": file_sha256(folder / PIPELINE_FILE),
+        }
         # Written last: a folder without it was never started.
-        run = {"config": config.model_dump(mode="json"), "tracking_uri": tracking_uri, "code_version": code_version()}
-        write_json(folder / RUN_FILE, run)
+        write_json(folder / RUN_FILE, {**run, "sha256": _sha256(run)})
         return cls(folder, config, tracking_uri, run["code_version"])
 
     @classmethod
@@ -80,15 +93,17 @@ class LocalEvolution:
         """Find an evolution that was started in `folder`.
 
         Raises:
-            UsageError: there is none.
+            UsageError: there is none, or what it began with was changed.
         """
         path = folder / RUN_FILE
         if not path.is_file():
             raise UsageError(
                 f"{folder} holds no evolution to resume ({RUN_FILE} is missing); start one without --resume."
             )
-        run = json.loads(path.read_text(encoding="utf-8"))
-        return cls(folder, parse_section(Config, run["config"]), run["tracking_uri"], run["code_version"])
+        run = _read_run(path)
+        found = cls(folder, parse_section(Config, run["config"]), run["tracking_uri"], run["code_version"])
+        found._restore_pipeline(run["pipeline_sha256"])
+        return found
 
     @property
     def progress_file(self) -> Path:
@@ -114,22 +129,24 @@ class LocalEvolution:
             Agent0Error: a stage failed; the message is the stage's own.
         """
         events_before = self.progress_file.stat().st_size if self.progress_file.is_file() else 0
-        with self._locked(), self._environment(), (self.folder / LOG_FILE).open("a", encoding="utf-8") as log:
-            try:
-                with _output_to(log), kept_print_and_logger(), warnings.catch_warnings():
-                    warnings.simplefilter("ignore")
-                    self._run_pipeline()
-            except RuntimeError as error:
-                reason = self._last_error(events_before) or str(error)
-                raise Agent0Error(
-                    f"{reason} (log: {self.folder / LOG_FILE}; "
-                    f"go on with: agent0 evolve --output {self.folder} --resume)"
-                ) from error
-            except KeyboardInterrupt:
-                self._end_tracking()
-                raise
-            finally:
-                self.publish()
+        try:
+            with (
+                self._environment(),
+                (self.folder / LOG_FILE).open("a", encoding="utf-8") as log,
+                followed(self.folder, self.tracking_uri, log),
+                self._locked(),
+            ):
+                try:
+                    with _output_to(log), kept_print_and_logger(), warnings.catch_warnings():
+                        warnings.simplefilter("ignore")
+                        self._run_pipeline()
+                finally:
+                    self.publish()
+        except (RuntimeError, OSError) as error:
+            reason = self._last_error(events_before) or self._full() or explain(error)
+            raise Agent0Error(
+                f"{reason} (log: {self.folder / LOG_FILE}; go on with: agent0 evolve --output {self.folder} --resume)"
+            ) from error
 
     def publish(self) -> None:
         """Copy history, report and summary of the last finished iteration to the folder."""
@@ -143,30 +160,35 @@ class LocalEvolution:
         local.init(
             runner=local.SubprocessRunner(use_venv=False),
             pipeline_root=str(self.folder / ARTIFACTS_FOLDER),
-            enable_caching=True,
-            cache_root=str(self.folder / "cache"),
             raise_on_error=True,
         )
-        with warm_tasks() if self._embedded or not visible_gpus() else nullcontext():
+        warm = warm_tasks() if self._embedded or not visible_gpus() else nullcontext()
+        with intact_cache(self.folder / CACHE_FOLDER), warm:
             components.load_component_from_file(str(self.folder / PIPELINE_FILE))(
-                code_version=self.code_version, mlflow_run_id=self._mlflow_run_id()
+                code_version=self.code_version, mlflow_run_id=run_id_of(self.folder)
             )
 
-    def _mlflow_run_id(self) -> str:
-        """Return the MLflow run that an earlier attempt opened; empty if none did."""
-        begun = self.folder.glob(f"{ARTIFACTS_FOLDER}/*/prepare/history/{HISTORY_FILE}")
-        newest = max(begun, key=lambda path: path.stat().st_mtime, default=None)
-        return str(json.loads(newest.read_text(encoding="utf-8"))["mlflow_run_id"]) if newest else ""
+    def _restore_pipeline(self, sha256: str) -> None:
+        """See that the compiled pipeline is the run's own, and compile it again if it is not."""
+        path = self.folder / PIPELINE_FILE
+        if path.is_file() and file_sha256(path) == sha256:
+            return
+        compile_evolution(self.config, path, LOCAL)
+        if file_sha256(path) != sha256:
+            raise UsageError(
+                f"{path} was changed or damaged since the run began with version {self.code_version}, and this version "
+                "compiles another; install that one to go on, or start another run in another --output."
+            )
+        warn(f"{path} was changed or damaged since the run began; it was compiled again from {RUN_FILE}.")
 
-    def _end_tracking(self) -> None:
-        """Say in MLflow that the run was interrupted, since no task of the pipeline could."""
-        from agent0.tracking.jobs import end_run
-
-        if run_id := self._mlflow_run_id():
-            end_run(self.tracking_uri, run_id, "KILLED", "Interrupted at the keyboard.")
+    def _full(self) -> str:
+        """Say that the disk is full, if it is: a task cannot when it has no room to."""
+        free = shutil.disk_usage(self.folder).free
+        return f"The disk of {self.folder} is full; free space." if free < FULL_BYTES else ""
 
     def _latest_report(self) -> Path | None:
-        folders = [path.parent for path in self.folder.glob(f"{ARTIFACTS_FOLDER}/**/{REPORT_FILE}")]
+        reports = self.folder.glob(f"{ARTIFACTS_FOLDER}/**/{REPORT_FILE}")
+        folders = [path.parent for path in reports if is_intact(path.parent)]
         grown = {
             folder: len(json.loads((folder / HISTORY_FILE).read_text(encoding="utf-8"))["iterations"])
             for folder in folders
@@ -178,18 +200,23 @@ class LocalEvolution:
             return None
         with self.progress_file.open("rb") as file:
             file.seek(offset)
-            events = [json.loads(line) for line in file.read().splitlines()]
+            events = list(progress.read_events(file.read()))
         return next((progress.plain_line(event) for event in reversed(events) if event["kind"] == "error"), None)
 
     @contextmanager
     def _locked(self) -> Iterator[None]:
-        with (self.folder / ".lock").open("w") as file:
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError as error:
-                raise UsageError(
-                    f"Another process is running the evolution in {self.folder}; wait for it or end it."
-                ) from error
+        deadline = time.monotonic() + LOCK_SECONDS
+        with (self.folder / LOCK_FILE).open("w") as file:
+            while True:
+                try:
+                    fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                    break
+                except BlockingIOError as error:  # it may be the follower of a killed run, about to end
+                    if time.monotonic() > deadline:
+                        raise UsageError(
+                            f"Another process is running the evolution in {self.folder}; wait for it or end it."
+                        ) from error
+                    time.sleep(0.1)
             yield
 
     @contextmanager
@@ -214,6 +241,29 @@ class LocalEvolution:
         finally:
             os.environ.clear()
             os.environ.update(before)
+
+
+def _read_run(path: Path) -> dict[str, Any]:
+    """Read what a run began with.
+
+    Raises:
+        UsageError: it was changed since.
+    """
+    try:
+        run = json.loads(path.read_text(encoding="utf-8"))
+        whole = run.pop("sha256") == _sha256(run)
+    except (ValueError, AttributeError, KeyError):
+        whole = False
+    if not whole:
+        raise UsageError(
+            f"{path} was changed or damaged since the run began, and a run keeps the settings that it began with: put "
+            "back what was there, or start another run with --set and another --output."
+        )
+    return dict(run)
+
+
+def _sha256(run: dict[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(run, sort_keys=True).encode()).hexdigest()
 
 
 @contextmanager

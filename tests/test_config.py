@@ -6,7 +6,7 @@ import pytest
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
-from agent0.config import SECTIONS, Config, ExecutorSettings, load_config, parse_section
+from agent0.config import SECTIONS, Config, ExecutorSettings, Section, load_config, parse_section
 from agent0.errors import UsageError
 from agent0.recipes import purposes, recipe_names
 from tests.support.reported_cases import reported_cases
@@ -95,6 +95,22 @@ FLOATS = [name for name, field in leaves(Config) if field.annotation is float]
 def test_no_number_is_infinite_or_none(name: str, value: str) -> None:
     with pytest.raises(UsageError, match=r"finite number|greater than|less than"):
         load_config("tiny", [f"{name}={value}"])
+
+
+def sections(base: type[Section] = Section) -> list[type[Section]]:
+    return [found for section in base.__subclasses__() for found in (section, *sections(section))]
+
+
+def test_every_kind_of_settings_is_a_section_and_refuses_what_is_no_number() -> None:
+    from agent0.evaluation.gate import GateSettings
+    from agent0.evaluation.judge import JudgeSettings
+    from agent0_kfp.pipelines.options import CompileOptions
+
+    assert {JudgeSettings, GateSettings, CompileOptions, Config} <= set(sections())
+    assert {section.model_config["allow_inf_nan"] for section in sections()} == {False}
+    for values in ({"allowed_losses": {"gsm8k": float("nan")}}, {"minimum_gain": float("inf")}):
+        with pytest.raises(UsageError):
+            parse_section(GateSettings, values)
 
 
 @pytest.mark.parametrize("name", ["seed", "model.tiny.seed"])

@@ -3,12 +3,16 @@ from __future__ import annotations
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
+from typer.testing import CliRunner
 
-from agent0.config import Config, RolloutSettings, load_config
+from agent0.cli import app
+from agent0.config import Config, RolloutSettings, load_config, parse_section
 from agent0.consistency import check_consistency, check_evaluation
 from agent0.errors import UsageError
+from agent0.recipes import recipe_names
 
 COMMANDS = (
     ("evolve", "--output", "run"),
@@ -22,16 +26,13 @@ COMMANDS = (
 @pytest.mark.parametrize(
     ("override", "message"),
     [
-        ("filtering.min_tasks=4", "one training batch needs"),
-        ("generation.proposals=4", "generate more"),
-        ("rollout.max_observation_tokens=96", "leaves no room"),
         ("rollout.domain=arithmetics", "did you mean 'arithmetic'"),
         ("rollout.domain=no_such_module:DOMAIN", "cannot be imported from no_such_module:DOMAIN"),
         ("rollout.prompts.variant=papre", "has no prompts 'papre'"),
         ('evaluation.benchmarks=["gsm8q"]', "There is no benchmark 'gsm8q'"),
     ],
 )
-def test_settings_that_cannot_be_run_together_are_refused(override: str, message: str) -> None:
+def test_what_is_named_and_not_there_is_refused(override: str, message: str) -> None:
     check_consistency(load_config())
     with pytest.raises(UsageError, match=message):
         check_consistency(load_config("tiny", [override]))
@@ -44,10 +45,66 @@ def test_a_domain_without_a_program_has_nothing_to_demonstrate() -> None:
     check_consistency(load_config("tiny", [*mathematics, "warm_start.source=own"]))
 
 
-def test_an_evaluation_needs_no_settings_of_training_that_agree() -> None:
+CONTRADICTIONS = {
+    "filtering.min_tasks=4": "min_tasks is 4 but one training batch needs",
+    "generation.proposals=4": "fewer than filtering.min_tasks",
+    "rollout.max_observation_tokens=96": "leaves no room",
+    "executor.updates_per_step=7": "cannot be cut into executor.updates_per_step = 7 updates;",
+    "curriculum.micro_batch_size=7": "cannot be cut into .* of micro-batches of 7;",
+    "generation.sampling.vocabulary_retention=0.5": "set it to 1, or rollout.backend to 'transformers'",
+    "curriculum.executor_sampling.vocabulary_retention=0.5": "set it to 1, or rollout.backend to 'transformers'",
+    "executor.sampling.vocabulary_retention=0.5": "set it to 1, or training.policy_backend to 'transformers'",
+    "training.sharding=fsdp2": "cannot draw from weights",
+    "training.launcher=trainjob": "serves one pod only",
+}
+NEEDED = {
+    "generation.sampling": ["rollout.backend=vllm"],
+    "curriculum.executor_sampling": ["rollout.backend=vllm_server"],
+    "executor.sampling": ["training.policy_backend=vllm"],
+    "training.launcher": ["training.policy_backend=vllm_server"],
+}
+"""What makes the setting of that beginning a contradiction."""
+
+
+def contradiction(override: str) -> list[str]:
+    return [*next((more for begin, more in NEEDED.items() if override.startswith(begin)), []), override]
+
+
+@pytest.mark.parametrize(("override", "message"), CONTRADICTIONS.items(), ids=list(CONTRADICTIONS))
+def test_settings_that_contradict_each_other_make_no_configuration(override: str, message: str) -> None:
+    overrides = contradiction(override)
+    load_config("tiny", overrides[:-1])
+    with pytest.raises(UsageError, match=message):
+        load_config("tiny", overrides)
+
+
+def test_a_training_without_steps_has_no_batches_to_cut() -> None:
+    load_config("tiny", ["executor.updates_per_step=7", "executor.steps=0"])
+
+
+@pytest.mark.parametrize("recipe", [None, *recipe_names()])
+def test_the_defaults_and_every_recipe_agree_with_themselves(recipe: str | None) -> None:
+    load_config(recipe)
+
+
+@pytest.mark.parametrize("command", [*COMMANDS, ("config",)], ids=" ".join)
+def test_every_command_refuses_a_contradiction(command: tuple[str, ...], tmp_path: Path, monkeypatch: Any) -> None:
+    monkeypatch.chdir(tmp_path)
+    done = CliRunner().invoke(app, [*command, "--set", "generation.proposals=1"])
+    assert isinstance(done.exception, UsageError)
+    assert "generation.proposals is 1, fewer than" in str(done.exception)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_first_task_refuses_what_was_typed_on_kubeflows_page() -> None:
+    sections = load_config("tiny").model_dump(mode="json")
+    sections["generation"]["proposals"] = 4
+    with pytest.raises(UsageError, match="fewer than filtering"):
+        parse_section(Config, sections)
+
+
+def test_a_domain_that_is_not_there_stops_an_evaluation() -> None:
     check_evaluation(Config())
-    with pytest.raises(UsageError, match="one training batch needs"):
-        check_consistency(Config())
     with pytest.raises(UsageError, match="There is no domain"):
         check_evaluation(Config(rollout=RolloutSettings(domain="none")))
 

@@ -54,7 +54,9 @@ class FilteringSettings(Section):
         0.3, description="Lower end of the band. Paper: 0.3 (0.5 minus delta 0.2)."
     )
     max_self_consistency: Probability = Field(0.8, description="Upper end of the band. Paper: 0.8.")
-    min_tasks: Positive = Field(16, description="Fewer kept tasks than this fail the stage.")
+    min_tasks: Positive = Field(
+        128, description="Fewer kept tasks than this fail the stage; one training batch must be among them."
+    )
     yield_floor: Probability = Field(0.1, description="Warn when a smaller share of the tasks is kept; 0 never warns.")
     label_accuracy_floor: Probability = Field(
         0.6, description="Warn when fewer of the kept labels are true, where the truth is known; 0 never warns."

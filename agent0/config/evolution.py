@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pydantic import Field, model_validator
 
+from agent0.config.agreement import contradictions
 from agent0.config.base import Section, Seed
 from agent0.config.data import (
     EvaluationSettings,
@@ -54,6 +55,14 @@ class Config(Section):
                 f"{self.model.source}; take --recipe with another: {others}; or give a recipe file of your own. Only "
                 "for a model that grew from the embedded one: --set model.embedded_only=false"
             )
+        return self
+
+    @model_validator(mode="after")
+    def _sections_agree(self) -> Config:
+        """Refuse what no single section can see, wherever a configuration comes from."""
+        found = next(contradictions(self), "")
+        if found:
+            raise ValueError(found)
         return self
 
 

@@ -63,7 +63,7 @@ def conclude(
         code_version=code_version(),
         backend=_backend(rollout),
         started_at=started_at,
-        finished_at=time.time(),
+        finished_at=max(time.time(), started_at),  # the clock may have been set back
         benchmarks=tuple(score for _, score, _ in judged),
     )
     write_results(

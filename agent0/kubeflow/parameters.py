@@ -18,7 +18,7 @@ from typing import Any, get_origin
 from pydantic import BaseModel
 
 from agent0.config import SECTIONS, Config
-from agent0.consistency import check_parameter
+from agent0.consistency import check_parameter, check_sections
 from agent0.errors import UsageError, warn
 from agent0.kubeflow.package import Input, Package
 from agent0.storage import transfer
@@ -81,6 +81,9 @@ def resolve_parameters(
         _require_sendable(value, name)
         if package.is_ours:
             _check(package.inputs[name], value)
+    if package.is_ours and all(_is_current(package.inputs.get(name)) for name in SECTIONS):
+        # All of them make up the configuration of an evolution, which the first task builds.
+        check_sections({name: values.get(name, package.inputs[name].default) for name in SECTIONS})
     return values
 
 
@@ -253,14 +256,20 @@ def _require_sendable(value: Any, name: str) -> None:
 
 def _check(declared: Input, value: Any) -> None:
     """Check a value as the settings are checked; a section only where it was compiled with this version's fields."""
-    if declared.name in SECTIONS:
-        model: Any = Config.model_fields[declared.name].annotation
-        if not isinstance(declared.default, dict) or set(declared.default) != set(model.model_fields):
-            return
+    if declared.name in SECTIONS and not _is_current(declared):
+        return
     try:
         check_parameter(declared.name, value)
     except UsageError as error:
         raise UsageError(f"Parameter {declared.name}: {error}") from error
+
+
+def _is_current(declared: Input | None) -> bool:
+    """Whether a parameter is a section of the configuration as this version of Agent0 knows it."""
+    if declared is None or not isinstance(declared.default, dict):
+        return False
+    model: Any = Config.model_fields[declared.name].annotation
+    return set(declared.default) == set(model.model_fields)
 
 
 def _read_file(place: str) -> dict[str, Any]:

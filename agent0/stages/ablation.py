@@ -10,7 +10,7 @@ from typing import Any
 
 from agent0.ablations import ABLATIONS, FULL, active_ablations
 from agent0.config import TrackingSettings
-from agent0.consistency import check_variants
+from agent0.consistency import check_seeds, check_variants
 from agent0.errors import UsageError
 from agent0.report.ablation import render_ablation, rows
 from agent0.report.history import History
@@ -39,13 +39,14 @@ def prepare_ablation(
         job: id of the pipeline's run.
 
     Raises:
-        UsageError: an unknown variant, one or a seed named twice, or no full method to compare with.
+        UsageError: an unknown variant, a seed out of range, one of them named twice, or no full method to compare with.
         Agent0Error: MLflow does not answer.
     """
     from agent0.tracking.jobs import GROUP_TAG, JOB_TAG  # mlflow takes seconds to import
     from agent0.tracking.runs import start_run
 
     check_variants(variants)
+    check_seeds(seeds)
     for kind, named in (("variant", variants), ("seed", seeds)):
         if len(set(named)) != len(named) or not named:
             raise UsageError(f"Name each {kind} once, and at least one; got {list(named)}.")

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from agent0.config import EvaluationSettings, ModelSettings, TrackingSettings
-from agent0.consistency import check_benchmarks, check_gate
+from agent0.consistency import check_benchmarks, check_gate, check_seeds
 from agent0.errors import UsageError
 from agent0.evaluation.champion import NO_CHAMPION, Challenge, early_warning, resolve_champion
 from agent0.evaluation.gate import GateSettings
@@ -54,7 +54,8 @@ def prepare_evaluation(
     """Check the settings, resolve aliases, and open the evaluation's run, tagged with the id of the pipeline's run.
 
     Raises:
-        UsageError: an unknown benchmark, one named twice, or a champion evaluated on others or under another preset.
+        UsageError: a seed out of range, an unknown benchmark, one named twice, or a champion evaluated on others or
+            under another preset.
         ResultsError: the champion's place holds no evaluation.
         RegistryError: model or champion are no versions of a registered model.
         Agent0Error: MLflow or the champion's store does not answer.
@@ -62,6 +63,7 @@ def prepare_evaluation(
     from agent0.tracking.runs import open_client, start_run  # mlflow takes seconds to import
 
     names = list(evaluation.benchmarks)
+    check_seeds([seed])
     check_benchmarks(names)
     check_gate(gate)
     concrete = model.model_copy(update={"source": resolve_source(model.source)})

@@ -71,7 +71,7 @@ def run_iteration_report(
         update={
             "before_warm_start": past.before_warm_start or _before(base_evaluation),
             "iterations": (*iterations, record),
-            "finished_at": time.time(),
+            "finished_at": max(time.time(), past.finished_at),  # the clock may have been set back
         }
     )
     write_history(grown, output)

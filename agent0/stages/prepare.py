@@ -13,6 +13,7 @@ from agent0.stages.files import HISTORY_FILE, QUESTIONS_FOLDER
 from agent0.stages.runs import is_local, open_history
 from agent0.storage.atomic import write_json
 from agent0.storage.digest import code_version
+from agent0.storage.seal import seal
 from agent0.tracking.location import tracking_uri
 
 
@@ -31,6 +32,7 @@ def begin_history(config: Config, first_iteration: int, history_uri: str, mlflow
         UsageError: the earlier history does not end right before the first round.
         Agent0Error: there is no history at `history_uri`.
     """
+    now = time.time()
     history = History(
         recipe=config.recipe,
         seed=config.seed,
@@ -39,8 +41,8 @@ def begin_history(config: Config, first_iteration: int, history_uri: str, mlflow
         code_version=code_version(),
         mlflow_run_id=mlflow_run_id,
         tracking_uri=tracking_uri(),
-        started_at=time.time(),
-        finished_at=time.time(),
+        started_at=now,
+        finished_at=now,
         config=config.model_dump(mode="json"),
         iterations=(),
     )
@@ -58,4 +60,5 @@ def begin_history(config: Config, first_iteration: int, history_uri: str, mlflow
         took = past.finished_at - past.started_at
         history = history.model_copy(update={"iterations": past.iterations, "started_at": history.started_at - took})
     write_json(output / HISTORY_FILE, history.model_dump())
+    seal(output)
     return history

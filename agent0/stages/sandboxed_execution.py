@@ -27,6 +27,7 @@ from agent0.stages.files import SAMPLE_FOLDER, TASKS_FOLDER
 from agent0.stages.session import Stage, StageResult
 from agent0.stages.sharding import ALONE, Share, deliver, piece, unfinished
 from agent0.storage.digest import folder_digest
+from agent0.storage.seal import seal
 from agent0.storage.shards import iterate_records, iterate_shard, shard_name, write_shard
 from agent0.storage.workspace import Workspace
 from agent0.types import KnownTask, LabelledTask, SolvedTask, Task, Trajectory, read_records
@@ -78,7 +79,9 @@ def run_sandboxed_execution(
                 labelling.probe(first, askable(first_executor_model, rollout), stage)
         measured = {**throughput.metrics(), **pool.gauges().metrics()}
     labelling.deliver(output / TASKS_FOLDER, trajectories)
-    stage.tracker.set_tags({"agent0.trajectories_sha256": folder_digest(trajectories)})
+    digest = folder_digest(trajectories)
+    seal(trajectories, digest)
+    stage.tracker.set_tags({"agent0.trajectories_sha256": digest})
     sample = labelling.sample(tracking.trajectories)
     write_shard(output / SAMPLE_FOLDER / shard_name(share.pod), sample, SolvedTask)
     if share.is_everything:

@@ -26,6 +26,7 @@ from agent0.progress import Progress, reported
 from agent0.seeds import derive_seed
 from agent0.storage.atomic import write_json
 from agent0.storage.digest import STAGE_FILE, code_version, folder_digest, of_a_stage
+from agent0.storage.seal import intact_digest, seal
 from agent0.storage.workspace import Workspace, open_workspace
 from agent0.tracking import NullTracker, Tracker
 from agent0.tracking.location import tracking_uri
@@ -89,7 +90,7 @@ class Stage:
     progress: Progress
     tracker: Tracker
     evolution: Tracker
-    started: float
+    started: float  # of a clock that nobody sets
     evolution_id: str = "untracked"
     fingerprint: Mapping[str, Any] = field(default_factory=dict)
     session: TrackingSession | None = None
@@ -99,7 +100,7 @@ class Stage:
         """Return a stage that reports progress and tracks nothing; for use outside a pipeline."""
         progress, nothing = Progress(name, iteration), NullTracker()
         own_seed = derive_seed(seed, name, iteration)
-        return cls(name, iteration, own_seed, progress, nothing, nothing, time.time())
+        return cls(name, iteration, own_seed, progress, nothing, nothing, time.monotonic())
 
     def iteration_run(self, number: int) -> Tracker:
         """Return what writes to the run of an iteration; the stages' runs are nested in it."""
@@ -125,7 +126,7 @@ class Stage:
         report = StageReport(
             stage=self.name,
             iteration=self.iteration,
-            seconds=time.time() - self.started + result.collected_seconds,
+            seconds=time.monotonic() - self.started + result.collected_seconds,
             peak_memory_mb=resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
             metrics=result.metrics,
             counts=result.counts,
@@ -133,7 +134,8 @@ class Stage:
             warnings=result.warnings,
         )
         self.tracker.log_metrics({**result.metrics, **_system_metrics(report)}, self.iteration)
-        self.tracker.set_tags({"agent0.output_sha256": folder_digest(folder, of_a_stage)})
+        digest = folder_digest(folder, of_a_stage)
+        self.tracker.set_tags({"agent0.output_sha256": digest})
         for warning in result.warnings:
             self.progress.warn(warning)
         if result.warnings:
@@ -141,6 +143,7 @@ class Stage:
         if self.session is not None:
             report = report.model_copy(update={"undelivered": _end(self.session, self.progress, "FINISHED", folder)})
         write_json(folder / STAGE_FILE, report.model_dump())
+        seal(folder, digest)
         if metrics is not None:
             write_json(Path(metrics.path), result.metrics)
             for name, value in result.metrics.items():
@@ -165,29 +168,32 @@ def open_stage(
     Its nested run carries the settings, the seed, the code version and the digest of each input folder. `part` names
     the share of a pod where several work side by side. An error is reported as progress before it is raised, so that
     whoever watches reads the reason.
+
+    Raises:
+        DamagedError: an input is not what the stage that wrote it had sealed.
     """
     from agent0.tracking.buffered import open_session  # mlflow takes seconds to import
 
     if run := os.environ.get(RUN_VARIABLE):
         die_with(int(run))
     stage_seed = derive_seed(seed, name, iteration)
-    tags = {
-        "agent0.stage": name,
-        "agent0.iteration": str(iteration),
-        "agent0.seed": str(stage_seed),
-        "agent0.code_version": code_version(),
-    }
-    for label, folder in (inputs or {}).items():
-        tags[f"agent0.input_sha256.{label}"] = folder_digest(folder, of_a_stage)
-    fingerprint = {
-        "seed": stage_seed,
-        **{section: model.model_dump(mode="json") for section, model in (settings or {}).items()},
-        **{key: value for key, value in tags.items() if key.startswith("agent0.input_sha256.")},
-    }
     params = {
         key: value for section, model in (settings or {}).items() for key, value in flatten(model, section).items()
     }
     with reported(name, iteration) as progress:
+        read = {f"agent0.input_sha256.{label}": intact_digest(folder) for label, folder in (inputs or {}).items()}
+        fingerprint = {
+            "seed": stage_seed,
+            **{section: model.model_dump(mode="json") for section, model in (settings or {}).items()},
+            **read,
+        }
+        tags = {
+            "agent0.stage": name,
+            "agent0.iteration": str(iteration),
+            "agent0.seed": str(stage_seed),
+            "agent0.code_version": code_version(),
+            **read,
+        }
         session = open_session(
             tracking_uri(),
             mlflow_run_id,
@@ -207,7 +213,7 @@ def open_stage(
                 progress,
                 session.tracker,
                 session.evolution,
-                time.time(),
+                time.monotonic(),
                 mlflow_run_id,
                 fingerprint,
                 session,

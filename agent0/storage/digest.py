@@ -53,12 +53,12 @@ def model_digest(folder: Path) -> str:
 
 def of_a_model(path: str) -> bool:
     """Leave out what lies beside a saved model and says how it was made or stored."""
-    return of_a_stage(path) and path != MANIFEST
+    return of_a_stage(path)
 
 
 def of_a_stage(path: str) -> bool:
-    """Leave out what a stage says of itself, which differs from one attempt to the next."""
-    return path not in (STAGE_FILE, LEFTOVER_FILE)
+    """Leave out what a stage says of itself, which differs from one attempt to the next, and how it was stored."""
+    return path not in (STAGE_FILE, LEFTOVER_FILE, MANIFEST)
 
 
 @cache

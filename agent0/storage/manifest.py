@@ -30,9 +30,15 @@ class FileRecord:
 
 @dataclass(frozen=True)
 class Manifest:
-    """The files of a folder, sorted by path."""
+    """The files of a folder, sorted by path.
+
+    Attributes:
+        files: every file that belongs to it.
+        digest: of a stage's finished output, the `folder_digest` of what it holds; see `agent0.storage.seal`.
+    """
 
     files: tuple[FileRecord, ...]
+    digest: str = ""
 
     @property
     def size(self) -> int:
@@ -41,7 +47,8 @@ class Manifest:
 
     def to_bytes(self) -> bytes:
         """Return the JSON that `from_bytes` reads; equal folders give equal bytes."""
-        value = {"format": FORMAT, "files": [asdict(record) for record in sorted(self.files)]}
+        digest = {"digest": self.digest} if self.digest else {}
+        value = {"format": FORMAT, **digest, "files": [asdict(record) for record in sorted(self.files)]}
         return (json.dumps(value, indent=1, ensure_ascii=False) + "\n").encode()
 
     @classmethod
@@ -56,13 +63,14 @@ class Manifest:
             if value["format"] != FORMAT:
                 raise ValueError(f"its format is {value['format']!r}")
             files = [FileRecord(str(item["path"]), int(item["size"]), str(item["sha256"])) for item in value["files"]]
+            digest = str(value.get("digest", ""))
         except (ValueError, KeyError, TypeError) as error:
             raise StorageError(
                 f"{where} is no manifest of a folder of Agent0 ({error!r}); copy the folder "
                 "there again, or read another."
             ) from error
         _check(files, where)
-        return cls(tuple(sorted(files)))
+        return cls(tuple(sorted(files)), digest)
 
 
 def is_manifest(path: Path) -> bool:
@@ -78,6 +86,11 @@ def is_inside(path: str) -> bool:
     """Say whether `path` is the plain relative path of a file that lies inside its folder."""
     parts = PurePosixPath(path).parts
     return bool(parts) and "/".join(parts) == path and ".." not in parts and parts[0] != "/" and "\0" not in path
+
+
+def record_of(path: Path, name: str) -> FileRecord:
+    """Return what a manifest says of the file at `path`, which is called `name` in its folder."""
+    return FileRecord(name, path.stat().st_size, file_sha256(path))
 
 
 def file_sha256(path: Path) -> str:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import errno
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from importlib.util import find_spec
 
+from agent0.errors import is_disk_full
 from agent0.storage.crew import Crew
 from agent0.storage.settings import TransferSettings
 from agent0.storage.store import LocalStore, Store
@@ -41,7 +41,7 @@ def disk_errors(uri: str) -> Iterator[None]:
         yield
     except OSError as error:
         name = error.filename or "the disk"
-        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        if is_disk_full(error):
             raise StorageError(f"{name} is full, so {uri} was not copied; free space and start again.") from error
         raise StorageError(
             f"{name}: {error.strerror or error} (copying {uri}); correct that and start again."

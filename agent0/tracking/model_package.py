@@ -21,8 +21,8 @@ from typing import Any
 
 from agent0.errors import Agent0Error, UsageError
 from agent0.storage.cache import cached
-from agent0.storage.manifest import MANIFEST, FileRecord, Manifest, file_sha256
-from agent0.storage.uri import StorageError
+from agent0.storage.manifest import file_sha256
+from agent0.storage.seal import is_intact, seal
 
 PREFIX = "package:"
 CONVERSION = 2  # part of the cache's key; raised when what a conversion writes changes
@@ -107,7 +107,7 @@ class ModelPackage:
         return read_configuration(self.file)
 
     def _fill(self, folder: Path) -> None:
-        if _is_whole(folder):
+        if is_intact(folder):
             return
         require_gguf()
         from agent0.rollout.gguf import convert
@@ -116,8 +116,7 @@ class ModelPackage:
         for left in (partial, folder):
             shutil.rmtree(left, ignore_errors=True)
         convert(self.file, partial)
-        records = [FileRecord(path.name, path.stat().st_size, file_sha256(path)) for path in sorted(partial.iterdir())]
-        (partial / MANIFEST).write_bytes(Manifest(tuple(records)).to_bytes())
+        seal(partial)
         partial.rename(folder)
 
 
@@ -189,16 +188,3 @@ def _only_gguf(found: Distribution, name: str) -> tuple[Path, str | None]:
 def _hex(value: str) -> str:
     """Return a digest of an installer's record (base64 without padding) in hex."""
     return base64.urlsafe_b64decode(value + "=" * (-len(value) % 4)).hex()
-
-
-def _is_whole(folder: Path) -> bool:
-    note = folder / MANIFEST
-    if not note.is_file():
-        return False
-    try:
-        records = Manifest.from_bytes(note.read_bytes(), str(note)).files
-    except StorageError:
-        return False
-    return all(
-        (folder / record.path).is_file() and file_sha256(folder / record.path) == record.sha256 for record in records
-    )

@@ -1,0 +1,81 @@
+"""What no single section of a configuration can see: settings that contradict each other.
+
+`Config` refuses them however it is made: from a recipe and a command line, or by the first task of a pipeline from what
+somebody typed on Kubeflow's page. What depends on the machine is left to whoever has it (`agent0.training.preflight`),
+and what a name stands for to `agent0.consistency`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from agent0.config.evolution import Config
+
+
+def contradictions(config: Config) -> Iterator[str]:
+    """Yield a sentence about each pair of settings that cannot both hold, without a full stop."""
+    yield from _amounts(config)
+    yield from _batches(config)
+    yield from _backends(config)
+
+
+def _amounts(config: Config) -> Iterator[str]:
+    if config.filtering.min_tasks < config.executor.tasks_per_step:
+        yield (
+            f"the setting filtering.min_tasks is {config.filtering.min_tasks} but one training batch needs "
+            f"executor.tasks_per_step = {config.executor.tasks_per_step} tasks; raise the first or lower the second"
+        )
+    if config.generation.proposals < config.filtering.min_tasks:
+        yield (
+            f"the setting generation.proposals is {config.generation.proposals}, fewer than filtering.min_tasks = "
+            f"{config.filtering.min_tasks}; generate more"
+        )
+    if config.rollout.max_observation_tokens >= config.rollout.max_response_tokens:
+        yield (
+            f"the setting rollout.max_observation_tokens {config.rollout.max_observation_tokens} leaves no room in "
+            f"rollout.max_response_tokens {config.rollout.max_response_tokens}; lower the first"
+        )
+
+
+def _batches(config: Config) -> Iterator[str]:
+    """Whether generation batches can be cut into updates and micro-batches, on however many processes."""
+    for name, training in (("curriculum", config.curriculum), ("executor", config.executor)):
+        sequences = training.groups_per_step * training.group_size
+        update, rest = divmod(sequences, training.updates_per_step)
+        if training.steps and (rest or not update or update % (training.micro_batch_size or update)):
+            micro = f" of micro-batches of {training.micro_batch_size}" if training.micro_batch_size else ""
+            yield (
+                f"the {sequences} trajectories of a batch ({training.groups_per_step} groups by {name}.group_size = "
+                f"{training.group_size}) cannot be cut into {name}.updates_per_step = {training.updates_per_step} "
+                f"updates{micro}; choose numbers that divide"
+            )
+
+
+def _backends(config: Config) -> Iterator[str]:
+    training, backend = config.training, config.rollout.backend
+    drawn = {
+        "generation.sampling": (config.generation.sampling, "rollout.backend", backend),
+        "execution.sampling": (config.execution.sampling, "rollout.backend", backend),
+        "evaluation.sampling": (config.evaluation.sampling, "rollout.backend", backend),
+        "curriculum.executor_sampling": (config.curriculum.executor_sampling, "rollout.backend", backend),
+        "curriculum.sampling": (config.curriculum.sampling, "training.policy_backend", training.policy_backend),
+        "executor.sampling": (config.executor.sampling, "training.policy_backend", training.policy_backend),
+    }
+    for name, (sampling, setting, chosen) in drawn.items():
+        if sampling.vocabulary_retention < 1 and chosen != "transformers":
+            yield (
+                f"the setting {name}.vocabulary_retention is {sampling.vocabulary_retention}, but only the "
+                f"transformers backend can mask the vocabulary; set it to 1, or {setting} to 'transformers'"
+            )
+    if training.sharding != "ddp" and training.policy_backend == "transformers":
+        yield (
+            f"the setting training.policy_backend 'transformers' cannot draw from weights that training.sharding "
+            f"{training.sharding!r} shares out; use 'vllm' or 'vllm_server'"
+        )
+    if training.launcher == "trainjob" and training.policy_backend == "vllm_server":
+        yield (
+            "the setting training.policy_backend 'vllm_server' serves one pod only; with training.launcher 'trainjob' "
+            "set it to 'vllm', which draws on each node"
+        )
