@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import sys
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated
 
@@ -16,7 +18,7 @@ from rich.table import Table
 from agent0.ablations import ABLATIONS
 from agent0.doctor_cli import doctor
 from agent0.domains_cli import app as domains_app
-from agent0.errors import Agent0Error, UsageError
+from agent0.errors import Agent0Error, UsageError, explain, is_refusal
 from agent0.evaluation.cli import app as benchmarks_app
 from agent0.evaluation.evaluate_cli import evaluate
 from agent0.evaluation.gate_cli import gate
@@ -241,11 +243,40 @@ def version() -> None:
 
 def main() -> None:
     """Run the command line; an error that a person can mend is one sentence, not a traceback."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")  # a terminal that lacks a sign gets its number
     try:
-        app()
+        _check_surroundings(sys.argv, os.environ)
+        try:
+            app()
+        finally:
+            print(end="", flush=True)  # here, where a full disk can still be told of
     except Agent0Error as error:
         print(f"agent0: {error}", file=sys.stderr)
         raise SystemExit(error.exit_code) from None
+    except OSError as error:
+        if not is_refusal(error):
+            raise
+        print(f"agent0: {explain(error)}", file=sys.stderr)
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # what could not be printed is not tried again at the end
+        raise SystemExit(1) from None
     except KeyboardInterrupt:
         print("agent0: interrupted; what was finished is kept.", file=sys.stderr)
         raise SystemExit(130) from None
+
+
+def _check_surroundings(arguments: Sequence[str], environment: Mapping[str, str]) -> None:
+    """Check what every command relies on.
+
+    Raises:
+        UsageError: an argument is not UTF-8, or `TMPDIR` names no folder that can be written to, which Python would
+            not say but take another.
+    """
+    for argument in arguments:
+        try:
+            argument.encode()
+        except UnicodeEncodeError:
+            raise UsageError(f"The argument {argument!r} is not UTF-8; rename what it names, or correct it.") from None
+    scratch = environment.get("TMPDIR")
+    if scratch and not (Path(scratch).is_dir() and os.access(scratch, os.W_OK | os.X_OK)):
+        raise UsageError(f"TMPDIR is {scratch}, no folder that can be written to; name one that can, or unset it.")

@@ -9,7 +9,7 @@ import typer
 
 from agent0.errors import UsageError
 from agent0.recipes import recipe_names
-from agent0.storage.uri import is_in_s3
+from agent0.storage.uri import parse
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -31,7 +31,7 @@ def run_folder(place: str) -> Path:
     Raises:
         UsageError: it is in S3.
     """
-    if is_in_s3(place):
+    if parse(place).bucket is not None:
         raise UsageError(
             f"{place} cannot be the folder of a run of this machine: its finished tasks and the models that it "
             "registers are found there by their paths. Name a local --output and store that when the run has ended "
