@@ -77,11 +77,12 @@ def _parse(path: Path, place: str) -> History:
 
 def _from_mlflow(place: str, folder: Path) -> Path:
     from mlflow.exceptions import MlflowException
-    from mlflow.tracking import MlflowClient
+
+    from agent0.tracking.runs import open_client
 
     uri, run_id = tracking_uri(), place.removeprefix(MLFLOW_SCHEME).strip("/")
+    client = open_client(uri)
     try:
-        client = MlflowClient(uri)
         client.get_run(run_id)
         if all(item.path != HISTORY_FILE for item in client.list_artifacts(run_id)):
             raise _absent(place)

@@ -44,7 +44,8 @@ def _buffers(place: str) -> list[str]:
         return [place]
     from agent0.tracking.journal import looks_like_journal
 
-    files = [path for pattern in ("*.jsonl", "*/*.jsonl") for path in sorted(Path(place).glob(pattern))]
+    # Those of runs' stages first: what lies beside their folders closes the runs.
+    files = [path for pattern in ("*/*.jsonl", "*.jsonl") for path in sorted(Path(place).glob(pattern))]
     found = [str(path) for path in files if looks_like_journal(path)]
     if not found:
         raise UsageError(

@@ -39,6 +39,7 @@ _FIELDS: dict[str, dict[str, type]] = {
     "trace": {"trace": dict},
     "status": {"status": str, "time": int},
     "model": {"name": str, "folder": str, "uri": str, "origin": dict},
+    "closing": dict.fromkeys(("uri", "experiment", "job", "status", "outcome"), str),
 }
 """What delivering an entry needs of it, by kind; a kind that is not here is of another version."""
 
@@ -84,6 +85,7 @@ class Journal:
             raise JournalInUseError(f"{path} is in use by a stage that runs; it delivers the file itself.") from error
         self.written = self.delivered = 0
         self.opening: Entry | None = None
+        self.closing: Entry | None = None
         self.earlier_points: set[tuple[str, str, int]] = set()
         self._read_at = 0
         try:
@@ -175,6 +177,8 @@ class Journal:
         self.written = line["n"]
         if line["kind"] == "open":
             self.opening = line
+        elif line["kind"] == "closing":
+            self.closing = line
         elif line["kind"] == "metrics":
             self.earlier_points |= {(line["run"], name, line["step"]) for name in line["values"]}
 
