@@ -25,6 +25,7 @@ from agent0.evaluation.gate_cli import gate
 from agent0.evaluation.judge_cli import judge
 from agent0.evaluation.report.cli import compare
 from agent0.kubeflow.cli import app as pipeline_app
+from agent0.listening import LAST_PORT, listening
 from agent0.options import RECIPE_HELP, Ablations, Overrides, Recipe, read_settings, run_folder
 from agent0.sandbox.cli import app as sandbox_app
 from agent0.serving.cli import publish, serve
@@ -146,18 +147,21 @@ def report(
 
 @app.command()
 def ui(
-    port: Annotated[int, typer.Option(help="Port on this machine.")] = 5000,
+    port: Annotated[int, typer.Option(min=1, max=LAST_PORT, help="Port on this machine.")] = 5000,
 ) -> None:
     """Open the MLflow user interface on the store that runs are tracked in.
 
     Example: [bold]agent0 ui --port 5001[/bold], then visit http://127.0.0.1:5001
     """
     from agent0.tracking.location import tracking_uri
+    from agent0.tracking.runs import open_client
 
     uri = tracking_uri()
     if uri.startswith(("http://", "https://")):
         print(f"Runs are tracked by the server at {uri}; open it in a browser.")
         return
+    open_client(uri)
+    listening("127.0.0.1", port).close()
     print(f"MLflow on {uri}: http://127.0.0.1:{port} (end with Ctrl-C)", flush=True)
     command = [sys.executable, "-m", "mlflow", "ui", "--backend-store-uri", uri, "--host", "127.0.0.1"]
     os.execv(sys.executable, [*command, "--port", str(port)])

@@ -18,6 +18,7 @@ from typing import Any, get_origin
 from pydantic import BaseModel
 
 from agent0.config import SECTIONS, Config
+from agent0.config.base import LARGEST_NUMBER
 from agent0.consistency import check_parameter
 from agent0.errors import UsageError, shortened, warn
 from agent0.kubeflow.package import Input, Package
@@ -29,8 +30,6 @@ from agent0.storage.uri import NotThereError, NotWholeError, StorageError, is_in
 LOOK_UP_SECONDS = 10.0
 MAX_TEXT_BYTES = 10_000
 """Of a parameter that is a text: a name or an address. Servers of the API's first version take no more of all."""
-LARGEST_NUMBER = 2**53
-"""Beyond it the server, to which all numbers are floats, changes a whole number without a word."""
 
 _EXPECTED = {
     "STRING": "text",

@@ -25,12 +25,14 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from agent0.config import SandboxSettings
 from agent0.errors import Agent0Error, UsageError
+from agent0.listening import listening
 from agent0.sandbox import fusion
 from agent0.sandbox.body_limit import BodyLimit
 from agent0.sandbox.farewell import Farewell
 from agent0.sandbox.metrics import PoolCollector
 from agent0.sandbox.pool import SandboxPool
 from agent0.sandbox.result import RunResult, SandboxBusyError
+from agent0.storage.reading import read_text
 
 TOKEN_VARIABLE = "AGENT0_SANDBOX_TOKEN"
 MAX_BATCH = 1024
@@ -193,9 +195,7 @@ def read_token(token_file: Path | None) -> str | None:
         UsageError: the file is missing, or the token is empty.
     """
     if token_file is not None:
-        if not token_file.is_file():
-            raise UsageError(f"There is no token file {token_file}; write the bearer token into it.")
-        token = token_file.read_text(encoding="utf-8").strip()
+        token = read_text(token_file, mended_by="write the bearer token into a file of text").strip()
     elif TOKEN_VARIABLE in os.environ:
         token = os.environ[TOKEN_VARIABLE].strip()
     else:
@@ -209,7 +209,7 @@ def serve(settings: SandboxSettings, host: str, port: int, token_file: Path | No
     """Serve until SIGTERM or SIGINT; what runs then is finished first.
 
     Raises:
-        UsageError: the address is not loopback and there is no token.
+        UsageError: nothing can listen at the address, or it is not loopback and there is no token.
         SandboxError: the pool could not start.
     """
     token = read_token(token_file)
@@ -218,17 +218,16 @@ def serve(settings: SandboxSettings, host: str, port: int, token_file: Path | No
             f"Refusing to bind {host} without a bearer token: anyone who reaches it could run programs. "
             f"Give --token-file or set {TOKEN_VARIABLE}, or bind 127.0.0.1."
         )
+    taken = listening(host, port)
     pool = SandboxPool(settings).start()
     config = uvicorn.Config(
         create_app(pool, token),
-        host=host,
-        port=port,
         log_level="info",
         access_log=False,
         timeout_graceful_shutdown=int(settings.timeout_seconds) + 15,
     )
     try:
-        uvicorn.Server(config).run()  # ends the process itself, by the signal, once it has drained
+        uvicorn.Server(config).run([taken])  # ends the process itself, by the signal, once it has drained
     finally:
         pool.close()
 
