@@ -32,7 +32,7 @@ from agent0.sandbox.farewell import Farewell
 from agent0.sandbox.metrics import PoolCollector
 from agent0.sandbox.pool import SandboxPool
 from agent0.sandbox.result import RunResult, SandboxBusyError
-from agent0.storage.reading import read_text
+from agent0.storage.reading import read_token
 
 TOKEN_VARIABLE = "AGENT0_SANDBOX_TOKEN"
 MAX_BATCH = 1024
@@ -195,13 +195,13 @@ def read_token(token_file: Path | None) -> str | None:
         UsageError: the file is missing, or the token is empty.
     """
     if token_file is not None:
-        token = read_text(token_file, mended_by="write the bearer token into a file of text").strip()
-    elif TOKEN_VARIABLE in os.environ:
+        return read_token(token_file)
+    if TOKEN_VARIABLE in os.environ:
         token = os.environ[TOKEN_VARIABLE].strip()
     else:
         return None
     if not token:
-        raise UsageError("The bearer token is empty; write a long random text, e.g. from `openssl rand -hex 32`.")
+        raise UsageError(f"{TOKEN_VARIABLE} is empty; write a long random text, e.g. from `openssl rand -hex 32`.")
     return token
 
 

@@ -58,6 +58,19 @@ def read_text(path: Path, where: str = "", *, mended_by: str = "") -> str:
         raise UnreadableError(f"{where} cannot be read ({error.strerror or error}); {mended_by}.") from error
 
 
+def read_token(path: Path) -> str:
+    """Return the token that a file holds, which a request's header can carry.
+
+    Raises:
+        UnreadableError: as `read_text`, or it holds no token.
+    """
+    advice = "write the token into it, a line of letters, digits and signs"
+    token = read_text(path, f"The token file {path}", mended_by=advice).strip()
+    if not token or not token.isascii() or not token.isprintable():
+        raise UnreadableError(f"The token file {path} holds no token; {advice}.")
+    return token
+
+
 def read_model(path: Path, kind: type[M], where: str = "", *, mended_by: str = "") -> M:
     """Return the record that a file of JSON holds.
 
