@@ -76,7 +76,7 @@ def _read_recipe(recipe: str) -> dict[str, Any]:
 
         known = f"give a .toml file in UTF-8, or one of: {', '.join(recipe_names())}"
         with read_file(recipe) as path:
-            text = read_text(path, f"The recipe file {recipe}", mended_by=known)
+            text = read_text(path, recipe, noun="recipe file", mended_by=known)
     else:
         if recipe not in recipe_names():
             raise UsageError(f"There is no recipe {recipe!r}{_nearest(recipe, recipe_names())}")

@@ -122,7 +122,7 @@ def read_samples(folder: Path) -> list[SampleRecord]:
     whole = content[: content.rfind(b"\n") + 1].decode(errors="replace")
     advice = "remove that line, and its sample is drawn again"
     return [
-        parse_model(line, SampleRecord, f"Line {number} of {path}", mended_by=advice)
+        parse_model(line, SampleRecord, f"Line {number} of {path}", noun="finished sample", mended_by=advice)
         for number, line in enumerate(whole.split("\n")[:-1], start=1)
     ]
 

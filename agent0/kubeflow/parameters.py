@@ -270,7 +270,9 @@ def _check(declared: Input, value: Any) -> None:
 
 def _read_file(place: str) -> dict[str, Any]:
     with read_file(place) as path:
-        text = read_text(path, place, mended_by="give a JSON, YAML or TOML file of values by parameter name")
+        text = read_text(
+            path, place, noun="parameter file", mended_by="give a JSON, YAML or TOML file of values by parameter name"
+        )
     documents = [parse_toml(text, place)] if place.endswith(".toml") else parse_yaml(text, place)
     if len(documents) != 1 or not isinstance(documents[0], dict):
         raise UsageError(f"{place} must hold an object of values by parameter name.")

@@ -86,7 +86,7 @@ def read_rates(place: str) -> RatesFile:
         UsageError: there is none, or it is not such a file.
     """
     with read_file(place) as path:
-        return read_model(path, RatesFile, f"The rates file {place}", mended_by="--measure writes one (docs/plan.md)")
+        return read_model(path, RatesFile, place, noun="rates file", mended_by="--measure writes one (docs/plan.md)")
 
 
 def write_rates(place: str, rates: Iterable[MeasuredRates]) -> None:
@@ -110,8 +110,9 @@ def rates_from_history(run: str, cluster: Cluster) -> MeasuredRates:
         if not path.is_file():
             raise Agent0Error(f"{run} holds no history ({HISTORY_FILE} is missing); give the folder of a finished run.")
         advice = "give the folder of another finished run"
-        history = read_model(path, History, mended_by=advice)
-        reports = [read_model(file, StageReport, mended_by=advice) for file in sorted(folder.rglob(STAGE_FILE))]
+        history = read_model(path, History, noun="history of a run", mended_by=advice)
+        files = sorted(folder.rglob(STAGE_FILE))
+        reports = [read_model(file, StageReport, noun="report of a stage", mended_by=advice) for file in files]
     config = parse_section(Config, history.config)
     drawn = _rate(reports, GENERATION_STAGES, (GENERATED_TOKENS, GENERATION_SECONDS), config, cluster)
     by_policy = _rate(reports, TRAINING_STAGES, (GENERATED_TOKENS, GENERATION_SECONDS), config, cluster)

@@ -32,7 +32,7 @@ from agent0.sandbox.farewell import Farewell
 from agent0.sandbox.metrics import PoolCollector
 from agent0.sandbox.pool import SandboxPool
 from agent0.sandbox.result import RunResult, SandboxBusyError
-from agent0.storage.reading import read_token
+from agent0.storage.reading import token_in
 
 TOKEN_VARIABLE = "AGENT0_SANDBOX_TOKEN"
 MAX_BATCH = 1024
@@ -195,7 +195,7 @@ def read_token(token_file: Path | None) -> str | None:
         UsageError: the file is missing, or the token is empty.
     """
     if token_file is not None:
-        return read_token(token_file)
+        return token_in(token_file)
     if TOKEN_VARIABLE in os.environ:
         token = os.environ[TOKEN_VARIABLE].strip()
     else:

@@ -19,7 +19,7 @@ from urllib.parse import urlencode, urlsplit
 from urllib.request import HTTPRedirectHandler, Request, build_opener
 
 from agent0.errors import Agent0Error, UsageError
-from agent0.storage.reading import UnreadableError, parse_json, read_token
+from agent0.storage.reading import UnreadableError, parse_json, token_in
 
 API = "/api/model_registry"
 VERSIONS = ("v1", "v1alpha3")
@@ -150,7 +150,7 @@ def _headers() -> dict[str, str]:
     named = os.environ.get(TOKEN_VARIABLE)
     file = Path(named) if named else TOKEN_FILE
     if named or file.is_file():
-        headers["Authorization"] = f"Bearer {read_token(file)}"
+        headers["Authorization"] = f"Bearer {token_in(file)}"
     return headers
 
 

@@ -156,7 +156,9 @@ def _base(evaluation: Path) -> IterationRecord:
 
 
 def _scores(folder: Path, name: str = SCORES_FILE) -> ExecutorScores:
-    return read_model(folder / name, ExecutorScores, mended_by="run the evaluation's stage again")
+    return read_model(
+        folder / name, ExecutorScores, noun="file of scores", mended_by="run the evaluation's stage again"
+    )
 
 
 def _before(evaluation: Path) -> ExecutorScores | None:

@@ -71,7 +71,11 @@ def read_history(folder: Path) -> History:
 
 def _parse(path: Path, place: str) -> History:
     return read_model(
-        path, History, f"The {HISTORY_FILE} of {place}", mended_by="it is damaged or of another version of Agent0"
+        path,
+        History,
+        f"The {HISTORY_FILE} of {place}",
+        noun="history of a run",
+        mended_by="it is damaged or of another version of Agent0",
     )
 
 

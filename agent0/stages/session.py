@@ -239,7 +239,7 @@ def read_report(folder: Path) -> StageReport:
     path = folder / STAGE_FILE
     if not path.is_file():
         raise Agent0Error(f"{folder} holds no finished stage ({STAGE_FILE} is missing); run that stage again.")
-    return read_model(path, StageReport, mended_by="run that stage again")
+    return read_model(path, StageReport, noun="report of a stage", mended_by="run that stage again")
 
 
 def slowest_part(folders: Sequence[Path]) -> float:

@@ -33,12 +33,13 @@ class UnreadableError(UsageError):
     """A file cannot be read, or is not what its ending says."""
 
 
-def read_text(path: Path, where: str = "", *, mended_by: str = "") -> str:
+def read_text(path: Path, where: str = "", *, noun: str = "file", mended_by: str = "") -> str:
     """Return the content of a file of UTF-8 text.
 
     Args:
         path: the file.
         where: what a person calls it, if not its path.
+        noun: what kind of file it is.
         mended_by: what to do about one that cannot be read.
 
     Raises:
@@ -46,9 +47,10 @@ def read_text(path: Path, where: str = "", *, mended_by: str = "") -> str:
     """
     where, mended_by = where or str(path), mended_by or "give a file of UTF-8 text"
     try:
+        if not path.exists():
+            raise UnreadableError(f"There is no {noun} {where}; {mended_by}.")
         if not path.is_file():
-            there = "no file: a folder, a pipe or a device" if path.exists() else "not there"
-            raise UnreadableError(f"{where} is {there}; {mended_by}.")
+            raise UnreadableError(f"{where} is a folder, a pipe or a device, no {noun}; {mended_by}.")
         if path.stat().st_size > MAX_BYTES:
             raise UnreadableError(f"{where} has more than {MAX_BYTES >> 30} GiB; {mended_by}.")
         return path.read_bytes().decode()
@@ -58,35 +60,30 @@ def read_text(path: Path, where: str = "", *, mended_by: str = "") -> str:
         raise UnreadableError(f"{where} cannot be read ({error.strerror or error}); {mended_by}.") from error
 
 
-def read_token(path: Path) -> str:
+def token_in(path: Path) -> str:
     """Return the token that a file holds, which a request's header can carry.
 
     Raises:
         UnreadableError: as `read_text`, or it holds no token.
     """
     advice = "write the token into it, a line of letters, digits and signs"
-    token = read_text(path, f"The token file {path}", mended_by=advice).strip()
+    token = read_text(path, noun="token file", mended_by=advice).strip()
     if not token or not token.isascii() or not token.isprintable():
-        raise UnreadableError(f"The token file {path} holds no token; {advice}.")
+        raise UnreadableError(f"{path} holds no token; {advice}.")
     return token
 
 
-def read_model(path: Path, kind: type[M], where: str = "", *, mended_by: str = "") -> M:
-    """Return the record that a file of JSON holds.
-
-    Args:
-        path: the file.
-        kind: what it must be.
-        where: what a person calls it, if not its path.
-        mended_by: what to do about one that cannot be read.
+def read_model(path: Path, kind: type[M], where: str = "", *, noun: str, mended_by: str) -> M:
+    """Return the record that a file of JSON holds; `kind` is what it must be, and the rest as in `read_text`.
 
     Raises:
         UnreadableError: as `read_text`, or it is none.
     """
-    return parse_model(read_text(path, where, mended_by=mended_by), kind, where or str(path), mended_by=mended_by)
+    text = read_text(path, where, noun=noun, mended_by=mended_by)
+    return parse_model(text, kind, where or str(path), noun=noun, mended_by=mended_by)
 
 
-def parse_model(text: str, kind: type[M], where: str, *, mended_by: str) -> M:
+def parse_model(text: str, kind: type[M], where: str, *, noun: str, mended_by: str) -> M:
     """Return the record that a JSON text holds; see `read_model`."""
     try:
         return kind.model_validate_json(text)
@@ -94,9 +91,7 @@ def parse_model(text: str, kind: type[M], where: str, *, mended_by: str) -> M:
         first = error.errors()[0]
         place = ".".join(map(str, first["loc"]))
         said = str(first["msg"]).rstrip(".")
-        raise UnreadableError(
-            f"{where} is no {kind.__name__}: {f'{place}: ' if place else ''}{said}; {mended_by}."
-        ) from error
+        raise UnreadableError(f"{where} is no {noun}: {f'{place}: ' if place else ''}{said}; {mended_by}.") from error
 
 
 def read_object(path: Path, where: str = "", *, mended_by: str = "") -> dict[str, Any]:
