@@ -23,9 +23,10 @@ def atomic_path(path: Path) -> Iterator[Path]:
         UsageError: `path` is a folder, a device or a pipe, whose place a file would take.
         StorageError: the disk is full, or the system does not let a file be written there.
     """
-    target = path.resolve() if path.is_symlink() else path
-    temporary = target.with_name(f".{target.name}.{os.getpid()}.tmp")
-    with _refused(path, temporary):
+    with _refused(path) as names:
+        target = path.resolve() if path.is_symlink() else path
+        temporary = target.with_name(f".{target.name}.{os.getpid()}.tmp")
+        names |= {str(name) for name in (target, temporary, *target.parents)}
         if target.exists() and not target.is_file():
             raise UsageError(f"{path} is {_kind(target)}, and a file is to be written there; name a file.")
         target.parent.mkdir(parents=True, exist_ok=True)
@@ -40,11 +41,11 @@ def atomic_path(path: Path) -> Iterator[Path]:
 
 
 @contextmanager
-def _refused(path: Path, temporary: Path) -> Iterator[None]:
-    """Explain why a file could not be written; errors of anything else than its own names pass."""
-    names = {str(name) for name in (path, temporary, temporary.parent, *temporary.parents)}
+def _refused(path: Path) -> Iterator[set[str]]:
+    """Explain why the file at `path` could not be written; errors of other names than those that are yielded pass."""
+    names = {str(path)}
     try:
-        yield
+        yield names
     except OSError as error:
         if is_disk_full(error):
             raise StorageError(f"{path} was not written: {explain(error)}") from error

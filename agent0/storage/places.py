@@ -155,8 +155,8 @@ def output_folder(place: str, *, resume: bool, pieces: Sequence[str] = ()) -> It
 
 def _require_folder(folder: Path) -> None:
     """Check that files can be written to a folder of this machine, before anything is made that is to go there."""
-    new = not folder.exists()
     try:
+        new = not folder.exists()
         folder.mkdir(parents=True, exist_ok=True)
         tempfile.TemporaryFile(dir=folder).close()
         if new:
