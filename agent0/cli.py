@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import sys
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated
 
@@ -16,13 +18,14 @@ from rich.table import Table
 from agent0.ablations import ABLATIONS
 from agent0.doctor_cli import doctor
 from agent0.domains_cli import app as domains_app
-from agent0.errors import Agent0Error, UsageError, explain, is_disk_full
+from agent0.errors import Agent0Error, UsageError, explain, is_refusal
 from agent0.evaluation.cli import app as benchmarks_app
 from agent0.evaluation.evaluate_cli import evaluate
 from agent0.evaluation.gate_cli import gate
 from agent0.evaluation.judge_cli import judge
 from agent0.evaluation.report.cli import compare
 from agent0.kubeflow.cli import app as pipeline_app
+from agent0.listening import LAST_PORT, listening
 from agent0.options import RECIPE_HELP, Ablations, Overrides, Recipe, read_settings, run_folder
 from agent0.sandbox.cli import app as sandbox_app
 from agent0.serving.cli import publish, serve
@@ -144,18 +147,21 @@ def report(
 
 @app.command()
 def ui(
-    port: Annotated[int, typer.Option(help="Port on this machine.")] = 5000,
+    port: Annotated[int, typer.Option(min=1, max=LAST_PORT, help="Port on this machine.")] = 5000,
 ) -> None:
     """Open the MLflow user interface on the store that runs are tracked in.
 
     Example: [bold]agent0 ui --port 5001[/bold], then visit http://127.0.0.1:5001
     """
     from agent0.tracking.location import tracking_uri
+    from agent0.tracking.runs import open_client
 
     uri = tracking_uri()
     if uri.startswith(("http://", "https://")):
         print(f"Runs are tracked by the server at {uri}; open it in a browser.")
         return
+    open_client(uri)
+    listening("127.0.0.1", port).close()
     print(f"MLflow on {uri}: http://127.0.0.1:{port} (end with Ctrl-C)", flush=True)
     command = [sys.executable, "-m", "mlflow", "ui", "--backend-store-uri", uri, "--host", "127.0.0.1"]
     os.execv(sys.executable, [*command, "--port", str(port)])
@@ -239,16 +245,40 @@ def version() -> None:
 
 def main() -> None:
     """Run the command line; an error that a person can mend is one sentence, not a traceback."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")  # a terminal that lacks a sign gets its number
     try:
-        app()
+        _check_surroundings(sys.argv, os.environ)
+        try:
+            app()
+        finally:
+            print(end="", flush=True)  # here, where a full disk can still be told of
     except Agent0Error as error:
         print(f"agent0: {error}", file=sys.stderr)
         raise SystemExit(error.exit_code) from None
     except OSError as error:
-        if not is_disk_full(error):
+        if not is_refusal(error):
             raise
         print(f"agent0: {explain(error)}", file=sys.stderr)
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # what could not be printed is not tried again at the end
         raise SystemExit(1) from None
     except KeyboardInterrupt:
         print("agent0: interrupted; what was finished is kept.", file=sys.stderr)
         raise SystemExit(130) from None
+
+
+def _check_surroundings(arguments: Sequence[str], environment: Mapping[str, str]) -> None:
+    """Check what every command relies on.
+
+    Raises:
+        UsageError: an argument is not UTF-8, or `TMPDIR` names no folder that can be written to, which Python would
+            not say but take another.
+    """
+    for argument in arguments:
+        try:
+            argument.encode()
+        except UnicodeEncodeError:
+            raise UsageError(f"The argument {argument!r} is not UTF-8; rename what it names, or correct it.") from None
+    scratch = environment.get("TMPDIR")
+    if scratch and not (Path(scratch).is_dir() and os.access(scratch, os.W_OK | os.X_OK)):
+        raise UsageError(f"TMPDIR is {scratch}, no folder that can be written to; name one that can, or unset it.")

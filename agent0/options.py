@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -9,7 +10,7 @@ import typer
 
 from agent0.errors import UsageError
 from agent0.recipes import recipe_names
-from agent0.storage.uri import is_in_s3
+from agent0.storage.uri import parse
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -25,13 +26,20 @@ Overrides = Annotated[list[str] | None, typer.Option("--set", "-s", help=SET_HEL
 Ablations = Annotated[list[str] | None, typer.Option("--ablation", "-a", help=ABLATION_HELP)]
 
 
+def finite(value: float) -> float:
+    """Return a number that a command was given; no range that it is held against refuses one that is none."""
+    if not math.isfinite(value):
+        raise typer.BadParameter(f"{value} is no finite number.")
+    return value
+
+
 def run_folder(place: str) -> Path:
     """Return the folder that an evolution of this machine shall work in.
 
     Raises:
         UsageError: it is in S3.
     """
-    if is_in_s3(place):
+    if parse(place).bucket is not None:
         raise UsageError(
             f"{place} cannot be the folder of a run of this machine: its finished tasks and the models that it "
             "registers are found there by their paths. Name a local --output and store that when the run has ended "

@@ -166,7 +166,7 @@ def test_a_recipe_file_is_read_and_a_broken_one_explained(tmp_path: Path) -> Non
     assert load_config(str(good)).executor.steps == 3
     bad = tmp_path / "bad.toml"
     bad.write_text("[executor\n")
-    with pytest.raises(UsageError, match="not valid TOML"):
+    with pytest.raises(UsageError, match="no valid TOML"):
         load_config(str(bad))
     with pytest.raises(UsageError, match="There is no recipe file"):
         load_config(str(tmp_path / "missing.toml"))

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Self
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 Probability = Annotated[float, Field(ge=0.0, le=1.0)]
+LARGEST_NUMBER = 2**53
+"""Beyond it whole numbers are not exact in JSON readers and protocol buffers, to which all numbers are floats."""
 Positive = Annotated[int, Field(ge=1)]
 SEED_LIMIT = 2**31
 Seed = Annotated[int, Field(ge=0, lt=SEED_LIMIT)]
@@ -16,6 +18,13 @@ RegisteredName = Annotated[str, Field(pattern=f"^{MODEL_NAME}$")]
 
 
 class Section(BaseModel):
-    """Base of all settings: frozen; an unknown key is an error, and so is a number that is infinite or none."""
+    """Base of all settings: frozen; an unknown key is an error, and so is a number that is infinite, none or huge."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+    @model_validator(mode="after")
+    def _countable(self) -> Self:
+        for name, value in self:
+            if isinstance(value, int) and abs(value) > LARGEST_NUMBER:
+                raise ValueError(f"{name} is beyond 2**53; give a smaller number")
+        return self

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import difflib
-import tomllib
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, TypeVar
 
@@ -11,10 +10,13 @@ from pydantic import BaseModel, ValidationError
 
 from agent0.ablations import ABLATIONS, active_ablations
 from agent0.config.evolution import Config
-from agent0.errors import UsageError
+from agent0.errors import UsageError, shortened
 from agent0.recipes import recipe_names, recipe_text
+from agent0.storage.reading import UnreadableError, parse_toml, read_text
 
 S = TypeVar("S", bound=BaseModel)
+SHOWN = 40
+"""Names that a sentence lists."""
 DEFAULTS = "defaults"
 """What `Config.recipe` says where there is none."""
 
@@ -72,21 +74,14 @@ def _read_recipe(recipe: str) -> dict[str, Any]:
     if recipe.endswith(".toml"):
         from agent0.storage.places import read_file  # every command imports this module, and few read a file
 
+        known = f"give a .toml file in UTF-8, or one of: {', '.join(recipe_names())}"
         with read_file(recipe) as path:
-            if not path.is_file():
-                raise UsageError(
-                    f"There is no recipe file {recipe}; give an existing .toml file or one of: "
-                    f"{', '.join(recipe_names())}."
-                )
-            text = path.read_text(encoding="utf-8")
+            text = read_text(path, recipe, noun="recipe file", mended_by=known)
     else:
         if recipe not in recipe_names():
             raise UsageError(f"There is no recipe {recipe!r}{_nearest(recipe, recipe_names())}")
         text = recipe_text(recipe)
-    try:
-        values = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
-        raise UsageError(f"Recipe {recipe} is not valid TOML: {error}. Correct that line.") from error
+    values = parse_toml(text, f"Recipe {recipe}", mended_by="correct that line")
     values.setdefault("recipe", recipe)
     return values
 
@@ -94,11 +89,13 @@ def _read_recipe(recipe: str) -> dict[str, Any]:
 def _apply_override(values: dict[str, Any], override: str) -> None:
     key, separator, text = override.partition("=")
     if not separator or not key.strip():
-        raise UsageError(f"Override {override!r} is not of the form section.field=value, e.g. executor.steps=10.")
+        raise UsageError(
+            f"Override {shortened(override)!r} is not of the form section.field=value, e.g. executor.steps=10."
+        )
     value = _parse_value(text.strip())
     if isinstance(value, str) and not value.startswith("[") and _holds_texts(key.strip()):
         value = [part.strip() for part in value.split(",") if part.strip()]
-    _assign(values, key.strip(), value, f"Override {override!r}")
+    _assign(values, key.strip(), value, f"Override {shortened(override)!r}")
 
 
 def _holds_texts(key: str) -> bool:
@@ -135,9 +132,11 @@ def _check_ablations(config: Config, ablations: Sequence[str]) -> None:
 
 
 def _parse_value(text: str) -> Any:
+    if "\n" in text:  # TOML would read more settings from it
+        return text
     try:
-        return tomllib.loads(f"value = {text}")["value"]
-    except tomllib.TOMLDecodeError:
+        return parse_toml(f"value = {text}", text)["value"]
+    except UnreadableError:
         return text  # a bare word is a string
 
 
@@ -145,12 +144,12 @@ def _explain(model: type[BaseModel], item: Any) -> str:
     location = [str(part) for part in item["loc"]]
     name = ".".join(location) or model.__name__
     if item["type"] == "extra_forbidden":
-        return f"Unknown setting {name!r}{_nearest(name, _field_paths(model))}"
+        return f"Unknown setting {shortened(name)!r}{_nearest(name, _field_paths(model))}"
     if not location and item["type"] == "value_error":  # of a check over several sections: a sentence by itself
         sentence = str(item["msg"]).removeprefix("Value error, ")
         return f"{sentence[0].upper()}{sentence[1:]}."
-    value = "" if isinstance(item.get("input"), dict) else f" (got {item.get('input')!r})"
-    return f"Setting {name!r}: {item['msg'].removeprefix('Value error, ')}{value}."
+    value = "" if isinstance(item.get("input"), dict) else f" (got {shortened(repr(item.get('input')))})"
+    return f"Setting {shortened(name)!r}: {item['msg'].removeprefix('Value error, ')}{value}."
 
 
 def _field_paths(model: type[BaseModel], prefix: str = "") -> list[str]:
@@ -164,4 +163,8 @@ def _field_paths(model: type[BaseModel], prefix: str = "") -> list[str]:
 
 def _nearest(name: str, candidates: list[str]) -> str:
     close = difflib.get_close_matches(name, candidates, n=1, cutoff=0.5)
-    return f"; did you mean {close[0]!r}?" if close else f"; valid names: {', '.join(candidates)}."
+    if close:
+        return f"; did you mean {close[0]!r}?"
+    if len(candidates) > SHOWN:
+        return "; `agent0 config` prints them all."
+    return f"; valid names: {', '.join(candidates)}."

@@ -207,9 +207,13 @@ class SandboxSettings(Section):
             "the limits that are set here."
         ),
     )
-    timeout_seconds: float = Field(10.0, gt=0, description="Wall-clock limit of one program. Official code: 10 s.")
-    memory_mb: int = Field(1024, ge=64, description="Address space of one program, MiB.")
-    workers: int = Field(0, ge=0, description="Programs run at once; 0 means one per core, or what the services can.")
+    timeout_seconds: float = Field(
+        10.0, ge=0.1, le=86_400, description="Wall-clock limit of one program. Official code: 10 s."
+    )
+    memory_mb: int = Field(1024, ge=64, le=1 << 24, description="Address space of one program, MiB.")
+    workers: int = Field(
+        0, ge=0, le=1024, description="Programs run at once; 0 means one per core, or what the services can."
+    )
     preload: tuple[str, ...] = Field(("numpy", "sympy"), description="Modules imported once, before any program runs.")
     policy: Literal["strict", "permissive"] = Field(
         "strict",

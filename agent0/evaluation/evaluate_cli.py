@@ -38,8 +38,8 @@ def evaluate(
     preset: Annotated[str, typer.Option(help="paper or official; the recipe's if not given.")] = "",
     data: Annotated[str, typer.Option(help="Where the rows are: hub, a folder or s3://.")] = "",
     partial: Annotated[bool, typer.Option("--partial", help="The files hold only some of the rows.")] = False,
-    limit: Annotated[int, typer.Option(min=0, help="Questions of each benchmark, in proportion; 0: all.")] = 0,
-    samples: Annotated[int, typer.Option(min=0, help="Samples of each question; 0: the preset's.")] = 0,
+    limit: Annotated[int, typer.Option(min=0, help="Questions of each published benchmark; 0: all.")] = 0,
+    samples: Annotated[int, typer.Option(min=0, help="Samples of their questions; 0: the preset's.")] = 0,
     tool: Annotated[bool | None, typer.Option("--tool/--no-tool", help="Whether the model has Python.")] = None,
     output: Annotated[
         str, typer.Option("--output", "-o", help="Folder of the evaluation, local or s3://.")
@@ -94,6 +94,7 @@ def evaluate(
     config = read_settings(
         recipe or EMBEDDED_MODEL, given_settings, ablations, evolves=False
     )  # checked before fetching
+    _check_heeded(config.evaluation.benchmarks, limit=limit, samples=samples)
     wanted = config.model.model_copy(update={"source": model})
     bar = transfer_bar(model, Console(stderr=True, quiet=quiet), "steps of training" if model == EMBEDDED_MODEL else "")
     pieces = [piece for known in config.evaluation.benchmarks for piece in sample_files(known)]
@@ -222,6 +223,21 @@ def cost_table(scores: Sequence[BenchmarkScore]) -> Table:
 
 def _percent(estimate: Estimate | None) -> str:
     return "–" if estimate is None else f"{100 * estimate.mean:.1f}"
+
+
+def _check_heeded(benchmarks: Sequence[str], *, limit: int, samples: int) -> None:
+    """Refuse options of published benchmarks where every benchmark is generated, which would not heed them."""
+    from agent0.evaluation.catalogue import benchmark
+
+    if any(benchmark(name).generate is None for name in benchmarks):
+        return
+    generated = {"--limit": (limit, "questions_per_level"), "--samples": (samples, "samples")}
+    for option, (given, setting) in generated.items():
+        if given:
+            raise UsageError(
+                f"{option} is for published benchmarks, and {', '.join(benchmarks)} is generated; leave it out, or "
+                f"say --set evaluation.{setting}={given}."
+            )
 
 
 def _check_folder(output: OutputFolder, benchmarks: Sequence[str], *, resume: bool) -> None:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import csv
-import json
 from pathlib import Path
 from typing import Any
 
 from agent0.evaluation.spec import BenchmarkError
+from agent0.storage.reading import parse_json
 
 SUFFIXES = (".jsonl", ".parquet", ".csv")
 
@@ -29,18 +29,14 @@ def read_rows(path: Path) -> list[dict[str, Any]]:
 
 def _read_jsonl(path: Path) -> list[dict[str, Any]]:
     rows = []
-    try:
-        with path.open(encoding="utf-8") as file:
-            for number, line in enumerate(file, start=1):
-                if line.strip():
-                    row = json.loads(line)
-                    if not isinstance(row, dict):
-                        raise BenchmarkError(f"Line {number} of {path} is no JSON object; write one object a line.")
-                    rows.append(row)
-    except (json.JSONDecodeError, RecursionError) as error:
-        raise BenchmarkError(f"Line {number} of {path} is no JSON: {error}. Write one JSON object a line.") from error
-    except UnicodeDecodeError as error:
-        raise BenchmarkError(f"{path} is not UTF-8 text; save it as UTF-8.") from error
+    advice = "write one JSON object a line, in UTF-8"
+    with path.open("rb") as file:
+        for number, line in enumerate(file, start=1):
+            if line.strip():
+                row = parse_json(line, f"Line {number} of {path}", mended_by=advice)
+                if not isinstance(row, dict):
+                    raise BenchmarkError(f"Line {number} of {path} is no JSON object; {advice}.")
+                rows.append(row)
     return rows
 
 

@@ -32,7 +32,7 @@ class GateSettings(Section):
     allowed_losses: dict[str, Probability] = Field(
         default_factory=dict, description="Allowed loss of single benchmarks, instead of allowed_loss."
     )
-    draws: Positive = Field(10_000, description="Draws of the bootstrap, and of sign flips.")
+    draws: Positive = Field(10_000, le=1_000_000, description="Draws of the bootstrap, and of sign flips.")
 
 
 @dataclass(frozen=True)

@@ -28,6 +28,7 @@ from pydantic import Field, ValidationError
 from agent0.config.base import Positive, Section
 from agent0.errors import Agent0Error
 from agent0.evaluation.results import Record
+from agent0.storage.reading import read_text
 
 JUDGE_FILE = "judge.jsonl"
 SYSTEM = (
@@ -154,7 +155,7 @@ def _read(path: Path) -> dict[str, str]:
     """Return the replies on disk by key; a last line that a kill cut short is cut off."""
     if not path.exists():
         return {}
-    text = path.read_text(encoding="utf-8")
+    text = read_text(path, mended_by="remove it, and its verdicts are asked for again")
     whole, _, rest = text.rpartition("\n")
     if rest:
         path.write_text(f"{whole}\n" if whole else "", encoding="utf-8")

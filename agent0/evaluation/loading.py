@@ -7,7 +7,6 @@ that the hub. Worked examples of a protocol lie in `NAME.shots.jsonl`.
 
 from __future__ import annotations
 
-import json
 import os
 import tempfile
 from collections.abc import Sequence
@@ -18,6 +17,7 @@ from typing import Any
 from agent0.evaluation.files import SUFFIXES, read_rows
 from agent0.evaluation.spec import Benchmark, BenchmarkError, Dataset, Item, Row, content_hash, number_items
 from agent0.storage import transfer
+from agent0.storage.reading import read_object
 from agent0.storage.uri import is_in_s3
 
 ROOT_VARIABLE = "AGENT0_BENCHMARKS"
@@ -197,8 +197,8 @@ def _local(uri: str, temporary: Path) -> Path:
 
 def _manifest(path: Path) -> Manifest:
     try:
-        return Manifest(**json.loads(path.read_text(encoding="utf-8")))
-    except (ValueError, TypeError) as error:
+        return Manifest(**read_object(path, path.name, mended_by="fetch the benchmark again"))
+    except TypeError as error:
         raise BenchmarkError(f"{path.name} is no manifest of a fetch: {error}. Fetch the benchmark again.") from error
 
 

@@ -7,18 +7,19 @@ Responses are not here; they are in the runner's logs. Shares lie in 0..1.
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Literal, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from agent0.errors import Agent0Error
 from agent0.evaluation import statistics
 from agent0.evaluation.spec import file_name
 from agent0.storage.atomic import atomic_write, write_json
 from agent0.storage.places import read_file
+from agent0.storage.reading import UnreadableError, parse_model, read_text
 
 REPORT_FILE = "evaluation.json"
 QUESTIONS_FOLDER = "questions"
@@ -209,19 +210,20 @@ def read_questions(place: str, score: BenchmarkScore) -> dict[str, QuestionScore
 
 
 def _text(uri: str) -> str:
-    with read_file(uri) as path:
-        try:
-            return path.read_text(encoding="utf-8")
-        except (OSError, UnicodeDecodeError) as error:
-            raise ResultsError(
-                f"{uri} cannot be read ({error}); name the output folder of a finished `agent0 evaluate`."
-            ) from error
+    with read_file(uri) as path, _results():
+        return read_text(path, uri, mended_by="name the output folder of a finished `agent0 evaluate`")
 
 
 def _parse(kind: type[_R], text: str, place: str) -> _R:
+    advice = "it is damaged, or of another version of `agent0 evaluate`"
+    with _results():
+        return parse_model(text, kind, place, noun=kind.__name__, mended_by=advice)
+
+
+@contextmanager
+def _results() -> Iterator[None]:
+    """Tell a file of results that cannot be read from wrong use: whoever reads many goes on with the others."""
     try:
-        return kind.model_validate(json.loads(text))
-    except (ValidationError, ValueError) as error:
-        raise ResultsError(
-            f"{place} is no {kind.__name__}: {error}. Was it written by this version of `agent0 evaluate`?"
-        ) from error
+        yield
+    except UnreadableError as error:
+        raise ResultsError(str(error)) from error

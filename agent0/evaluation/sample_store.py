@@ -13,11 +13,10 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, TextIO
 
-from pydantic import ValidationError
-
 from agent0.errors import UsageError
 from agent0.evaluation.spec import file_name
 from agent0.storage.atomic import write_json
+from agent0.storage.reading import parse_model, read_object
 from agent0.types import Finish, Record, ToolCall
 
 SAMPLES_FILE = "samples.jsonl"
@@ -115,27 +114,24 @@ def read_samples(folder: Path) -> list[SampleRecord]:
         UsageError: a whole line is no sample.
     """
     path = folder / SAMPLES_FILE
-    if not path.is_file():
+    if not path.exists():
         return []
-    content = path.read_text(encoding="utf-8", errors="replace")
-    whole = content[: content.rfind("\n") + 1]
-    records = []
-    for number, line in enumerate(whole.split("\n")[:-1], start=1):
-        try:
-            records.append(SampleRecord.model_validate_json(line))
-        except ValidationError as error:
-            raise UsageError(
-                f"Line {number} of {path} is no finished sample ({error.errors()[0]['msg']}); remove that line, and "
-                "its sample is drawn again."
-            ) from error
-    return records
+    if not path.is_file():
+        raise UsageError(f"{path} is no file; remove it, and its samples are drawn again.")
+    content = path.read_bytes()
+    whole = content[: content.rfind(b"\n") + 1].decode(errors="replace")
+    advice = "remove that line, and its sample is drawn again"
+    return [
+        parse_model(line, SampleRecord, f"Line {number} of {path}", noun="finished sample", mended_by=advice)
+        for number, line in enumerate(whole.split("\n")[:-1], start=1)
+    ]
 
 
 def _agree(path: Path, fingerprint: dict[str, Any]) -> None:
-    if not path.is_file():
+    if not path.exists():
         write_json(path, fingerprint)
         return
-    earlier = json.loads(path.read_text(encoding="utf-8"))
+    earlier = read_object(path, mended_by="name another output folder; this one no longer says whose samples it holds")
     differing = sorted(key for key in {*earlier, *fingerprint} if earlier.get(key) != fingerprint.get(key))
     if differing:
         shown = "; ".join(f"{key} was {earlier.get(key)!r}, now {fingerprint.get(key)!r}" for key in differing[:3])

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from agent0.errors import UsageError
 from agent0.kubeflow.client import Connection
 from agent0.kubeflow.options import connected
 from agent0.kubeflow.run_cli import Parameters, ParametersFile
@@ -96,10 +95,6 @@ def write_pods(checked: Checked, folder: Path) -> None:
         def ignore_aliases(self, data: object) -> bool:
             return True
 
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise UsageError(f"Pods cannot be written to {folder}: {error.strerror}.") from error
     for number, pod in enumerate(checked.pods, 1):
         with atomic_write(folder / f"{number:03}-{pod.manifest['metadata']['name']}.yaml") as file:
             file.write(f"# {pod.task.name}\n{yaml.dump(pod.manifest, Dumper=Plain, sort_keys=False)}")

@@ -16,6 +16,7 @@ from types import SimpleNamespace
 from typing import Any
 
 from agent0.errors import Agent0Error, UsageError
+from agent0.storage.reading import token_in
 
 HEALTH_PATH = "/apis/v2beta1/healthz"
 MINIMUM_SERVER = (2, 16)  # the first that knows every setting of our pods, such as securityContext
@@ -175,7 +176,8 @@ def _authentication(connection: Connection) -> dict[str, Any]:
     token, file = os.environ.get(TOKEN_VARIABLE), os.environ.get(TOKEN_FILE_VARIABLE)
     path = connection.token_file or (Path(file) if file and not token else None)
     if path is not None:
-        return {"credentials": ServiceAccountTokenVolumeCredentials(_existing(path))}
+        token_in(path)  # so that one that is none is told of here, not by each request
+        return {"credentials": ServiceAccountTokenVolumeCredentials(str(path))}
     return {"existing_token": token} if token else {}
 
 

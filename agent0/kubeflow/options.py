@@ -11,6 +11,7 @@ from typing import Annotated, Any, get_type_hints
 import typer
 
 from agent0.kubeflow.client import TOKEN_FILE_VARIABLE, TOKEN_VARIABLE, Connection
+from agent0.options import finite
 
 PANEL = "Connection"
 
@@ -58,7 +59,10 @@ def _connection(
         typer.Option("--verify-tls/--no-verify-tls", help="Check the server's certificate.", rich_help_panel=PANEL),
     ] = True,
     timeout: Annotated[
-        float, typer.Option(min=0.1, help="Seconds that an answer may take.", rich_help_panel=PANEL)
+        float,
+        typer.Option(
+            min=0.1, max=86_400, callback=finite, help="Seconds that an answer may take.", rich_help_panel=PANEL
+        ),
     ] = 30.0,
 ) -> Connection:
     return Connection(endpoint, namespace, token_file, ca_file, verify_tls, timeout)

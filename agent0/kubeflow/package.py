@@ -14,6 +14,7 @@ from typing import Any
 
 from agent0.errors import UsageError
 from agent0.storage.places import read_file
+from agent0.storage.reading import parse_yaml, read_text
 
 _IMAGE_PARAMETER = re.compile(r"\{\{\$\.inputs\.parameters\['(pipelinechannel--)?(?P<name>\w+)'\]\}\}")
 _ITERATION = re.compile(r"iteration(-\d+)?")
@@ -160,17 +161,10 @@ def read_package(place: str) -> Package:
     Raises:
         UsageError: there is none, or it holds no compiled pipeline.
     """
-    import yaml
-
-    try:
-        with read_file(place) as path:
-            if not path.is_file():
-                raise UsageError(f"There is no file {place}; `agent0 pipeline compile` writes one.")
-            text = path.read_text(encoding="utf-8")
-        loader = yaml.CSafeLoader if yaml.__with_libyaml__ else yaml.SafeLoader  # ten times as fast
-        documents = [document for document in yaml.load_all(text, loader) if document]
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise UsageError(f"{place} is no YAML: {' '.join(str(error).split())}") from error
+    advice = "`agent0 pipeline compile` writes such a file"
+    with read_file(place) as path:
+        text = read_text(path, place, mended_by=advice)
+    documents = [document for document in parse_yaml(text, place, mended_by=advice) if document]
     specs = [document for document in documents if isinstance(document, dict) and "pipelineInfo" in document]
     platforms = [document for document in documents if isinstance(document, dict) and "platforms" in document]
     if len(specs) != 1 or len(platforms) > 1 or len(specs) + len(platforms) != len(documents):

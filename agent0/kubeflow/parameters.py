@@ -18,18 +18,18 @@ from typing import Any, get_origin
 from pydantic import BaseModel
 
 from agent0.config import SECTIONS, Config
+from agent0.config.base import LARGEST_NUMBER
 from agent0.consistency import check_parameter, check_sections
-from agent0.errors import UsageError, warn
+from agent0.errors import UsageError, shortened, warn
 from agent0.kubeflow.package import Input, Package
 from agent0.storage import transfer
 from agent0.storage.places import read_file
+from agent0.storage.reading import UnreadableError, parse_json, parse_toml, parse_yaml, read_text
 from agent0.storage.uri import NotThereError, NotWholeError, StorageError, is_in_s3, parse
 
 LOOK_UP_SECONDS = 10.0
 MAX_TEXT_BYTES = 10_000
 """Of a parameter that is a text: a name or an address. Servers of the API's first version take no more of all."""
-LARGEST_NUMBER = 2**53
-"""Beyond it the server, to which all numbers are floats, changes a whole number without a word."""
 
 _EXPECTED = {
     "STRING": "text",
@@ -70,7 +70,9 @@ def resolve_parameters(
     for assignment in assignments:
         name, separator, text = assignment.partition("=")
         if not separator:
-            raise UsageError(f"--param {assignment} needs the form name=value, such as seed=3 or executor.steps=20.")
+            raise UsageError(
+                f"--param {shortened(assignment)} needs the form name=value, such as seed=3 or executor.steps=20."
+            )
         _assign(values, package, name.strip(), text, typed=False)
     if complete:
         missing = [item for item in package.inputs.values() if item.required and item.name not in values]
@@ -126,7 +128,9 @@ def _look_up(source: str) -> None:
 def _assign(values: dict[str, Any], package: Package, name: str, given: Any, *, typed: bool) -> None:
     head, *keys = name.split(".")
     if head not in package.inputs:
-        raise UsageError(f"The pipeline {package.name} has no parameter {head!r}{_nearest(head, package.inputs)}")
+        raise UsageError(
+            f"The pipeline {package.name} has no parameter {shortened(head)!r}{_nearest(head, package.inputs)}"
+        )
     declared = package.inputs[head]
     if not keys:
         values[head] = _checked(declared, given if typed else _read_text(declared.type, given, name), values)
@@ -173,22 +177,23 @@ def _read_text(kind: str, text: str, name: str) -> Any:
     if kind == "LIST" and not text.lstrip().startswith("["):
         return [_json_or_text(part.strip()) for part in text.split(",") if part.strip()]
     try:
-        return json.loads(text)
-    except ValueError:
-        raise UsageError(f"{name}={text}: it must be {_EXPECTED[kind]}.") from None
+        return parse_json(text, name)
+    except UnreadableError:
+        raise UsageError(f"{name}={shortened(text)}: it must be {_EXPECTED[kind]}.") from None
 
 
 def _json_or_text(text: str) -> Any:
     try:
-        return json.loads(text)
-    except ValueError:
+        return parse_json(text, "the value")
+    except UnreadableError:
         return text
 
 
 def _checked(declared: Input, value: Any, values: Mapping[str, Any]) -> Any:
     _require(declared.type, value, declared.name)
     if declared.literals and value not in declared.literals:
-        raise UsageError(f"{declared.name}={value}: it must be one of {', '.join(map(str, declared.literals))}.")
+        known = ", ".join(map(str, declared.literals))
+        raise UsageError(f"{declared.name}={shortened(str(value))}: it must be one of {known}.")
     if declared.type == "STRUCT" and declared.default:
         return _laid_over(values.get(declared.name, declared.default), value, declared.name)
     return value
@@ -206,7 +211,7 @@ def _require(kind: str, value: Any, name: str) -> None:
         "STRUCT": isinstance(value, dict),
     }[kind]
     if not fits:
-        raise UsageError(f"{name}={json.dumps(value)}: it must be {_EXPECTED[kind]}.")
+        raise UsageError(f"{shortened(name)}={shortened(json.dumps(value))}: it must be {_EXPECTED[kind]}.")
 
 
 def _laid_over(default: Mapping[str, Any], value: Mapping[str, Any], name: str) -> dict[str, Any]:
@@ -244,7 +249,7 @@ def _require_sendable(value: Any, name: str) -> None:
         for key, item in pairs:
             _require_sendable(item, f"{name}.{key}")
     elif isinstance(value, float) and not math.isfinite(value):
-        raise UsageError(f"{name}={value}: it must be a finite number.")
+        raise UsageError(f"{shortened(name)}={value}: it must be a finite number.")
     elif isinstance(value, int) and abs(value) > LARGEST_NUMBER:
         raise UsageError(f"{name}={value}: the server would change a whole number beyond 2**53; give a smaller one.")
     elif isinstance(value, str) and "." not in name and len(value.encode()) > MAX_TEXT_BYTES:
@@ -273,21 +278,17 @@ def _is_current(declared: Input | None) -> bool:
 
 
 def _read_file(place: str) -> dict[str, Any]:
-    import tomllib
-
-    import yaml
-
     with read_file(place) as path:
-        if not path.is_file():
-            raise UsageError(f"There is no parameter file {place}.")
-        text = path.read_text(encoding="utf-8")
-    try:
-        values = tomllib.loads(text) if place.endswith(".toml") else yaml.safe_load(text)
-    except (tomllib.TOMLDecodeError, yaml.YAMLError) as error:
-        raise UsageError(f"{place} cannot be read: {' '.join(str(error).split())}") from error
-    if not isinstance(values, dict):
+        text = read_text(
+            path, place, noun="parameter file", mended_by="give a JSON, YAML or TOML file of values by parameter name"
+        )
+    documents = [parse_toml(text, place)] if place.endswith(".toml") else parse_yaml(text, place)
+    if len(documents) != 1 or not isinstance(documents[0], dict):
         raise UsageError(f"{place} must hold an object of values by parameter name.")
-    return values
+    try:  # a parameter is JSON, which has no dates
+        return dict(parse_json(json.dumps(documents[0]), place))
+    except TypeError as error:
+        raise UsageError(f"{place} holds a value that no parameter can be ({error}); write it as a text.") from error
 
 
 def _nearest(name: str, names: Iterable[str]) -> str:

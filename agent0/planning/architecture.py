@@ -7,16 +7,17 @@ Mixtures of experts and encoders are left out: their formulas differ.
 from __future__ import annotations
 
 import difflib
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from agent0.config import EMBEDDED_MODEL, ModelSettings, TinyPretraining
 from agent0.errors import UsageError
+from agent0.storage.reading import read_object
 from agent0.tracking.model_package import find_package, is_in_package
 
 QWEN3_VOCABULARY = 151_936
+ADVICE = "give the folder of a model saved by transformers"
 DENSE_TYPES = ("qwen3", "qwen2", "llama", "mistral")
 """Values of `model_type` whose parameters `Architecture` counts rightly."""
 
@@ -131,10 +132,7 @@ def _embedded(tiny: TinyPretraining) -> Architecture:
 
 
 def _read(path: Path) -> Architecture:
-    try:
-        return _dense(json.loads(path.read_text(encoding="utf-8")), path.parent.name, str(path))
-    except json.JSONDecodeError as error:
-        raise _unreadable(str(path), error) from error
+    return _dense(read_object(path, mended_by=ADVICE), path.parent.name, str(path))
 
 
 def _dense(values: dict[str, Any], name: str, where: str) -> Architecture:
@@ -165,7 +163,4 @@ def _dense(values: dict[str, Any], name: str, where: str) -> Architecture:
 
 
 def _unreadable(where: str, error: Exception) -> UsageError:
-    return UsageError(
-        f"{where} is no readable model configuration ({type(error).__name__}: {error}); give the folder of a model "
-        "saved by transformers."
-    )
+    return UsageError(f"{where} is no readable model configuration ({type(error).__name__}: {error}); {ADVICE}.")

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from pathlib import PurePosixPath
 
-from pydantic import Field, ValidationError
+from pydantic import Field
 
 from agent0.config import Config, parse_section
 from agent0.errors import Agent0Error, UsageError
@@ -23,6 +23,7 @@ from agent0.stages.session import StageReport
 from agent0.storage.atomic import write_json
 from agent0.storage.digest import STAGE_FILE
 from agent0.storage.places import read_file, read_folder, write_file
+from agent0.storage.reading import read_model
 
 GENERATED_TOKENS = "system/generated_tokens"
 GENERATION_SECONDS = "system/generation_seconds"
@@ -85,16 +86,7 @@ def read_rates(place: str) -> RatesFile:
         UsageError: there is none, or it is not such a file.
     """
     with read_file(place) as path:
-        if not path.is_file():
-            raise UsageError(f"There is no rates file {place}; a finished run writes one (docs/plan.md).")
-        text = path.read_text(encoding="utf-8")
-    try:
-        return RatesFile.model_validate_json(text)
-    except ValidationError as error:
-        raise UsageError(
-            f"{place} is no file of measured rates: {error.errors()[0]['msg']} at "
-            f"{'.'.join(map(str, error.errors()[0]['loc'])) or 'its top'}. Its form is in docs/plan.md."
-        ) from error
+        return read_model(path, RatesFile, place, noun="rates file", mended_by="--measure writes one (docs/plan.md)")
 
 
 def write_rates(place: str, rates: Iterable[MeasuredRates]) -> None:
@@ -117,11 +109,10 @@ def rates_from_history(run: str, cluster: Cluster) -> MeasuredRates:
         path = folder / HISTORY_FILE
         if not path.is_file():
             raise Agent0Error(f"{run} holds no history ({HISTORY_FILE} is missing); give the folder of a finished run.")
-        history = History.model_validate_json(path.read_text(encoding="utf-8"))
-        reports = [
-            StageReport.model_validate_json(file.read_text(encoding="utf-8"))
-            for file in sorted(folder.rglob(STAGE_FILE))
-        ]
+        advice = "give the folder of another finished run"
+        history = read_model(path, History, noun="history of a run", mended_by=advice)
+        files = sorted(folder.rglob(STAGE_FILE))
+        reports = [read_model(file, StageReport, noun="report of a stage", mended_by=advice) for file in files]
     config = parse_section(Config, history.config)
     drawn = _rate(reports, GENERATION_STAGES, (GENERATED_TOKENS, GENERATION_SECONDS), config, cluster)
     by_policy = _rate(reports, TRAINING_STAGES, (GENERATED_TOKENS, GENERATION_SECONDS), config, cluster)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Literal
 
@@ -17,11 +19,24 @@ def load_model(path: Path, dtype: Literal["float32", "bfloat16"], device: str | 
     """Load a causal language model and its tokenizer from a folder.
 
     Raises:
-        Agent0Error: there is no model at `path`, or its weights are no safetensors.
+        Agent0Error: there is no model at `path`, its weights are no safetensors, or it is damaged or not whole.
     """
     require_safetensors(path)
-    model = AutoModelForCausalLM.from_pretrained(path, dtype=getattr(torch, dtype), use_safetensors=True)
-    return (model.to(device) if device else model), load_tokenizer(path)
+    tokenizer = load_tokenizer(path)
+    with _damaged(path):
+        model, loaded = AutoModelForCausalLM.from_pretrained(
+            path, dtype=getattr(torch, dtype), use_safetensors=True, output_loading_info=True
+        )
+        absent = sorted(loaded["missing_keys"])
+        if absent:
+            raise ValueError(f"{len(absent)} weights are missing, {absent[0]} for one")
+        broken = next((name for name, weight in model.named_parameters() if not bool(weight.isfinite().all())), None)
+        if broken is not None:
+            raise ValueError(f"the weights {broken} hold what is no finite number")
+        rows = model.get_input_embeddings().num_embeddings
+        if len(tokenizer) > rows:
+            raise ValueError(f"its tokenizer has {len(tokenizer):,} tokens, and its weights are for {rows:,}")
+    return (model.to(device) if device else model), tokenizer
 
 
 def require_safetensors(path: Path) -> None:
@@ -48,19 +63,39 @@ def load_tokenizer(path: Path) -> Any:
     """Load the tokenizer of a model folder, padding on the left.
 
     Raises:
-        Agent0Error: there is no model at `path`.
+        Agent0Error: there is no model at `path`, or its tokenizer cannot be read.
     """
     _require_model(path)
-    return AutoTokenizer.from_pretrained(path, padding_side="left")
+    with _damaged(path):
+        return AutoTokenizer.from_pretrained(path, padding_side="left")
 
 
 def parameter_count(path: Path) -> int:
-    """Return the number of weights in a folder's safetensors files, without loading them."""
+    """Return the number of weights in a folder's safetensors files, without loading them.
+
+    Raises:
+        Agent0Error: a file is damaged or cut short.
+    """
     total = 0
     for file in sorted(path.glob("*.safetensors")):
-        with safe_open(file, framework="pt") as weights:
+        with _damaged(path), safe_open(file, framework="pt") as weights:
             total += sum(math.prod(weights.get_slice(name).get_shape()) for name in weights.keys())  # noqa: SIM118
     return total
+
+
+@contextmanager
+def _damaged(path: Path) -> Iterator[None]:
+    """Explain why a model cannot be loaded: transformers meets a damaged file with errors of every kind."""
+    try:
+        yield
+    except (Agent0Error, MemoryError, torch.OutOfMemoryError):
+        raise
+    except Exception as error:
+        reason = " ".join(str(error).split()).rstrip(".")
+        raise Agent0Error(
+            f"The model in {path} cannot be loaded ({type(error).__name__}: {reason:.300}); it is damaged, not whole, "
+            "or of a kind that this version of transformers does not know: copy it there again, or take another."
+        ) from error
 
 
 def _require_model(path: Path) -> None:

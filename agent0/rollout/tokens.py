@@ -10,6 +10,7 @@ from typing import Any
 from agent0.config import RolloutSettings
 from agent0.errors import UsageError
 from agent0.protocol import STOP
+from agent0.storage.reading import read_object
 
 _ASKED, _PROBE = "\u25c7", "\u25c6"  # texts that no template holds
 
@@ -109,8 +110,7 @@ def _language_config(model: Path) -> dict[str, Any]:
 
 
 def _read(path: Path) -> dict[str, Any]:
-    content: dict[str, Any] = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
-    return content
+    return read_object(path, mended_by="save the model again, or take another copy") if path.exists() else {}
 
 
 def _positions(config: dict[str, Any]) -> int | None:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from agent0.errors import UsageError
+from agent0.listening import LAST_PORT
 
 if TYPE_CHECKING:
     from agent0.config import SandboxSettings
@@ -106,7 +107,7 @@ def attack(memory: Memory = 256, preload: Preload = "") -> None:
 @app.command()
 def serve(
     host: Annotated[str, typer.Option(help="Address to bind; another than loopback needs a token.")] = "127.0.0.1",
-    port: Annotated[int, typer.Option(help="Port to bind; 0 picks a free one.")] = 8194,
+    port: Annotated[int, typer.Option(min=0, max=LAST_PORT, help="Port to bind; 0 picks a free one.")] = 8194,
     token_file: Annotated[
         Path | None, typer.Option(help="File with the bearer token; else AGENT0_SANDBOX_TOKEN is read.")
     ] = None,

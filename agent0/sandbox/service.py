@@ -24,6 +24,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from agent0.config import SandboxSettings
 from agent0.errors import Agent0Error, UsageError
+from agent0.listening import listening
 from agent0.sandbox import fusion
 from agent0.sandbox.body_limit import BodyLimit
 from agent0.sandbox.farewell import Farewell
@@ -194,7 +195,7 @@ def serve(settings: SandboxSettings, host: str, port: int, token_file: Path | No
     """Serve until SIGTERM or SIGINT; what runs then is finished first.
 
     Raises:
-        UsageError: the address is not loopback and there is no token.
+        UsageError: nothing can listen at the address, or it is not loopback and there is no token.
         SandboxError: the pool could not start.
     """
     token = read_token(token_file)
@@ -203,17 +204,16 @@ def serve(settings: SandboxSettings, host: str, port: int, token_file: Path | No
             f"Refusing to bind {host} without a bearer token: anyone who reaches it could run programs. "
             f"Give --token-file or set {TOKEN_VARIABLE}, or bind 127.0.0.1."
         )
+    taken = listening(host, port)
     pool = SandboxPool(settings).start()
     config = uvicorn.Config(
         create_app(pool, token),
-        host=host,
-        port=port,
         log_level="info",
         access_log=False,
         timeout_graceful_shutdown=int(settings.timeout_seconds) + 15,
     )
     try:
-        uvicorn.Server(config).run()  # ends the process itself, by the signal, once it has drained
+        uvicorn.Server(config).run([taken])  # ends the process itself, by the signal, once it has drained
     finally:
         pool.close()
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import sys
-from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -40,6 +39,8 @@ def serve(
 
     from agent0.serving.kserve import KINDS
     from agent0.serving.served import service_of
+    from agent0.storage.atomic import atomic_write
+    from agent0.storage.places import write_file
 
     if emit not in FORMATS:
         raise UsageError(f"--emit {emit!r} is not known; it can be: {', '.join(FORMATS)}.")
@@ -60,7 +61,8 @@ def serve(
     manifest = manifest_of(service)
     text = yaml.safe_dump(manifest, sort_keys=False)
     if output:
-        Path(output).write_text(text, encoding="utf-8")
+        with write_file(output) as path, atomic_write(path) as file:
+            file.write(text)
         print(f"{output}: {kind} {service.name} of {service.version}, {service.gpus} GPUs, {service.replicas} replicas")
     elif not apply:
         sys.stdout.write(text)

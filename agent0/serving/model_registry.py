@@ -19,6 +19,7 @@ from urllib.parse import urlencode, urlsplit
 from urllib.request import HTTPRedirectHandler, Request, build_opener
 
 from agent0.errors import Agent0Error, UsageError
+from agent0.storage.reading import UnreadableError, parse_json, token_in
 
 API = "/api/model_registry"
 VERSIONS = ("v1", "v1alpha3")
@@ -109,7 +110,7 @@ class ModelRegistry:
         request = Request(f"{self._address}{API}/{version}{path}", data, _headers(), method=method)
         try:
             with self._opener.open(request, timeout=REQUEST_SECONDS) as answer:
-                found = json.loads(answer.read())
+                found = parse_json(answer.read(), self._address)
         except HTTPError as error:
             if error.code == HTTPStatus.NOT_FOUND:
                 return None
@@ -120,7 +121,7 @@ class ModelRegistry:
             ) from error
         except (OSError, HTTPException) as error:
             raise PublicationError(f"The model registry at {self._address} does not answer: {error}.") from error
-        except ValueError as error:
+        except UnreadableError as error:
             raise PublicationError(f"{self._address} is no model registry: what it answers is no JSON.") from error
         if not isinstance(found, dict):
             raise PublicationError(f"{self._address} is no model registry: it answers {str(found)[:60]}.")
@@ -148,10 +149,8 @@ def _headers() -> dict[str, str]:
     headers = {"Content-Type": "application/json", "Accept": "application/json"}
     named = os.environ.get(TOKEN_VARIABLE)
     file = Path(named) if named else TOKEN_FILE
-    if named and not file.is_file():
-        raise UsageError(f"{TOKEN_VARIABLE} names {named}, which is no file.")
-    if file.is_file():
-        headers["Authorization"] = f"Bearer {file.read_text(encoding='utf-8').strip()}"
+    if named or file.is_file():
+        headers["Authorization"] = f"Bearer {token_in(file)}"
     return headers
 
 
@@ -159,4 +158,4 @@ def _advice(status: int) -> str:
     return {
         HTTPStatus.UNAUTHORIZED: f" Name the file of a token in {TOKEN_VARIABLE}.",
         HTTPStatus.FORBIDDEN: " The token's account needs the right to use it.",
-    }.get(HTTPStatus(status), "")
+    }.get(status, "")

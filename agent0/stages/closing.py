@@ -14,13 +14,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from agent0.config import TrackingSettings
+from agent0.progress import Progress
 from agent0.stages.ablation import PAGE_FILE as ABLATION_PAGE
 from agent0.stages.evaluation_comparison import PAGE_FILE as COMPARISON_PAGE
 from agent0.stages.files import HISTORY_FILE, REPORT_FILE, SUMMARY_FILE
 from agent0.stages.iteration_report import write_history
 from agent0.stages.runs import MLFLOW_SCHEME, open_history
 from agent0.storage.atomic import atomic_write
-from agent0.tracking.location import tracking_uri
+from agent0.tracking.location import buffer_folder, tracking_uri
 
 if TYPE_CHECKING:
     from agent0.tracking.jobs import JobRun
@@ -82,15 +83,39 @@ class Ending:
 def close_runs(job: str, ending: Ending, tracking: TrackingSettings, page: Path) -> list[str]:
     """End what the job left open in MLflow; write the newest evolution's report to it and to `page`.
 
+    Where MLflow does not answer, the ending waits among the tracking buffers for `agent0 tracking flush`, as what the
+    stages had to say does.
+
     Returns:
-        The ids of the runs that the job opened.
+        The ids of the runs that the job opened; none where MLflow does not answer.
 
     Raises:
-        Agent0Error: MLflow does not answer.
+        Agent0Error: MLflow does not answer, and there is no folder of buffers that outlives this process.
     """
-    from agent0.tracking.jobs import end_run, look_at, runs_of_job  # mlflow takes seconds to import
+    from agent0.tracking.delivery import UnreachableError  # mlflow takes seconds to import
+    from agent0.tracking.jobs import leave_to_close
+    from agent0.tracking.runs import explaining
 
     uri = tracking_uri()
+    try:
+        with explaining(uri):
+            return _close(uri, job, ending, tracking, page)
+    except UnreachableError as error:
+        buffers = buffer_folder()
+        if buffers is None:
+            raise
+        status, outcome = ending.of_run(whole=False)
+        left = leave_to_close(buffers, uri, tracking.experiment, job, status, outcome)
+        sentence = f"{error} Its runs stay open until it answers; then: agent0 tracking flush {buffers}"
+        Progress("closing", 0).warn(f"{sentence} (how they ended waits in {left})")
+        with atomic_write(page) as file:
+            file.write(_page(f"<p>{html.escape(ending.sentence())} {html.escape(sentence)}</p>"))
+        return []
+
+
+def _close(uri: str, job: str, ending: Ending, tracking: TrackingSettings, page: Path) -> list[str]:
+    from agent0.tracking.jobs import end_run, look_at, runs_of_job
+
     runs = runs_of_job(uri, tracking.experiment, job)
     text, found = "", {}
     for run_id in runs:
@@ -131,7 +156,11 @@ def _listing(ending: Ending, runs: list[tuple[JobRun, bool]]) -> str:
     """Return the page of a job without a report: its runs in MLflow, and what is in them."""
     shown = "".join(_shown(run, whole=whole) for run, whole in runs)
     rest = shown or "<p>The pipeline opened no MLflow run: it ended in its first task, or before.</p>"
-    return f"<!doctype html><meta charset=utf-8><title>Agent0</title><p>{html.escape(ending.sentence())}</p>{rest}\n"
+    return _page(f"<p>{html.escape(ending.sentence())}</p>{rest}")
+
+
+def _page(body: str) -> str:
+    return f"<!doctype html><meta charset=utf-8><title>Agent0</title>{body}\n"
 
 
 def _shown(run: JobRun, *, whole: bool) -> str:

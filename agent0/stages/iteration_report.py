@@ -31,6 +31,7 @@ from agent0.stages.files import (
 from agent0.stages.runs import read_history
 from agent0.stages.session import Stage, StageReport, StageResult, read_report
 from agent0.storage.atomic import atomic_write, write_json
+from agent0.storage.reading import read_model
 from agent0.storage.shards import copy_shard, iterate_records, iterate_shard, shard_files, shard_name, write_shard
 from agent0.storage.workspace import clear_workspace
 from agent0.tracking.tracker import undelivered_tag
@@ -155,7 +156,9 @@ def _base(evaluation: Path) -> IterationRecord:
 
 
 def _scores(folder: Path, name: str = SCORES_FILE) -> ExecutorScores:
-    return ExecutorScores.model_validate_json((folder / name).read_text(encoding="utf-8"))
+    return read_model(
+        folder / name, ExecutorScores, noun="file of scores", mended_by="run the evaluation's stage again"
+    )
 
 
 def _before(evaluation: Path) -> ExecutorScores | None:

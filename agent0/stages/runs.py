@@ -9,13 +9,12 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
-from pydantic import ValidationError
-
 from agent0.errors import Agent0Error, UsageError
 from agent0.report.comparison import MAX_RUNS, Run, name_runs
 from agent0.report.history import History
 from agent0.stages.files import HISTORY_FILE
 from agent0.storage.places import read_file
+from agent0.storage.reading import read_model
 from agent0.storage.uri import is_in_s3
 from agent0.tracking.location import tracking_uri
 
@@ -71,24 +70,23 @@ def read_history(folder: Path) -> History:
 
 
 def _parse(path: Path, place: str) -> History:
-    try:
-        return History.model_validate_json(path.read_bytes())
-    except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(str(part) for part in first["loc"]) or "the file"
-        raise Agent0Error(
-            f"The {HISTORY_FILE} of {place} cannot be read ({where}: {first['msg']}); it is damaged or of another "
-            "version of Agent0."
-        ) from error
+    return read_model(
+        path,
+        History,
+        f"The {HISTORY_FILE} of {place}",
+        noun="history of a run",
+        mended_by="it is damaged or of another version of Agent0",
+    )
 
 
 def _from_mlflow(place: str, folder: Path) -> Path:
     from mlflow.exceptions import MlflowException
-    from mlflow.tracking import MlflowClient
+
+    from agent0.tracking.runs import open_client
 
     uri, run_id = tracking_uri(), place.removeprefix(MLFLOW_SCHEME).strip("/")
+    client = open_client(uri)
     try:
-        client = MlflowClient(uri)
         client.get_run(run_id)
         if all(item.path != HISTORY_FILE for item in client.list_artifacts(run_id)):
             raise _absent(place)

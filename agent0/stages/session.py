@@ -26,6 +26,7 @@ from agent0.progress import Progress, reported
 from agent0.seeds import derive_seed
 from agent0.storage.atomic import write_json
 from agent0.storage.digest import STAGE_FILE, code_version, folder_digest, of_a_stage
+from agent0.storage.reading import read_model
 from agent0.storage.seal import intact_digest, seal
 from agent0.storage.workspace import Workspace, open_workspace
 from agent0.tracking import NullTracker, Tracker
@@ -244,7 +245,7 @@ def read_report(folder: Path) -> StageReport:
     path = folder / STAGE_FILE
     if not path.is_file():
         raise Agent0Error(f"{folder} holds no finished stage ({STAGE_FILE} is missing); run that stage again.")
-    return StageReport.model_validate_json(path.read_text(encoding="utf-8"))
+    return read_model(path, StageReport, noun="report of a stage", mended_by="run that stage again")
 
 
 def slowest_part(folders: Sequence[Path]) -> float:

@@ -32,7 +32,7 @@ def read_file(place: str) -> Iterator[Path]:
     Raises:
         StorageError: there is none in S3, it is not what was stored, or the store refuses or does not answer.
     """
-    if not is_in_s3(place):
+    if parse(place).bucket is None:
         yield Path(place)
         return
     with tempfile.TemporaryDirectory(prefix="agent0-") as folder:
@@ -48,7 +48,7 @@ def write_file(place: str) -> Iterator[Path]:
     Raises:
         StorageError: the store refuses or does not answer.
     """
-    if not is_in_s3(place):
+    if parse(place).bucket is None:
         yield Path(place)
         return
     with tempfile.TemporaryDirectory(prefix="agent0-") as folder:
@@ -68,7 +68,7 @@ def read_folder(place: str, wanted: Callable[[str], bool]) -> Iterator[Path]:
     Raises:
         StorageError: there is none in S3, it is not what was stored, or the store refuses or does not answer.
     """
-    if not is_in_s3(place):
+    if parse(place).bucket is None:
         yield Path(place)
         return
     with tempfile.TemporaryDirectory(prefix="agent0-") as temporary:
@@ -119,14 +119,15 @@ def output_folder(place: str, *, resume: bool, pieces: Sequence[str] = ()) -> It
         pieces: files that `OutputFolder.keep` may have copied from another machine, whose work is gone on with.
 
     Raises:
-        UsageError: `place` is a whole bucket; or a whole folder is there already, and is not to be gone on with, or
-            what lies on this machine does not come from it.
+        UsageError: `place` is a whole bucket, or no folder that can be written to; or a whole folder is there already,
+            and is not to be gone on with, or what lies on this machine does not come from it.
         StorageError: what is in S3 is not whole, or the store refuses or does not answer.
     """
-    if not is_in_s3(place):
+    location = parse(place)
+    if location.bucket is None:
+        _require_folder(Path(place))
         yield OutputFolder(str(Path(place)), Path(place))
         return
-    location = parse(place)
     if not location.key:
         raise UsageError(f"{place} is a whole bucket; name a folder in it, such as {place.rstrip('/')}/NAME.")
     place = str(location)
@@ -150,6 +151,18 @@ def output_folder(place: str, *, resume: bool, pieces: Sequence[str] = ()) -> It
     if pieces:
         transfer.remove(f"{place}{UNFINISHED}")
     shutil.rmtree(folder)
+
+
+def _require_folder(folder: Path) -> None:
+    """Check that files can be written to a folder of this machine, before anything is made that is to go there."""
+    try:
+        new = not folder.exists()
+        folder.mkdir(parents=True, exist_ok=True)
+        tempfile.TemporaryFile(dir=folder).close()
+        if new:
+            folder.rmdir()
+    except OSError as error:
+        raise UsageError(f"Nothing can be written to the folder {folder} ({error.strerror}); name another.") from error
 
 
 def _stored(place: str) -> Manifest | None:

@@ -20,6 +20,7 @@ from typing import Any
 from agent0.errors import UsageError
 from agent0.storage import transfer
 from agent0.storage.atomic import write_json
+from agent0.storage.reading import read_object
 from agent0.storage.uri import is_in_s3
 
 ENVIRONMENT_VARIABLE = "AGENT0_WORKSPACE"
@@ -85,7 +86,7 @@ def _agree(workspace: Workspace, settings: dict[str, Any]) -> None:
         write_json(path, settings)
         workspace.save(SETTINGS_FILE)
         return
-    earlier = json.loads(path.read_text(encoding="utf-8"))
+    earlier = read_object(path, mended_by="remove its folder to start this stage anew")
     differing = sorted(key for key in {*earlier, *settings} if earlier.get(key) != settings.get(key))
     if differing:
         shown = "; ".join(f"{key} was {earlier.get(key)!r}, now {settings.get(key)!r}" for key in differing[:5])

@@ -25,7 +25,7 @@ def tracking() -> None:
 @app.command()
 def flush(
     files: Annotated[
-        list[str], typer.Argument(help="Tracking buffers: files, s3:// places, or folders of such files.")
+        list[str], typer.Argument(help="Tracking buffers: files, s3:// places, or a folder of them or of runs' ones.")
     ],
     uri: Annotated[str, typer.Option(help="Tracking store; the one that the stage tracked to if not given.")] = "",
 ) -> None:
@@ -42,9 +42,16 @@ def flush(
 def _buffers(place: str) -> list[str]:
     if is_in_s3(place) or not Path(place).is_dir():
         return [place]
-    found = sorted(str(path) for path in Path(place).rglob("*.jsonl"))
+    from agent0.tracking.journal import looks_like_journal
+
+    # Those of runs' stages first: what lies beside their folders closes the runs.
+    files = [path for pattern in ("*/*.jsonl", "*.jsonl") for path in sorted(Path(place).glob(pattern))]
+    found = [str(path) for path in files if looks_like_journal(path)]
     if not found:
-        raise UsageError(f"{place} holds no tracking buffers (*.jsonl).")
+        raise UsageError(
+            f"{place} holds no tracking buffers; give the file that a stage's warning named, or the folder `tracking` "
+            "of a run's workspace."
+        )
     return found
 
 

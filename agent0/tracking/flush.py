@@ -11,8 +11,9 @@ from mlflow.tracking import MlflowClient
 from agent0.errors import UsageError
 from agent0.storage.places import read_file
 from agent0.tracking.delivery import Delivery, find_run, run_key
+from agent0.tracking.jobs import close_left
 from agent0.tracking.journal import Entry, Journal
-from agent0.tracking.runs import check_run, make_client
+from agent0.tracking.runs import check_run, explaining, make_client
 from agent0.tracking.tracker import undelivered_tag
 
 
@@ -30,13 +31,18 @@ def flush(place: str, uri: str = "") -> int:
     with _local(place) as path:
         journal = Journal(path)
         try:
+            waiting = journal.pending
+            if journal.closing is not None:
+                close_left(journal.closing, uri or journal.closing["uri"])
+                journal.mark_delivered(journal.written)
+                return waiting
             if journal.opening is None:
                 raise UsageError(f"{place} holds nothing: the stage that opened it was killed at once.")
             client = make_client(uri or journal.opening["uri"])
             check_run(client, journal.opening["evolution_id"])
-            waiting = journal.pending
             Delivery(client, journal.opening).send(journal)
-            _untag(client, journal.opening)
+            with explaining(client.tracking_uri):
+                _untag(client, journal.opening)
             return waiting
         finally:
             journal.close()

@@ -8,13 +8,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 
 from mlflow.entities import Run
 from mlflow.exceptions import MlflowException
 from mlflow.tracking import MlflowClient
 
 from agent0.errors import UsageError
-from agent0.tracking.runs import KIND_TAG, OPEN, close_runs, nested_runs, open_client
+from agent0.tracking.journal import Entry, Journal
+from agent0.tracking.runs import KIND_TAG, OPEN, close_runs, explaining, nested_runs, open_client
 
 JOB_TAG = "agent0.job"
 GROUP_TAG = "agent0.ablation_group"
@@ -99,6 +101,34 @@ def end_run(uri: str, run_id: str, status: str, outcome: str) -> None:
     if client.get_run(run_id).info.status in OPEN:
         client.set_tag(run_id, OUTCOME_TAG, outcome)
         close_runs(uri, run_id, status)
+
+
+def leave_to_close(folder: Path, uri: str, experiment: str, job: str, status: str, outcome: str) -> Path:
+    """Write down, for `agent0 tracking flush`, how the runs of a job ended that MLflow could not be told of.
+
+    Args:
+        folder: of tracking buffers; see `agent0.tracking.location.buffer_folder`.
+        uri: tracking store.
+        experiment: the job's.
+        job: whose runs are to be closed.
+        status: FINISHED, FAILED or KILLED.
+        outcome: why they ended.
+
+    Returns:
+        The buffer.
+    """
+    journal = Journal(folder / f"closing-{job}.jsonl")
+    said = {"uri": uri, "experiment": experiment, "job": job, "status": status, "outcome": outcome}
+    journal.append({"run": "job", "kind": "closing", **said})
+    journal.close()
+    return journal.path
+
+
+def close_left(note: Entry, uri: str) -> None:
+    """Close the runs of a job whose ending `leave_to_close` wrote down, in the store at `uri`."""
+    with explaining(uri):
+        for run_id in runs_of_job(uri, note["experiment"], note["job"]):
+            end_run(uri, run_id, note["status"], note["outcome"])
 
 
 def look_at(uri: str, run_id: str) -> JobRun:

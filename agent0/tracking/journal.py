@@ -17,19 +17,51 @@ from pathlib import Path
 from typing import Any
 
 from agent0.errors import Agent0Error, UsageError
+from agent0.storage.reading import UnreadableError, parse_json
 
 Entry = dict[str, Any]
+
+
+_BEGINNINGS = (b'{"n": ', b'{"delivered": ')
+"""Of the lines that a journal writes, by which a torn one is known."""
+_FIRST = b'{"n": 1, "run": '
+_FIELDS: dict[str, dict[str, type]] = {
+    "open": {
+        **dict.fromkeys(("uri", "evolution_id", "injected", "key", "stage", "name"), str),
+        **{"iteration": int, "tags": dict, "time": int},
+    },
+    "metrics": {"values": dict, "step": int, "time": int},
+    "params": {"values": dict},
+    "tags": {"values": dict},
+    "file": {"path": str, "data": str},
+    "table": {"path": str, "content": dict},
+    "dataset": {"name": str, "digest": str, "context": str, "source": dict, "profile": dict},
+    "trace": {"trace": dict},
+    "status": {"status": str, "time": int},
+    "model": {"name": str, "folder": str, "uri": str, "origin": dict},
+    "closing": dict.fromkeys(("uri", "experiment", "job", "status", "outcome"), str),
+}
+"""What delivering an entry needs of it, by kind; a kind that is not here is of another version."""
 
 
 class JournalInUseError(UsageError):
     """Another process holds the journal."""
 
 
+def looks_like_journal(path: Path) -> bool:
+    """Whether a file begins as a journal does; one that is empty does not."""
+    if not path.is_file():
+        return False
+    with path.open("rb") as file:
+        return file.read(len(_FIRST)) == _FIRST
+
+
 class Journal:
     """An open journal; all methods may be called from any thread.
 
     Args:
-        path: the file; it is made if there is none, and a torn last line (a killed process) is cut off.
+        path: the file; it is made if there is none, and a torn last line (a killed process) is cut off, if it is
+            the beginning of what a journal writes.
 
     Raises:
         JournalInUseError: another process holds it.
@@ -53,6 +85,7 @@ class Journal:
             raise JournalInUseError(f"{path} is in use by a stage that runs; it delivers the file itself.") from error
         self.written = self.delivered = 0
         self.opening: Entry | None = None
+        self.closing: Entry | None = None
         self.earlier_points: set[tuple[str, str, int]] = set()
         self._read_at = 0
         try:
@@ -108,23 +141,44 @@ class Journal:
     def _load(self) -> None:
         """Count entries, find the last opening and the points of earlier attempts."""
         good = 0
-        for line in self._reader:
+        for number, line in enumerate(self._reader, start=1):
             if not line.endswith(b"\n"):
+                if not any(line.startswith(beginning[: len(line)]) for beginning in _BEGINNINGS):
+                    raise self._foreign(number)
                 break
             try:
-                self._take(json.loads(line))
-            except (ValueError, KeyError, TypeError) as error:
-                raise UsageError(f"{self.path} is no tracking buffer of Agent0; give the file of one.") from error
+                self._take(parse_json(line, f"Line {number}"))
+            except (UnreadableError, KeyError, TypeError, AttributeError) as error:
+                raise self._foreign(number) from error
             good += len(line)
-        self._file.truncate(good)
+        if good < os.fstat(self._file.fileno()).st_size:
+            self._file.truncate(good)
+
+    def _foreign(self, number: int) -> UsageError:
+        return UsageError(
+            f"{self.path} is no tracking buffer of Agent0, or a damaged one (line {number}); give the file of one. It "
+            "is left as it is."
+        )
 
     def _take(self, line: Entry) -> None:
+        """Count a line.
+
+        Raises:
+            KeyError, TypeError, AttributeError: no journal writes such a line there.
+        """
         if "delivered" in line:
-            self.delivered = int(line["delivered"])
+            if not isinstance(line["delivered"], int) or not 0 <= line["delivered"] <= self.written:
+                raise TypeError(line)
+            self.delivered = line["delivered"]
             return
-        self.written = int(line["n"])
+        fields = {"n": int, "run": str, **_FIELDS.get(line["kind"], {})}
+        if not all(isinstance(line[name], kind) for name, kind in fields.items()) or line["n"] != self.written + 1:
+            raise TypeError(line)
+        self.written = line["n"]
         if line["kind"] == "open":
             self.opening = line
+        elif line["kind"] == "closing":
+            self.closing = line
         elif line["kind"] == "metrics":
             self.earlier_points |= {(line["run"], name, line["step"]) for name in line["values"]}
 

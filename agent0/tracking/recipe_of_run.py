@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -16,6 +15,7 @@ from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID
 
 from agent0.config import Config, parse_section
 from agent0.errors import UsageError
+from agent0.storage.reading import read_object
 from agent0.tracking.delivery import explained
 from agent0.tracking.runs import KIND_TAG, open_client
 
@@ -79,5 +79,5 @@ def _artifact(client: MlflowClient, run: Run, name: str) -> dict[str, Any]:
     if all(item.path != name for item in client.list_artifacts(run.info.run_id)):
         raise UsageError(f"The MLflow run {run.info.run_id} keeps no {name}; an older version of Agent0 made it.")
     with tempfile.TemporaryDirectory(prefix="agent0-recipe-") as folder:
-        found: dict[str, Any] = json.loads(Path(client.download_artifacts(run.info.run_id, name, folder)).read_bytes())
-        return found
+        path = Path(client.download_artifacts(run.info.run_id, name, folder))
+        return read_object(path, f"The {name} of MLflow run {run.info.run_id}", mended_by="name another run")

@@ -8,6 +8,7 @@ the evolution's, and both are left for the plugin to close.
 
 from __future__ import annotations
 
+import http.client
 import os
 import urllib.error
 import urllib.request
@@ -33,6 +34,8 @@ from agent0.tracking.delivery import KEY_TAG, RefusedError, UnreachableError, ex
 from agent0.tracking.location import absolute
 
 HEALTH_TIMEOUT_SECONDS = 5.0
+HEALTHY = b"OK"
+"""What MLflow's server says under /health."""
 REQUEST_TIMEOUT_SECONDS = 30
 MAX_PARAM_LENGTH = 6000
 KIND_TAG = "agent0.kind"
@@ -44,11 +47,15 @@ def open_client(uri: str) -> MlflowClient:
     """Return a client of a tracking server that answers; see `make_client`.
 
     Raises:
-        UnreachableError: nothing answers at an http(s) address.
-        RefusedError: there can be no store at `uri`.
+        UnreachableError: nothing answers at an http(s) address, or no tracking server.
+        RefusedError: there can be no store at `uri`, or the server refuses the credentials.
     """
-    require_server(uri)
-    return make_client(uri)
+    if require_server(uri):
+        return make_client(uri)
+    client = make_client(uri)
+    with explaining(uri):  # a proxy may keep the server's state to itself and let requests with credentials through
+        client.search_experiments(max_results=1)
+    return client
 
 
 def make_client(uri: str) -> MlflowClient:
@@ -67,23 +74,30 @@ def make_client(uri: str) -> MlflowClient:
         os.environ.setdefault(variable.name, value)
     try:
         return MlflowClient(tracking_uri=absolute(uri))
-    except MlflowException as error:
-        raise RefusedError(f"MLFLOW_TRACKING_URI is {uri}, where no store can be opened: {error}.") from error
+    except Exception as error:  # of MLflow, SQLAlchemy, or the driver of a database, which all are the address's
+        reason = " ".join(str(error).split()).rstrip(".")
+        raise RefusedError(
+            f"At {uri} no MLflow store can be opened ({reason:.300}); correct MLFLOW_TRACKING_URI, or what is there."
+        ) from error
 
 
-def require_server(uri: str) -> None:
-    """Check that a tracking server answers; a store that is no server needs no check.
+def require_server(uri: str) -> bool:
+    """Check that something answers at an http(s) address; a store that is no server needs no check.
+
+    Returns:
+        Whether it answers as a tracking server does; an authenticating proxy before one may not.
 
     Raises:
-        UnreachableError: nothing answers at an http(s) address.
+        UnreachableError: nothing answers.
     """
     if not uri.startswith(("http://", "https://")):
-        return
+        return True
     try:
-        urllib.request.urlopen(f"{uri.rstrip('/')}/health", timeout=HEALTH_TIMEOUT_SECONDS).close()
+        with urllib.request.urlopen(f"{uri.rstrip('/')}/health", timeout=HEALTH_TIMEOUT_SECONDS) as answer:
+            return bool(answer.read(len(HEALTHY) + 1).strip() == HEALTHY)
     except urllib.error.HTTPError:
-        pass  # it answers; an authenticating proxy may refuse this path
-    except (urllib.error.URLError, OSError) as error:
+        return False
+    except (OSError, ValueError, http.client.HTTPException) as error:
         raise UnreachableError(
             f"MLflow does not answer at {uri} ({error}); start it, or set MLFLOW_TRACKING_URI to one that runs."
         ) from error
@@ -120,7 +134,7 @@ def start_run(
         RefusedError: it refuses.
     """
     client = open_client(uri)
-    with _explained(uri):
+    with explaining(uri):
         run = _injected_root(client) or client.create_run(
             _experiment(client, experiment), tags={KEY_TAG: uuid.uuid4().hex}, run_name=name
         )
@@ -150,7 +164,7 @@ def check_run(client: MlflowClient, evolution_id: str, injected: str = "") -> Ru
         RefusedError: the credentials are wrong, or there is no such run in this experiment.
     """
     require_server(client.tracking_uri)
-    with _explained(client.tracking_uri):
+    with explaining(client.tracking_uri):
         run = client.get_run(evolution_id)
         experiment = str(run.info.experiment_id)
         if run.info.lifecycle_stage != "active" or KIND_TAG not in run.data.tags:
@@ -184,7 +198,7 @@ def close_runs(uri: str, run_id: str, status: str) -> None:
     """
     client = make_client(uri)
     run = check_run(client, run_id)
-    with _explained(uri):
+    with explaining(uri):
         going_on = [item for item in nested_runs(client, run) if item.info.status in OPEN]
         if status == "FINISHED" and going_on:
             client.set_tag(run_id, INCOMPLETE_TAG, ", ".join(sorted(item.info.run_name for item in going_on)))
@@ -244,8 +258,15 @@ def _experiment(client: MlflowClient, name: str) -> str:
 
 
 @contextmanager
-def _explained(uri: str) -> Iterator[None]:
+def explaining(uri: str) -> Iterator[None]:
+    """Turn the errors of MLflow and of the connection to it in the block into sentences.
+
+    Raises:
+        UnreachableError, RefusedError: MLflow at `uri` does not answer, or refuses.
+    """
     try:
         yield
     except MlflowException as error:
         raise explained(error, uri) from error
+    except (OSError, ValueError) as error:  # of the connection, or of an answer that is no JSON
+        raise UnreachableError(f"MLflow at {uri} cannot be reached: {error}.") from error

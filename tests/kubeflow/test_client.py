@@ -99,7 +99,7 @@ def test_a_token_comes_from_variable_or_file(
     monkeypatch.delenv("KF_PIPELINES_TOKEN")
     monkeypatch.setenv("KF_PIPELINES_SA_TOKEN_PATH", str(tmp_path / "token"))
     assert pipeline("list").code == 0
-    assert "There is no file" in pipeline("list", "--token-file", str(tmp_path / "none")).err
+    assert "There is no token file" in pipeline("list", "--token-file", str(tmp_path / "none")).err
 
 
 def test_a_server_for_several_users_needs_an_allowed_namespace(

@@ -228,7 +228,7 @@ def test_the_package_knows_its_iterations_images_and_tasks(compiled: Path) -> No
 )
 def test_a_file_that_is_no_pipeline_is_said_to_be_none(tmp_path: Path, text: str) -> None:
     (tmp_path / "x.yaml").write_text(text)
-    with pytest.raises(UsageError, match=r"x.yaml (is no YAML|holds no)"):
+    with pytest.raises(UsageError, match=r"x.yaml (is no valid YAML|holds no)"):
         read_package(str(tmp_path / "x.yaml"))
 
 

@@ -95,7 +95,7 @@ def test_rates_of_another_gpu_or_size_are_not_used(tmp_path: Path, gpus: str, mo
 )
 def test_a_file_of_another_form_is_refused(tmp_path: Path, text: str) -> None:
     (tmp_path / "rates.json").write_text(text)
-    with pytest.raises(UsageError, match="is no file of measured rates"):
+    with pytest.raises(UsageError, match="is no rates file"):
         read_rates(str(tmp_path / "rates.json"))
 
 

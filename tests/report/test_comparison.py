@@ -173,7 +173,7 @@ def test_a_place_that_is_no_run_and_a_damaged_history_say_so(tmp_path: Path) -> 
         open_history(str(tmp_path))
     (tmp_path / "history.json").write_text('{"recipe": "tiny"}')
     with pytest.raises(
-        Agent0Error, match=r"cannot be read \(seed: Field required\); it is damaged or of another version"
+        Agent0Error, match=r"is no history of a run: seed: Field required; it is damaged or of another version"
     ):
         open_history(str(tmp_path))
 

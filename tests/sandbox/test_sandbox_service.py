@@ -221,11 +221,14 @@ def test_a_token_comes_from_a_file_or_the_environment(monkeypatch, tmp_path):
     assert read_token(tmp_path / "token") == "from-file"
     assert read_token(None) == "from-environment"
     (tmp_path / "token").write_text("\n")
-    with pytest.raises(UsageError, match="empty"):
+    with pytest.raises(UsageError, match="holds no token"):
         read_token(tmp_path / "token")
     (tmp_path / "token").write_text("two words\n")
-    with pytest.raises(UsageError, match="spaces"):
+    with pytest.raises(UsageError, match="holds no token"):
         read_token(tmp_path / "token")
+    monkeypatch.setenv("AGENT0_SANDBOX_TOKEN", "")
+    with pytest.raises(UsageError, match="AGENT0_SANDBOX_TOKEN holds no token"):
+        read_token(None)
     with pytest.raises(UsageError, match="no token file"):
         read_token(tmp_path / "missing")
 

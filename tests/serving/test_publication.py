@@ -133,7 +133,7 @@ def test_the_token_of_the_pod_is_sent_along(
     registry: RegistryServer, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("KF_PIPELINES_SA_TOKEN_PATH", str(tmp_path / "token"))
-    with pytest.raises(UsageError, match="which is no file"):
+    with pytest.raises(UsageError, match="There is no token file"):
         publish_version(FIRST, registry.url, "agent0")
     (tmp_path / "token").write_text("secret\n")
     publish_version(FIRST, registry.url, "agent0")

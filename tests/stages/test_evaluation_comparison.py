@@ -120,5 +120,5 @@ def test_what_is_wrong_is_found_before_anything_runs(write_evaluation: Write, tm
         prepare(("math",), str(champion))
     with pytest.raises(UsageError, match="ran the preset official"):
         prepare(("gsm8k",), str(official))
-    with pytest.raises(ResultsError, match="cannot be read"):
+    with pytest.raises(ResultsError, match="There is no file"):
         prepare(("gsm8k",), str(tmp_path / "nothing"))

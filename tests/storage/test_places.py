@@ -20,7 +20,16 @@ from agent0.storage.uri import StorageError
 
 pytestmark = pytest.mark.integration
 pytest.importorskip("boto3", reason="the extra s3 is not installed")
-SHORT = ["--benchmarks", "tiny", "--no-tool", "--samples", "1", "--set", "evaluation.questions_per_level=2", "--quiet"]
+SHORT = [
+    "--benchmarks",
+    "tiny",
+    "--no-tool",
+    "--set",
+    "evaluation.samples=1",
+    "--set",
+    "evaluation.questions_per_level=2",
+    "--quiet",
+]
 
 
 @pytest.fixture(autouse=True)

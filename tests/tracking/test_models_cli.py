@@ -161,7 +161,7 @@ def test_the_first_champions_evaluation_is_read_and_must_be_its_own(client: Mlfl
     one, two = evaluated(1, 50), evaluated(2, 90)
     with pytest.raises(RegistryError, match="it is another model's"):
         models("promote", f"models:/{EXECUTOR}/2", "--evaluation", one, "--against", one)
-    with pytest.raises(ResultsError, match="cannot be read"):
+    with pytest.raises(ResultsError, match="There is no file"):
         models("promote", f"models:/{EXECUTOR}/2", "--evaluation", two / "gone", "--against", one)
     assert "champion" not in aliases(client, EXECUTOR)
     assert models("promote", f"models:/{EXECUTOR}/2", "--evaluation", two, "--against", one).exit_code == 0

@@ -94,7 +94,7 @@ def test_a_run_without_its_verdicts_is_shown_but_not_paired(make_run: MakeRun) -
     second = make_run("second", {"math_500": (0.9, 1)})
     (Path(second.place) / "questions" / "math_500.jsonl").unlink()
     (pair,) = claims.pair_runs([first, second])
-    assert "cannot be read" in claims.pair_finding(pair)
+    assert "There is no file" in claims.pair_finding(pair)
 
 
 def test_runs_are_read_oldest_first_and_the_base_is_found_by_the_models_size(make_run: MakeRun) -> None:
