@@ -155,7 +155,8 @@ def _headers() -> dict[str, str]:
 
 
 def _advice(status: int) -> str:
-    return {
+    advice: dict[int, str] = {
         HTTPStatus.UNAUTHORIZED: f" Name the file of a token in {TOKEN_VARIABLE}.",
         HTTPStatus.FORBIDDEN: " The token's account needs the right to use it.",
-    }.get(status, "")
+    }
+    return advice.get(status, "")
