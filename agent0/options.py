@@ -37,14 +37,17 @@ def run_folder(place: str) -> Path:
     """Return the folder that an evolution of this machine shall work in.
 
     Raises:
-        UsageError: it is in S3.
+        UsageError: it is in S3, or no folder that can be written to.
     """
+    from agent0.storage.places import require_folder  # every command imports this module
+
     if parse(place).bucket is not None:
         raise UsageError(
             f"{place} cannot be the folder of a run of this machine: its finished tasks and the models that it "
             "registers are found there by their paths. Name a local --output and store that when the run has ended "
             "(docs/storage.md), or run on Kubeflow, whose artifacts lie in S3 (agent0 pipeline run)."
         )
+    require_folder(Path(place))
     return Path(place)
 
 

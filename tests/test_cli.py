@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 
-def agent0(*arguments: str, cwd: Path | None = None, **environment: str) -> subprocess.CompletedProcess[str]:
+def agent0(*arguments: str | bytes, cwd: Path | None = None, **environment: str) -> subprocess.CompletedProcess[str]:
     import os
 
     command = [sys.executable, "-c", "from agent0.cli import main; main()", *arguments]
@@ -45,15 +45,67 @@ def test_every_command_has_help_with_an_example(command: list[str]) -> None:
         (["pipeline", "upload", "x.yaml"], 2, "There is no file x.yaml"),
         (["pipeline", "list", "--endpoint", "http://127.0.0.1:9"], 1, "does not answer at http://127.0.0.1:9"),
         (["config", "--recipe", "missing.toml"], 2, "There is no recipe file"),
+        (["config", "--recipe", "latin.toml"], 2, "is not UTF-8 text"),
+        (["config", "--recipe", "deep.toml"], 2, "is nested more than 100 levels deep"),
+        (["config", "--recipe", "digits.toml"], 2, "a number of more than 4,300 digits"),
+        (["config", "--set", "executor.steps=1\niterations=3"], 2, "executor.steps"),
+        (["config", "--set", "executor.steps=9007199254740993"], 2, "steps is beyond 2**53"),
+        (["config", "--set", "x" * 5000 + "=1"], 2, "(5,000 characters)"),
+        (["config", "--recipe", b"caf\xe9.toml"], 2, "is not UTF-8"),
+        (["plan", "--gpus", "1xH100", "--rates", "latin.toml"], 2, "is not UTF-8 text"),
+        (["report", "nothing", "--output", "http://x/y"], 1, "holds no history"),
+        (["evolve", "--output", "latin.toml/run"], 2, "Nothing can be written to the folder latin.toml/run"),
+        (["evolve", "--output", "/proc/run"], 2, "Nothing can be written to the folder /proc/run"),
+        (["evaluate", "--model", "tiny", "--limit", "3"], 2, "--limit is for published benchmarks"),
+        (["ui", "--port", "65536"], 2, "65536"),
+        (["sandbox", "serve", "--port", "65536"], 2, "65536"),
+        (["sandbox", "serve", "--host", "192.0.2.1", "--port", "0"], 2, "without a bearer token"),
+        (["sandbox", "serve", "--workers", "10000"], 2, "less than or equal to 1024"),
+        (["sandbox", "run", "latin.toml", "--timeout", "0.001"], 2, "greater than or equal to 0.1"),
+        (["sandbox", "run", "latin.toml", "--timeout", "nan"], 2, "finite number"),
+        (["gate", "a", "b", "--draws", "1000000000"], 2, "less than or equal to 1000000"),
+        (["gate", "a", "b", "--seed", "-1"], 2, "-1"),
+        (["pipeline", "list", "--timeout", "nan"], 2, "no finite number"),
+        (["tracking", "flush", "latin.toml"], 2, "is no tracking buffer"),
+        (["reproduce", "deep.toml"], 1, "deep.toml"),
     ],
+    ids=str,
 )
 def test_bad_input_is_one_sentence_and_an_exit_code(
-    arguments: list[str], code: int, message: str, tmp_path: Path
+    arguments: list[str | bytes], code: int, message: str, tmp_path: Path
 ) -> None:
+    (tmp_path / "latin.toml").write_bytes(b"name = 'caf\xe9'")
+    (tmp_path / "deep.toml").write_text(f"a = {'[' * 5000}{']' * 5000}")
+    (tmp_path / "digits.toml").write_text(f"iterations = {'9' * 5000}")
     done = agent0(*arguments, cwd=tmp_path)
     assert message in done.stderr
     assert done.returncode == code
     assert "Traceback" not in done.stderr
+    assert len(done.stderr) < 1200
+
+
+@pytest.mark.parametrize("scratch", ["missing", "file"])
+def test_a_scratch_folder_that_is_none_is_told_and_no_other_taken(scratch: str, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    done = agent0("config", TMPDIR=str(tmp_path / scratch))
+    assert done.returncode == 2
+    assert "no folder that can be written to" in done.stderr
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no /dev/full")
+@pytest.mark.parametrize("arguments", [["version"], ["config"], ["benchmarks", "list"]])
+def test_what_cannot_be_printed_is_an_error(arguments: list[str]) -> None:
+    command = [sys.executable, "-c", "from agent0.cli import main; main()", *arguments]
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True, check=False, timeout=250)
+    assert done.returncode == 1
+    assert done.stderr.startswith("agent0: The disk is full")
+    assert done.stderr.count("\n") == 1
+
+
+def test_a_terminal_that_lacks_a_sign_gets_its_number() -> None:
+    done = agent0("ablations", PYTHONIOENCODING="ascii")
+    assert done.returncode == 0, done.stderr
 
 
 def test_help_takes_half_a_second_of_one_core() -> None:

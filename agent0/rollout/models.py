@@ -33,9 +33,6 @@ def load_model(path: Path, dtype: Literal["float32", "bfloat16"], device: str | 
         broken = next((name for name, weight in model.named_parameters() if not bool(weight.isfinite().all())), None)
         if broken is not None:
             raise ValueError(f"the weights {broken} hold what is no finite number")
-        rows = model.get_input_embeddings().num_embeddings
-        if len(tokenizer) > rows:
-            raise ValueError(f"its tokenizer has {len(tokenizer):,} tokens, and its weights are for {rows:,}")
     return (model.to(device) if device else model), tokenizer
 
 

@@ -8,10 +8,19 @@ from pathlib import Path
 from typing import Any
 
 from agent0.config import RolloutSettings
-from agent0.errors import UsageError
+from agent0.errors import UsageError, shortened
 from agent0.protocol import STOP
 from agent0.storage.reading import read_object
 
+_KINDS: dict[str, type | tuple[type, ...]] = {
+    "vocab_size": int,
+    "max_position_embeddings": int,
+    "eos_token_id": (int, list),
+    "rope_scaling": dict,
+    "rope_parameters": dict,
+    "text_config": dict,
+}
+"""What is read of a model's configuration."""
 _ASKED, _PROBE = "\u25c7", "\u25c6"  # texts that no template holds
 
 
@@ -110,7 +119,13 @@ def _language_config(model: Path) -> dict[str, Any]:
 
 
 def _read(path: Path) -> dict[str, Any]:
-    return read_object(path, mended_by="save the model again, or take another copy") if path.exists() else {}
+    advice = "save the model again, or take another copy"
+    content = read_object(path, mended_by=advice) if path.exists() else {}
+    for name, kinds in _KINDS.items():
+        value = content.get(name)
+        if value is not None and not isinstance(value, kinds):
+            raise UsageError(f"In {path} {name} is {shortened(repr(value))}; {advice}.")
+    return content
 
 
 def _positions(config: dict[str, Any]) -> int | None:

@@ -79,6 +79,22 @@ def read_folder(place: str, wanted: Callable[[str], bool]) -> Iterator[Path]:
         yield folder
 
 
+def require_folder(folder: Path) -> None:
+    """Check that files can be written to a folder of this machine, before anything is made that is to go there.
+
+    Raises:
+        UsageError: it is no folder and cannot become one, or the system lets nobody write there.
+    """
+    try:
+        new = not folder.exists()
+        folder.mkdir(parents=True, exist_ok=True)
+        tempfile.TemporaryFile(dir=folder).close()
+        if new:
+            folder.rmdir()
+    except OSError as error:
+        raise UsageError(f"Nothing can be written to the folder {folder} ({error.strerror}); name another.") from error
+
+
 @dataclass(frozen=True)
 class OutputFolder:
     """A folder that takes shape at `folder`, and is stored at `place` where that is in S3."""
@@ -125,7 +141,7 @@ def output_folder(place: str, *, resume: bool, pieces: Sequence[str] = ()) -> It
     """
     location = parse(place)
     if location.bucket is None:
-        _require_folder(Path(place))
+        require_folder(Path(place))
         yield OutputFolder(str(Path(place)), Path(place))
         return
     if not location.key:
@@ -151,18 +167,6 @@ def output_folder(place: str, *, resume: bool, pieces: Sequence[str] = ()) -> It
     if pieces:
         transfer.remove(f"{place}{UNFINISHED}")
     shutil.rmtree(folder)
-
-
-def _require_folder(folder: Path) -> None:
-    """Check that files can be written to a folder of this machine, before anything is made that is to go there."""
-    try:
-        new = not folder.exists()
-        folder.mkdir(parents=True, exist_ok=True)
-        tempfile.TemporaryFile(dir=folder).close()
-        if new:
-            folder.rmdir()
-    except OSError as error:
-        raise UsageError(f"Nothing can be written to the folder {folder} ({error.strerror}); name another.") from error
 
 
 def _stored(place: str) -> Manifest | None:

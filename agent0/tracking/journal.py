@@ -22,9 +22,6 @@ from agent0.storage.reading import UnreadableError, parse_json
 Entry = dict[str, Any]
 
 
-_BEGINNINGS = (b'{"n": ', b'{"delivered": ')
-"""Of the lines that a journal writes, by which a torn one is known."""
-_FIRST = b'{"n": 1, "run": '
 _FIELDS: dict[str, dict[str, type]] = {
     "open": {
         **dict.fromkeys(("uri", "evolution_id", "injected", "key", "stage", "name"), str),
@@ -48,12 +45,18 @@ class JournalInUseError(UsageError):
     """Another process holds the journal."""
 
 
+def _beginning(number: int) -> bytes:
+    """Return how the entry of a number begins, by which a torn line is known, and a journal."""
+    return b'{"n": %d, "run": ' % number
+
+
 def looks_like_journal(path: Path) -> bool:
     """Whether a file begins as a journal does; one that is empty does not."""
     if not path.is_file():
         return False
     with path.open("rb") as file:
-        return file.read(len(_FIRST)) == _FIRST
+        beginning = _beginning(1)
+        return file.read(len(beginning)) == beginning
 
 
 class Journal:
@@ -143,7 +146,8 @@ class Journal:
         good = 0
         for number, line in enumerate(self._reader, start=1):
             if not line.endswith(b"\n"):
-                if not any(line.startswith(beginning[: len(line)]) for beginning in _BEGINNINGS):
+                known = (_beginning(self.written + 1), b'{"delivered": ')
+                if not any(line.startswith(beginning[: len(line)]) for beginning in known):
                     raise self._foreign(number)
                 break
             try:

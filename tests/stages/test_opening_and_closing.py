@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 from mlflow.tracking import MlflowClient
+from typer.testing import CliRunner
 
 from agent0.config import TrackingSettings, load_config
 from agent0.errors import UsageError
@@ -17,6 +18,8 @@ from agent0.stages.closing import Ending, close_runs
 from agent0.stages.iteration_report import write_history
 from agent0.stages.opening import Beginning, open_evolution
 from agent0.stages.prepare import begin_history
+from agent0.tracking.cli import app as tracking_app
+from agent0.tracking.delivery import UnreachableError
 from agent0.tracking.jobs import OUTCOME_TAG
 from agent0.tracking.runs import start_run
 from tests.report.conftest import made_up_history
@@ -215,3 +218,30 @@ def test_a_history_goes_on_right_after_its_last_round(tmp_path: Path) -> None:
     assert (grown.mlflow_run_id, grown.planned_iterations) == ("run", last + 1)
     with pytest.raises(UsageError, match=f"go on with start_iteration {last + 1}, not 1"):
         begin_history(CONFIG, 1, str(tmp_path / "past"), "run", tmp_path / "again")
+
+
+def test_an_ending_that_mlflow_could_not_be_told_of_waits_for_flush(
+    pipelines: Pipelines, client: MlflowClient, store: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run_id = pipelines.open("job-1")
+    monkeypatch.setenv("AGENT0_TRACKING_BUFFER", str(tmp_path / "tracking"))
+    monkeypatch.setenv("AGENT0_PROGRESS", str(tmp_path / "progress.jsonl"))
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:9")
+    assert pipelines.close("job-1", "SUCCEEDED") == []
+    advice = f"agent0 tracking flush {tmp_path / 'tracking'}"
+    assert advice in (tmp_path / "progress.jsonl").read_text()
+    assert advice in pipelines.page.read_text()
+    assert client.get_run(run_id).info.status == "RUNNING"
+    for _ in range(2):  # doing it twice does no harm
+        done = CliRunner().invoke(tracking_app, ["flush", str(tmp_path / "tracking"), "--uri", store])
+        assert done.exit_code == 0, done.output
+    run = client.get_run(run_id)
+    assert (run.info.status, run.data.tags[OUTCOME_TAG]) == ("FINISHED", "The pipeline ended as SUCCEEDED.")
+
+
+def test_an_ending_is_an_error_where_nothing_outlives_the_process(
+    pipelines: Pipelines, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:9")
+    with pytest.raises(UnreachableError, match="MLflow does not answer"):
+        pipelines.close("job-1", "SUCCEEDED")

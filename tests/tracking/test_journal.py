@@ -8,8 +8,10 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from typer.testing import CliRunner
 
 from agent0.errors import Agent0Error, UsageError
+from agent0.tracking.cli import app
 from agent0.tracking.journal import Journal, JournalInUseError
 
 
@@ -99,12 +101,51 @@ def test_a_full_disk_is_a_clear_error_and_loses_nothing(path: Path) -> None:
     assert kept == list(range(len(kept)))
 
 
-def test_a_file_that_is_no_journal_is_refused_and_left_as_it_is(tmp_path: Path) -> None:
-    path = tmp_path / "notes.txt"
-    path.write_text("buy milk\nand bread\n")
-    with pytest.raises(UsageError, match="no tracking buffer"):
+OPEN = (
+    b'{"n": 1, "run": "stage", "kind": "open", "time": 1, "uri": "sqlite:///x", "evolution_id": "e", "injected": "", '
+    b'"key": "k", "stage": "s", "iteration": 1, "name": "n", "tags": {}}\n'
+)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"buy milk\nand bread\n",
+        b"a line without an end",
+        b'{"a": 1}',
+        b'{"n": 1}',
+        b'{"n": 2, "run": "stage", "kind": "tags", "values": {}}\n',
+        b'{"n": -1, "run": "stage", "kind": "tags", "values": {}}\n',
+        b'{"n": "1", "run": "stage", "kind": "tags", "values": {}}\n',
+        b'{"n": 1, "run": "stage", "kind": "tags"}\n',
+        b'{"n": 1, "run": "stage", "kind": "metrics", "values": {}, "step": "x", "time": 1}\n',
+        b'{"n": 1, "run": "stage", "kind": "open"}\n',
+        b'{"n": ' + b"9" * 5000 + b"}\n",
+        b"[" * 100_000 + b"\n",
+        b"\xff\xfe\n",
+        b"null\n",
+        OPEN + b'{"delivered": 7}\n',
+        OPEN + b'{"delivered": "x"}\n',
+        OPEN + b"buy milk",
+    ],
+)
+def test_a_file_that_is_no_journal_is_refused_and_left_as_it_is(content: bytes, tmp_path: Path) -> None:
+    path = tmp_path / "notes.jsonl"
+    path.write_bytes(content)
+    with pytest.raises(UsageError, match=r"no tracking buffer .*left as it is"):
         Journal(path)
-    assert path.read_text() == "buy milk\nand bread\n"
+    assert path.read_bytes() == content
+
+
+def test_of_a_folder_only_its_buffers_and_those_of_its_runs_are_sent(tmp_path: Path) -> None:
+    notes = [tmp_path / "notes.jsonl", tmp_path / "run" / "samples.jsonl", tmp_path / "run" / "deep" / "stage.jsonl"]
+    for path, content in zip(notes, (b"mine", b'{"item": 1}\n', OPEN), strict=True):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(content)
+    done = CliRunner().invoke(app, ["flush", str(tmp_path)])
+    assert isinstance(done.exception, UsageError)
+    assert "holds no tracking buffers" in str(done.exception)
+    assert [path.read_bytes() for path in notes] == [b"mine", b'{"item": 1}\n', OPEN]
 
 
 def test_points_of_an_earlier_attempt_are_known(path: Path) -> None:
