@@ -87,8 +87,8 @@ def _restore_signals() -> None:
         if signal.getsignal(number) is signal.SIG_IGN:
             signal.signal(number, signal.SIG_DFL)
     action = (ctypes.c_uint64 * 4)()  # the kernel's struct sigaction, whose first field is the handler
-    for number in _OF_THE_C_LIBRARY:
-        rt_sigaction = functools.partial(syscalls.call, syscalls.numbers_here()["rt_sigaction"], number)
+    for reserved in _OF_THE_C_LIBRARY:
+        rt_sigaction = functools.partial(syscalls.call, syscalls.numbers_here()["rt_sigaction"], reserved)
         rt_sigaction(0, ctypes.addressof(action), 8)
         if action[0] == signal.SIG_IGN:
             action[0] = signal.SIG_DFL
