@@ -244,7 +244,7 @@ def main() -> None:
     except Agent0Error as error:
         print(f"agent0: {error}", file=sys.stderr)
         raise SystemExit(error.exit_code) from None
-    except OSError as error:
+    except Exception as error:
         if not is_disk_full(error):
             raise
         print(f"agent0: {explain(error)}", file=sys.stderr)
