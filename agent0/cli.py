@@ -256,7 +256,7 @@ def main() -> None:
     except Agent0Error as error:
         print(f"agent0: {error}", file=sys.stderr)
         raise SystemExit(error.exit_code) from None
-    except OSError as error:
+    except Exception as error:
         if not is_refusal(error):
             raise
         print(f"agent0: {explain(error)}", file=sys.stderr)

@@ -54,9 +54,9 @@ def is_disk_full(error: BaseException) -> bool:
     return any(said in str(error) for said in _DISK_FULL)
 
 
-def is_refusal(error: OSError) -> bool:
+def is_refusal(error: BaseException) -> bool:
     """Whether an error is a file system's, about a place that somebody named."""
-    return is_disk_full(error) or error.errno in _REFUSALS
+    return is_disk_full(error) or (isinstance(error, OSError) and error.errno in _REFUSALS)
 
 
 def explain(error: BaseException) -> str:

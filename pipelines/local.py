@@ -252,7 +252,7 @@ def _read_run(path: Path) -> dict[str, Any]:
     try:
         run = json.loads(path.read_text(encoding="utf-8"))
         whole = run.pop("sha256") == _sha256(run)
-    except (ValueError, AttributeError, KeyError):
+    except (ValueError, AttributeError, KeyError, TypeError):
         whole = False
     if not whole:
         raise UsageError(

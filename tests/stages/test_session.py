@@ -2,21 +2,27 @@ from __future__ import annotations
 
 import json
 import shutil
+import time
 from pathlib import Path
+from unittest.mock import Mock
 
 import pytest
 from kfp.dsl import Metrics
 from mlflow.entities import Run
 from mlflow.tracking import MlflowClient
 
+from agent0.cli import main
 from agent0.config import Config, FilteringSettings, ModelSettings, PromptMessage, PromptSettings, load_config
 from agent0.errors import Agent0Error, UsageError
+from agent0.progress import read_events, reported
 from agent0.seeds import derive_seed
 from agent0.stages import StageResult, open_stage
 from agent0.stages.base_model import provide_base_model
 from agent0.stages.opening import Beginning, open_evolution
-from agent0.stages.session import Stage, read_report
+from agent0.stages.prepare import begin_history
+from agent0.stages.session import Stage, StageReport, read_report
 from agent0.storage.digest import STAGE_FILE
+from agent0.storage.seal import DamagedError
 
 
 @pytest.fixture
@@ -140,6 +146,66 @@ def test_a_model_folder_is_copied_whole(random_model: object, tokenizer: object,
     counted = sum(p.numel() for p in random_model.parameters())  # type: ignore[attr-defined]
     assert result.metrics["system/parameters"] == counted
     assert (tmp_path / "out" / "config.json").is_file()
+
+
+def test_an_input_that_was_damaged_is_not_read_and_the_reason_is_told(store: str, tmp_path: Path) -> None:
+    output = tmp_path / "task-filtering" / "kept"
+    (output / "tasks").mkdir(parents=True)
+    (output / "tasks" / "0.parquet").write_bytes(b"tasks")
+    finish_stage(output)
+    assert read_report(output).metrics == {"tasks/kept": 7.0}
+    (output / "tasks" / "0.parquet").write_bytes(b"tusks")
+    with (
+        pytest.raises(DamagedError, match=r"kept/tasks/0\.parquet was changed or damaged since its task finished"),
+        open_stage("executor_training", iteration=1, seed=0, mlflow_run_id="none", inputs={"tasks": output}),
+    ):
+        pytest.fail("The stage began.")
+    told = [event for event in read_events((tmp_path / "progress.jsonl").read_bytes()) if event["kind"] == "error"]
+    assert ["0.parquet was changed" in event["message"] for event in told] == [True]
+
+
+def finish_stage(output: Path) -> StageReport:
+    return Stage.untracked("task_filtering").finish(StageResult({"tasks/kept": 7.0}), output)
+
+
+def test_a_clock_that_is_set_back_makes_no_stage_end_before_it_began(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AGENT0_PROGRESS", str(tmp_path / "progress.jsonl"))
+    now = iter(range(2_000_000, 0, -3600))
+    monkeypatch.setattr(time, "time", lambda: float(next(now)))
+    with reported("task_filtering", 1) as progress:
+        assert 0 <= finish_stage(tmp_path).seconds < 60
+        progress.end("")
+    begun = begin_history(load_config(), 1, "", "", tmp_path / "history")
+    assert begun.finished_at >= begun.started_at
+    told = [event["seconds"] for event in read_events((tmp_path / "progress.jsonl").read_bytes()) if "seconds" in event]
+    assert len(told) == 2
+    assert all(0 <= seconds < 60 for seconds in told)
+
+
+@pytest.mark.parametrize(
+    ("error", "told"),
+    [
+        (OSError(28, "No space left on device"), "The disk is full"),
+        (OSError(122, "Disk quota exceeded"), "The disk is full"),
+        (RuntimeError("Error while serializing: I/O error: No space left on device (os error 28)"), "The disk is full"),
+        (RuntimeError("(sqlite3.OperationalError) database or disk is full"), "The disk is full"),
+        (OSError(13, "Permission denied"), "PermissionError: "),
+        (Agent0Error("One sentence."), "One sentence."),
+    ],
+)
+def test_a_full_disk_is_a_sentence_whichever_library_met_it(
+    error: Exception, told: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AGENT0_PROGRESS", str(tmp_path / "progress.jsonl"))
+    with pytest.raises(type(error)), reported("base_model", 0):
+        raise error
+    *_, event = read_events((tmp_path / "progress.jsonl").read_bytes() + b'{"kind": "st')  # cut short, too
+    assert event["message"].startswith(told)
+    monkeypatch.setattr("agent0.cli.app", Mock(side_effect=error))
+    with pytest.raises(PermissionError if told == "PermissionError: " else SystemExit):
+        main()
 
 
 def test_an_unfinished_stage_is_not_read(tmp_path: Path) -> None:
