@@ -273,9 +273,13 @@ def _check_surroundings(arguments: Sequence[str], environment: Mapping[str, str]
     """Check what every command relies on.
 
     Raises:
-        UsageError: an argument is not UTF-8, or `TMPDIR` names no folder that can be written to, which Python would
-            not say but take another.
+        UsageError: an argument is not UTF-8; the folder that the command was started in was removed; or `TMPDIR` names
+            no folder that can be written to, which Python would not say but take another.
     """
+    try:
+        Path.cwd()
+    except FileNotFoundError:
+        raise UsageError("The folder that this was started in was removed; change to another.") from None
     for argument in arguments:
         try:
             argument.encode()

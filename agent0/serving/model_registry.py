@@ -156,6 +156,6 @@ def _headers() -> dict[str, str]:
 
 def _advice(status: int) -> str:
     return {
-        HTTPStatus.UNAUTHORIZED: f" Name the file of a token in {TOKEN_VARIABLE}.",
-        HTTPStatus.FORBIDDEN: " The token's account needs the right to use it.",
+        HTTPStatus.UNAUTHORIZED.value: f" Name the file of a token in {TOKEN_VARIABLE}.",
+        HTTPStatus.FORBIDDEN.value: " The token's account needs the right to use it.",
     }.get(status, "")
