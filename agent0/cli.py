@@ -194,6 +194,9 @@ def plan(
     from agent0.planning.view import plan_view
 
     settings, cluster = read_settings(recipe, overrides), planning.parse_cluster(gpus)
+    longest = settings.rollout.max_response_tokens
+    if mean_response_tokens is not None and mean_response_tokens > longest:
+        raise UsageError(f"--mean-response-tokens is above rollout.max_response_tokens, {longest:,}; lower it.")
     if measure:
         if not rates:
             raise UsageError("--measure needs --rates FILE, the file to write.")

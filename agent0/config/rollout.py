@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from agent0.config.base import Positive, Probability, Section, Seed
+from agent0.errors import shortened
 
 EMBEDDED_MODEL = "tiny"
 """The `model.source` of the model that is trained here from scratch."""
@@ -208,3 +209,11 @@ class SandboxSettings(Section):
         description="'strict' runs nothing unless the self test proves isolation; 'permissive' takes what there is.",
     )
     max_output_bytes: Positive = Field(65_536, description="stdout and stderr kept, bytes each.")
+
+    @field_validator("preload")
+    @classmethod
+    def _importable(cls, names: tuple[str, ...]) -> tuple[str, ...]:
+        for name in names:
+            if not all(part.isidentifier() for part in name.split(".")):
+                raise ValueError(f"{shortened(name)!r} is no module's name; give names such as numpy")
+        return names
