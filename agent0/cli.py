@@ -194,6 +194,9 @@ def plan(
     from agent0.planning.view import plan_view
 
     settings, cluster = read_settings(recipe, overrides), planning.parse_cluster(gpus)
+    longest = settings.rollout.max_response_tokens
+    if mean_response_tokens is not None and mean_response_tokens > longest:
+        raise UsageError(f"--mean-response-tokens is above rollout.max_response_tokens, {longest:,}; lower it.")
     if measure:
         if not rates:
             raise UsageError("--measure needs --rates FILE, the file to write.")
@@ -271,9 +274,13 @@ def _check_surroundings(arguments: Sequence[str], environment: Mapping[str, str]
     """Check what every command relies on.
 
     Raises:
-        UsageError: an argument is not UTF-8, or `TMPDIR` names no folder that can be written to, which Python would
-            not say but take another.
+        UsageError: an argument is not UTF-8; the folder that the command was started in was removed; or `TMPDIR` names
+            no folder that can be written to, which Python would not say but take another.
     """
+    try:
+        Path.cwd()
+    except FileNotFoundError:
+        raise UsageError("The folder that this was started in was removed; change to another.") from None
     for argument in arguments:
         try:
             argument.encode()

@@ -15,6 +15,10 @@ MANAGER = "agent0"
 REQUEST_SECONDS = 60
 
 
+_NO_CONFIGURATION = (ValueError, TypeError, KeyError, AttributeError, RecursionError)
+"""What the Kubernetes client raises where its file holds something else than it should."""
+
+
 def connect(purpose: str) -> tuple[Any, str]:
     """Return a `kubernetes.client.ApiClient` and the namespace that it speaks of.
 
@@ -25,6 +29,7 @@ def connect(purpose: str) -> tuple[Any, str]:
         Agent0Error: there is no cluster, or the client is not installed.
     """
     try:
+        import yaml
         from kubernetes import client, config
     except ImportError as error:
         raise Agent0Error(f"{purpose} the Kubernetes client; install agent0[trainjob].") from error
@@ -36,11 +41,12 @@ def connect(purpose: str) -> tuple[Any, str]:
             return client.ApiClient(settings), NAMESPACE_FILE.read_text(encoding="utf-8").strip()
         config.load_kube_config(file, client_configuration=settings)
         _, context = config.list_kube_config_contexts(file)
-    except (config.ConfigException, OSError) as error:
+        return client.ApiClient(settings), context["context"].get("namespace", "default")
+    except (config.ConfigException, yaml.YAMLError, OSError, *_NO_CONFIGURATION) as error:
+        reason = " ".join(str(error).split())
         raise Agent0Error(
-            f"{purpose} a Kubernetes cluster, and there is none ({error}); set KUBECONFIG to a file of yours."
+            f"{purpose} a Kubernetes cluster, and there is none ({reason:.300}); set KUBECONFIG to a file of yours."
         ) from error
-    return client.ApiClient(settings), context["context"].get("namespace", "default")
 
 
 def apply(api: Any, manifest: Mapping[str, Any], plural: str, namespace: str) -> str:

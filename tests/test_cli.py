@@ -67,7 +67,6 @@ def test_every_command_has_help_with_an_example(command: list[str]) -> None:
         (["gate", "a", "b", "--seed", "-1"], 2, "-1"),
         (["pipeline", "list", "--timeout", "nan"], 2, "no finite number"),
         (["tracking", "flush", "latin.toml"], 2, "is no tracking buffer"),
-        (["reproduce", "deep.toml"], 1, "deep.toml"),
     ],
     ids=str,
 )
@@ -90,6 +89,17 @@ def test_a_scratch_folder_that_is_none_is_told_and_no_other_taken(scratch: str, 
     done = agent0("config", TMPDIR=str(tmp_path / scratch))
     assert done.returncode == 2
     assert "no folder that can be written to" in done.stderr
+
+
+def test_a_folder_that_was_removed_below_the_command_is_told(tmp_path: Path) -> None:
+    gone = tmp_path / "gone"
+    gone.mkdir()
+    command = [sys.executable, "-c", "from agent0.cli import main; main()", "config"]
+    done = subprocess.run(
+        ["sh", "-c", 'rmdir "$PWD" && exec "$@"', "sh", *command], cwd=gone, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 2
+    assert done.stderr == "agent0: The folder that this was started in was removed; change to another.\n"
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no /dev/full")

@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 from pydantic import Field, field_validator, model_validator
 
 from agent0.config.base import Positive, Probability, Section, Seed
+from agent0.errors import shortened
 
 EMBEDDED_MODEL = "tiny"
 """The `model.source` of the model that is trained here from scratch."""
@@ -235,3 +236,11 @@ class SandboxSettings(Section):
             if "@" in parts.netloc:  # a parameter of a run is for everybody to read
                 raise ValueError("an endpoint holds no user or password; give the token in AGENT0_SANDBOX_TOKEN")
         return tuple(dict.fromkeys(endpoint.rstrip("/") for endpoint in endpoints))
+
+    @field_validator("preload")
+    @classmethod
+    def _importable(cls, names: tuple[str, ...]) -> tuple[str, ...]:
+        for name in names:
+            if not all(part.isidentifier() for part in name.split(".")):
+                raise ValueError(f"{shortened(name)!r} is no module's name; give names such as numpy")
+        return names

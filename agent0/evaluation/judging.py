@@ -45,7 +45,7 @@ def judge_run(
         source: where their rows are, as for `load_items`.
 
     Raises:
-        UsageError: a benchmark that the evaluation does not have.
+        UsageError: a benchmark that the evaluation does not have, or none is named and all are generated.
         ResultsError: the record is missing, or its samples or questions are not those of the rows.
         JudgeError: the judge failed; verdicts until then are kept, and no record is written.
     """
@@ -54,11 +54,17 @@ def judge_run(
     if unknown:
         ran = ", ".join(score.benchmark for score in report.benchmarks)
         raise UsageError(f"{folder} has no {', '.join(unknown)}; it has {ran}.")
+    published = [score.benchmark for score in report.benchmarks if benchmark(score.benchmark).generate is None]
+    wanted = names or published
+    if not wanted:
+        raise UsageError(
+            f"{folder} has generated benchmarks only, whose answers need no judge; name one with --benchmarks to have "
+            "it judged all the same."
+        )
     scores: list[BenchmarkScore] = []
     questions: dict[str, list[QuestionScore]] = {}
     for score in report.benchmarks:
-        wanted = score.benchmark in names if names else benchmark(score.benchmark).generate is None
-        if wanted:
+        if score.benchmark in wanted:
             score, questions[score.benchmark] = _judge(folder, report, score, settings, source)
         else:
             questions[score.benchmark] = list(read_questions(str(folder), score).values())

@@ -147,6 +147,8 @@ def _make_client(connection: Connection) -> Any:
                     f"There is no API v2beta1 of Kubeflow Pipelines at {api_client.configuration.host} (404): the "
                     "server is older than 2.0, or the address is another one."
                 ) from error
+            if not isinstance(answer, dict):
+                raise ServerError(f"What answers at {api_client.configuration.host} is no API of Kubeflow Pipelines.")
             return SimpleNamespace(**{"tag_name": "", "multi_user": False, **answer})
 
         def _load_context_setting_or_default(self) -> None:

@@ -155,8 +155,7 @@ def _headers() -> dict[str, str]:
 
 
 def _advice(status: int) -> str:
-    advice: dict[int, str] = {
-        HTTPStatus.UNAUTHORIZED: f" Name the file of a token in {TOKEN_VARIABLE}.",
-        HTTPStatus.FORBIDDEN: " The token's account needs the right to use it.",
-    }
-    return advice.get(status, "")
+    return {
+        HTTPStatus.UNAUTHORIZED.value: f" Name the file of a token in {TOKEN_VARIABLE}.",
+        HTTPStatus.FORBIDDEN.value: " The token's account needs the right to use it.",
+    }.get(status, "")

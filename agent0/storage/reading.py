@@ -183,15 +183,14 @@ def _plain(content: Any) -> Any:
 
 
 @contextmanager
-def _explained(where: str, language: str, mended_by: str, *others: type[Exception]) -> Iterator[None]:
-    errors: tuple[type[Exception], ...] = (ValueError, *others)
+def _explained(where: str, language: str, mended_by: str, invalid: type[Exception] = ValueError) -> Iterator[None]:
     try:
         yield
     except RecursionError as error:
         raise UnreadableError(
             f"{where} is nested more than {MAX_NESTING} levels deep; {mended_by or 'correct that'}."
         ) from error
-    except errors as error:
+    except (ValueError, invalid) as error:
         said = " ".join(str(error).split()).rstrip(".")
         if "integer string conversion" in said:
             said = f"it has a number of more than {sys.get_int_max_str_digits():,} digits"
