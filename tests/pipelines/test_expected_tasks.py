@@ -69,6 +69,6 @@ def test_the_screen_counts_to_what_it_is_given() -> None:
     with display._bars(console) as bars:
         view = display._View(console, bars, 9)
         for kind in ("start", "end"):
-            view.show({"kind": kind, "iteration": 1, "stage": "opening", "time": 0.0, "message": ""})
+            view.show({"kind": kind, "iteration": 1, "stage": "opening", "seconds": 1.0, "message": ""})
         (whole,) = bars.tasks
         assert (whole.completed, whole.total) == (1, 9)
