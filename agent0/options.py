@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -24,13 +23,6 @@ SET_HELP = "Override a setting, e.g. --set executor.steps=20. A list has commas.
 Recipe = Annotated[str, typer.Option("--recipe", "-r", help=RECIPE_HELP)]
 Overrides = Annotated[list[str] | None, typer.Option("--set", "-s", help=SET_HELP)]
 Ablations = Annotated[list[str] | None, typer.Option("--ablation", "-a", help=ABLATION_HELP)]
-
-
-def finite(value: float) -> float:
-    """Return a number that a command was given; no range that it is held against refuses one that is none."""
-    if not math.isfinite(value):
-        raise typer.BadParameter(f"{value} is no finite number.")
-    return value
 
 
 def run_folder(place: str) -> Path:

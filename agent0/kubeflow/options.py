@@ -11,7 +11,6 @@ from typing import Annotated, Any, get_type_hints
 import typer
 
 from agent0.kubeflow.client import TOKEN_FILE_VARIABLE, TOKEN_VARIABLE, Connection
-from agent0.options import finite
 
 PANEL = "Connection"
 
@@ -60,9 +59,7 @@ def _connection(
     ] = True,
     timeout: Annotated[
         float,
-        typer.Option(
-            min=0.1, max=86_400, callback=finite, help="Seconds that an answer may take.", rich_help_panel=PANEL
-        ),
+        typer.Option(min=0.1, max=86_400, help="Seconds that an answer may take.", rich_help_panel=PANEL),
     ] = 30.0,
 ) -> Connection:
     return Connection(endpoint, namespace, token_file, ca_file, verify_tls, timeout)

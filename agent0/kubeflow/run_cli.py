@@ -15,7 +15,6 @@ from rich.console import Console
 from agent0.errors import Agent0Error, UsageError
 from agent0.kubeflow.client import RELIABLE_SERVER, Connection, Server, connect
 from agent0.kubeflow.options import connected
-from agent0.options import finite
 
 if TYPE_CHECKING:
     from agent0.kubeflow.package import Package
@@ -52,9 +51,7 @@ Mlflow = Annotated[
     bool, typer.Option("--mlflow/--no-mlflow", help="Use the server's own MLflow integration, where it has one.")
 ]
 Run = Annotated[str, typer.Argument(help="Identifier of the run, its beginning, its name, or 'latest'.")]
-Interval = Annotated[
-    float, typer.Option(min=0.05, max=86_400, callback=finite, help="Seconds between two looks while waiting.")
-]
+Interval = Annotated[float, typer.Option(min=0.05, max=86_400, help="Seconds between two looks while waiting.")]
 
 
 def assignments(parameters: list[str] | None, model: str, benchmarks: str) -> list[str]:
