@@ -11,11 +11,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from agent0.config import EMBEDDED_MODEL, Config, RolloutSettings
+from agent0.config import EMBEDDED_MODEL, Config, RolloutSettings, read_overrides
 from agent0.options import read_settings
 
 DOMAIN = "mathematics"
 CPU_BATCH, GPU_BATCH = 32, 128  # trajectories of thousands of tokens that fit a usual machine's memory
+RESPONSE = "rollout.max_response_tokens"
 PROMPT_SHARE = 4  # of the positions, one in so many is for the prompt
 
 
@@ -47,12 +48,12 @@ def settings_for(model: Path, recipe: str, overrides: Sequence[str], ablations: 
     if is_embedded(load_tokenizer(model)):
         config = read_settings(EMBEDDED_MODEL, overrides, ablations, evolves=False)
         return Fitted(config, "the recipe tiny, since the model is the embedded one or grew from it")
-    config = read_settings(None, [*_fitting(model), *overrides], ablations, evolves=False)
+    config = read_settings(None, [*_fitting(model, overrides), *overrides], ablations, evolves=False)
     return Fitted(config, _said(config.rollout))
 
 
-def _fitting(model: Path) -> list[str]:
-    """Return what fits a model and this machine, as overrides of the defaults."""
+def _fitting(model: Path, overrides: Sequence[str]) -> list[str]:
+    """Return what fits a model, this machine and the settings that are given, as overrides of the defaults."""
     import torch
 
     from agent0.rollout.tokens import model_positions
@@ -63,7 +64,10 @@ def _fitting(model: Path) -> list[str]:
         prompt = min(prompt, positions // PROMPT_SHARE)
         response = min(response, positions - prompt)
     gpu = torch.cuda.is_available()
-    observation = min(RolloutSettings().max_observation_tokens, response // PROMPT_SHARE)
+    given = read_overrides(override for override in overrides if override.partition("=")[0].strip() == RESPONSE)
+    wanted = given["rollout"]["max_response_tokens"] if given else response
+    room = wanted if isinstance(wanted, int) else response  # what is no number is refused with the others
+    observation = min(RolloutSettings().max_observation_tokens, max(1, room // PROMPT_SHARE))
     return [
         f"rollout.domain={DOMAIN}",
         f"rollout.backend={'vllm' if gpu and importlib.util.find_spec('vllm') else 'transformers'}",

@@ -78,6 +78,7 @@ def test_a_setting_that_is_given_stands_above_what_is_chosen(other: Path) -> Non
     given += ["rollout.max_observation_tokens=25"]
     rollout = settings_for(with_positions(other, 8192), "", given).config.rollout
     assert (rollout.max_response_tokens, rollout.domain, rollout.dtype) == (100, "word_problems", "float32")
+    assert rollout.max_observation_tokens == 25  # chosen to leave room in what is given
 
 
 def test_a_recipe_that_is_named_is_taken_as_it_is(other: Path) -> None:
@@ -88,6 +89,8 @@ def test_a_recipe_that_is_named_is_taken_as_it_is(other: Path) -> None:
 def test_a_setting_that_cannot_be_is_refused(other: Path) -> None:
     with pytest.raises(UsageError, match=r"rollout\.max_turnz"):
         settings_for(other, "", ["rollout.max_turnz=3"])
+    with pytest.raises(UsageError, match=r"rollout\.max_response_tokens"):
+        settings_for(other, "", ["rollout.max_response_tokens=many"])
 
 
 def test_another_chat_template_or_length_is_not_the_embedded_model(tokenizer: Any, other: Path) -> None:
