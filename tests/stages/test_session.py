@@ -191,7 +191,8 @@ def test_a_clock_that_is_set_back_makes_no_stage_end_before_it_began(
         (OSError(122, "Disk quota exceeded"), "The disk is full"),
         (RuntimeError("Error while serializing: I/O error: No space left on device (os error 28)"), "The disk is full"),
         (RuntimeError("(sqlite3.OperationalError) database or disk is full"), "The disk is full"),
-        (OSError(13, "Permission denied"), "PermissionError: "),
+        (OSError(13, "Permission denied"), "Permission denied; correct that, or name another place"),
+        (ValueError("a mistake of ours"), "ValueError: a mistake of ours"),
         (Agent0Error("One sentence."), "One sentence."),
     ],
 )
@@ -204,7 +205,7 @@ def test_a_full_disk_is_a_sentence_whichever_library_met_it(
     *_, event = read_events((tmp_path / "progress.jsonl").read_bytes() + b'{"kind": "st')  # cut short, too
     assert event["message"].startswith(told)
     monkeypatch.setattr("agent0.cli.app", Mock(side_effect=error))
-    with pytest.raises(PermissionError if told == "PermissionError: " else SystemExit):
+    with pytest.raises(ValueError if told.startswith("ValueError") else SystemExit):
         main()
 
 

@@ -24,6 +24,7 @@ from agent0.stages.sharding import ALONE, Share
 from agent0.stages.task_collection import run_task_collection
 from agent0.stages.task_generation import run_task_generation
 from agent0.storage.digest import STAGE_FILE
+from agent0.storage.manifest import MANIFEST
 from agent0.storage.shards import iterate_records, iterate_shard, shard_name, write_shard, write_shards
 from agent0.types import LabelledTask, SolvedTask, Task
 
@@ -173,7 +174,7 @@ def comparable(result: StageResult) -> tuple[dict[str, float], dict[str, dict[st
 
 
 def contents(folder: Path) -> dict[str, bytes]:
-    files = (path for path in folder.rglob("*") if path.is_file() and path.name != STAGE_FILE)
+    files = (path for path in folder.rglob("*") if path.is_file() and path.name not in (STAGE_FILE, MANIFEST))
     return {path.relative_to(folder).as_posix(): path.read_bytes() for path in files}
 
 
