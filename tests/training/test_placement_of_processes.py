@@ -11,6 +11,7 @@ import pytest
 
 from agent0.config import CurriculumSettings, RolloutSettings, TrainingSettings, VllmSettings
 from agent0.errors import UsageError
+from agent0.rollout.models import load_tokenizer
 from agent0.rollout.vllm_process import Endpoints
 from agent0.stages import Stage
 from agent0.stages import training as training_stage
@@ -45,7 +46,7 @@ def test_each_process_loads_the_frozen_executor_onto_its_own_gpu(
     monkeypatch.setattr(worker, "open_backend", opened)
     monkeypatch.setenv("LOCAL_RANK", "3")
     job = make_job("rank")
-    with worker._executor_backend(job, curriculum, job.base, EngineTurns()):
+    with worker._executor_backend(job, curriculum, job.base, load_tokenizer(job.base), EngineTurns()):
         assert asked == [[3]]
 
 
@@ -71,8 +72,8 @@ def test_the_frozen_executor_takes_turns_where_vllm_runs_in_the_process_and_noth
     job = job.model_copy(update={"frozen_executor": job.base})
     assert job.shares_engine == shared
     if shared:
-        turns = EngineTurns()
-        with worker._executor_backend(job, curriculum, job.base, turns) as backend:
+        tokenizer = load_tokenizer(job.base)
+        with worker._executor_backend(job, curriculum, job.base, tokenizer, EngineTurns()) as backend:
             assert isinstance(backend, FrozenTurnBackend)
 
 
