@@ -23,6 +23,10 @@ SAMPLES_FILE = "samples.jsonl"
 FINGERPRINT_FILE = "fingerprint.json"
 
 
+BEGINNING = b'{"item":'
+"""Of every line, by which a torn one is known."""
+
+
 class SampleRecord(Record):
     """One finished trajectory.
 
@@ -108,10 +112,10 @@ def sample_files(benchmark: str) -> tuple[str, str]:
 
 
 def read_samples(folder: Path) -> list[SampleRecord]:
-    """Read the finished samples in `folder`; a cut-off last line is none.
+    """Read the finished samples in `folder`; the beginning of one in the last line, cut off by a kill, is none.
 
     Raises:
-        UsageError: a whole line is no sample.
+        UsageError: a whole line is no sample, or the last one no beginning of one.
     """
     path = folder / SAMPLES_FILE
     if not path.exists():
@@ -119,7 +123,10 @@ def read_samples(folder: Path) -> list[SampleRecord]:
     if not path.is_file():
         raise UsageError(f"{path} is no file; remove it, and its samples are drawn again.")
     content = path.read_bytes()
-    whole = content[: content.rfind(b"\n") + 1].decode(errors="replace")
+    end = content.rfind(b"\n") + 1
+    if not content[end:].startswith(BEGINNING[: len(content) - end]):
+        raise UsageError(f"The last line of {path} is no beginning of a sample; remove it, if the file is no other's.")
+    whole = content[:end].decode(errors="replace")
     advice = "remove that line, and its sample is drawn again"
     return [
         parse_model(line, SampleRecord, f"Line {number} of {path}", noun="finished sample", mended_by=advice)

@@ -123,7 +123,8 @@ def _read(path: Path) -> dict[str, Any]:
     content = read_object(path, mended_by=advice) if path.exists() else {}
     for name, kinds in _KINDS.items():
         value = content.get(name)
-        if value is not None and not isinstance(value, kinds):
+        tokens = value if isinstance(value, list) else []
+        if value is not None and not (isinstance(value, kinds) and all(isinstance(token, int) for token in tokens)):
             raise UsageError(f"In {path} {name} is {shortened(repr(value))}; {advice}.")
     return content
 

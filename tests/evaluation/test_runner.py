@@ -404,3 +404,12 @@ def test_real_rows_run_through_with_a_limit(
     assert (score.questions, score.published) == (30, rows)
     assert sum(assignment.sizes.values()) == rows
     assert score.score.mean == pytest.approx(1.0)
+
+
+@pytest.mark.parametrize("content", [b"notes", b"caf\xe9", b'{"a": 1}', b'{"item":"a"}\nnotes', b"3\n", b"\xff\n"])
+def test_what_is_no_sample_is_told_and_left_as_it_is(content: bytes, tmp_path: Path) -> None:
+    path = tmp_path / "samples.jsonl"
+    path.write_bytes(content)
+    with pytest.raises(UsageError, match="sample"):
+        SampleStore(tmp_path, {})
+    assert path.read_bytes() == content
