@@ -14,6 +14,8 @@ from mlflow.tracking import MlflowClient
 from short_evolution import SHORTEST
 
 from agent0.config import load_config
+from agent0.storage.digest import STAGE_FILE
+from agent0.storage.manifest import MANIFEST
 from agent0_kfp.pipelines.catalogue import PIPELINES
 from agent0_kfp.pipelines.options import LOCAL
 
@@ -82,7 +84,7 @@ def test_an_evolution_goes_on_with_another(folder: Path) -> None:
     assert [record["iteration"] for record in history["iterations"]] == [0, 1, 2]
     assert (history["first_iteration"], history["planned_iterations"]) == (2, 2)
     assert "<svg" in only(second, "**/closing/report").read_text()
-    assert [path.name for path in only(second, "**/base-evaluation/scores").iterdir()] == ["stage.json"]
+    assert {path.name for path in only(second, "**/base-evaluation/scores").iterdir()} == {MANIFEST, STAGE_FILE}
     assert len(list((grown / "questions").iterdir())) == 2
     for path in ("curriculum", "executor"):
         trained = only(first, f"**/{path}-training/trained/model.safetensors").read_bytes()
