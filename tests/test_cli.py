@@ -57,6 +57,7 @@ def test_every_command_has_help_with_an_example(command: list[str]) -> None:
         (["evolve", "--output", "latin.toml/run"], 2, "Nothing can be written to the folder latin.toml/run"),
         (["evolve", "--output", "/proc/run"], 2, "Nothing can be written to the folder /proc/run"),
         (["evaluate", "--model", "tiny", "--limit", "3"], 2, "--limit is for published benchmarks"),
+        (["plan", "--gpus", "9" * 5000 + "xH100"], 2, "is not of the form COUNTxGPU"),
         (["ui", "--port", "65536"], 2, "less than or equal to 65535"),
         (["sandbox", "serve", "--port", "65536"], 2, "less than or equal to 65535"),
         (["sandbox", "serve", "--host", "192.0.2.1", "--port", "0"], 2, "without a bearer token"),

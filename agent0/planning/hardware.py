@@ -9,7 +9,7 @@ import difflib
 import re
 from dataclasses import dataclass
 
-from agent0.errors import UsageError
+from agent0.errors import UsageError, shortened
 
 
 @dataclass(frozen=True)
@@ -38,7 +38,7 @@ GPUS: dict[str, Gpu] = {
 }
 """Rates and bandwidths from NVIDIA's data sheets (SXM variants where there are any, without sparsity)."""
 
-SPECIFICATION = re.compile(r"(?:(\d+)x)?(\d+)x([A-Za-z][\w-]*)")
+SPECIFICATION = re.compile(r"(?:(\d{1,6})x)?(\d{1,6})x([A-Za-z][\w-]*)")
 
 
 @dataclass(frozen=True)
@@ -69,8 +69,8 @@ def parse_cluster(text: str) -> Cluster:
     match = SPECIFICATION.fullmatch(text.strip())
     if not match or 0 in (int(match[1] or 1), int(match[2])):
         raise UsageError(
-            f"--gpus {text!r} is not of the form COUNTxGPU or NODESxCOUNTxGPU, e.g. 8xH200 or 2x8xH100; known GPUs: "
-            f"{', '.join(GPUS)}."
+            f"--gpus {shortened(text)!r} is not of the form COUNTxGPU or NODESxCOUNTxGPU, e.g. 8xH200 or "
+            f"2x8xH100; known GPUs: {', '.join(GPUS)}."
         )
     by_folded_name = {name.casefold(): gpu for name, gpu in GPUS.items()}
     gpu = by_folded_name.get(match[3].casefold())
