@@ -33,6 +33,7 @@ from agent0.storage import workspace
 from agent0.storage.atomic import write_json
 from agent0.storage.digest import code_version
 from agent0.storage.manifest import file_sha256
+from agent0.storage.reading import UnreadableError, read_object
 from agent0.storage.seal import is_intact
 from agent0_kfp.pipelines.aftermath import ARTIFACTS_FOLDER, LOCK_FILE, followed, run_id_of
 from agent0_kfp.pipelines.evolution import compile_evolution
@@ -250,16 +251,16 @@ def _read_run(path: Path) -> dict[str, Any]:
         UsageError: it was changed since.
     """
     try:
-        run = json.loads(path.read_text(encoding="utf-8"))
-        whole = run.pop("sha256") == _sha256(run)
-    except (ValueError, AttributeError, KeyError, TypeError):
+        run = read_object(path)
+        whole = run.pop("sha256", "") == _sha256(run)
+    except UnreadableError:
         whole = False
     if not whole:
         raise UsageError(
             f"{path} was changed or damaged since the run began, and a run keeps the settings that it began with: put "
             "back what was there, or start another run with --set and another --output."
         )
-    return dict(run)
+    return run
 
 
 def _sha256(run: dict[str, Any]) -> str:

@@ -61,9 +61,10 @@ def edit(path: Path, change: Callable[[dict[str, object]], object]) -> None:
         lambda path: path.write_text(path.read_text()[:-40]),
         lambda path: path.write_text(""),
         lambda path: path.write_text("[]"),
+        lambda path: path.write_text("[" * 100_000),
         lambda path: path.write_bytes(b"\xff\xfe"),
     ],
-    ids=["a setting", "the store", "its digest", "cut short", "emptied", "other JSON", "no text"],
+    ids=["a setting", "the store", "its digest", "cut short", "emptied", "other JSON", "nested", "no text"],
 )
 def test_a_run_whose_settings_were_changed_is_not_gone_on_with(change: Callable[[Path], object], folder: Path) -> None:
     LocalEvolution.resume(folder)

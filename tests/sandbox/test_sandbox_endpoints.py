@@ -95,22 +95,16 @@ def test_a_cancelled_program_ends(services: list[Service]) -> None:
         assert sandbox.gauges().running == 0
 
 
-def test_a_lost_service_costs_no_program(services: list[Service]) -> None:
-    with sandbox_services(LIMITS, TOKEN) as (lost,), open_sandbox(named(lost.url, services[0].url)) as sandbox:
-        ends = threading.Timer(0.4, lost.kill)
+@pytest.mark.parametrize(("end", "seconds", "programs"), [("kill", 0.8, 4), ("drain", 0.5, 10)])
+def test_a_service_that_is_lost_or_drains_costs_no_program(
+    end: str, seconds: float, programs: int, services: list[Service]
+) -> None:
+    with sandbox_services(LIMITS, TOKEN) as (ending,), open_sandbox(named(ending.url, services[0].url)) as sandbox:
+        ends = threading.Timer(0.4, getattr(ending, end))
         ends.start()
-        sources = [f"import time; time.sleep(0.8); print({n})" for n in range(4)]
-        assert run(sandbox, *sources) == [f"{n}\n" for n in range(4)]
+        sources = [f"import time; time.sleep({seconds}); print({n})" for n in range(programs)]
+        assert run(sandbox, *sources) == [f"{n}\n" for n in range(programs)]
         ends.join()
-
-
-def test_a_service_that_drains_finishes_what_runs_and_the_rest_goes_elsewhere(services: list[Service]) -> None:
-    with sandbox_services(LIMITS, TOKEN) as (drained,), open_sandbox(named(drained.url, services[0].url)) as sandbox:
-        drains = threading.Timer(0.4, drained.drain)
-        drains.start()
-        sources = [f"import time; time.sleep(0.5); print({n})" for n in range(10)]
-        assert run(sandbox, *sources) == [f"{n}\n" for n in range(10)]
-        drains.join()
 
 
 def test_one_service_that_is_down_is_no_hindrance(services: list[Service]) -> None:

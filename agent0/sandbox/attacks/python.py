@@ -38,11 +38,7 @@ ATTACKS = (
             found += [value for value in vars(module).values() if type(value).__name__ == "socket"]
         for thing in found:
             attempt("send to the owner", lambda: thing.send(b"forged"))
-        try:
-            server = [thing for thing in gc.get_objects() if type(thing).__name__ == "Server"]
-        except Exception:
-            server = []
-        for thing in server:
+        for thing in [thing for thing in gc.get_objects() if type(thing).__name__ == "Server"]:
             attempt("forged result", lambda: thing._control.send(b"\\3" * 42))
         print("contained")
         """,
