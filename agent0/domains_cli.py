@@ -9,7 +9,7 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
-from agent0.config.base import SEED_LIMIT
+from agent0.seeds import SEED_LIMIT
 
 app = typer.Typer(help="The kinds of tasks: list them, show one.", invoke_without_command=True)
 

@@ -8,12 +8,14 @@ from collections.abc import Sequence
 from typing import TypeVar
 
 T = TypeVar("T")
+SEED_LIMIT = 2**31
+"""Seeds are below it."""
 
 
 def derive_seed(seed: int, *path: str | int) -> int:
-    """Return a seed in [0, 2**31) that depends on `seed` and on each part of `path`."""
+    """Return a seed in [0, SEED_LIMIT) that depends on `seed` and on each part of `path`."""
     digest = hashlib.sha256("/".join(map(str, (seed, *path))).encode()).digest()
-    return int.from_bytes(digest[:4], "big") % 2**31
+    return int.from_bytes(digest[:4], "big") % SEED_LIMIT
 
 
 def sampled(items: Sequence[T], most: int, seed: int) -> list[T]:

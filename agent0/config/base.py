@@ -6,11 +6,12 @@ from typing import Annotated, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from agent0.seeds import SEED_LIMIT
+
 Probability = Annotated[float, Field(ge=0.0, le=1.0)]
 LARGEST_NUMBER = 2**53
 """Beyond it whole numbers are not exact in JSON readers and protocol buffers, to which all numbers are floats."""
 Positive = Annotated[int, Field(ge=1)]
-SEED_LIMIT = 2**31
 Seed = Annotated[int, Field(ge=0, lt=SEED_LIMIT)]
 MODEL_NAME = r"[A-Za-z0-9][A-Za-z0-9_-]{0,99}"
 """What a registered model may be called: its URI has no room for a slash, a colon or an '@' in it."""

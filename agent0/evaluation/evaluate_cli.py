@@ -12,10 +12,10 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
-from agent0.config.base import SEED_LIMIT
 from agent0.errors import UsageError
 from agent0.options import read_settings
 from agent0.recipes import recipe_names
+from agent0.seeds import SEED_LIMIT
 
 if TYPE_CHECKING:
     from agent0.config import Config, RolloutSettings, SamplingSettings

@@ -10,8 +10,8 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
-from agent0.config.base import SEED_LIMIT
 from agent0.errors import UsageError
+from agent0.seeds import SEED_LIMIT
 
 if TYPE_CHECKING:
     from agent0.evaluation.gate import GateDecision

@@ -15,14 +15,13 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from pydantic import BaseModel, ValidationError
-
 from agent0.errors import UsageError
 
 if TYPE_CHECKING:
     import yaml
+    from pydantic import BaseModel
 
-M = TypeVar("M", bound=BaseModel)
+M = TypeVar("M", bound="BaseModel")
 MAX_BYTES = 1 << 30
 """Of a file that is read at once."""
 MAX_NESTING = 100
@@ -94,6 +93,8 @@ def read_model(path: Path, kind: type[M], where: str = "", *, noun: str, mended_
 
 def parse_model(text: str, kind: type[M], where: str, *, noun: str, mended_by: str) -> M:
     """Return the record that a JSON text holds; see `read_model`."""
+    from pydantic import ValidationError  # not for whoever reads a token only: commands load this module
+
     try:
         return kind.model_validate_json(text)
     except ValidationError as error:
