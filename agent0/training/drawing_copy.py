@@ -30,6 +30,9 @@ class DrawingCopy:
             # Weights that deepcopy finds in its memo are not copied first, and those that are tied stay tied.
             weights = {id(weight): _like(weight, self._dtype) for weight in model.parameters()}
             self._copy = copy.deepcopy(model, dict(weights))
+            for module in self._copy.modules():
+                # A trainer may have replaced `forward` by a function that holds the original's, which no copy changes.
+                module.__dict__.pop("forward", None)
         with torch.no_grad():
             for drawing, trained in zip(self._copy.parameters(), model.parameters(), strict=True):
                 drawing.copy_(trained)

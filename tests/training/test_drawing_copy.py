@@ -1,8 +1,10 @@
 from __future__ import annotations
 
+from copy import deepcopy
 from typing import Any
 
 import torch
+from trl.trainer.utils import add_fused_lm_head
 
 from agent0.training.drawing_copy import DrawingCopy
 
@@ -32,3 +34,16 @@ def test_tied_weights_stay_tied_and_what_is_no_weight_keeps_its_type(random_mode
 
 def test_a_model_of_that_type_draws_itself(random_model: Any) -> None:
     assert DrawingCopy(torch.float32).of(random_model) is random_model
+
+
+def test_the_copy_draws_with_its_own_weights_although_the_trainer_replaced_the_forward(random_model: Any) -> None:
+    model = deepcopy(random_model)
+    add_fused_lm_head(model, temperature=1.0, cast_lm_head_to_fp32=False, outputs=("log_probs", "entropy"))
+    drawing = DrawingCopy(torch.bfloat16).of(model)
+    ids = torch.tensor([[1, 2, 3]])
+    assert drawing(ids).logits.dtype == torch.bfloat16
+    assert model(ids).logits.dtype == torch.float32
+    with torch.no_grad():
+        for weight in model.parameters():
+            weight.fill_(float("nan"))
+        assert drawing(ids).logits.isfinite().all()
