@@ -1,7 +1,8 @@
 """Short problems about numbers, for small language models: one or two steps of arithmetic in a sentence or two.
 
 A program writes demonstrations and the benchmark from templates; a model's own questions may be any short text with a
-number in it. The truth is known of whatever a template would have written, and of nothing else.
+number in it. The truth is known of whatever a template could have written with any words and numbers, and of nothing
+else.
 """
 
 from __future__ import annotations
@@ -60,7 +61,7 @@ _THINGS = [
     "badges",
 ]
 _BOXES = ["bags", "boxes", "jars", "trays", "shelves", "crates", "baskets", "drawers"]
-_WORDS = {"n": _NAMES, "m": _NAMES, "i": _THINGS, "c": _BOXES}
+_FORMS = {"n": "[A-Z][A-Za-z]*", "m": "[A-Z][A-Za-z]*", "i": "[a-z]+", "c": "[a-z]+"}
 _RANGES = {"a": (2, 60), "b": (2, 40), "d": (1, 30), "e": (2, 9)}
 _FIELD = re.compile(r"\{(\w)\}")
 
@@ -81,7 +82,7 @@ class Template:
         return self._task({**words, **{name: str(number) for name, number in numbers.items()}})
 
     def read(self, question: str) -> WorkedTask | None:
-        """Return the task that `question` is, if this template could have written it but for the size of numbers."""
+        """Return the task that `question` is, if this template could have written it but for its words and numbers."""
         found = self._pattern.fullmatch(question)
         return self._task(found.groupdict()) if found else None
 
@@ -97,7 +98,7 @@ class Template:
         for match in _FIELD.finditer(self.text):
             name = match[1]
             pattern += re.escape(self.text[position : match.start()])
-            known = rf"(?P<{name}>{'[0-9]{1,6}' if name in _RANGES else '|'.join(_WORDS[name])})"
+            known = rf"(?P<{name}>{_FORMS.get(name, '[0-9]{1,6}')})"
             pattern += rf"(?P={name})" if name in seen else known
             seen.add(name)
             position = match.end()
@@ -201,7 +202,7 @@ def rejection(question: str) -> str | None:
 
 
 def known_answer(question: str) -> str | None:
-    """Return the truth of a question that a template could have written, or None."""
+    """Return the truth of a question that a template could have written with some words and numbers, or None."""
     return next((task.answer for template in TEMPLATES if (task := template.read(question))), None)
 
 

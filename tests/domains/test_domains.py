@@ -43,6 +43,9 @@ def test_every_template_reads_what_it_wrote_and_no_other_question() -> None:
         assert [other.name for other in TEMPLATES if other.read(task.question)] == [template.name]
         assert template.read(f"{task.question} Explain.") is None
     assert get_domain("word_problems").known_answer("How many days have 3 weeks?") is None
+    others = "Rachel has 5 kites and Bo has 3. They share all equally among 7 friends. How many kites are left over?"
+    assert get_domain("word_problems").known_answer(others) == "1"
+    assert get_domain("word_problems").known_answer(others.replace("many kites", "many coins")) is None
 
 
 @pytest.mark.parametrize(
