@@ -13,13 +13,14 @@ from collections.abc import Sequence
 from typing import Any
 
 import torch
-from trl import GRPOTrainer
+
+from agent0.training.whole_groups import WholeGroupsTrainer
 
 Scores = tuple[torch.Tensor, torch.Tensor | None, torch.Tensor | None]
 """Log-probabilities, entropies, and the load-balancing loss of a mixture of experts."""
 
 
-class UsefulTokensTrainer(GRPOTrainer):  # type: ignore[misc]
+class UsefulTokensTrainer(WholeGroupsTrainer):
     """`GRPOTrainer` whose passes are as wide as their longest row."""
 
     def _get_per_token_logps_and_entropies(
