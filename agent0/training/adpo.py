@@ -54,7 +54,7 @@ class ADPOTrainer(UsefulTokensTrainer):
         w = confidence(shares, self.adpo)
         scale = advantage_scale(w, self.adpo)
         output["advantages"] = advantages * scale
-        # A tensor with the batch as its first axis is split with the batch.
+        # A tensor with the batch as its first axis is shuffled and split with the batch.
         output["epsilon_high"] = upper_clip_bound(w, self.epsilon_high, self.adpo)
         metrics = self._metrics["train" if self.model.training else "eval"]
         metrics["adpo/advantage_scale"].append(self.accelerator.gather(scale).mean().item())

@@ -13,14 +13,13 @@ from collections.abc import Sequence
 from typing import Any
 
 import torch
-
-from agent0.training.whole_groups import WholeGroupsTrainer
+from trl import GRPOTrainer
 
 Scores = tuple[torch.Tensor, torch.Tensor | None, torch.Tensor | None]
 """Log-probabilities, entropies, and the load-balancing loss of a mixture of experts."""
 
 
-class UsefulTokensTrainer(WholeGroupsTrainer):
+class UsefulTokensTrainer(GRPOTrainer):  # type: ignore[misc]
     """`GRPOTrainer` whose passes are as wide as their longest row."""
 
     def _get_per_token_logps_and_entropies(
