@@ -3,10 +3,12 @@ from __future__ import annotations
 import asyncio
 import copy
 import re
+from types import MethodType
 from typing import Any
 
 import pytest
 import torch
+from accelerate.utils import convert_outputs_to_fp32
 from noted import Noted
 from transformers import AutoModelForCausalLM, Gemma3TextConfig, Lfm2Config, MambaConfig
 
@@ -119,6 +121,21 @@ def test_a_turn_that_goes_on_is_not_read_again(
     third = Reading(random_model, monkeypatch)
     backend.generate(requests(longer, [6] * 6, None), prefixes=prefixes)
     assert third.shapes[0] == (6, max(map(len, longer)))  # what no turn has used is forgotten
+
+
+def test_shared_prompts_and_kept_turns_hold_where_only_the_forward_is_under_autocast(
+    random_model: Any, tokenizer: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model = copy.deepcopy(random_model)
+    mixed = torch.autocast("cpu", torch.bfloat16)(type(model).forward)
+    model.forward = MethodType(convert_outputs_to_fp32(mixed), model)  # as accelerate does for mixed precision
+    backend, prefixes = backend_of(model, tokenizer), PrefixCache()
+    monkeypatch.setattr("agent0.rollout.turn._MAY_END", re.compile("$"))
+    ends = [Request(prompt, 20, None, 0, lambda ids: len(ids) >= 4) for prompt in PROMPTS]
+    first = backend.generate(ends, prefixes=prefixes)
+    longer = [prompt + generation.token_ids + [30] for prompt, generation in zip(PROMPTS, first, strict=True)]
+    shared = requests([longer[0], *longer], [6] * 5, None)
+    assert backend.generate(shared, prefixes=prefixes) == backend.generate(shared)
 
 
 def test_a_seed_gives_the_same_draw_and_another_a_different_one(random_model: Any, tokenizer: Any) -> None:
