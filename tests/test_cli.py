@@ -40,6 +40,7 @@ def test_every_command_has_help_with_an_example(command: list[str]) -> None:
         (["evaluate", "--model", "no/such/model"], 2, "There is no folder no/such/model"),
         (["evolve", "--output", "s3://bucket/run"], 2, "cannot be the folder of a run of this machine"),
         (["report", "."], 1, "holds no history"),
+        (["report", "s3://"], 1, "s3:// holds no history"),
         (["report", "a", "b", "c", "d", "e", "f"], 2, "at most 5 runs, and 6 are named"),
         (["pipeline", "compile", "evaluatoin", "-o", "x.yaml"], 2, "There is no pipeline"),
         (["pipeline", "upload", "x.yaml"], 2, "There is no file x.yaml"),

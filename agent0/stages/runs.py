@@ -54,6 +54,8 @@ def open_history(place: str) -> History:
         with tempfile.TemporaryDirectory() as folder:
             return _parse(_from_mlflow(place, Path(folder)), place)
     with read_file(f"{place.rstrip('/')}/{HISTORY_FILE}") as path:
+        if not path.is_file():
+            raise _absent(place)
         return _parse(path, place)
 
 
