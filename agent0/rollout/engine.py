@@ -21,7 +21,7 @@ from agent0.rollout.trajectory import Observations, TrajectoryBuilder, opens_tho
 from agent0.rollout.turn import EndsAt, TurnRules
 from agent0.rollout.watch import NOBODY, Watch
 from agent0.sandbox import RunResult
-from agent0.seeds import derive_seed
+from agent0.seeds import SEED_LIMIT, derive_seed
 from agent0.types import ToolCall, Trajectory
 
 _DRAW_STRIDE = 0x9E3779B1  # between the seeds of a trajectory's draws; odd, so that they do not meet
@@ -254,7 +254,7 @@ class RolloutEngine:
         stop = STOP if self._budget.turns else self._budget.stop
         ends_at_text = stop is not None and not self._budget.turns
         while built.finish is None:
-            draw_seed = (seed + built.draws * _DRAW_STRIDE) % 2**31
+            draw_seed = (seed + built.draws * _DRAW_STRIDE) % SEED_LIMIT
             watch = None if ends_at_text else self._rules.watch(built.turn, thinking=built.thinking)
             drawn = await session.generate(Request(built.prompt + built.completion, built.room, stop, draw_seed, watch))
             self.throughput.tokens += len(drawn.token_ids)

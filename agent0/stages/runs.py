@@ -54,8 +54,6 @@ def open_history(place: str) -> History:
         with tempfile.TemporaryDirectory() as folder:
             return _parse(_from_mlflow(place, Path(folder)), place)
     with read_file(f"{place.rstrip('/')}/{HISTORY_FILE}") as path:
-        if not path.is_file():
-            raise _absent(place)
         return _parse(path, place)
 
 
@@ -65,13 +63,12 @@ def read_history(folder: Path) -> History:
     Raises:
         Agent0Error: there is none, or it was written by another version.
     """
-    path = folder / HISTORY_FILE
-    if not path.is_file():
-        raise _absent(str(folder))
-    return _parse(path, str(folder))
+    return _parse(folder / HISTORY_FILE, str(folder))
 
 
 def _parse(path: Path, place: str) -> History:
+    if not path.is_file():
+        raise _absent(place)
     return read_model(
         path,
         History,
