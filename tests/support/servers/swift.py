@@ -18,6 +18,9 @@ SERVERS = ("account", "container", "object", "proxy")
 PIPELINE = (
     "catch_errors healthcheck cache listing_formats bulk s3api tempauth slo versioned_writes symlink proxy-server"
 )
+# With one replica nobody stands in for a server that answers late: on busy cores half a second is too little, and a
+# server suspected ten times is asked no more for a minute.
+PATIENCE = "conn_timeout = 20\nnode_timeout = 60\n"
 FILTERS = {
     "catch_errors": "catch_errors",
     "healthcheck": "healthcheck",
@@ -106,7 +109,7 @@ class SwiftServer:
             f"{self._default(server)}devices = {self.folder}/nodes\nmount_check = false\n"
             f"disable_fallocate = true\nrecon_cache_path = {self.folder}\n"
             f"[pipeline:main]\npipeline = {server}-server\n"
-            f"[app:{server}-server]\nuse = egg:swift#{server}\n"
+            f"[app:{server}-server]\nuse = egg:swift#{server}\n{PATIENCE}"
         )
 
     def _proxy(self) -> str:
@@ -114,7 +117,7 @@ class SwiftServer:
         return (
             f"{self._default('proxy')}[pipeline:main]\npipeline = {PIPELINE}\n"
             "[app:proxy-server]\nuse = egg:swift#proxy\nallow_account_management = true\naccount_autocreate = true\n"
-            f"{filters}"
+            f"{PATIENCE}error_suppression_limit = 1000000\n{filters}"
         )
 
 
