@@ -15,6 +15,7 @@ from statistics import fmean
 
 import agent0.lean_transformers  # noqa: F401  # before anything that imports transformers
 from agent0.answers import Verdict, equivalent_many, majority_vote
+from agent0.arithmetic import cpu_rates
 from agent0.config import Config, FilteringSettings
 from agent0.domains import Domain, get_domain
 from agent0.planning.placement import STAGES
@@ -98,12 +99,14 @@ class Trial:
         answers: what became of those.
         tokens_per_second: drawn, over both; batches are smaller here than in a run, so a run is no slower.
         recipe_tokens: that the recipe draws in all its rounds, at the mean length seen here.
+        cpu_rates: GFLOP/s of the CPU by type; empty where a GPU computes.
     """
 
     proposals: Proposals
     answers: Answers | None
     tokens_per_second: float
     recipe_tokens: float
+    cpu_rates: Mapping[str, float]
 
     @property
     def drawing_hours(self) -> float:
@@ -156,9 +159,8 @@ def run_trial(model: Path, config: Config, samples: int, log: Path, shown: Shown
                 _add(throughput, executor.throughput)
     answers = summarize_answers(questions, solved, domain, config.filtering, own=bool(own)) if questions else None
     mean = answers.tokens if answers else throughput.tokens / samples
-    return Trial(
-        proposals, answers, throughput.tokens / max(throughput.seconds, 1e-9), tokens_of_recipe(config, round(mean))
-    )
+    rate = throughput.tokens / max(throughput.seconds, 1e-9)
+    return Trial(proposals, answers, rate, tokens_of_recipe(config, round(mean)), cpu_rates())
 
 
 def summarize_proposals(drawn: Sequence[Proposal], domain: Domain) -> Proposals:

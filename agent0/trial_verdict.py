@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from agent0.arithmetic import arithmetic_finding
 from agent0.config import Config
 from agent0.domains import get_domain
 from agent0.findings import Finding, State
@@ -116,6 +117,8 @@ def findings(trial: Trial, config: Config) -> list[Finding]:
             f"{_hours(trial.drawing_hours)} at this rate, without training",
         )
     )
+    if trial.cpu_rates:
+        rows.append(arithmetic_finding(trial.cpu_rates, config))
     return rows
 
 
