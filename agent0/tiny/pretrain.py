@@ -20,6 +20,7 @@ from agent0.config import TinyPretraining
 from agent0.domains import Demonstration
 from agent0.errors import warn
 from agent0.storage.cache import cache_root
+from agent0.storage.places import require_folder
 from agent0.storage.seal import is_intact, seal
 from agent0.tiny.tokenizer import MAX_TOKENS, TURN_END, TURN_START, train_tokenizer
 from agent0.tiny.transcripts import draw_transcript
@@ -42,13 +43,18 @@ def cache_directory(settings: TinyPretraining) -> Path:
 
 
 def ensure_base_model(settings: TinyPretraining, report: Report) -> Path:
-    """Return the folder of the pretrained model and tokenizer, training them first if they are not cached whole."""
+    """Return the folder of the pretrained model and tokenizer, training them first if they are not cached whole.
+
+    Raises:
+        UsageError: nothing can be written to the cache.
+    """
     target = cache_directory(settings)
     if not is_intact(target):
         if target.exists():
             warn(f"{target} was damaged, or is of an earlier version; the embedded model is trained anew.")
         temporary = target.with_name(f"{target.name}.{os.getpid()}.tmp")
         shutil.rmtree(temporary, ignore_errors=True)
+        require_folder(temporary)  # before the minute that it takes
         model, tokenizer = pretrain(settings, report)
         model.save_pretrained(temporary)
         tokenizer.save_pretrained(temporary)

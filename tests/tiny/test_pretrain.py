@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from agent0.config import TinyPretraining
+from agent0.errors import UsageError
 from agent0.tiny import pretrain
 
 DAMAGE = {
@@ -22,6 +23,20 @@ def _flip(path: Path) -> None:
     data = bytearray(path.read_bytes())
     data[len(data) // 2] ^= 1
     path.write_bytes(data)
+
+
+def test_a_cache_that_takes_nothing_is_refused_before_anything_is_trained(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "file").write_text("")
+    monkeypatch.setenv("AGENT0_CACHE", str(tmp_path / "file" / "cache"))
+
+    def train(settings: TinyPretraining, report: pretrain.Report) -> tuple[Any, Any]:
+        raise AssertionError("trained")
+
+    monkeypatch.setattr(pretrain, "pretrain", train)
+    with pytest.raises(UsageError, match=r"Nothing can be written to the folder .*file/cache"):
+        pretrain.ensure_base_model(TinyPretraining(), lambda *_: None)
 
 
 @pytest.mark.parametrize("kind", DAMAGE)
