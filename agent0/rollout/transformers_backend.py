@@ -24,6 +24,7 @@ from agent0.config import SamplingSettings
 from agent0.errors import Agent0Error
 from agent0.protocol import PROTOCOL_TEXTS
 from agent0.rollout.engine import Generation, Request
+from agent0.rollout.grouped_attention import attend_in_groups
 from agent0.rollout.live_batch import LiveBatch
 from agent0.rollout.prefix_cache import PrefixCache
 from agent0.rollout.sampling import samplers
@@ -60,6 +61,7 @@ class TransformersBackend:
         batch_size: int,
         interval: int,
     ) -> None:
+        attend_in_groups()
         self._model = model
         self._tokenizer = tokenizer
         self._pieces = Pieces(tokenizer)

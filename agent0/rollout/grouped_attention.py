@@ -1,0 +1,62 @@
+"""Attention of one new token to what was read before, without a copy of the cache for each head that shares it.
+
+Where several heads share their keys and values, transformers' `sdpa` repeats the whole cache for each of them, in every
+layer and for every token, and torch's kernel then multiplies vectors one by one. On a CPU in float32 that is most of the
+time of drawing. Here the heads of a group are the rows of one product.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from transformers import AttentionInterface
+from transformers.integrations.sdpa_attention import sdpa_attention_forward
+
+_EXTRAS = {"position_bias", "s_aux", "softcap"}
+"""Arguments by which a model asks for more than attention."""
+
+
+def attend(
+    module: torch.nn.Module,
+    query: torch.Tensor,
+    key: torch.Tensor,
+    value: torch.Tensor,
+    attention_mask: torch.Tensor | None,
+    dropout: float = 0.0,
+    scaling: float | None = None,
+    **kwargs: Any,
+) -> tuple[torch.Tensor, None]:
+    """Return the output, shape (rows, tokens, heads, width); whatever is no new token on a CPU goes to `sdpa`.
+
+    Args:
+        module: the layer.
+        query: shape (rows, heads, tokens, width).
+        key: shape (rows, shared heads, tokens so far, width).
+        value: like `key`.
+        attention_mask: True or 0 where a token is seen, shape (rows, 1, tokens, tokens so far); None: all are.
+        dropout: share of weights that are dropped.
+        scaling: of the products; by default 1 / sqrt(width).
+        kwargs: what else the model passes.
+    """
+    rows, heads, tokens, width = query.shape
+    shared = key.shape[1]
+    drawing = tokens == 1 and not dropout and not torch.is_grad_enabled()
+    extras = any(kwargs.get(name) is not None for name in _EXTRAS)
+    if extras or not drawing or heads == shared or query.device.type != "cpu" or query.dtype != torch.float32:
+        return sdpa_attention_forward(
+            module, query, key, value, attention_mask, dropout=dropout, scaling=scaling, **kwargs
+        )
+    grouped = query.reshape(rows, shared, heads // shared, width) * (width**-0.5 if scaling is None else scaling)
+    products = grouped @ key.transpose(-1, -2)
+    if attention_mask is not None:
+        if attention_mask.dtype == torch.bool:
+            products.masked_fill_(~attention_mask, torch.finfo(products.dtype).min)
+        else:
+            products += attention_mask
+    return (products.softmax(-1) @ value).reshape(rows, 1, heads, value.shape[-1]), None
+
+
+def attend_in_groups() -> None:
+    """Let every model of this process that attends with `sdpa` draw so."""
+    AttentionInterface.register("sdpa", attend)
