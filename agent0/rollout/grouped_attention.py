@@ -1,8 +1,9 @@
 """Attention of one new token to what was read before, without a copy of the cache for each head that shares it.
 
 Where several heads share their keys and values, transformers' `sdpa` repeats the whole cache for each of them, in every
-layer and for every token, and torch's kernel then multiplies vectors one by one. On a CPU in float32 that is most of the
-time of drawing. Here the heads of a group are the rows of one product.
+layer and for every token, and torch's kernel then multiplies vectors one by one. On a CPU in float32 that is a quarter
+of the time of drawing at 70 tokens (SmolLM2-135M), and more with every token. Here the heads of a group are the rows of
+one product.
 """
 
 from __future__ import annotations
