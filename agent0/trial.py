@@ -72,6 +72,7 @@ class Answers:
         truncated: share out of budget.
         self_consistency: mean p-hat.
         in_band: share of tasks that the recipe's filter would keep.
+        above_band: share of tasks that more answers agree on than it keeps.
         known: tasks whose truth the domain knows.
         label_accuracy: share of those whose vote is right; None where there are none.
         tokens: mean drawn tokens.
@@ -85,6 +86,7 @@ class Answers:
     truncated: float
     self_consistency: float
     in_band: float
+    above_band: float
     known: int
     label_accuracy: float | None
     tokens: float
@@ -189,7 +191,7 @@ def summarize_answers(
     votes = [majority_vote([trajectory.answer for trajectory in group]) for group in solved]
     everything = [trajectory for group in solved for trajectory in group]
     low, high = filtering.min_self_consistency, filtering.max_self_consistency
-    truths = [(domain.known_answer(question), vote.answer) for question, vote in zip(questions, votes, strict=True)]
+    truths = [(domain.truth(question), vote.answer) for question, vote in zip(questions, votes, strict=True)]
     judged = [(truth, label) for truth, label in truths if truth is not None]
     return Answers(
         tasks=len(questions),
@@ -200,6 +202,7 @@ def summarize_answers(
         truncated=truncated_share(everything),
         self_consistency=fmean(vote.self_consistency for vote in votes),
         in_band=fmean(vote.answer is not None and low <= vote.self_consistency <= high for vote in votes),
+        above_band=fmean(vote.self_consistency > high for vote in votes),
         known=len(judged),
         label_accuracy=fmean(verdict is Verdict.TRUE for verdict in equivalent_many(judged)) if judged else None,
         tokens=fmean(sum(trajectory.mask) for trajectory in everything),

@@ -59,7 +59,7 @@ def conclude(trial: Trial, config: Config, settings: str) -> Conclusion:
         return Conclusion(False, f"{problem} Begin with a warm start.", f"{begin} {_warm_start(config)}")
     answers = trial.answers
     if answers is not None and answers.in_band < FEW_IN_BAND:
-        return _out_of_band(answers.self_consistency, config, begin)
+        return _out_of_band(answers.above_band, config, begin)
     if steps:
         return Conclusion(
             True,
@@ -139,14 +139,21 @@ def _warm_start(config: Config) -> str:
     return f"--set warm_start.steps={WARM_STEPS}{source}"
 
 
-def _out_of_band(self_consistency: float, config: Config, begin: str) -> Conclusion:
-    if self_consistency > config.filtering.max_self_consistency:
+def _out_of_band(above: float, config: Config, begin: str) -> Conclusion:
+    if above >= 0.5:
         return Conclusion(
             False,
-            "The model agrees with itself on nearly all of its tasks, so the filter would keep next to none: ask for "
-            "harder ones with a domain or prompts of your own (rollout.domain, rollout.prompts), or let the curriculum "
-            "agent look for them with more steps.",
+            f"The model agrees with itself on {100 * above:.0f} % of its tasks, so the filter would keep next to none: "
+            "ask for harder ones with a domain or prompts of your own (rollout.domain, rollout.prompts), or let the "
+            "curriculum agent look for them with more steps.",
             f"{begin} --set curriculum.steps={2 * max(1, config.curriculum.steps)}",
+        )
+    if config.warm_start.steps:
+        return Conclusion(
+            True,
+            "The model hardly ever gives the same answer twice. As it comes that is no surprise: this recipe begins "
+            f"with a warm start of {config.warm_start.steps} steps; try the warm model again before the rest.",
+            begin,
         )
     return Conclusion(
         False,

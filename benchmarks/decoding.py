@@ -3,7 +3,7 @@
     python benchmarks/decoding.py [--check]
 
 A small Llama with random weights and a vocabulary of real size draws rows that cannot end before they are as long as
-asked for. Printed are the CPU seconds of a token, reading the prompt included, for rows of 100 to 2,000 drawn tokens;
+asked for. Printed are the CPU seconds of a token behind the first, which reads the prompt, for rows of 100 to 2,000;
 and the same for a backend that keeps nothing between intervals: prompt and all that was drawn are read anew, and the
 check for the stop text, whose making goes through the whole vocabulary, is made anew. Both run in one process with one
 thread, and seconds are those of this process's CPU, so that a busy machine changes little. Leaves out rows that leave
@@ -62,7 +62,7 @@ def main() -> int:
     def anew(requests: list[Request]) -> list[list[int]]:
         return reading_anew(model, tokenizer, requests)
 
-    seconds_per_token(keeping, 4)
+    cpu_seconds(keeping, 4)
     kept = {length: seconds_per_token(keeping, length) for length in LENGTHS}
     read = {length: seconds_per_token(anew, length) for length in COMPARED}
     console = Console()
@@ -131,14 +131,19 @@ def reading_anew(model: Any, tokenizer: Any, requests: list[Request]) -> list[li
 
 
 def seconds_per_token(draw: Draw, length: int) -> float:
-    """Return the CPU seconds of one token of one row."""
+    """Return the CPU seconds of one token of one row, without those of the prompt and the first token."""
+    return (cpu_seconds(draw, length) - cpu_seconds(draw, 1)) / (ROWS * (length - 1))
+
+
+def cpu_seconds(draw: Draw, length: int) -> float:
+    """Return the CPU seconds of drawing so many tokens in each row."""
     prompts = [[5 + (place + row) % 200 for place in range(PROMPT_TOKENS)] for row in range(ROWS)]
     requests = [Request(prompt, length, STOP, row) for row, prompt in enumerate(prompts)]
     begin = time.process_time()
     drawn = draw(requests)
     seconds = time.process_time() - begin
     assert all(len(tokens) == length for tokens in drawn)
-    return seconds / (ROWS * length)
+    return seconds
 
 
 if __name__ == "__main__":

@@ -22,15 +22,18 @@ from rich.console import Console
 from rich.table import Table
 from tiny_evolution import evolve, peak_memory_mb
 
+from agent0.config import load_config
 from agent0.evaluation.comparison import holm, paired_bootstrap, sign_flip
 from agent0.evaluation.pairing import Verdicts, read_verdicts
 from agent0.evaluation.results import REPORT_FILE, EvaluationReport, read_report
 from agent0.evaluation.statistics import Interval, clustered_mean
+from agent0.progress import read_events
 from agent0.report import wording
 from agent0.report.ablation import t_interval
 from agent0.report.history import History, ProposalStatistics
 from agent0.stages.runs import read_history
 from agent0.stages.session import read_report as read_stage
+from agent0.storage.seal import is_intact
 
 SIGNIFICANCE = 0.05
 WARM = "warm"
@@ -64,13 +67,18 @@ def main() -> int:
         begun = (folder / "run.json").is_file()
         evolve(folder, seed, arguments.set, recipe=arguments.recipe, resume=begun)
     runs = [read_run(folder) for folder in folders]
+    wanted = load_config(arguments.recipe, arguments.set).model_dump(mode="json")
+    for folder, run in zip(folders, runs, strict=True):
+        other = [name for name, value in wanted.items() if name != "seed" and run.history.config.get(name) != value]
+        if other:
+            parser.error(f"{folder} was run with other settings of {', '.join(other)}; name another --output")
     console = Console()
     for table in (course_table(runs), family_table(runs)):
         console.print(table)
     gains = paired_gains(runs)
     console.print(gain_table(runs, gains))
-    seconds = ", ".join(f"{run.history.finished_at - run.history.started_at:.0f}" for run in runs)
-    console.print(f"seconds of each seed: {seconds}; largest process {max(map(peak_memory_mb, folders)):.0f} MiB")
+    seconds = ", ".join(f"{stage_seconds(folder):.0f}" for folder in folders)
+    console.print(f"seconds of each seed's stages: {seconds}; largest process {max(map(peak_memory_mb, folders)):.0f} MiB")
     supported = all(gain.difference.low > 0 and gain.adjusted < SIGNIFICANCE for gain in gains.values())
     console.print(
         f"The paired test {'supports' if supported else 'does not support'} a gain over the warm start on every "
@@ -82,13 +90,22 @@ def main() -> int:
 def read_run(folder: Path) -> Run:
     """Read what a seed's evolution left in its folder."""
     reports, verdicts = {}, {}
-    for path in sorted(folder.glob(f"artifacts/**/scores/{REPORT_FILE}")):
+    for path in folder.glob(f"artifacts/**/scores/{REPORT_FILE}"):
+        if not is_intact(path.parent):
+            continue  # a killed attempt; the task ran again
         stage = read_stage(path.parent)
         name = str(stage.iteration) if stage.iteration else WARM if stage.stage == "warm_evaluation" else "base"
         reports[name] = read_report(str(path))
         asked = [score.benchmark for score in reports[name].benchmarks]
         verdicts[name] = read_verdicts(str(path), reports[name], asked)
-    return Run(read_history(folder), reports, verdicts)
+    course = sorted(reports, key=lambda name: (name != "base", name != WARM, name))
+    return Run(read_history(folder), {name: reports[name] for name in course}, verdicts)
+
+
+def stage_seconds(folder: Path) -> float:
+    """Return the seconds that a seed's stages took; the time that a killed run stood still is not among them."""
+    events = read_events((folder / "progress.jsonl").read_bytes())
+    return sum(float(event["seconds"]) for event in events if event["kind"] == "end")
 
 
 def course_table(runs: Sequence[Run]) -> Table:

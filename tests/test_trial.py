@@ -25,7 +25,7 @@ from agent0.trial import Answers, Proposals, Trial, run_trial, tokens_of_recipe
 from agent0.trial_verdict import conclude, findings
 
 PROPOSALS = Proposals(32, {}, 30, 0.0, ("What is 1+1?",), "")
-ANSWERS = Answers(16, True, 8, 1.0, 1.0, 0.0, 0.57, 0.44, 0, None, 40.0)
+ANSWERS = Answers(16, True, 8, 1.0, 1.0, 0.0, 0.57, 0.44, 0.3, 0, None, 40.0)
 TRIAL = Trial(PROPOSALS, ANSWERS, 400.0, 1e6, {"float32": 60.0, "bfloat16": 50.0})
 OWN = '[rollout]\ndomain = "word_problems"\n[execution]\nsamples = 4\n[filtering]\nmin_tasks = 128\n'
 
@@ -152,8 +152,9 @@ NOTHING_VALID = {"rejections": {"no_question": 32}, "distinct": 0, "examples": (
         (changed(proposals=NOTHING_VALID), 30, True, "no surprise", "agent0 evolve R"),
         (changed(proposals={"rejections": {"no_question": 20}}), 0, False, "Only 12 of 32", "warm_start.steps=30"),
         (changed(boxed=0.2), 0, False, "Only 20 % of the answers", "warm_start.steps=30"),
-        (changed(in_band=0.0, self_consistency=0.97), 0, False, "harder ones", "curriculum.steps="),
-        (changed(in_band=0.0, self_consistency=0.15), 0, False, "hardly ever", "warm_start.steps=30"),
+        (changed(in_band=0.0, above_band=0.6), 0, False, "on 60 % of its tasks", "curriculum.steps="),
+        (changed(in_band=0.0, above_band=0.1), 0, False, "hardly ever", "warm_start.steps=30"),
+        (changed(in_band=0.0, above_band=0.1), 45, True, "begins with a warm start of 45", "agent0 evolve R"),
     ],
 )
 def test_the_verdict_says_what_to_run_next(
@@ -174,11 +175,19 @@ SHARE = st.floats(0, 1)
     truncated=SHARE,
     agreement=SHARE,
     in_band=SHARE,
+    above=SHARE,
     warm=st.sampled_from([0, 30]),
     accuracy=st.none() | SHARE,
 )
 def test_any_figures_end_in_one_command_and_a_table(
-    rejected: int, boxed: float, truncated: float, agreement: float, in_band: float, warm: int, accuracy: float | None
+    rejected: int,
+    boxed: float,
+    truncated: float,
+    agreement: float,
+    in_band: float,
+    above: float,
+    warm: int,
+    accuracy: float | None,
 ) -> None:
     trial = changed(
         proposals={"rejections": {"no_question": rejected} if rejected else {}, "distinct": 32 - rejected},
@@ -186,13 +195,14 @@ def test_any_figures_end_in_one_command_and_a_table(
         truncated=truncated,
         self_consistency=agreement,
         in_band=in_band,
+        above_band=above,
         label_accuracy=accuracy,
     )
     config: Config = load_config(None, ["rollout.domain=word_problems", f"warm_start.steps={warm}"])
     verdict = conclude(trial, config, "--recipe r")
     assert verdict.command.startswith("agent0 evolve --recipe r")
     unsure = rejected <= 16 and boxed >= 0.5 and in_band >= 0.1
-    assert verdict.ready == (unsure or (bool(warm) and (rejected > 16 or boxed < 0.5)))
+    assert verdict.ready == (unsure or (bool(warm) and (rejected > 16 or boxed < 0.5 or above < 0.5)))
     load_config(None, verdict.command.replace("agent0 evolve --recipe r", "").replace("--set", "").split())
     assert len(findings(trial, config)) >= 9
 

@@ -7,7 +7,7 @@ import random
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
-from agent0.errors import UsageError
+from agent0.errors import UsageError, warn
 
 Message = dict[str, str]
 """A chat turn: `role` (system, user or assistant) and `content`."""
@@ -56,7 +56,7 @@ class PromptSet:
         plain: chat template (Jinja) for models whose tokenizer has none; empty for `prompts.PLAIN_TEMPLATE`.
 
     Raises:
-        UsageError: the executor's messages have no `{question}`.
+        UsageError: a part is of another kind, or the executor's messages have no `{question}`.
     """
 
     curriculum: AgentPrompt
@@ -65,6 +65,10 @@ class PromptSet:
     plain: str = ""
 
     def __post_init__(self) -> None:
+        if not all(isinstance(prompt, AgentPrompt) for prompt in (self.curriculum, self.executor)):
+            raise UsageError("A PromptSet has what is no AgentPrompt; give AgentPrompt((…turns…,)) for both agents.")
+        if not all(isinstance(text, str) for text in (self.tool, self.plain)):
+            raise UsageError("A PromptSet's tool and plain are texts; leave them out for the defaults.")
         if not any(QUESTION_FIELD in message["content"] for message in self.executor.messages):
             raise UsageError(
                 "The executor's prompt has no {question}, so it would never be told its task; put {question} into one "
@@ -143,3 +147,11 @@ class Domain:
     def knows_truth(self) -> bool:
         """Whether the truth of some questions is known."""
         return self.known_answer is not _nothing_known
+
+    def truth(self, question: str) -> str | None:
+        """Return the known answer; None and a warning where the domain's code fails: no vote is lost for an audit."""
+        try:
+            return self.known_answer(question)
+        except Exception as error:  # a domain's own code may raise anything
+            warn(f"The domain's known_answer failed for {question!r:.200}, so its truth is not known: {error!r}.")
+            return None

@@ -84,7 +84,10 @@ class Template:
     def read(self, question: str) -> WorkedTask | None:
         """Return the task that `question` is, if this template could have written it but for its words and numbers."""
         found = self._pattern.fullmatch(question)
-        return self._task(found.groupdict()) if found else None
+        try:
+            return self._task(found.groupdict()) if found else None
+        except ZeroDivisionError:  # shared among 0 friends
+            return None
 
     def _task(self, values: dict[str, str]) -> WorkedTask:
         numbers = {name: int(values[name]) for name in _RANGES if name in values}

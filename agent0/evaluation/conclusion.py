@@ -17,6 +17,7 @@ from agent0.evaluation.preparation import Assignment
 from agent0.evaluation.results import EvaluationReport, write_results
 from agent0.evaluation.sample_store import SampleStore
 from agent0.evaluation.scorecard import judge_samples, question_scores, score_assignment
+from agent0.rollout.backends import weights_dtype
 from agent0.storage.digest import code_version
 
 LOGS_FOLDER = "logs"
@@ -85,5 +86,5 @@ def _backend(rollout: RolloutSettings) -> str:
             versions.append(f"{package} {version(package)}")
         except PackageNotFoundError:
             continue
-    dtype = rollout.vllm.dtype if rollout.backend != "transformers" else "bfloat16 on a GPU, float32 on a CPU"
-    return f"{rollout.backend}, {dtype}; {', '.join(versions)}; {platform.machine()}, {os.cpu_count()} cores"
+    machine = f"{platform.machine()}, {os.cpu_count()} cores"
+    return f"{rollout.backend}, {weights_dtype(rollout)}; {', '.join(versions)}; {machine}"

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from statistics import fmean
 
 from agent0.evaluation.preparation import Assignment
 from agent0.evaluation.results import BenchmarkScore, Estimate
 from agent0.evaluation.scorecard import Outcome
-from agent0.evaluation.statistics import Z95, bounded, clustered_mean
+from agent0.evaluation.statistics import clustered_mean, mean_of_intervals
 from agent0.report.history import ExecutorScores, Score
 
 Judged = tuple[Assignment, BenchmarkScore, Sequence[Outcome]]
@@ -23,11 +22,9 @@ def executor_scores(judged: Sequence[Judged]) -> ExecutorScores:
     if len(judged) == 1 and judged[0][0].generated is not None and judged[0][0].benchmark.breakdowns:
         return _by_group(*judged[0])
     levels = {score.benchmark: _score(score.score, outcomes) for _, score, outcomes in judged}
-    errors = [(score.score.high - score.score.low) / 2 / Z95 for _, score, _ in judged]
-    mean = fmean(level.accuracy for level in levels.values())
-    interval = bounded(mean, math.sqrt(math.fsum(error**2 for error in errors)) / len(errors))
+    interval = mean_of_intervals([score.score.interval() for _, score, _ in judged])
     return ExecutorScores(
-        accuracy=mean,
+        accuracy=interval.mean,
         ci_low=interval.low,
         ci_high=interval.high,
         n=sum(level.n for level in levels.values()),

@@ -71,7 +71,6 @@ def _fitting(model: Path, overrides: Sequence[str]) -> list[str]:
     return [
         f"rollout.domain={DOMAIN}",
         f"rollout.backend={'vllm' if gpu and importlib.util.find_spec('vllm') else 'transformers'}",
-        "rollout.dtype=bfloat16",
         "rollout.vllm.dtype=bfloat16",
         f"rollout.batch_size={GPU_BATCH if gpu else CPU_BATCH}",
         f"rollout.max_prompt_tokens={prompt}",
@@ -81,7 +80,9 @@ def _fitting(model: Path, overrides: Sequence[str]) -> list[str]:
 
 
 def _said(rollout: RolloutSettings) -> str:
-    dtype = rollout.dtype if rollout.backend == "transformers" else rollout.vllm.dtype
+    from agent0.rollout.backends import weights_dtype
+
+    dtype = weights_dtype(rollout)
     batch = f", {rollout.batch_size} at once" if rollout.backend == "transformers" else ""
     return (
         f"no recipe was named: {rollout.backend} in {dtype}{batch}, prompts of {rollout.domain}, answers of up to "

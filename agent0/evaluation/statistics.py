@@ -56,6 +56,17 @@ def bounded(mean: float, error: float) -> Interval:
     return Interval(mean, max(0.0, mean - Z95 * error), min(1.0, mean + Z95 * error))
 
 
+def mean_of_intervals(intervals: Sequence[Interval]) -> Interval:
+    """Return the mean of independent estimates, each end of it from the same ends of theirs.
+
+    Near 0 and 1, where an interval is cut or lopsided, its width says little of either side (Zou and Donner 2008).
+    """
+    mean = fmean(interval.mean for interval in intervals)
+    below = math.hypot(*(interval.mean - interval.low for interval in intervals)) / len(intervals)
+    above = math.hypot(*(interval.high - interval.mean for interval in intervals)) / len(intervals)
+    return Interval(mean, mean - below, mean + above)
+
+
 def mean_at_k(correct: Sequence[Sequence[bool]]) -> Interval:
     """Return mean@k: the mean accuracy over questions, each the mean of its k samples.
 

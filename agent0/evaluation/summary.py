@@ -95,7 +95,7 @@ def harmonic_mean(tasks: Mapping[str, Sequence[float]]) -> Interval:
 def _unanimous_error(values: Sequence[float]) -> float:
     """Return the error of a mean of equal values: that no question differs does not say that none would."""
     interval = clustered_mean(values)
-    return (interval.high - interval.low) / 2 / Z95
+    return max(interval.high - interval.mean, interval.mean - interval.low) / Z95
 
 
 def _task_means(graded: Sequence[Graded]) -> dict[str, list[float]]:

@@ -27,7 +27,9 @@ def figure_notes(history: History) -> dict[str, str]:
     voted = {number: sum(p.self_consistency_histogram.values()) for number, p in measured}
     answered = _by_iteration(voted, "tasks")
     probed = _by_iteration({number: p.probed for number, p in measured}, "proposed tasks given to the first executor")
-    known = _by_iteration({number: p.labelled_with_truth for number, p in measured}, "kept tasks whose truth is known")
+    known = _by_iteration(
+        {number: p.labelled_with_truth for number, p in measured}, "tasks in the band whose truth is known"
+    )
     return notes | {
         "tools": f"Held-out: {held_out}; proposals: n = {answered}. {MEANS}",
         "difficulty": f"n = {probed}. Bars: 95 % intervals over tasks.",

@@ -62,7 +62,7 @@ def _notes(runs: Sequence[Run]) -> dict[str, str]:
         "curves": f"n = {asked}. Bars: 95 % intervals over questions.",
         "differences": f"n = {asked}. Bars: 95 % intervals of the difference, the runs taken as independent.",
         "difficulty": f"n = tasks it was given, by iteration: {probed}. Bars: 95 % intervals over tasks.",
-        "labels": f"n = kept tasks whose truth is known, by iteration: {known}. Bars: 95 % intervals over tasks.",
+        "labels": f"n = tasks in the band with a known truth, by iteration: {known}. Bars: 95 % intervals over tasks.",
     }
 
 

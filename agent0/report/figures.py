@@ -51,7 +51,7 @@ def difficulty_figure(history: History) -> str | None:
 
 
 def labels_figure(history: History) -> str | None:
-    """Accuracy of the kept pseudo-labels against the known truth."""
+    """Accuracy of the pseudo-labels in the band against the known truth."""
     values = {n: value for n, p in wording.rounds(history) if (value := wording.label_interval(p)) is not None}
     return _share_figure("labels", "Pseudo-label accuracy", values, style.EXECUTOR)
 

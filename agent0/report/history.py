@@ -51,10 +51,12 @@ class ProposalStatistics(Entry):
     probed: int = Field(description="Tasks that the first executor was given.")
     self_consistency: float = Field(description="Mean p-hat.")
     tool_calls: float = Field(description="Mean executor tool calls per trajectory.")
-    label_accuracy: float | None = Field(description="Share of kept pseudo-labels equal to the known truth, if any is.")
+    label_accuracy: float | None = Field(
+        description="Share of pseudo-labels in the band equal to the known truth, if any is."
+    )
     label_accuracy_low: float | None
     label_accuracy_high: float | None
-    labelled_with_truth: int = Field(description="Kept tasks whose truth is known.")
+    labelled_with_truth: int = Field(description="Tasks in the band, kept or for the audit, whose truth is known.")
     self_consistency_histogram: dict[str, int] = Field(description="Tasks by p-hat = count/k, keys such as '0.3'.")
     rejections: dict[str, int] = Field(description="Why proposals were not valid.")
     filtered: dict[str, int] = Field(description="Why valid tasks were not kept.")

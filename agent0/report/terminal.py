@@ -24,7 +24,7 @@ def terminal_table(history: History) -> Table:
     """The table, to be printed with rich; accuracies and shares in percent.
 
     'calls' are tool calls per held-out question, '1st exec.' is the first executor's pass rate on the
-    proposals, 'labels' the share of kept pseudo-labels that are true.
+    proposals, 'labels' the share of pseudo-labels in the band that are true.
 
     Raises:
         Agent0Error: the history lacks the base model's record or repeats an iteration.

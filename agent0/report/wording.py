@@ -78,7 +78,7 @@ def first_pass_interval(proposals: ProposalStatistics) -> Interval | None:
 
 
 def label_interval(proposals: ProposalStatistics) -> Interval | None:
-    """The kept pseudo-labels' accuracy with its interval; None without a value."""
+    """The accuracy of the pseudo-labels in the band with its interval; None without a value."""
     if proposals.label_accuracy is None:
         return None
     return (proposals.label_accuracy, proposals.label_accuracy_low, proposals.label_accuracy_high)

@@ -68,9 +68,9 @@ class CurriculumAgent:
         """What the engine has drawn so far, and how fast."""
         return self._engine.throughput
 
-    def propose(self, count: int, seed: int) -> list[Proposal]:
+    def propose(self, count: int, seed: int, watch: Watch = NOBODY) -> list[Proposal]:
         """Draw `count` proposals."""
-        return [read_proposal(t, self._rules) for t in self._engine.run([self._prompt] * count, seed)]
+        return [read_proposal(t, self._rules) for t in self._engine.run([self._prompt] * count, seed, watch)]
 
     def propose_batches(
         self,

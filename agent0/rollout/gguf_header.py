@@ -24,7 +24,7 @@ def read_configuration(file: Path) -> dict[str, Any]:
     """Return the sizes of the model in a GGUF file as the keys of a `config.json`; those it does not say are left out.
 
     Raises:
-        Agent0Error: it is no GGUF file, or says nothing of its architecture.
+        Agent0Error: it is no GGUF file, or says nothing of its architecture, or its layers differ.
     """
     import gguf
 
@@ -33,14 +33,15 @@ def read_configuration(file: Path) -> dict[str, Any]:
         kind = reader.fields["general.architecture"].contents()
         tensors = {tensor.name: tensor for tensor in reader.tensors}
         vocabulary = int(tensors[_EMBEDDING].shape[-1])
-    except (ValueError, KeyError, IndexError, OSError) as error:
+        fields = {key: reader.fields.get(f"{kind}.{name}") for key, name in FIELDS.items()}
+        sizes = {key: int(field.contents()) for key, field in fields.items() if field is not None}
+    except (ValueError, KeyError, IndexError, OSError, TypeError) as error:  # some models have a list for each layer
         raise unreadable(file, error) from error
-    sizes = {key: reader.fields.get(f"{kind}.{name}") for key, name in FIELDS.items()}
     return {
         "model_type": kind,
         "vocab_size": vocabulary,
         "tie_word_embeddings": _HEAD not in tensors,
-        **{key: int(field.contents()) for key, field in sizes.items() if field is not None},
+        **sizes,
     }
 
 

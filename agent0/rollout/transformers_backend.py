@@ -104,7 +104,6 @@ class TransformersBackend:
                     rows = order[len(results) : len(results) + self._batch_size]
                     drawn = self._batch_that_fits(model, [requests[i] for i in rows], watch, prefixes)
                     if drawn is None:
-                        prefixes.clear()
                         self._halve(len(rows), watch)
                     else:
                         results.update(zip(rows, drawn, strict=True))
@@ -115,19 +114,21 @@ class TransformersBackend:
     def _batch_that_fits(
         self, model: Any, requests: list[Request], watch: Watch, prefixes: PrefixCache
     ) -> list[Generation] | None:
-        """Draw a batch; None where the memory does not hold it, with everything freed that was read of it."""
+        """Draw a batch; None where the memory does not hold it, even without what is kept of earlier turns."""
+        held = prefixes.holds_any
         try:
             return self._batch(model, requests, watch, prefixes)
         except RuntimeError as error:
             if not _is_out_of_memory(error):
                 raise
-            if len(requests) == 1:
+            if len(requests) == 1 and not held:
                 length = len(requests[0].prompt) + requests[0].max_tokens
                 raise Agent0Error(
                     f"Not even one sequence of up to {length:,} tokens fits in memory beside the model; lower "
                     "rollout.max_response_tokens, set rollout.dtype to bfloat16, or choose a smaller model."
                 ) from error
-        return None
+        prefixes.clear()
+        return self._batch_that_fits(model, requests, watch, prefixes) if held else None
 
     def _halve(self, size: int, watch: Watch) -> None:
         self._batch_size = size // 2

@@ -22,8 +22,9 @@ COMPARED_AT_ONCE = 1024
 
 @dataclass
 class VoteSummary:
-    """Sums over labelled tasks."""
+    """Sums over labelled proposals; tasks that audit the vote are labelled beside them, and only counted here."""
 
+    labelled: int = 0
     tasks: int = 0
     self_consistency: float = 0.0
     tool_calls: float = 0.0
@@ -33,6 +34,9 @@ class VoteSummary:
 
     def add(self, task: LabelledTask) -> None:
         """Count a task."""
+        self.labelled += 1
+        if task.task.audit_answer is not None:
+            return
         vote = task.vote
         if not self.histogram:  # every possible share has its place
             self.histogram = {_share(vote.model_copy(update={"count": count})): 0 for count in range(vote.k + 1)}
@@ -82,7 +86,7 @@ def collect_votes(stage: Stage, folder: Path) -> StageResult:
             sampled[task.task.id] = task
     stage.tracker.log_table([_row(sampled[item.task_id], item) for item in sample], "trajectories.json")
     log_traces(stage, sampled, sample)
-    log_tasks(stage, "tasks-labelled", folder / TASKS_FOLDER, summary.tasks)
+    log_tasks(stage, "tasks-labelled", folder / TASKS_FOLDER, summary.labelled)
     metrics = summary.metrics()
     agreement = _agreement(iterate_records(LabelledTask, folder / TASKS_FOLDER))
     if agreement is not None:

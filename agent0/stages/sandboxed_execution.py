@@ -191,7 +191,8 @@ class Labelling:
         self.workspace.save(piece(PROBED, number))
 
     def _probed_tasks(self) -> set[int]:
-        return set(sampled(range(len(self.tasks)), self.settings.probe_tasks, self.seed))
+        proposed = [row for row, task in enumerate(self.tasks) if task.audit_answer is None]
+        return set(sampled(proposed, self.settings.probe_tasks, self.seed))
 
     def _to_probe(self, number: int, askable: Askable) -> list[LabelledTask]:
         rows = self.shards[number]
@@ -223,7 +224,7 @@ def _label(task: Task, trajectories: list[Trajectory], domain: Domain) -> Labell
         answers=answers,
         tool_calls=mean_tool_calls(trajectories),
         truncated=truncated_share(trajectories),
-        known_answer=task.audit_answer or domain.known_answer(task.question),
+        known_answer=task.audit_answer or domain.truth(task.question),
     )
 
 

@@ -57,8 +57,9 @@ def collect_tasks(
     if not pool.tasks:
         reasons = ", ".join(f"{count} {reason}" for reason, count in counts.items())
         raise Agent0Error(
-            f"None of {pool.proposals} proposals is a valid question ({reasons}); train the curriculum agent less hard "
-            "(curriculum.learning_rate, curriculum.steps) or raise generation.proposals."
+            f"None of {pool.proposals} proposals is a valid question ({reasons}). A model that never knew how to "
+            "propose needs a warm start (warm_start.steps; `agent0 doctor --model` tries one beforehand); one that "
+            "forgot it needs a gentler training (curriculum.learning_rate, curriculum.steps)."
         )
     write_shards(output / TASKS_FOLDER, pool.tasks.values(), Task)
     log_tasks(stage, "tasks-generated", output / TASKS_FOLDER, len(pool.tasks))

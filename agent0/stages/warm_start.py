@@ -15,6 +15,7 @@ from typing import Any
 from agent0.config import RolloutSettings, SandboxSettings, TrainingSettings, WarmStartSettings
 from agent0.domains import Prompts, demonstrate, get_domain, get_prompts, task_writer
 from agent0.errors import Agent0Error
+from agent0.progress import Drawing
 from agent0.rollout.models import load_model, load_tokenizer, save_model
 from agent0.sandbox import open_sandbox
 from agent0.seeds import derive_seed
@@ -71,14 +72,13 @@ def _demonstrations(
     """Write `count` different demonstrations, none of a question that is held out."""
     domain, prompts, draw = get_domain(rollout.domain), get_prompts(rollout), task_writer(rollout.domain)
     rng = random.Random(seed)
-    limit = rollout.max_prompt_tokens + rollout.max_response_tokens
     transcripts: list[Transcript] = []
     while len(transcripts) < count:
         task = draw(rng)
         if domain.held_out(task.question):
             continue
         shown = demonstrate(task, prompts, solve=rng.random() >= settings.propose_share)
-        transcripts.append(demonstrated(shown, prompts, tokenizer, limit))
+        transcripts.append(demonstrated(shown, prompts, tokenizer, rollout))
     return transcripts
 
 
@@ -97,12 +97,22 @@ def _own(
     shown = _with_worked_examples(rollout, prompts, tokenizer)
     with open_sandbox(sandbox) as pool:
         with open_proposer(base_model, pool, shown, settings.sampling, executor=base_model, log=log) as proposer:
-            drawn = proposer.propose(settings.own_samples, derive_seed(stage.seed, "propose"))
-        proposals = {p.question: p.trajectory for p in drawn if p.question is not None}
+            drawn = proposer.propose(
+                settings.own_samples,
+                derive_seed(stage.seed, "propose"),
+                Drawing(stage.progress, settings.own_samples, "proposals of its own"),
+            )
+        held_out = get_domain(rollout.domain).held_out
+        proposals = {p.question: p.trajectory for p in drawn if p.question is not None and not held_out(p.question)}
         _require(len(proposals), len(drawn), "proposals", settings)
         samples = max(1, settings.own_samples // len(proposals))
         with open_executor(base_model, pool, shown, settings.sampling, log=log) as executor:
-            solved = executor.solve(list(proposals), samples, derive_seed(stage.seed, "solve"))
+            solved = executor.solve(
+                list(proposals),
+                samples,
+                derive_seed(stage.seed, "solve"),
+                Drawing(stage.progress, samples * len(proposals), "solutions of its own"),
+            )
     valid = [
         (question, trajectory)
         for question, group in zip(proposals, solved, strict=True)
@@ -110,12 +120,11 @@ def _own(
         if _is_valid(trajectory)
     ]
     _require(len(valid), samples * len(proposals), "solutions", settings)
-    limit = rollout.max_prompt_tokens + rollout.max_response_tokens
     asked = prompts.encode(tokenizer, prompts.propose())
     transcripts = in_turns(
-        [transcribed(trajectory, asked, tokenizer, limit) for trajectory in proposals.values()],
+        [transcribed(trajectory, asked, tokenizer, rollout) for trajectory in proposals.values()],
         [
-            transcribed(trajectory, prompts.encode(tokenizer, prompts.solve(question)), tokenizer, limit)
+            transcribed(trajectory, prompts.encode(tokenizer, prompts.solve(question)), tokenizer, rollout)
             for question, trajectory in valid
         ],
         count,

@@ -71,8 +71,12 @@ class ModelPackage:
         """The sha256 of the file, checked against what it must be.
 
         Raises:
-            Agent0Error: the file was changed or damaged since it was installed.
+            Agent0Error: the file was changed, damaged or removed since it was installed.
         """
+        if not self.file.is_file():
+            raise Agent0Error(
+                f"{self.file} is gone. Install it again: {_command(self.name, self.version)} --force-reinstall"
+            )
         found = file_sha256(self.file)
         if self.sha256 is not None and found != self.sha256:
             raise Agent0Error(

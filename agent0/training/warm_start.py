@@ -16,7 +16,7 @@ from datasets import Dataset
 from transformers import PrinterCallback
 from trl import SFTConfig, SFTTrainer
 
-from agent0.config import TrainingSettings, WarmStartSettings
+from agent0.config import RolloutSettings, TrainingSettings, WarmStartSettings
 from agent0.domains import Demonstration, Prompts
 from agent0.errors import UsageError
 from agent0.rollout.tokens import turn_end
@@ -34,17 +34,19 @@ class Transcript:
     labels: list[int]
 
 
-def demonstrated(demonstration: Demonstration, prompts: Prompts, tokenizer: Any, limit: int) -> Transcript:
+def demonstrated(
+    demonstration: Demonstration, prompts: Prompts, tokenizer: Any, rollout: RolloutSettings
+) -> Transcript:
     """Return a demonstration as tokens.
 
     Args:
         demonstration: messages, and the turn in segments.
         prompts: what renders messages.
         tokenizer: the model's.
-        limit: tokens that prompt and turn may have together.
+        rollout: has the budget of prompt and turn.
 
     Raises:
-        UsageError: it is longer.
+        UsageError: either is longer.
     """
     ids = prompts.encode(tokenizer, demonstration.messages)
     labels = [IGNORED] * len(ids)
@@ -52,25 +54,30 @@ def demonstrated(demonstration: Demonstration, prompts: Prompts, tokenizer: Any,
         piece = tokenizer(segment.text, add_special_tokens=False).input_ids
         ids += piece
         labels += piece if segment.learned else [IGNORED] * len(piece)
-    return _ended(ids, labels, tokenizer, limit)
+    return _ended(ids, labels, tokenizer, rollout)
 
 
-def transcribed(trajectory: Trajectory, prompt: list[int], tokenizer: Any, limit: int) -> Transcript:
+def transcribed(trajectory: Trajectory, prompt: list[int], tokenizer: Any, rollout: RolloutSettings) -> Transcript:
     """Return a model's own trajectory as the answer to `prompt`, which need not be the one it was drawn for."""
     completion = list(trajectory.completion_ids)
     labels = [token if own else IGNORED for token, own in zip(completion, trajectory.mask, strict=True)]
     if completion[-1] == turn_end(tokenizer):
         completion, labels = completion[:-1], labels[:-1]
-    return _ended([*prompt, *completion], [IGNORED] * len(prompt) + labels, tokenizer, limit)
+    return _ended([*prompt, *completion], [IGNORED] * len(prompt) + labels, tokenizer, rollout)
 
 
-def _ended(ids: list[int], labels: list[int], tokenizer: Any, limit: int) -> Transcript:
+def _ended(ids: list[int], labels: list[int], tokenizer: Any, rollout: RolloutSettings) -> Transcript:
     end = turn_end(tokenizer)
-    if len(ids) + 1 > limit:
-        raise UsageError(
-            f"A transcript of the warm start has {len(ids) + 1} tokens, but rollout.max_prompt_tokens + "
-            f"rollout.max_response_tokens is {limit}; raise one of them, or let the domain write shorter tasks."
-        )
+    prompt = next((place for place, label in enumerate(labels) if label != IGNORED), len(labels))
+    for part, tokens, setting in (
+        ("prompt", prompt, "max_prompt_tokens"),
+        ("turn", len(ids) + 1 - prompt, "max_response_tokens"),
+    ):
+        if tokens > getattr(rollout, setting):
+            raise UsageError(
+                f"A transcript of the warm start has a {part} of {tokens} tokens, but rollout.{setting} is "
+                f"{getattr(rollout, setting)}; raise it, or let the domain write shorter tasks."
+            )
     return Transcript([*ids, end], [*labels, end])
 
 
@@ -98,27 +105,29 @@ def fine_tune(
         folder: for what the trainer writes.
     """
     rows = [{"input_ids": t.input_ids, "labels": t.labels} for t in transcripts]
+    arguments = SFTConfig(
+        output_dir=str(folder),
+        seed=seed,
+        use_cpu=not torch.cuda.is_available(),
+        bf16=training.precision == "bfloat16",
+        gradient_checkpointing=training.gradient_checkpointing,
+        max_steps=settings.steps,
+        per_device_train_batch_size=settings.batch_size,
+        learning_rate=settings.learning_rate,
+        lr_scheduler_type="constant",
+        weight_decay=0.0,
+        max_grad_norm=1.0,
+        max_length=None,
+        train_sampling_strategy="sequential",
+        logging_steps=1,
+        report_to=[],
+        save_strategy="no",
+        disable_tqdm=True,
+    )
+    arguments._n_gpu = min(1, arguments.n_gpu)  # one device, however many there are; TRL refuses more in one process
     trainer = SFTTrainer(
         model=model,
-        args=SFTConfig(
-            output_dir=str(folder),
-            seed=seed,
-            use_cpu=not torch.cuda.is_available(),
-            bf16=training.precision == "bfloat16",
-            gradient_checkpointing=training.gradient_checkpointing,
-            max_steps=settings.steps,
-            per_device_train_batch_size=settings.batch_size,
-            learning_rate=settings.learning_rate,
-            lr_scheduler_type="constant",
-            weight_decay=0.0,
-            max_grad_norm=1.0,
-            max_length=None,
-            train_sampling_strategy="sequential",
-            logging_steps=1,
-            report_to=[],
-            save_strategy="no",
-            disable_tqdm=True,
-        ),
+        args=arguments,
         train_dataset=Dataset.from_list(rows),
         processing_class=tokenizer,
     )

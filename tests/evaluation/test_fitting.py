@@ -55,7 +55,7 @@ def test_any_other_model_gets_a_budget_within_the_positions_that_it_knows(
     assert rollout.max_prompt_tokens + rollout.max_response_tokens <= (model_positions(other) or 0)
     assert rollout.max_response_tokens == min(4096, positions - rollout.max_prompt_tokens)
     assert 0 < rollout.max_observation_tokens < rollout.max_response_tokens
-    assert (rollout.domain, rollout.backend, rollout.dtype) == ("mathematics", "transformers", "bfloat16")
+    assert (rollout.domain, rollout.backend, rollout.dtype) == ("mathematics", "transformers", "auto")
     assert f"{rollout.max_response_tokens:,} tokens" in fitted.chosen
     assert (fitted.config.recipe, fitted.config.evaluation.max_response_tokens) == ("defaults", 0)
 

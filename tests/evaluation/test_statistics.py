@@ -9,12 +9,14 @@ from hypothesis import strategies as st
 
 from agent0.errors import UsageError
 from agent0.evaluation.statistics import (
+    Interval,
     clustered_mean,
     distinct_samples,
     exact_vote,
     intraclass_correlation,
     maj_at_k,
     mean_at_k,
+    mean_of_intervals,
     minimum_detectable_difference,
     pass_at_k,
     pass_probability,
@@ -41,6 +43,16 @@ def test_intervals_hold_their_mean_and_stay_in_range(values: list[float]) -> Non
     interval = clustered_mean(values)
     assert 0 <= interval.low <= interval.mean + 1e-9
     assert interval.mean - 1e-9 <= interval.high <= 1
+
+
+def test_the_mean_of_two_intervals_has_the_error_of_each_side() -> None:
+    nothing = [clustered_mean([0.0] * 160), clustered_mean([0.0] * 240)]
+    both = mean_of_intervals(nothing)
+    assert (both.mean, both.low) == (0.0, 0.0)
+    assert both.high == pytest.approx(math.hypot(nothing[0].high, nothing[1].high) / 2)
+    symmetric = mean_of_intervals([Interval(0.5, 0.4, 0.6), Interval(0.3, 0.2, 0.4)])
+    assert symmetric.high - symmetric.mean == pytest.approx(symmetric.mean - symmetric.low)
+    assert symmetric.high - symmetric.mean == pytest.approx(0.1 / math.sqrt(2))
 
 
 def test_no_data_is_an_error() -> None:

@@ -322,6 +322,44 @@ def test_a_batch_that_does_not_fit_is_halved_for_good_and_loses_nothing(
     assert len(watch.warnings) == 2
 
 
+def test_what_is_kept_of_earlier_turns_gives_way_before_a_batch_is_halved(
+    random_model: Any, tokenizer: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("agent0.rollout.turn._MAY_END", re.compile("$"))
+    prefixes, watch = PrefixCache(), Noted()
+    full: list[bool] = []
+
+    def forward(module: Any, args: Any, kwargs: Any) -> None:
+        full.append(prefixes.holds_any)
+        if full[-1]:
+            raise CPU
+
+    backend = backend_of(random_model, tokenizer)
+    first = backend.generate([Request(p, 20, None, 0, lambda ids: len(ids) >= 4) for p in PROMPTS], prefixes=prefixes)
+    longer = [prompt + drawn.token_ids + [7] for prompt, drawn in zip(PROMPTS, first, strict=True)]
+    asked = requests(longer, [6] * 4, None)
+    expected = backend.generate(asked)
+    hook = random_model.register_forward_pre_hook(forward, with_kwargs=True)
+    try:
+        assert backend.generate(asked, watch, prefixes) == expected
+    finally:
+        hook.remove()
+    assert full[:2] == [True, False]
+    assert not watch.warnings
+
+
+def test_what_is_kept_of_a_round_has_a_limit() -> None:
+    layers = [(torch.zeros(2, 3, 4), torch.zeros(2, 3, 4))]  # 192 bytes
+    prefixes = PrefixCache(limit=400)
+    for first in (1, 2, 2, 3):
+        prefixes.keep([first, 5, 6], layers)
+    prefixes.begin_round()
+    assert [prefixes.longest([first, 5, 6, 7])[0] for first in (1, 2, 3)] == [3, 3, 0]
+    prefixes.keep([3, 5, 6], layers)
+    prefixes.begin_round()
+    assert prefixes.longest([3, 5, 6, 7])[0] == 3
+
+
 def test_one_sequence_that_does_not_fit_is_an_error_and_so_is_any_other_failure(
     random_model: Any, tokenizer: Any
 ) -> None:

@@ -216,6 +216,12 @@ def test_a_file_that_was_changed_is_refused(
         pass
 
 
+def test_a_file_that_is_gone_is_asked_for_again(package: MakePackage) -> None:
+    (package("model.gguf") / "model.gguf").unlink()
+    with pytest.raises(Agent0Error, match=r"is gone\. Install it again"), find_package("package:made-up").converted():
+        pass
+
+
 def test_without_gguf_the_command_is_named(package: MakePackage, monkeypatch: pytest.MonkeyPatch) -> None:
     package("model.gguf")
     monkeypatch.setattr(model_package.importlib.util, "find_spec", lambda _: None)

@@ -15,13 +15,14 @@ from agent0.training.warm_start import IGNORED, Transcript, demonstrated, fine_t
 from agent0.types import Trajectory
 
 PROMPTS = get_prompts(RolloutSettings())
+ROOM = RolloutSettings(max_prompt_tokens=256, max_response_tokens=256, max_observation_tokens=64)
 
 
 def demonstrations(tokenizer: Any, count: int) -> list[Transcript]:
     draw = get_domain("arithmetic").draw
     assert draw is not None
     rng = random.Random(0)
-    return [demonstrated(demonstrate(draw(rng), PROMPTS, solve=True), PROMPTS, tokenizer, 512) for _ in range(count)]
+    return [demonstrated(demonstrate(draw(rng), PROMPTS, solve=True), PROMPTS, tokenizer, ROOM) for _ in range(count)]
 
 
 def test_only_what_the_model_would_write_is_learned(tokenizer: Any) -> None:
@@ -29,7 +30,7 @@ def test_only_what_the_model_would_write_is_learned(tokenizer: Any) -> None:
     assert draw is not None
     task = draw(random.Random(3))
     shown = demonstrate(task, PROMPTS, solve=True)
-    transcript = demonstrated(shown, PROMPTS, tokenizer, 512)
+    transcript = demonstrated(shown, PROMPTS, tokenizer, ROOM)
     learned = [token for token, label in zip(transcript.input_ids, transcript.labels, strict=True) if label != IGNORED]
     assert all(label in (token, IGNORED) for token, label in zip(transcript.input_ids, transcript.labels, strict=True))
     own = "".join(segment.text for segment in shown.segments if segment.learned)
@@ -42,10 +43,14 @@ def test_a_demonstration_beyond_the_budget_is_refused(tokenizer: Any) -> None:
     draw = get_domain("arithmetic").draw
     assert draw is not None
     shown = demonstrate(draw(random.Random(3)), PROMPTS, solve=True)
-    needed = len(demonstrated(shown, PROMPTS, tokenizer, 512).input_ids)
-    assert len(demonstrated(shown, PROMPTS, tokenizer, needed).input_ids) == needed
-    with pytest.raises(UsageError, match=rf"has {needed} tokens.*is {needed - 1}"):
-        demonstrated(shown, PROMPTS, tokenizer, needed - 1)
+    labels = demonstrated(shown, PROMPTS, tokenizer, ROOM).labels
+    prompt = next(place for place, label in enumerate(labels) if label != IGNORED)
+    needed = {"max_prompt_tokens": prompt, "max_response_tokens": len(labels) - prompt}
+    tight = ROOM.model_copy(update=needed)
+    assert demonstrated(shown, PROMPTS, tokenizer, tight).labels == labels
+    for setting, tokens in needed.items():
+        with pytest.raises(UsageError, match=rf"of {tokens} tokens, but rollout\.{setting} is {tokens - 1}"):
+            demonstrated(shown, PROMPTS, tokenizer, tight.model_copy(update={setting: tokens - 1}))
 
 
 @pytest.mark.parametrize("ended", [True, False])
@@ -55,7 +60,7 @@ def test_a_trajectory_is_learned_without_its_observations_and_ends_once(tokenize
     trajectory = Trajectory(
         prompt_ids=(9, 9), completion_ids=(20, 21, 22, *tail), mask=(1, 0, 1, *(1,) * len(tail)), text="", finish="eos"
     )
-    transcript = transcribed(trajectory, [5, 6], tokenizer, 64)
+    transcript = transcribed(trajectory, [5, 6], tokenizer, ROOM)
     assert transcript == Transcript([5, 6, 20, 21, 22, end], [IGNORED, IGNORED, 20, IGNORED, 22, end])
 
 
