@@ -9,7 +9,22 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from sympy import Expr, Float, I, Integer, MatrixBase, Mul, Pow, Rational, Symbol, UnevaluatedExpr, exp, expand
+from sympy import (
+    Basic,
+    Derivative,
+    Expr,
+    Float,
+    I,
+    Integer,
+    MatrixBase,
+    Mul,
+    Pow,
+    Rational,
+    Symbol,
+    UnevaluatedExpr,
+    exp,
+    expand,
+)
 from sympy.concrete.expr_with_limits import ExprWithLimits
 from sympy.core.relational import Relational
 from sympy.core.traversal import postorder_traversal
@@ -134,6 +149,16 @@ def with_imaginary_unit(sides: list[list[Any]]) -> list[list[Any]]:
     if "i" not in names or any(value.has(ExprWithLimits, Relational) for value in parsed):
         return sides
     return [[_complex(value) if isinstance(value, (Expr, MatrixBase)) else value for value in side] for side in sides]
+
+
+def with_named_derivatives(sides: list[list[Any]]) -> list[list[Any]]:
+    """Return parsed answers with a symbol for each derivative of a bare variable, which sympy evaluates to 0."""
+
+    def named(value: Any) -> Any:
+        unknown = {part: Symbol(str(part)) for part in value.atoms(Derivative) if part.expr.is_Symbol}
+        return value.xreplace({part: symbol for part, symbol in unknown.items() if part.expr not in part.variables})
+
+    return [[named(value) if isinstance(value, (Basic, MatrixBase)) else value for value in side] for side in sides]
 
 
 def _complex(value: Any) -> Any:

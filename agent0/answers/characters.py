@@ -10,9 +10,7 @@ VARIABLE = "[A-DF-HJ-Za-df-hj-z]"
 """Pattern of a letter that stands for nothing by itself: not e and i, which may be constants."""
 _FULL_WIDTH = {code: code - 0xFEE0 for code in range(0xFF01, 0xFF5F)}
 _MATHEMATICAL_LETTERS = {
-    code: form
-    for code in range(0x1D400, 0x1D800)
-    if (form := unicodedata.normalize("NFKC", chr(code))) != chr(code) and form.isascii()
+    code: form for code in range(0x1D400, 0x1D800) if (form := unicodedata.normalize("NFKC", chr(code))) != chr(code)
 }
 # What `clean` replaces: characters that are one ASCII character in another width, and blanks.
 PLAIN = {
@@ -22,6 +20,7 @@ PLAIN = {
     **dict.fromkeys(map(ord, "\u00a0\u2002\u2003\u2005\u2009\u200a\u202f\u205f\u3000"), " "),
     **dict.fromkeys(map(ord, "\ufeff\u200b\u200c\u200d\u2060\u2061\u2062\u2063"), None),
     **{ord("。"): ".", ord("、"): ",", ord("’"): "'", ord("∗"): "*", ord("⁄"): "/", ord("∕"): "/", ord("∶"): ":"},
+    **{ord("ℯ"): "e", ord("ⅇ"): "e", ord("ⅈ"): "i"},
 }
 
 
@@ -49,7 +48,7 @@ _SCRIPT_RUNS = [
     (mark, re.compile(f"[{signs}]+"), str.maketrans(signs, letters)) for mark, (signs, letters) in _SCRIPTS.items()
 ]
 _VULGAR = re.compile("([0-9]?)([¼½¾⅐-⅞])")
-_ROOTS = re.compile(r"([√∛∜])\s*(?:([0-9]+(?:\.[0-9]+)?|[A-Za-z]|\\[A-Za-z]+)|(?=\{)|(?=\())")
+_ROOTS = re.compile(r"([√∛∜])\s*(?:(-?[0-9]+(?:\.[0-9]+)?|[A-Za-z]|\\[A-Za-z]+)|(?=\{)|(?=\())")
 _ROOT_COMMANDS = {"√": r"\sqrt", "∛": r"\sqrt[3]", "∜": r"\sqrt[4]"}
 _OVERLINED = re.compile("(?:[0-9][\u0304\u0305])+")
 _DOTTED = re.compile("([0-9])\u0307")

@@ -24,13 +24,13 @@ _MAX_PASSES = 8
 
 _WRAPPED_TEXT = re.compile(
     r"\\(?:text|mathrm|textrm|textbf|mathbf|textit|mathit|operatorname|mbox|textnormal|textup)"
-    r"\s*\{((?:[^{}\\]|\{[^{}\\]*\})*)\}"
+    r"\s*\{(?!\s*[ijk]\s*\})((?:[^{}\\]|\{[^{}\\]*\})*)\}"
 )
 _SINGLE = re.compile(r"([_^])\{ *([0-9A-Za-z]) *\}(?![0-9])")
 _CLOCK = re.compile(r"([0-9]{1,2}(?::[0-9]{2})?) ?([AaPp])\.? ?[Mm]\.?")
 _LOOSE_SPACE = re.compile(r"(?<![A-Za-z0-9])\s+|\s+(?![A-Za-z0-9])")
 _GROUPED = re.compile(r"[-+]?[0-9]{1,3}(?:,[0-9]{3})+(?:\.[0-9]*)?|[-+]?[0-9]{1,3}(?: [0-9]{3})+(?:\.[0-9]*)?")
-_DECIMAL = re.compile(r"([-+]?)([0-9]*)(?:\.([0-9]*))?(?:[eE]([-+]?[0-9]{1,9}))?")
+_DECIMAL = re.compile(r"(?![-+]?[0-9]+[eE][-+][12]$)([-+]?)([0-9]*)(?:\.([0-9]*))?(?:[eE]([-+]?[0-9]{1,9}))?")
 _POWER_OF_TEN = re.compile(r"(?:([-+]?(?:[0-9]+\.?[0-9]*|\.[0-9]+))\\times ?|([-+]?))10\^\{?(-?[0-9]{1,9})\}?")
 _MIXED = re.compile(r"(-?)([0-9]{1,9}) ?(?:\\frac\{([0-9]{1,9})\}\{([0-9]{1,9})\}|(?<= )([0-9]{1,9})/([0-9]{1,9}))")
 _OPTION = re.compile(r"\(([A-Za-z])\)")

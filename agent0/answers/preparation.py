@@ -16,11 +16,14 @@ _SIGN = r"(<=?|>=?|\\leq ?|\\geq ?|\\neq ?)"
 _BOUND = r"([^<>=,a-z]*(?:\\(?!leq|geq|neq|cup)[a-z]+[^<>=,a-z]*)*)"
 _NAME = r"([A-Za-z]|\\[a-z]+)"
 _ONE_SIDED = re.compile(rf"{_NAME}{_SIGN}{_BOUND}")
+_BOTH = re.compile(rf"{_NAME}{_SIGN}{_BOUND} and {_NAME}{_SIGN}{_BOUND}")
+_TURNED = {">": "<", ">=": r"\leq", r"\geq": r"\leq"}
 _TWO_SIDED = re.compile(rf"{_BOUND}{_SIGN}{_NAME}(?:{_SIGN}{_BOUND})?")
 
 
 def prepared(gold: str, answer: str) -> tuple[str, str]:
     """Return gold and answer as they are put to Math-Verify."""
+    gold, answer = _chained(gold), _chained(answer)
     forms = (normalise(gold), normalise(answer))
     texts = [_value(read, written) for read, written in zip(split_units(*forms), (gold, answer), strict=True)]
     union = _union(forms[0]) if _OR.search(forms[0]) else None
@@ -31,6 +34,20 @@ def prepared(gold: str, answer: str) -> tuple[str, str]:
             variable = _VARIABLE.search(forms[1 - side])
             texts[side] = f"{variable.group() if variable else 'x'} {texts[side]}"
     return texts[0], texts[1]
+
+
+def _chained(text: str) -> str:
+    """Return `x>0 and x<1` as `0<x<1`; what is no such pair stays."""
+    match = _BOTH.fullmatch(normalise(text)) if "and" in text else None
+    if match is None or match[1] != match[4]:
+        return text
+    first, second = ((match[n], match[n + 1]) for n in (2, 5))
+    if ("<" in first[0] or "leq" in first[0]) == ("<" in second[0] or "leq" in second[0]) or "neq" in match[2] + match[
+        5
+    ]:
+        return text
+    low, high = sorted((first, second), key=lambda bound: "<" in bound[0] or "leq" in bound[0])
+    return f"{low[1]}{_TURNED[low[0].strip()]} {match[1]}{high[0]}{high[1]}"
 
 
 def _value(read: tuple[str, str], written: str) -> str:

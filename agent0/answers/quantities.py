@@ -29,7 +29,7 @@ _NUMBER += r"|[0-9]+ [0-9]+/[0-9]+|[-+]?[0-9]+\.?[0-9]*\\times ?10\^\{?-?[0-9]+\
 _UNIT = re.compile(rf"{_ANY}(?:{_JOIN}{_ANY}){{0,4}}\.?|{_DEGREE}")
 _INLINE = rf"{_ANY}(?:{_JOIN}{_ANY}){{0,2}}"
 _ATTACHED = re.compile(rf"(?:{_LONG_UNITS}|{_SHORT_UNITS})(?![A-Za-z])|{_DEGREE}")
-_QUANTITY = re.compile(rf"(?P<value>{_NUMBER})(?P<gap> ?)(?P<unit>(?:[^\W\d_]|\^|\\(?:mu|Omega)(?![A-Za-z])).*)")
+_QUANTITY = re.compile(rf"(?P<value>(?:{_NUMBER})%?)(?P<gap> ?)(?P<unit>(?:[^\W\d_]|\^|\\(?:mu|Omega)(?![A-Za-z])).*)")
 _FORMULA = re.compile(
     rf"(?P<value>.*(?:[0-9)}}]|\\pi)) ?(?P<unit>(?:{_LONG_UNITS}|{_SHORT_UNITS}){_POWER}(?:{_JOIN}{_ANY})*\.?)"
 )
@@ -37,14 +37,29 @@ _OVER = re.compile(rf"(?P<value>{_NUMBER}) ?\\frac\{{(?P<top>{_INLINE})\}}\{{(?P
 _PLAIN = re.compile(_NUMBER)
 # A short word in ASCII must look like one, with a vowel inside: 2 abc is a product.
 _WORDS = re.compile(r"(?:[^\W\d_]{4,}|[A-Za-z][aeiouy][a-z]|[^\W\d_A-Za-z]+)(?:[ '-][^\W\d_]+){0,5}")
+_ORDINALS = (
+    r"(?:third|fourth|fifth|sixth|seventh|eighth|ninth|tenth|eleventh|twelfth|(?:thir|four|fif|six|seven|eigh|nine)teenth"
+    r"|(?:twen|thir|for|fif|six|seven|eigh|nine)tieth|hundredth|thousandth|[mb]illionth)s?"
+)
+_CHANGES = (
+    rf"{_ORDINALS}|(?:ten|hundred|thousand|dozen|lakh|crore|quarter|half)s?|halves|mi[lo]|mill?n|bn|tsd"
+    r"|[a-z]*(?:illion|illiard)(?:s|en|es|i)?|тысяч[аи]?|млн|млрд|above|below|negative|squared|cubed|factorial|power|root"
+    r"|[^\W\d_]*[万萬亿億千百十兆半倍折成余餘多만억천백조]|以[上下]"
+)
+"""Words that say another value than the number before them."""
 _NO_UNIT = re.compile(
-    r"(?:(?:ten|hundred|thousand|million|billion|trillion|dozen|third|quarter|fourth|fifth|sixth|seventh|eighth|ninth"
-    r"|tenth|hundredth|thousandth)s?|half|halves|and|or|to|by|from|of|out|in|mod"
-    r"|choose|times|plus|minus|over|than|not|if|for|when|where|is|are|inf|infty|infinity|pct|percent(?:age)?|am|pm|noon"
-    r"|midnight|remainder|squared|cubed|factorial|base|BCE?|AD|CE)"
-    r"|.*[万亿千百十兆半倍折或和月]",
+    rf"{_CHANGES}|and|or|to|by|from|of|out|in|mod|choose|times|plus|minus|over|than|not|if|for|when|where|is|are"
+    r"|inf|infty|infinity|pct|percent(?:age)?|am|pm|noon|midnight|remainder|base|BCE?|AD|CE|.*[或和月]"
+    r"|january|february|march|april|may|june|july|august|september|october|november|december",
     re.IGNORECASE,
 )
+_CHANGING = re.compile(
+    rf"(?<![^\W\d_])(?<!\\)(?:{_CHANGES}|at (?:most|least)"
+    r"|(?:or|and) (?:more|less|fewer|greater|higher|lower|over|under|up))(?![^\W\d_])",
+    re.IGNORECASE,
+)
+_MEASURE = rf"(?:{_NUMBER}) ?(?:{_LONG_UNITS}|{_SHORT_UNITS}|[hsm])"
+_COMPOUND = re.compile(rf"{_MEASURE},? ?(?:and ?)?{_MEASURE}")
 _DIRECTION = re.compile("north|south|east|west|left|right|up|down", re.IGNORECASE)
 _CURRENCY = r"(?:(?:US|AU?|CA?|HK|NZ|S)?(?:\\\$|\$)|USD|EUR|GBP|JPY|CNY|RMB|INR|Rs\.?|[€£¥₹₩₽₫]|\\(?:euro|pounds))"
 _BEFORE = re.compile(rf"([-+]?)\s*{_CURRENCY}\s*(?=[-+]?\.?[0-9])")
@@ -73,7 +88,7 @@ def split_unit(form: str) -> tuple[str, str]:
         if _UNIT.fullmatch(unit) and (apart or _ATTACHED.match(unit)):
             return match["value"], unit
         words = _WORDS.fullmatch(unit) and not _DIRECTION.fullmatch(unit)
-        words = words and not any(_NO_UNIT.fullmatch(word) for word in unit.split())
+        words = words and not any(_NO_UNIT.fullmatch(word) for word in re.split("[ '-]", unit))
         return (match["value"], unit) if words and (apart or not unit.isascii()) else (form, "")
     match = _FORMULA.fullmatch(form)
     return (match["value"], match["unit"]) if match is not None else (form, "")
@@ -91,6 +106,12 @@ def split_units(gold: str, answer: str) -> tuple[tuple[str, str], tuple[str, str
 def _over(form: str, read: tuple[str, str], other: str, other_read: tuple[str, str]) -> tuple[str, str]:
     match = None if read[1] or not (other_read[1] or _PLAIN.fullmatch(other)) else _OVER.fullmatch(form)
     return read if match is None else (match["value"], f"{match['top']}/{match['bottom']}")
+
+
+def changing_words(form: str) -> list[str]:
+    """Return the words of a normal form that change the value beside them; `compound` for `5 ft 3 in`."""
+    words = sorted(match.group().lower() for match in _CHANGING.finditer(form))
+    return [*words, "compound"] if _COMPOUND.fullmatch(form) else words
 
 
 def is_unit(text: str) -> bool:

@@ -36,6 +36,8 @@ _MATHEMATICAL = re.compile(
 _CLOCK = re.compile(r"[0-9:]+ [ap]m")
 _TWELVE_HOURS = re.compile(r"(1[0-2]|[1-9])(?::([0-5][0-9]))? ([ap])m")
 _DAY_HOURS = re.compile(r"([01]?[0-9]|2[0-3]):([0-5][0-9])")
+_DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
+_RATIO = re.compile(r"[0-9]+(?::[0-9]+){2,}")
 _MATRIX = re.compile(r"\\begin\{([pb]?)matrix\}(.*)\\end\{\1matrix\}")
 _SEQUENCE_ENDS = {"(": ")]", "[": ")]"}
 
@@ -64,6 +66,10 @@ def decide(gold: str, answer: str) -> bool | None:
         return False
     if based(gold) is not None and based(answer) is not None:
         return True
+    if _DATE.fullmatch(gold) or _DATE.fullmatch(answer):
+        return False
+    if _RATIO.fullmatch(gold) or _RATIO.fullmatch(answer):
+        return _same_ratio(gold, answer)
     gold_value, answer_value = exact_rational(gold), exact_rational(answer)
     if gold_value is not None and answer_value is not None:
         return _compare_numbers(gold_value, answer_value)
@@ -118,6 +124,14 @@ def _compare_quantities(gold: str, answer: str) -> bool | None:
     if not left_unit and not right_unit:
         return None
     return decide(normalise(left), normalise(right)) if same_kind(left_unit, right_unit) else False
+
+
+def _same_ratio(gold: str, answer: str) -> bool:
+    """Whether both are one ratio of three or more numbers, which is no quotient."""
+    if not (_RATIO.fullmatch(gold) and _RATIO.fullmatch(answer)):
+        return False
+    left, right = ([int(part) for part in side.split(":")] for side in (gold, answer))
+    return len(left) == len(right) and all(a * right[0] == b * left[0] for a, b in zip(left, right, strict=True))
 
 
 def _same_time(gold: str, answer: str) -> bool:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 
 from agent0.answers.groups import balanced_end, split_items
+from agent0.answers.quantities import changing_words
 
 _ORDER = re.compile(
     r"[<>]|\\(?:leq|geq|neq|notin|ll|gg|subset|subseteq|not)(?![a-zA-Z])|\\in ?[-0-9]|^\\in(?![a-zA-Z])"
@@ -26,6 +27,19 @@ _BASES |= {"ten": "10", "eleven": "11", "twelve": "12", "sixteen": "16"}
 _SIGN_PAIR = re.compile(r"\\(?:pm|mp)(?![a-zA-Z])")
 
 
+_BASES_INSIDE = re.compile(r"(?<=[0-9])_(?:\{?([0-9]{1,2})\}?|\{ ?(?:base )?([a-z]+) ?\})")
+_ASSIGNED = re.compile(r"[A-Za-z]'*(?:\([a-z, ]*\))?=(?!.*=)")
+_PRIMED = re.compile(r"(?<![A-Za-z])[A-Za-z]'+(?![a-z])")
+_TRANSPOSED = re.compile(r"(?<=[A-Za-z)\]])\^(?:\{ ?(?:T|\\top) ?\}|T(?![a-z])|\\top)")
+_VECTOR = re.compile(r"\\(?:vec|overrightarrow|mathbf)(?![a-zA-Z])")
+_UNIT_VECTOR = re.compile(r"\\(?:mathbf|hat|bm|boldsymbol) ?\{?\\?([ijk])(?:math)?(?![A-Za-z])")
+_CROSS = re.compile(r"\\times(?![a-zA-Z])(?! ?10\^)")
+_CAPITAL = re.compile(r"\\(Gamma|Delta|Theta|Lambda|Xi|Pi|Sigma|Upsilon|Phi|Psi|Omega)(?![a-zA-Z])")
+_ANGLE = re.compile(r"\\angle ?\{?([A-Z]{3})\}?")
+_CONNECTED = re.compile(r"(?<![A-Za-z])(and|or)(?![A-Za-z])")
+_NUMBERS = re.compile(r"[-+0-9.,/ ]*(?:(?:and|or)[-+0-9.,/ ]*)+")
+
+
 def differ(gold: str, answer: str) -> bool:
     """Whether two normal forms cannot be equal because only one of them has a mark that changes all it says."""
     return (
@@ -34,6 +48,8 @@ def differ(gold: str, answer: str) -> bool:
         or _one_has_dots(gold, answer)
         or _one_has_both_signs(gold, answer)
         or _bases_differ(gold, answer)
+        or changing_words(gold) != changing_words(answer)
+        or _marks_differ(gold, answer)
     )
 
 
@@ -64,8 +80,50 @@ def _bases_differ(gold: str, answer: str) -> bool:
     """Whether the bases differ; an answer may leave out the base that the gold names, never the other way round."""
     left, right = based(gold), based(answer)
     if left is None or right is None:
-        return right is not None and gold.isdecimal()
+        inside = [sorted(map(_base, _BASES_INSIDE.finditer(side))) for side in (gold, answer)]
+        return (right is not None and gold.isdecimal()) or (all(inside) and inside[0] != inside[1])
     return left != right
+
+
+def _base(match: re.Match[str]) -> str:
+    return match[1] or _BASES.get(match[2], match[2])
+
+
+def _marks_differ(gold: str, answer: str) -> bool:
+    r"""Whether one has `and` for the other's `or`, or a prime, a transposition, a vector or a case that it has not."""
+    connected = [set(_CONNECTED.findall(side)) for side in (gold, answer)]
+    if sorted(map(sorted, connected)) == [["and"], ["or"]] and not all(map(_NUMBERS.fullmatch, (gold, answer))):
+        return True
+    bare = [_ASSIGNED.sub("", side, count=1) if "=" in side else side for side in (gold, answer)]
+    if sorted(_PRIMED.findall(bare[0])) != sorted(_PRIMED.findall(bare[1])):
+        return True
+    if (_TRANSPOSED.search(bare[0]) is None) != (_TRANSPOSED.search(bare[1]) is None):
+        return True
+    crossed = [_CROSS.search(side) is None for side in (gold, answer)]
+    if crossed[0] != crossed[1] and all(map(_VECTOR.search, (gold, answer))):
+        return True
+    bold = [sorted(_UNIT_VECTOR.findall(side)) for side in (gold, answer)]
+    if all(bold) and bold[0] != bold[1]:
+        return True
+    angles = [_ANGLE.fullmatch(side) for side in (gold, answer)]
+    if angles[0] and angles[1]:
+        return angles[0][1] not in (angles[1][1], angles[1][1][::-1])
+    return _is_lower_case(gold, answer) or _is_lower_case(answer, gold) or _depth(gold) != _depth(answer)
+
+
+def _is_lower_case(capital: str, small: str) -> bool:
+    """Whether a capital Greek letter of the one is only a small one in the other."""
+    missing = set(_CAPITAL.findall(capital)) - set(_CAPITAL.findall(small))
+    return any(re.search(rf"\\{letter.lower()}(?![a-zA-Z])", small) for letter in missing)
+
+
+def _depth(form: str) -> int:
+    """Return how deep sets stand in sets; 0 and 1 are alike, since a set of one may stand for what is in it."""
+    depth = deepest = 1
+    for brace in re.findall(r"\\[{}]", form):
+        depth += 1 if brace == r"\{" else -1
+        deepest = max(deepest, depth - 1)
+    return deepest
 
 
 def based(form: str) -> tuple[str, str] | None:

@@ -14,7 +14,7 @@ from agent0.answers.characters import from_unicode
 from agent0.answers.groups import balanced_end, replace_calls, split_items
 
 MAX_CHARACTERS = 1_000  # a longer text stays as it is: nothing will evaluate it
-_SIMPLE = re.compile(r"(?!.*\.\.)[0-9.,/+\- ]*|[A-Za-z]?")  # nothing here is spelled in two ways
+_SIMPLE = re.compile(r"(?!.*(?:\.\.|[0-9] [0-9]))[0-9.,/+\- ]*|[A-Za-z]?")  # nothing here is spelled in two ways
 _SHORT_GAP = re.compile(r"(?<!\\)\\!")
 _LENGTH = r"-?[0-9.]+\s*(?:pt|em|ex|mu|cm|mm|in|sp|bp|pc)"
 _LAYOUT = re.compile(
@@ -30,10 +30,10 @@ _OLD_FONT = re.compile(r"\{\\(?:rm|bf|it|sf|tt|cal|em)(?![a-zA-Z])\s*([^{}]*)\}"
 _COLOUR = re.compile(r"\\(?:text)?color\s*\{[^{}]*\}\s*")
 _FONT = re.compile(
     r"\\(?:bm|boldsymbol|pmb|mathbf|mathit|mathsf|mathtt|mathnormal|ensuremath|underline|textbf|textit|textsf|texttt"
-    r"|emph)\s*\{([^{}\\]*|\\[A-Za-z]+)\}"
+    r"|emph)\s*\{(?!\s*[ijk]\s*\})([^{}\\]*|\\[A-Za-z]+)\}"  # bold i, j, k are vectors
 )
 _UPRIGHT = re.compile(
-    r"\\(?:mathrm|text|textrm|textup|textnormal|mbox|operatorname\*?)(?:\s*\{\s*([ei]|\\[A-Za-z]+)\s*\}|\s+([ei])(?![A-Za-z]))"
+    r"\\(?:mathrm|text|textrm|textup|textnormal|mbox|operatorname\*?)(?:\s*\{\s*([eixyz]|\\[A-Za-z]+)\s*\}|\s+([ei])(?![A-Za-z]))"
 )
 _FUNCTIONS = "arc(?:sin|cos|tan|cot|sec|csc)|(?:sin|cos|tan|cot)h?|sec|csc|log|ln|exp|det|gcd|lcm|max|min"
 _UPRIGHT_FUNCTION = re.compile(rf"\\(?:mathrm|text|textrm|operatorname)\s*\{{\s*({_FUNCTIONS})\s*\}}\s*")
@@ -55,30 +55,50 @@ _SYNONYMS = {
 _SYNONYM = re.compile(rf"(?<!\\)\\({'|'.join(_SYNONYMS)})(?![a-zA-Z])")
 _NEGATED = re.compile(r"\\not\s*(=|\\in(?![a-zA-Z]))")
 _OVER = re.compile(r"\{([^{}]*)\\over(?![a-zA-Z])([^{}]*)\}")
+_BLACKBOARD = re.compile(r"\\mathbb\s*([A-Z])(?![A-Za-z])")
+_ANGLED = re.compile(r"\\langle(?![a-zA-Z])\s*([^<>]*,[^<>]*?)\s*\\rangle(?![a-zA-Z])")
 _TOKEN = r"([0-9A-Za-z]|\\(?!frac|sqrt|text|math|left|right|cdot|times)[A-Za-z]+)"
-_FRAC_TOP = re.compile(rf"\\frac\s*{_TOKEN}\s*(?=[0-9A-Za-z\\{{])(?![0-9][0-9])")
-_FRAC_BOTTOM = re.compile(rf"(\\frac\{{[^{{}}]*\}})\s*{_TOKEN}(?![0-9])")
+_FRAC_TOP = re.compile(rf"\\(frac|binom)\s*{_TOKEN}\s*(?=[0-9A-Za-z\\{{])(?![0-9][0-9])")
+_FRAC_BOTTOM = re.compile(rf"(\\(?:frac|binom)\{{[^{{}}]*\}})\s*{_TOKEN}(?![0-9])")
 _ROOT = re.compile(rf"(\\sqrt\s*(?:\[[^\[\]]*\])?)\s*{_TOKEN}")
 
 _REPEATING = re.compile(
     r"(?<![0-9.])([0-9]*)\.([0-9]*)(?:\\(?:overline|bar|dot)\s*(?:\{([0-9]+)\}|([0-9]))(?:([0-9]*)\\dot\s*\{?([0-9])\}?)?"
     r"|\(([0-9]+)\)(?!\^))(?![0-9])"
 )
-_RECURRING = re.compile(r"(?<![0-9.])([0-9]*)\.([0-9]{0,40}?)(?:([0-9])\3{2,}|([0-9]{2,20})\4+)(?:\.{3}|\\ldots)")
+_RECURRING = re.compile(
+    r"(?<![0-9.])(?!2\.71828)([0-9]*)\.([0-9]{0,40}?)(?:([0-9])\3{2,}|([0-9]{2,20})\4+)(?:\.{3}|\\ldots)"
+)
 _EXPONENT = r"(?:\{\s*([-+]?[0-9]+)\s*\}|\(\s*([-+]?[0-9]+)\s*\)|([-+]?[0-9]+))"
 _TEN_TO_THE = re.compile(rf"(?<=[0-9.])\s*(?:\\times|\\cdot|\*|[xX])\s*10\s*(?:\^|\*\*)\s*{_EXPONENT}")
-_E_NOTATION = re.compile(r"(?<![A-Za-z0-9.\\_])([0-9]+\.?[0-9]*|\.[0-9]+)[eE]([-+]?[0-9]{1,9})(?![0-9.])")
+# 2e-1 is 2e - 1: no program writes so small an exponent, and people write that difference.
+_E_NOTATION = re.compile(
+    r"(?<![A-Za-z0-9.\\_])(?![0-9]+[eE][-+][12](?![0-9]))([0-9]+\.?[0-9]*|\.[0-9]+)[eE]([-+]?[0-9]{1,9})(?![0-9.])"
+)
+_SIGN_IN_WORDS = re.compile(r"(?:minus|negative) (?=[0-9.\\(])", re.IGNORECASE)
+_UNDERSCORES = re.compile(r"(?<![0-9A-Za-z_}])[0-9]{1,3}(?:_[0-9]{3})+(?![0-9_])")
+_GAPS = re.compile(r"(?<![0-9.,])[1-9][0-9]{0,2}(?: [0-9]{3})+(?![0-9])")
+_BRACED_COMMAS = re.compile(r"(?<=[0-9])\{,\}(?=[0-9]{3}(?![0-9]))")
+_COMMAS = re.compile(r"(?<![0-9.,(\[{])[1-9][0-9]{0,2}(?:,[0-9]{3})+(?=[A-Za-z\\])")
+_MIXED = re.compile(
+    r"(?<![0-9A-Za-z.)}\]^_/])(?<![0-9],)([1-9][0-9]{0,8}) ([1-9][0-9]{0,8})/([1-9][0-9]{0,8})(?![0-9.])"
+)
 
 _COMPARISONS = {"<=": r"\leq ", ">=": r"\geq ", "!=": r"\neq ", "<>": r"\neq ", "==": "=", "**": "^"}
 _COMPARISON = re.compile("<=(?!>)|>=|!=|<>|==|" + re.escape("**"))
 _ROOT_OF_BRACKET = re.compile(r"\\sqrt\s*(\[3\])?\s*\(")
 _THOUSANDS = re.compile(r"[0-9]{1,3},[0-9]{3}")
+_MODULES = re.compile(r"(?<![A-Za-z0-9_\\])(?:np|numpy|math|cmath|sp|sympy|S)\.(?=[A-Za-z])")
+_TYPES = re.compile(r"(?<![A-Za-z0-9_\\])(?:float|int)(?:16|32|64)?\((-?[0-9.e+-]+)\)")
+_FACTORIAL = re.compile(r"(?<![A-Za-z\\])factorial\(\s*([0-9]+)\s*\)")
+_BASE_IN_NAME = re.compile(r"(?<![A-Za-z\\])log(2|10)(?=\()")
 _INVERSES = re.compile(r"(?<![A-Za-z\\])a(sin|cos|tan)(h?)(?=\()")
-_CALLED = re.compile(rf"(?<![A-Za-z\\])({_FUNCTIONS})(?=[ (^0-9])")
+_CALLED = re.compile(rf"(?<![A-Za-z\\])({_FUNCTIONS})(?=[ (^_0-9])")
 _GREEK = "alpha|beta|gamma|delta|epsilon|zeta|theta|lambda|mu|nu|rho|sigma|tau|phi|psi|omega"
 _WORD_SIGN = re.compile(rf"(?<![A-Za-z\\])(pi|oo|inf|infinity|{_GREEK})(?![A-Za-z(])")
-_PROSE = re.compile(r"(?!(?:-?oo|-?inf|-?infinity|pi)$)[A-Za-z' -]*")
-_IMAGINARY = re.compile(r"(?<=[0-9])j(?![A-Za-z])|(?<=[0-9)]\*)I(?![A-Za-z])|(?<![A-Za-z\\])I(?=\*)")
+_PROSE = re.compile(r"(?!(?:-?oo|-?inf|-?infinity|pi|phi|psi)$)[A-Za-z' -]*")
+_COMPLEX = re.compile(r"\(?(?:-?[0-9.]+(?:e[-+]?[0-9]+)?[-+])?(?:-?[0-9.]+(?:e[-+]?[0-9]+)?)j\)?")
+_IMAGINARY = re.compile(r"(?<=[0-9)]\*)I(?![A-Za-z])|(?<![A-Za-z\\])I(?=\*)")
 _EULER = re.compile(r"(?<![A-Za-z\\])E(?=\^)")
 _SIGNED_POWER = re.compile(r"\^\s*(-[0-9]+|-[A-Za-z])")
 _INNER_GAP = re.compile(r"(?<=\{)\s+|(?<!\\)\s+(?=\})")
@@ -94,6 +114,8 @@ def spell(text: str) -> str:
     if len(text) > MAX_CHARACTERS or _SIMPLE.fullmatch(text):
         return text
     text = from_unicode(text)
+    if _COMPLEX.fullmatch(text):  # as Python prints it; beside an i or under a font j is a vector or an index
+        text = text.replace("j", "i")
     if "\\" in text or "~" in text:
         text = _latex(text)
     text = _programs(text)
@@ -115,7 +137,8 @@ def _latex(text: str) -> str:
     text = _NEGATED.sub(lambda match: r"\neq " if match.group(1) == "=" else r"\notin ", text)
     text = _SYNONYM.sub(_synonym, text)
     text = _OVER.sub(r"\\frac{\1}{\2}", text)
-    text = _FRAC_TOP.sub(r"\\frac{\1}", text)
+    text = _ANGLED.sub(r"(\1)", _BLACKBOARD.sub(r"\\mathbb{\1}", text))
+    text = _FRAC_TOP.sub(r"\\\1{\2}", text)
     text = _FRAC_BOTTOM.sub(r"\1{\2}", text)
     return _ROOT.sub(r"\1{\2}", text)
 
@@ -139,13 +162,27 @@ def _synonym(match: re.Match[str]) -> str:
 
 
 def _numbers(text: str) -> str:
-    r"""Write repeating decimals as fractions and powers of ten with `\times`."""
+    r"""Write repeating decimals and mixed numbers as fractions, powers of ten with `\times`, and no gaps in numbers."""
+    if (sign := _SIGN_IN_WORDS.match(text)) is not None:
+        text = f"-{text[sign.end() :]}"
+    if "_" in text:
+        text = _UNDERSCORES.sub(lambda match: match.group().replace("_", ""), text)
+    if "," in text:
+        text = _COMMAS.sub(lambda match: match.group().replace(",", ""), _BRACED_COMMAS.sub("", text))
+    if " " in text:
+        text = _GAPS.sub(lambda match: match.group().replace(" ", ""), text)
+        text = _MIXED.sub(_mixed, text)
     if "." in text:
         text = _REPEATING.sub(_repeating, text)
         text = _RECURRING.sub(lambda match: _fraction(match[1], match[2], match[3] or match[4]), text)
     if "10" in text:
         text = _TEN_TO_THE.sub(lambda match: rf"\times 10^{{{int(match[1] or match[2] or match[3])}}}", text)
     return _E_NOTATION.sub(lambda match: rf"{match[1]}\times 10^{{{int(match[2])}}}", text)
+
+
+def _mixed(match: re.Match[str]) -> str:
+    whole, top, bottom = match.groups()
+    return rf"{whole}\frac{{{top}}}{{{bottom}}}" if int(top) < int(bottom) else match.group()
 
 
 def _repeating(match: re.Match[str]) -> str:
@@ -163,14 +200,15 @@ def _programs(text: str) -> str:
     if any(sign in text for sign in _COMPARISONS):
         text = _COMPARISON.sub(lambda match: _COMPARISONS[match.group()], text)
     if not _PROSE.fullmatch(text):
+        text = _MODULES.sub("", text)
+        text = _FACTORIAL.sub(r"\1!", _TYPES.sub(r"\1", text))
+        text = _BASE_IN_NAME.sub(r"\\log_{\1}", text)
         text = _ROOT_OF_BRACKET.sub(lambda match: "cbrt(" if match.group(1) else "sqrt(", text)
         text = _INVERSES.sub(r"arc\1\2", text)
-        text = replace_calls(text, _CALLS)
+        text = replace_calls(text, _CALLS if "*" not in text else {**_CALLS, "log": _natural_log})
         text = _CALLED.sub(r"\\\1", text)
         text = _WORD_SIGN.sub(_word_sign, text)
         text = _EULER.sub("e", _IMAGINARY.sub("i", text))
-    elif text.lstrip("-") in ("oo", "inf", "infinity", "pi"):
-        text = _WORD_SIGN.sub(_word_sign, text)
     if "^" in text:
         text = _group_powers(_SIGNED_POWER.sub(r"^{\1}", text))
     return text
@@ -193,12 +231,30 @@ def _group_powers(text: str) -> str:
     return text
 
 
-def _log(inside: str) -> str:
+def _log(inside: str, name: str = r"\log") -> str:
     """`log(8, 2)` is to the base 2 in Python and sympy; a comma may group the digits of one number, too."""
     parts = split_items(inside)
     if len(parts) != 2 or _THOUSANDS.fullmatch(inside):
-        return rf"\log({inside})"
+        return f"{name}({inside})"
     return rf"\log_{{{parts[1].strip()}}}({parts[0].strip()})"
+
+
+def _pair(command: str, inside: str) -> str:
+    parts = [part.strip() for part in split_items(inside)]
+    return rf"\{command}{{{parts[0]}}}{{{parts[1]}}}" if len(parts) == 2 else inside
+
+
+def _natural_log(inside: str) -> str:
+    """Beside a `*` it is a program that writes `log`, and means the natural one."""
+    return _log(inside, r"\ln")
+
+
+def _matrix(inside: str) -> str:
+    rows = [row.strip() for row in split_items(inside.strip()[1:-1])] if inside.strip().startswith("[") else []
+    if not rows or not all(row.startswith("[") and row.endswith("]") for row in rows):
+        return f"Matrix({inside})"
+    body = r"\\".join("&".join(item.strip() for item in split_items(row[1:-1])) for row in rows)
+    return rf"\begin{{pmatrix}}{body}\end{{pmatrix}}"
 
 
 _CALLS: dict[str, Callable[[str], str]] = {
@@ -208,5 +264,7 @@ _CALLS: dict[str, Callable[[str], str]] = {
     "abs": lambda inside: f"|{inside}|",
     "Abs": lambda inside: f"|{inside}|",
     **dict.fromkeys(["log", r"\log"], _log),
-    "Rational": lambda inside: "\\frac{{{}}}{{{}}}".format(*inside.split(",")) if inside.count(",") == 1 else inside,
+    **dict.fromkeys(["Rational", "Fraction"], lambda inside: _pair("frac", inside)),
+    "binomial": lambda inside: _pair("binom", inside),
+    "Matrix": _matrix,
 }

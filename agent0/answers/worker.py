@@ -34,9 +34,10 @@ def symbolic_verdict(gold: str, answer: str) -> bool:
     """
     from math_verify import verify
 
-    from agent0.answers.agreement import with_imaginary_unit
+    from agent0.answers.agreement import with_imaginary_unit, with_named_derivatives
 
-    return bool(verify(*with_imaginary_unit(_parsed(gold, answer)), timeout_seconds=None, raise_on_error=True))
+    sides = with_imaginary_unit(with_named_derivatives(_parsed(gold, answer)))
+    return bool(verify(*sides, timeout_seconds=None, raise_on_error=True))
 
 
 def compare_numbers_by_value() -> None:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Self
+from collections.abc import Mapping
+from typing import Annotated, Any, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ModelWrapValidatorHandler, model_validator
 
 from agent0.seeds import SEED_LIMIT
 
@@ -19,13 +20,26 @@ RegisteredName = Annotated[str, Field(pattern=f"^{MODEL_NAME}$")]
 
 
 class Section(BaseModel):
-    """Base of all settings: frozen; an unknown key is an error, and so is a number that is infinite, none or huge."""
+    """Base of all settings: frozen; an unknown key is an error, and so is a number that is infinite, none or huge.
+
+    A number is no switch either: pydantic would read `steps=true` as 1.
+    """
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+    @model_validator(mode="wrap")
+    @classmethod
+    def _no_switches(cls, given: Any, validate: ModelWrapValidatorHandler[Self]) -> Self:
+        section = validate(given)
+        for name in cls.model_fields if isinstance(given, Mapping) else ():
+            if isinstance(given.get(name), bool) and not isinstance(getattr(section, name), bool):
+                raise ValueError(f"{name} is a number, and {str(given[name]).lower()} is none")
+        return section
 
     @model_validator(mode="after")
     def _countable(self) -> Self:
         for name, value in self:
-            if isinstance(value, int) and abs(value) > LARGEST_NUMBER:
-                raise ValueError(f"{name} is beyond 2**53; give a smaller number")
+            for number in value.values() if isinstance(value, Mapping) else (value,):
+                if isinstance(number, int) and abs(number) > LARGEST_NUMBER:
+                    raise ValueError(f"{name} is beyond 2**53; give a smaller number")
         return self

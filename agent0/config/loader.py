@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 from pydantic import BaseModel, ValidationError
 
 from agent0.ablations import ABLATIONS, active_ablations
+from agent0.answers.groups import split_items
 from agent0.config.evolution import Config
 from agent0.errors import UsageError, shortened
 from agent0.recipes import recipe_names, recipe_text
@@ -94,7 +95,7 @@ def _apply_override(values: dict[str, Any], override: str) -> None:
         )
     value = _parse_value(text.strip())
     if isinstance(value, str) and not value.startswith("[") and _holds_texts(key.strip()):
-        value = [part.strip() for part in value.split(",") if part.strip()]
+        value = [part.strip() for part in split_items(value) if part.strip()]
     _assign(values, key.strip(), value, f"Override {shortened(override)!r}")
 
 

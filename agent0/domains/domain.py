@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import random
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
@@ -15,6 +16,7 @@ Message = dict[str, str]
 ROLES = ("system", "user", "assistant")
 QUESTION_FIELD, TOOL_FIELD = "{question}", "{tool}"
 _RESERVED_PART = 5
+_GENERATION = re.compile(r"\{%-?\s*(?:end)?generation\s*-?%\}")
 
 
 @dataclass(frozen=True)
@@ -56,7 +58,7 @@ class PromptSet:
         plain: chat template (Jinja) for models whose tokenizer has none; empty for `prompts.PLAIN_TEMPLATE`.
 
     Raises:
-        UsageError: a part is of another kind, or the executor's messages have no `{question}`.
+        UsageError: a part is of another kind, `plain` is no template, or the executor's messages have no `{question}`.
     """
 
     curriculum: AgentPrompt
@@ -69,6 +71,8 @@ class PromptSet:
             raise UsageError("A PromptSet has what is no AgentPrompt; give AgentPrompt((…turns…,)) for both agents.")
         if not all(isinstance(text, str) for text in (self.tool, self.plain)):
             raise UsageError("A PromptSet's tool and plain are texts; leave them out for the defaults.")
+        if self.plain:
+            _check_template(self.plain)
         if not any(QUESTION_FIELD in message["content"] for message in self.executor.messages):
             raise UsageError(
                 "The executor's prompt has no {question}, so it would never be told its task; put {question} into one "
@@ -95,6 +99,18 @@ class WorkedTask:
 
 def _is_turn(message: object) -> bool:
     return isinstance(message, dict) and message.get("role") in ROLES and isinstance(message.get("content"), str)
+
+
+def _check_template(text: str) -> None:
+    from jinja2 import Environment, TemplateSyntaxError
+
+    try:
+        # transformers knows one tag beside Jinja's own, which says what the assistant wrote.
+        Environment(extensions=["jinja2.ext.loopcontrols"]).parse(_GENERATION.sub("", text))
+    except TemplateSyntaxError as error:
+        raise UsageError(
+            f"The chat template {text!r:.80} (rollout.prompts.plain, or the domain's) is no Jinja template: {error}."
+        ) from error
 
 
 def in_reserved_fifth(question: str) -> bool:

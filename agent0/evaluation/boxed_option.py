@@ -11,6 +11,7 @@ import unicodedata
 from collections.abc import Callable, Sequence
 
 from agent0.answers import equivalent_many, normalise
+from agent0.answers.quantities import split_unit
 from agent0.answers.quick import decide
 from agent0.evaluation.latex import plain
 from agent0.evaluation.spec import LETTERS
@@ -32,7 +33,16 @@ _WORD = re.compile(r"[^\W\d_]{2,}")
 _ONLY_LETTERS = re.compile(r"(?i:[\s,;:./&()\[\]{}+|-]|\band\b|\bor\b|\boption\b|\bchoice\b|\b[a-j]\b)*+")
 _ANOTHER_FIRST = re.compile(rf"(?i:(?:and|or)\b|[\s,;/&])*+(?i:{_LEAD})[(\[]?[A-J]\b(?!['’])")
 _ANOTHER_LABEL = re.compile(r"(?:^|[\s,;])[(\[]?([A-J])(?:[)\]]|:\s)")
+_LABELLED = re.compile(r"[(\[]?[A-J][)\].:]+\s+\S")
 _LAST = re.compile(r"(?P<before>.*\S)\s+[(\[](?P<letter>[A-J])[)\]]\.?", re.DOTALL)
+NEGATED = re.compile(
+    r"(?i:\b(?:not|cannot|never|except|neither|nor|wrong|incorrect|false|reject\w*|eliminat\w*|rul\w+ out)\b|n't\b"
+    r"|\b(?:everything|anything|all) but\b)"
+)
+"""Words by which a letter is one that is not chosen."""
+_REFUSED = re.compile(rf"(?i:(?:is|was|seems|looks)\s+)*{NEGATED.pattern}")
+_ALSO = re.compile(r"(?i:\balso\s+(?:option\s+)?)[(\[]?([A-J])\b(?!['’-])")
+_SHORT_UNIT = 3
 _WORDY = re.compile(r"(?<![\\A-Za-z])[A-Za-z]{3,}")
 
 
@@ -51,7 +61,7 @@ def option_in_box(content: str, options: Sequence[str]) -> str | None:
     repeated = _repeated(content, options)
     if repeated is not None or alone:
         return repeated or alone
-    return _named(text, options) or _equal(content, options)
+    return _named(text, options) or (None if _LABELLED.match(text) else _equal(content, options))
 
 
 def _offered(letter: str, options: Sequence[str]) -> bool:
@@ -77,7 +87,7 @@ def _repeated(content: str, options: Sequence[str]) -> str | None:
     forms = [normalise(option) for option in options]
     tests: tuple[Callable[[int], bool], ...] = (
         lambda index: forms[index] == form,
-        lambda index: bool(forms[index]) and decide(forms[index], form) is True,
+        lambda index: bool(forms[index]) and _same_unit(forms[index], form) and decide(forms[index], form) is True,
     )
     for index, option in enumerate(options):
         if option.strip() == content.strip():
@@ -87,6 +97,16 @@ def _repeated(content: str, options: Sequence[str]) -> str | None:
         if found:
             return LETTERS[found[0]] if len(found) == 1 else None
     return None
+
+
+def _same_unit(one: str, other: str) -> bool:
+    """Whether two normal forms may have the same unit: options differ in it, while the grader ignores it.
+
+    `m` and `meters` may be the same, since one is short and the other is not.
+    """
+    units = [split_unit(form)[1].replace(" ", "").lower().rstrip("s.") for form in (one, other)]
+    lengths = {len(unit) > _SHORT_UNIT for unit in units}
+    return not all(units) or len(lengths) > 1 or units[0] == units[1]
 
 
 def _named(text: str, options: Sequence[str]) -> str | None:
@@ -99,9 +119,13 @@ def _named(text: str, options: Sequence[str]) -> str | None:
             return None
         if not rest or _is_option(rest, letter, options):
             return letter
+        if _REFUSED.match(rest) or _repeated(_unwrapped(rest), options) not in (None, letter):
+            return None
         label = match["then"].strip() or ("(" if set(match["close"]) & set(")]") else "")
         return letter if label and _remarks(rest, label, letter, options) else None
     match = _LAST.fullmatch(text)
+    if match and NEGATED.search(match["before"]):
+        return None
     if match and not _ANOTHER_LABEL.search(match["before"]) and not _ONLY_LETTERS.fullmatch(match["before"]):
         repeated = _repeated(match["before"], options)
         return match["letter"] if repeated in (None, match["letter"]) else None
@@ -122,7 +146,8 @@ def _remarks(rest: str, label: str, letter: str, options: Sequence[str]) -> bool
         return False
     if label in ",;-\u2013\u2014" and not _WORD.match(rest.lstrip("\"'(")):
         return False
-    others = {match.group(1) for match in _ANOTHER_LABEL.finditer(rest)} | _labelled(rest, options)
+    others = {match.group(1) for label in (_ANOTHER_LABEL, _ALSO) for match in label.finditer(rest)}
+    others |= _labelled(rest, options)
     return not _ONLY_LETTERS.fullmatch(rest) and not others - {letter}
 
 
@@ -137,6 +162,7 @@ def _equal(content: str, options: Sequence[str]) -> str | None:
     if not _is_formula(content):
         return None
     formulas = [index for index, option in enumerate(options) if _is_formula(option)]
+    formulas = [index for index in formulas if _same_unit(normalise(options[index]), normalise(content))]
     verdicts = equivalent_many((options[index], content) for index in formulas)
     found = [index for index, verdict in zip(formulas, verdicts, strict=True) if verdict.correct]
     return LETTERS[found[0]] if len(found) == 1 else None

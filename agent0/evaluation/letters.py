@@ -12,7 +12,7 @@ import re
 from collections.abc import Iterator, Sequence
 
 from agent0.answers.extraction import boxes
-from agent0.evaluation.boxed_option import option_in_box
+from agent0.evaluation.boxed_option import NEGATED, option_in_box
 from agent0.evaluation.latex import plain
 from agent0.evaluation.spec import LETTERS, Item
 from agent0.segments import segments
@@ -185,6 +185,10 @@ _STATED = (
 )
 
 
+_CLAUSE_BREAK = re.compile(r"[.,;!\n]")
+_OR_BEFORE = re.compile(r"(?:^|[\s(\[])[A-J][)\]]?\s*+(?:\b(?:and|or)\b|[/&])\s*+$")
+
+
 def boxed_letter(response: str, item: Item) -> str | None:
     r"""Return the option that the last box chooses (`option_in_box`), else what is stated after it.
 
@@ -204,7 +208,15 @@ def _stated(text: str) -> str | None:
     """Return the one letter that a text states as its answer."""
     read = plain(text)
     for pattern in _STATED:
-        letters = {match.group(1) for match in pattern.finditer(read)}
+        stated = [match for match in pattern.finditer(read) if not NEGATED.search(_clause_before(read, match))]
+        letters = {match.group(1) for match in stated}
         if letters:
-            return letters.pop() if len(letters) == 1 else None
+            one = len(letters) == 1 and not any(_OR_BEFORE.search(_clause_before(read, match)) for match in stated)
+            return letters.pop() if one else None
     return None
+
+
+def _clause_before(text: str, match: re.Match[str]) -> str:
+    """Return what stands before a match's letter in its clause."""
+    before = text[: match.start(1)].rstrip('([*"')
+    return _CLAUSE_BREAK.split(before)[-1]

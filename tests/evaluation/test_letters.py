@@ -102,6 +102,15 @@ def test_a_boxed_letter_must_be_the_letter_of_an_option(response: str, letter: s
         ("\\textcolor{red}{\\textbf{C}}", "C"),
         ("\\mathbb{C}", None),
         ("J", "J"),
+        ("Not (C)", None),
+        ("The answer is not (C)", None),
+        ("All of the above except (C)", None),
+        ("everything but (C)", None),
+        ("(C) is incorrect", None),
+        ("C: incorrect", None),
+        ("C: because it is not magnetic", "C"),
+        ("C: copper; also A", None),
+        ("A. copper wire", None),
     ],
 )
 def test_a_box_names_one_letter_or_repeats_one_option(content: str, letter: str | None) -> None:

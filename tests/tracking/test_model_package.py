@@ -217,8 +217,10 @@ def test_a_file_that_was_changed_is_refused(
 
 
 def test_a_file_that_is_gone_is_asked_for_again(package: MakePackage) -> None:
-    (package("model.gguf") / "model.gguf").unlink()
-    with pytest.raises(Agent0Error, match=r"is gone\. Install it again"), find_package("package:made-up").converted():
+    folder = package("model.gguf")
+    found = find_package("package:made-up")
+    (folder / "model.gguf").unlink()
+    with pytest.raises(Agent0Error, match=r"is gone\. Install it again"), found.converted():
         pass
 
 
