@@ -77,6 +77,10 @@ def test_overrides_reach_nested_fields_with_their_types() -> None:
         ('evaluation.benchmarks=["gsm8k", "math_500"]', ("gsm8k", "math_500")),
         ("sandbox.preload=", ()),
         ("rollout.vllm.arguments=--swap-space=8,--quiet", ("--swap-space=8", "--quiet")),
+        (
+            'rollout.vllm.arguments=--rope={"a":1,"b":{"c":[2,3]}},--quiet',
+            ('--rope={"a":1,"b":{"c":[2,3]}}', "--quiet"),
+        ),
     ],
 )
 def test_a_list_of_texts_may_be_written_with_commas(override: str, values: tuple[str, ...]) -> None:
@@ -85,6 +89,19 @@ def test_a_list_of_texts_may_be_written_with_commas(override: str, values: tuple
     for name in inner:
         found = getattr(found, name)
     assert found == values
+
+
+@pytest.mark.parametrize(
+    ("override", "message"),
+    [
+        ("executor.steps=true", "steps is a number, and true is none"),
+        ("seed=false", "seed is a number, and false is none"),
+        ("rollout.prompts.template_options={x = 9007199254740993}", "template_options is beyond"),
+    ],
+)
+def test_a_switch_is_no_number_and_no_number_is_beyond_what_is_exact(override: str, message: str) -> None:
+    with pytest.raises(UsageError, match=message):
+        load_config("tiny", [override])
 
 
 FLOATS = [name for name, field in leaves(Config) if field.annotation is float]

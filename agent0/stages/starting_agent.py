@@ -14,7 +14,7 @@ def provide_starting_agent(stage: Stage, base: Path, uri: str, output: Path, mod
     """Put the agent at `uri` into `output`; without one, the base model.
 
     Raises:
-        UsageError: the place holds no model, or its tokenizer has no chat template.
+        UsageError: the place holds no model, or its tokenizer cannot be used.
         Agent0Error: the hub or the store does not give it.
     """
     if not uri:

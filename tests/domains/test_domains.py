@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import dataclasses
 import random
 import sys
 from pathlib import Path
@@ -46,6 +47,13 @@ def test_every_template_reads_what_it_wrote_and_no_other_question() -> None:
     others = "Rachel has 5 kites and Bo has 3. They share all equally among 7 friends. How many kites are left over?"
     assert get_domain("word_problems").known_answer(others) == "1"
     assert get_domain("word_problems").known_answer(others.replace("many kites", "many coins")) is None
+    assert get_domain("word_problems").known_answer(others.replace("7 friends", "0 friends")) is None
+
+
+def test_a_domain_that_fails_to_know_an_answer_loses_nothing_but_that(capsys: pytest.CaptureFixture[str]) -> None:
+    domain = dataclasses.replace(get_domain("word_problems"), known_answer=lambda question: str(1 // len(question)))
+    assert (domain.truth("?"), domain.truth("")) == ("1", None)
+    assert "truth is not known: ZeroDivisionError" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
@@ -90,6 +98,8 @@ def test_a_domain_is_found_by_its_module(tmp_path: Path, monkeypatch: pytest.Mon
     good = (tmp_path / "colours.py").read_text()
     (tmp_path / "lawless.py").write_text(good.replace("lambda question: None", "'any'"))
     (tmp_path / "commaless.py").write_text(good.replace("text},))", "text}))"))
+    (tmp_path / "turnless.py").write_text(good.replace("PromptSet(p('ask'),", "PromptSet({'role': 'user'},"))
+    (tmp_path / "untemplated.py").write_text(good.replace("p('{question}'))", "p('{question}'), plain='{% if %}')"))
     (tmp_path / "wordless.py").write_text(good.replace("({'role': 'user', 'content': text},)", "()"))
     monkeypatch.syspath_prepend(tmp_path)
     assert get_domain("colours:GOOD").known_answer("red?") is None
@@ -102,6 +112,8 @@ def test_a_domain_is_found_by_its_module(tmp_path: Path, monkeypatch: pytest.Mon
         ("promptless:D", "not usable: Its prompts are no PromptSet"),
         ("lawless:GOOD", "Its part rejection is 'any', which cannot be called"),
         ("commaless:GOOD", "has 'role' for a turn.*a comma even behind a single one"),
+        ("turnless:GOOD", "what is no AgentPrompt"),
+        ("untemplated:GOOD", r"'\{% if %\}' .* is no Jinja template"),
         ("wordless:GOOD", "has no message"),
         ("arithmetics", "did you mean 'arithmetic'"),
         ("no such thing", "installed are arithmetic, mathematics"),

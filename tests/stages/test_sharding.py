@@ -158,13 +158,16 @@ def test_known_tasks_that_a_benchmark_makes_audit_the_vote(
     backend: SeededBackend, execute: Callable[..., StageResult], tmp_path: Path
 ) -> None:
     pytest.importorskip("reasoning_gym")
-    execute("known", known_tasks="gym:small", known_count=3, probe_tasks=0)
+    result = execute("known", known_tasks="gym:small", known_count=3, probe_tasks=99)
     tasks = list(iterate_records(LabelledTask, tmp_path / "known" / TASKS_FOLDER))
     probes = [task for task in tasks if task.task.audit_answer is not None]
     assert [(task.task.id, task.known_answer) for task in probes] == [
         (f"audit-{number:05d}", known.answer) for number, known in enumerate(known_tasks("gym:small", 3))
     ]
     assert len(tasks) == len(QUESTIONS) + 3
+    # What is said of the proposals leaves them out.
+    assert result.metrics["tasks/probed"] == sum(result.counts["self_consistency"].values()) == len(QUESTIONS)
+    assert [task.first_executor_pass_rate for task in probes] == [None] * 3
 
 
 def comparable(result: StageResult) -> tuple[dict[str, float], dict[str, dict[str, int]]]:
