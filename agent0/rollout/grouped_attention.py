@@ -45,9 +45,10 @@ def attend(
     drawing = tokens == 1 and not dropout and not torch.is_grad_enabled()
     extras = any(kwargs.get(name) is not None for name in _EXTRAS)
     if extras or not drawing or heads == shared or query.device.type != "cpu" or query.dtype != torch.float32:
-        return sdpa_attention_forward(
+        output: tuple[torch.Tensor, None] = sdpa_attention_forward(
             module, query, key, value, attention_mask, dropout=dropout, scaling=scaling, **kwargs
         )
+        return output
     grouped = query.reshape(rows, shared, heads // shared, width) * (width**-0.5 if scaling is None else scaling)
     products = grouped @ key.transpose(-1, -2)
     if attention_mask is not None:
