@@ -95,7 +95,7 @@ def test_a_list_of_texts_may_be_written_with_commas(override: str, values: tuple
     ("override", "message"),
     [
         ("executor.steps=true", "steps is a number, and true is none"),
-        ("seed=false", "seed is a number, and false is none"),
+        ("seed=false", "Seed is a number, and false is none"),
         ("rollout.prompts.template_options={x = 9007199254740993}", "template_options is beyond"),
     ],
 )
