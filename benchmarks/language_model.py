@@ -78,7 +78,8 @@ def main() -> int:
     gains = paired_gains(runs)
     console.print(gain_table(runs, gains))
     seconds = ", ".join(f"{stage_seconds(folder):.0f}" for folder in folders)
-    console.print(f"seconds of each seed's stages: {seconds}; largest process {max(map(peak_memory_mb, folders)):.0f} MiB")
+    largest = max(map(peak_memory_mb, folders))
+    console.print(f"seconds of each seed's stages: {seconds}; largest process {largest:.0f} MiB")
     supported = all(gain.difference.low > 0 and gain.adjusted < SIGNIFICANCE for gain in gains.values())
     console.print(
         f"The paired test {'supports' if supported else 'does not support'} a gain over the warm start on every "
