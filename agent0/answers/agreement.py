@@ -155,8 +155,9 @@ def with_named_derivatives(sides: list[list[Any]]) -> list[list[Any]]:
     """Return parsed answers with a symbol for each derivative of a bare variable, which sympy evaluates to 0."""
 
     def named(value: Any) -> Any:
-        unknown = {part: Symbol(str(part)) for part in value.atoms(Derivative) if part.expr.is_Symbol}
-        return value.xreplace({part: symbol for part, symbol in unknown.items() if part.expr not in part.variables})
+        derivatives = value.atoms(Derivative)
+        unknown = [part for part in derivatives if part.expr.is_Symbol and part.expr not in part.variables]
+        return value.xreplace({part: Symbol(str(part)) for part in unknown})
 
     return [[named(value) if isinstance(value, (Basic, MatrixBase)) else value for value in side] for side in sides]
 

@@ -41,13 +41,15 @@ def _chained(text: str) -> str:
     match = _BOTH.fullmatch(normalise(text)) if "and" in text else None
     if match is None or match[1] != match[4]:
         return text
-    first, second = ((match[n], match[n + 1]) for n in (2, 5))
-    if ("<" in first[0] or "leq" in first[0]) == ("<" in second[0] or "leq" in second[0]) or "neq" in match[2] + match[
-        5
-    ]:
+    bounds = [(match[n], match[n + 1]) for n in (2, 5)]
+    if "neq" in match[2] + match[5] or _is_below(match[2]) == _is_below(match[5]):
         return text
-    low, high = sorted((first, second), key=lambda bound: "<" in bound[0] or "leq" in bound[0])
+    low, high = sorted(bounds, key=lambda bound: _is_below(bound[0]))
     return f"{low[1]}{_TURNED[low[0].strip()]} {match[1]}{high[0]}{high[1]}"
+
+
+def _is_below(sign: str) -> bool:
+    return "<" in sign or "leq" in sign
 
 
 def _value(read: tuple[str, str], written: str) -> str:
@@ -81,15 +83,15 @@ def _interval(part: str) -> tuple[str, str] | None:
         name, sign, bound = match.groups()
         if sign.startswith(r"\neq"):
             return name, rf"(-\infty,{bound})\cup({bound},\infty)"
-        return name, _between(None, bound, sign) if "<" in sign or "leq" in sign else _between(bound, None, sign)
+        return name, _between(None, bound, sign) if _is_below(sign) else _between(bound, None, sign)
     match = _TWO_SIDED.fullmatch(part)
     if match is None:
         return None
     low, sign, name, second, high = match.groups()
-    ascending = "<" in sign or "leq" in sign
+    ascending = _is_below(sign)
     if second is None:
         return name, _between(low, None, sign) if ascending else _between(None, low, sign)
-    if ascending != ("<" in second or "leq" in second) or "neq" in sign + second:
+    if ascending != _is_below(second) or "neq" in sign + second:
         return None
     return name, _between(low, high, sign, second) if ascending else _between(high, low, second, sign)
 
