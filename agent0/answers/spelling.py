@@ -205,7 +205,7 @@ def _programs(text: str) -> str:
         text = _BASE_IN_NAME.sub(r"\\log_{\1}", text)
         text = _ROOT_OF_BRACKET.sub(lambda match: "cbrt(" if match.group(1) else "sqrt(", text)
         text = _INVERSES.sub(r"arc\1\2", text)
-        text = replace_calls(text, _CALLS if "*" not in text else {**_CALLS, "log": _natural_log})
+        text = replace_calls(text, _CALLS_OF_PROGRAMS if "*" in text else _CALLS)
         text = _CALLED.sub(r"\\\1", text)
         text = _WORD_SIGN.sub(_word_sign, text)
         text = _EULER.sub("e", _IMAGINARY.sub("i", text))
@@ -268,3 +268,4 @@ _CALLS: dict[str, Callable[[str], str]] = {
     "binomial": lambda inside: _pair("binom", inside),
     "Matrix": _matrix,
 }
+_CALLS_OF_PROGRAMS = {**_CALLS, "log": _natural_log}

@@ -161,8 +161,10 @@ def _equal(content: str, options: Sequence[str]) -> str | None:
     """Return the one option that the shared grader calls equal to the content, where both are formulas."""
     if not _is_formula(content):
         return None
-    formulas = [index for index, option in enumerate(options) if _is_formula(option)]
-    formulas = [index for index in formulas if _same_unit(normalise(options[index]), normalise(content))]
+    form = normalise(content)
+    formulas = [
+        index for index, option in enumerate(options) if _is_formula(option) and _same_unit(normalise(option), form)
+    ]
     verdicts = equivalent_many((options[index], content) for index in formulas)
     found = [index for index, verdict in zip(formulas, verdicts, strict=True) if verdict.correct]
     return LETTERS[found[0]] if len(found) == 1 else None
