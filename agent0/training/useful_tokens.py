@@ -1,10 +1,12 @@
-"""No forward pass over columns that are padding in every row.
+"""No forward pass over columns that are padding in every row, and none that reads a group's prompt once for each row.
 
-TRL pads a generation batch to its longest prompt and completion, and scores and trains on rows of that width. Here rows
-of like lengths are scored together, and each pass is cut to what its own rows need. Positions are relative, so all but
-rounding stays the same.
+TRL deals the rows of a generation batch at random into micro-batches, pads all to the longest prompt and completion, and
+reads a prompt once for each of the completions that a group drew from it. Here the micro-batches of an update are dealt
+anew, rows of one prompt and of like lengths together; each pass is as wide as its own rows need, and reads each of its
+prompts once. An update stays the mean over the same rows, positions are relative, so all but rounding stays the same.
 
-Relies on one private method of TRL 1.16's `GRPOTrainer`; `tests/training/test_useful_tokens.py` is the contract.
+Relies on two private methods and two attributes of TRL 1.16's `GRPOTrainer`; `tests/training/test_useful_tokens.py` is
+the contract.
 """
 
 from __future__ import annotations
@@ -14,13 +16,59 @@ from typing import Any
 
 import torch
 from trl import GRPOTrainer
+from trl.trainer.utils import split_tensor_dict
+
+Batch = dict[str, Any]
+"""Tensors whose first axis is the row, and numbers that hold for all rows."""
 
 Scores = tuple[torch.Tensor, torch.Tensor | None, torch.Tensor | None]
 """Log-probabilities, entropies, and the load-balancing loss of a mixture of experts."""
 
+IGNORED = -100
+
 
 class UsefulTokensTrainer(GRPOTrainer):  # type: ignore[misc]
-    """`GRPOTrainer` whose passes are as wide as their longest row."""
+    """`GRPOTrainer` whose passes are as wide as their longest row and read each prompt once."""
+
+    _buffered_inputs: list[Batch] | None
+
+    @property
+    def shares_prompts(self) -> bool:
+        """Whether a pass reads each of its prompts once.
+
+        It keeps the prompts' keys and values, which recurrent models do not have and checkpointing throws away; and
+        sharded processes must all make the same passes.
+        """
+        recurrent = self.accelerator.unwrap_model(self.model)._is_stateful
+        return self.accelerator.num_processes == 1 and not (self.args.gradient_checkpointing or recurrent)
+
+    def _prepare_inputs(self, generation_batch: Any) -> Batch:
+        before = self._buffered_inputs
+        inputs: Batch = super()._prepare_inputs(generation_batch)
+        if self._buffered_inputs is None or self._buffered_inputs is before:
+            return inputs
+        size = min(self.args.gradient_accumulation_steps, len(self._buffered_inputs))
+        updates = [self._buffered_inputs[start : start + size] for start in range(0, len(self._buffered_inputs), size)]
+        self._buffered_inputs = [part for update in updates for part in self._dealt_anew(update)]
+        return self._buffered_inputs[self._step % len(self._buffered_inputs)]
+
+    def _dealt_anew(self, parts: Sequence[Batch]) -> list[Batch]:
+        """Return the micro-batches of one update with their rows sorted."""
+        rows = {
+            name: torch.cat([part[name] for part in parts]) if _has_rows(value) else value
+            for name, value in parts[0].items()
+        }
+        order = self._order(rows["prompt_ids"], rows["prompt_mask"], rows["completion_mask"])
+        ordered = {name: value[order] if _has_rows(value) else value for name, value in rows.items()}
+        return list(split_tensor_dict(ordered, len(parts)))
+
+    def _order(self, prompts: torch.Tensor, prompt_mask: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+        """Return the order in which rows are passed: by prompt where those are shared, then by length."""
+        lengths = prompt_mask.sum(dim=1) + mask.sum(dim=1)
+        if not self.shares_prompts:
+            return lengths.argsort(stable=True)
+        _, prompt = _distinct(prompts, prompt_mask)
+        return (prompt * (lengths.max() + 1) + lengths).argsort(stable=True)
 
     def _get_per_token_logps_and_entropies(
         self,
@@ -42,26 +90,52 @@ class UsefulTokensTrainer(GRPOTrainer):  # type: ignore[misc]
             kwargs: for TRL's own method, which does each pass; what concerns images must be None.
         """
         rows, width = input_ids.shape
-        by_length = attention_mask.sum(dim=1).argsort(stable=True)
+        border = width - logits_to_keep
+        order = self._order(input_ids[:, :border], attention_mask[:, :border], attention_mask[:, border:])
         scored = []
-        for part in torch.split(by_length, batch_size or rows):
-            left, right = _used(attention_mask[part], width - logits_to_keep)
-            logps, entropies, loss = super()._get_per_token_logps_and_entropies(
-                model,
-                input_ids[part, left:right],
-                attention_mask[part, left:right],
-                logits_to_keep - (width - right),
-                len(part),
-                **kwargs,
-            )
-            scored.append((logps, entropies, loss))
+        for part in torch.split(order, batch_size or rows):
+            left, right = _used(attention_mask[part], border)
+            ids, mask = input_ids[part, left:right], attention_mask[part, left:right]
+            if self.shares_prompts and border - left > 1 and not kwargs.get("compute_aux_loss"):
+                scored.append(self._score_shared(model, ids, mask, border - left))
+            else:
+                scored.append(
+                    super()._get_per_token_logps_and_entropies(model, ids, mask, right - border, len(part), **kwargs)
+                )
         logps, entropies, losses = zip(*scored, strict=True)
-        back = by_length.argsort()
+        back = order.argsort()
         return (
             _joined(logps, logits_to_keep)[back],
             _joined(entropies, logits_to_keep)[back] if kwargs.get("compute_entropy") else None,
             torch.stack(losses).mean() if kwargs.get("compute_aux_loss") else None,
         )
+
+    def _score_shared(self, model: Any, ids: torch.Tensor, mask: torch.Tensor, border: int) -> Scores:
+        """Read each prompt but for its last token once, then that token and the completions of all rows behind it."""
+        read = border - 1
+        first, prompt = _distinct(ids[:, :read], mask[:, :read])
+        labels = ids.masked_fill(mask == 0, IGNORED)[:, read:]
+        labels[:, 0] = IGNORED
+        with self.accelerator.autocast():
+            past = model(
+                input_ids=ids[first, :read], attention_mask=mask[first, :read], use_cache=True, logits_to_keep=1
+            ).past_key_values
+            past.batch_select_indices(prompt)
+            outputs = model(
+                input_ids=ids[:, read:], attention_mask=mask, past_key_values=past, labels=labels, fused_lm_head=True
+            )
+        return outputs.log_probs, outputs.entropy, None
+
+
+def _has_rows(value: Any) -> bool:
+    return isinstance(value, torch.Tensor) and value.ndim > 0
+
+
+def _distinct(ids: torch.Tensor, mask: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """Return the first row of each different text, and for each row which of them it holds."""
+    texts, which = torch.unique(torch.stack([ids, mask], dim=2).flatten(1), dim=0, return_inverse=True)
+    first = torch.full((len(texts),), len(ids), device=ids.device)
+    return first.scatter_reduce(0, which, torch.arange(len(ids), device=ids.device), "amin"), which
 
 
 def _used(mask: torch.Tensor, border: int) -> tuple[int, int]:
