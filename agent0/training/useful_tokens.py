@@ -1,9 +1,10 @@
 """No forward pass over columns that are padding in every row, and none that reads a group's prompt once for each row.
 
-TRL deals the rows of a generation batch at random into micro-batches, pads all to the longest prompt and completion, and
-reads a prompt once for each of the completions that a group drew from it. Here the micro-batches of an update are dealt
-anew, rows of one prompt and of like lengths together; each pass is as wide as its own rows need, and reads each of its
-prompts once. An update stays the mean over the same rows, positions are relative, so all but rounding stays the same.
+TRL deals the rows of a generation batch at random into micro-batches, pads all to the longest prompt and completion,
+and reads a prompt once for each of the completions that a group drew from it. Here the micro-batches of an update are
+dealt anew, rows of one prompt and of like lengths together; each pass is as wide as its own rows need, and reads each
+of its prompts once. An update stays the mean over the same rows, positions are relative, so all but rounding stays the
+same.
 
 Relies on two private methods and two attributes of TRL 1.16's `GRPOTrainer`; `tests/training/test_useful_tokens.py` is
 the contract.
@@ -40,7 +41,8 @@ class UsefulTokensTrainer(GRPOTrainer):  # type: ignore[misc]
         sharded processes must all make the same passes.
         """
         recurrent = self.accelerator.unwrap_model(self.model)._is_stateful
-        return self.accelerator.num_processes == 1 and not (self.args.gradient_checkpointing or recurrent)
+        alone = self.accelerator.num_processes == 1
+        return bool(alone and not self.args.gradient_checkpointing and not recurrent)
 
     def _prepare_inputs(self, generation_batch: Any) -> Batch:
         before = self._buffered_inputs

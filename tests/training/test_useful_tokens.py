@@ -102,7 +102,7 @@ def test_weights_after_training_are_those_of_the_padded_run(
         found.append(torch.cat([weights.detach().flatten() for weights in run.model.parameters()]))
     padded, trimmed = found
     assert (padded - before).abs().mean() > 1e-3
-    # Adam's first steps are of one size whatever the gradient's, so a weight without a gradient moves by rounding alone.
+    # Adam's first steps are of one size whatever the gradient's, so a weight without one moves by rounding alone.
     assert ((trimmed - padded).abs() > 1e-3).float().mean() < 0.01
 
 
