@@ -51,8 +51,9 @@ class UsefulTokensTrainer(GRPOTrainer):  # type: ignore[misc]
             return inputs
         size = min(self.args.gradient_accumulation_steps, len(self._buffered_inputs))
         updates = [self._buffered_inputs[start : start + size] for start in range(0, len(self._buffered_inputs), size)]
-        self._buffered_inputs = [part for update in updates for part in self._dealt_anew(update)]
-        return self._buffered_inputs[self._step % len(self._buffered_inputs)]
+        dealt = [part for update in updates for part in self._dealt_anew(update)]
+        self._buffered_inputs = dealt
+        return dealt[self._step % len(dealt)]
 
     def _dealt_anew(self, parts: Sequence[Batch]) -> list[Batch]:
         """Return the micro-batches of one update with their rows sorted."""
