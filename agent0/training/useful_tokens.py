@@ -53,7 +53,8 @@ class UsefulTokensTrainer(GRPOTrainer):  # type: ignore[misc]
         updates = [self._buffered_inputs[start : start + size] for start in range(0, len(self._buffered_inputs), size)]
         dealt = [part for update in updates for part in self._dealt_anew(update)]
         self._buffered_inputs = dealt
-        return dealt[self._step % len(dealt)]
+        step: int = self._step
+        return dealt[step % len(dealt)]
 
     def _dealt_anew(self, parts: Sequence[Batch]) -> list[Batch]:
         """Return the micro-batches of one update with their rows sorted."""
