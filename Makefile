@@ -92,6 +92,7 @@ bench: install  ## Run every benchmark against its bar.
 	@$(BIN)/python benchmarks/repetition.py --check
 	@$(BIN)/python benchmarks/evaluation.py --check
 	@$(BIN)/python benchmarks/decoding.py --check
+	@$(BIN)/python benchmarks/useful_tokens.py --check
 	@$(BIN)/python benchmarks/adpo.py --check
 	@$(BIN)/python benchmarks/streaming.py --check
 	@$(BIN)/python benchmarks/kill_anywhere.py --check
