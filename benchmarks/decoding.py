@@ -83,15 +83,20 @@ def main() -> int:
 
 
 def large_tokenizer() -> PreTrainedTokenizerFast:
-    """Return a tokenizer with as many tokens as those of real models, none of which writes the stop text."""
-    words = {END: 0, **{f"w{number}": number for number in range(1, VOCABULARY)}}
+    """Return a tokenizer with as many tokens as those of real models.
+
+    transformers' check for the stop text asks for a token that writes it, and for the word after which it lets each
+    token be written.
+    """
+    words = {word: number for number, word in enumerate([END, STOP, "w1", "abcdef"])}
+    words |= {f"w{number}": number for number in range(len(words), VOCABULARY)}
     return PreTrainedTokenizerFast(
         tokenizer_object=Tokenizer(models.WordLevel(words, unk_token="w1")), eos_token=END, pad_token=END
     )
 
 
 def endless_model(tokenizer: Any) -> LlamaForCausalLM:
-    """Return a model that never draws its end token."""
+    """Return a model that draws neither its end token nor the stop text."""
     torch.manual_seed(0)
     config = LlamaConfig(
         vocab_size=len(tokenizer),
@@ -107,7 +112,7 @@ def endless_model(tokenizer: Any) -> LlamaForCausalLM:
     model.lm_head = torch.nn.Linear(config.hidden_size, config.vocab_size)
     with torch.no_grad():
         model.lm_head.bias.zero_()
-        model.lm_head.bias[tokenizer.eos_token_id] = -1e9
+        model.lm_head.bias[tokenizer.convert_tokens_to_ids([END, STOP])] = -1e9
     return model
 
 
