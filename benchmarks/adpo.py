@@ -70,8 +70,7 @@ class Timed(ADPOTrainer):
 
 def training(folder: str, pairs: int, timing: Alternation) -> Timed:
     """Return a training of `pairs` pairs of steps."""
-    rng = random.Random(0)
-    tokenizer = train_tokenizer([_render(draw_transcript(rng, TinyPretraining())) for _ in range(500)], 420)
+    tokenizer = small_tokenizer()
     torch.manual_seed(0)
     groups = BATCH // GROUP
     rows = [
@@ -98,6 +97,12 @@ def training(folder: str, pairs: int, timing: Alternation) -> Timed:
     run.remove_callback(PrinterCallback)
     run.add_callback(timing)
     return run
+
+
+def small_tokenizer() -> Any:
+    """Return a tokenizer of the embedded world."""
+    rng = random.Random(0)
+    return train_tokenizer([_render(draw_transcript(rng, TinyPretraining())) for _ in range(500)], 420)
 
 
 def interval(ratios: list[float]) -> tuple[float, float, float]:

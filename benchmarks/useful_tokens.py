@@ -19,6 +19,7 @@ import time
 from typing import Any
 
 import torch
+from adpo import small_tokenizer
 from datasets import Dataset
 from rich.console import Console
 from rich.table import Table
@@ -26,10 +27,6 @@ from transformers import LlamaConfig, LlamaForCausalLM
 from trl import GRPOConfig, GRPOTrainer
 from trl.trainer.utils import split_tensor_dict
 
-from agent0.config import TinyPretraining
-from agent0.tiny.pretrain import _render
-from agent0.tiny.tokenizer import train_tokenizer
-from agent0.tiny.transcripts import draw_transcript
 from agent0.training.useful_tokens import UsefulTokensTrainer
 
 GROUPS, GROUP, MICRO_BATCH = 3, 8, 8
@@ -89,8 +86,7 @@ def generation_batch() -> dict[str, torch.Tensor]:
 
 def trainers(folder: str) -> tuple[GRPOTrainer, UsefulTokensTrainer]:
     """Return TRL's trainer and ours, of one model."""
-    rng = random.Random(0)
-    tokenizer = train_tokenizer([_render(draw_transcript(rng, TinyPretraining())) for _ in range(100)], 300)
+    tokenizer = small_tokenizer()
     shape = LlamaConfig(
         vocab_size=VOCABULARY, hidden_size=576, intermediate_size=1536, num_hidden_layers=30, num_attention_heads=9,
         num_key_value_heads=3, tie_word_embeddings=True,

@@ -117,12 +117,12 @@ class UsefulTokensTrainer(GRPOTrainer):  # type: ignore[misc]
     def _score_shared(self, model: Any, ids: torch.Tensor, mask: torch.Tensor, border: int) -> Scores:
         """Read each prompt but for its last token once, then that token and the completions of all rows behind it."""
         read = border - 1
-        first, prompt = _distinct(ids[:, :read], mask[:, :read])
+        prompts, prompt = _distinct(ids[:, :read], mask[:, :read])
         labels = ids.masked_fill(mask == 0, IGNORED)[:, read:]
         labels[:, 0] = IGNORED
         with self.accelerator.autocast():
             past = model(
-                input_ids=ids[first, :read], attention_mask=mask[first, :read], use_cache=True, logits_to_keep=1
+                input_ids=prompts[..., 0], attention_mask=prompts[..., 1], use_cache=True, logits_to_keep=1
             ).past_key_values
             past.batch_select_indices(prompt)
             outputs = model(
@@ -136,10 +136,9 @@ def _has_rows(value: Any) -> bool:
 
 
 def _distinct(ids: torch.Tensor, mask: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-    """Return the first row of each different text, and for each row which of them it holds."""
-    texts, which = torch.unique(torch.stack([ids, mask], dim=2).flatten(1), dim=0, return_inverse=True)
-    first = torch.full((len(texts),), len(ids), device=ids.device)
-    return first.scatter_reduce(0, which, torch.arange(len(ids), device=ids.device), "amin"), which
+    """Return the different texts, ids and mask side by side (texts, tokens, 2), and which of them each row holds."""
+    texts, which = torch.unique(torch.stack([ids, mask], dim=2), dim=0, return_inverse=True)
+    return texts, which
 
 
 def _used(mask: torch.Tensor, border: int) -> tuple[int, int]:
