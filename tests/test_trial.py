@@ -11,12 +11,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from typer.testing import CliRunner
 
-from agent0.arithmetic import arithmetic_finding, cpu_rates
 from agent0.cli import app, main
 from agent0.config import Config, load_config
 from agent0.rollout.scripted import ScriptedBackend
@@ -205,38 +203,6 @@ def test_any_figures_end_in_one_command_and_a_table(
     assert verdict.ready == (unsure or (bool(warm) and (rejected > 16 or boxed < 0.5 or above < 0.5)))
     load_config(None, verdict.command.replace("agent0 evolve --recipe r", "").replace("--set", "").split())
     assert len(findings(trial, config)) >= 9
-
-
-@pytest.mark.parametrize(
-    ("rates", "settings", "advice"),
-    [
-        (
-            {"float32": 59.0, "bfloat16": 8.0},
-            ["training.precision=bfloat16"],
-            "7.4 × as fast: --set training.precision=float32",
-        ),
-        ({"float32": 59.0, "bfloat16": 8.0}, ["rollout.dtype=bfloat16"], "7.4 × as fast: --set rollout.dtype=float32"),
-        (
-            {"float32": 60.0, "bfloat16": 180.0},
-            [],
-            "3.0 × as fast: --set training.precision=bfloat16 --set rollout.dtype=bfloat16",
-        ),
-        ({"float32": 60.0, "bfloat16": 180.0}, ["training.precision=bfloat16", "rollout.dtype=bfloat16"], ""),
-        ({"float32": 60.0, "bfloat16": 55.0}, ["training.precision=bfloat16"], ""),
-    ],
-)
-def test_a_type_that_the_processor_is_slow_in_is_found(
-    rates: dict[str, float], settings: list[str], advice: str, recipe: Path
-) -> None:
-    finding = arithmetic_finding(rates, load_config(str(recipe), settings))
-    assert finding.advice == advice
-    assert finding.state == ("warn" if advice else "ok")
-
-
-def test_the_processor_is_timed_in_both_types() -> None:
-    rates = cpu_rates()
-    assert set(rates) == (set() if torch.cuda.is_available() else {"float32", "bfloat16"})
-    assert all(rate > 0.1 for rate in rates.values())
 
 
 def test_the_command_prints_a_table_a_verdict_and_a_command(recipe: Path, model: Path, says: Any) -> None:

@@ -178,12 +178,12 @@ class RolloutSettings(Section):
             "Tokens after which the transformers backend drops finished trajectories, and reports what it drew."
         ),
     )
-    dtype: Literal["auto", "float32", "bfloat16"] = Field(
+    dtype: Literal["auto", "fastest", "float32", "bfloat16"] = Field(
         "auto",
         description=(
-            "Type of the weights that the transformers backend draws with; 'auto': bfloat16 on GPUs, float32 on CPUs. "
-            "A model that trains in another type draws with a copy, so its batches are slightly off-policy. For vLLM "
-            "see rollout.vllm.dtype."
+            "Type of the weights that the transformers backend draws with; 'auto': bfloat16 on GPUs, float32 on CPUs; "
+            "'fastest': bfloat16 on CPUs that are much faster in it, too. A model that trains in another type draws "
+            "with a copy, so its batches are slightly off-policy. For vLLM see rollout.vllm.dtype."
         ),
     )
 

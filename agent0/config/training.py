@@ -237,7 +237,13 @@ class TrainingSettings(Section):
     sharding: Literal["ddp", "fsdp2", "zero3"] = Field(
         "ddp", description="How weights and optimizer lie on several devices: copied (ddp), or sharded."
     )
-    precision: Literal["float32", "bfloat16"] = Field("float32", description="Type of the arithmetic; see model.dtype.")
+    precision: Literal["fastest", "float32", "bfloat16"] = Field(
+        "float32",
+        description=(
+            "Type of the arithmetic; see model.dtype. 'fastest': bfloat16 on GPUs and on CPUs that are much faster in "
+            "it, else float32."
+        ),
+    )
     gradient_checkpointing: bool = Field(False, description="Recompute activations instead of keeping them.")
     policy_backend: Literal["transformers", "vllm", "vllm_server"] = Field(
         "transformers",

@@ -123,10 +123,10 @@ def training_state(
 ) -> TrainingState:
     """Return the memory of one training process, without any engine beside it."""
     training, stored = config.training, stored_bytes(config)
-    computed = BFLOAT16 if training.precision == "bfloat16" else stored
+    computed = BFLOAT16 if training.precision != "float32" else stored
     shards = processes if training.sharding != "ddp" else 1
     # DeepSpeed in bf16 keeps 16-bit weights and gradients, and 32-bit master weights with the moments.
-    mixed_zero = training.sharding == "zero3" and training.precision == "bfloat16"
+    mixed_zero = training.sharding == "zero3" and training.precision != "float32"
     lora = training.lora.rank > 0
     trained, trained_bytes = _trained(architecture, config)
     weight_bytes = BFLOAT16 if mixed_zero else stored

@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Literal
 
+from agent0.arithmetic import fastest_type
 from agent0.config import RolloutSettings, SamplingSettings
 from agent0.rollout.engine import Backend
 from agent0.rollout.models import load_model, require_safetensors
@@ -66,6 +67,8 @@ def weights_dtype(rollout: RolloutSettings) -> str:
 
 def transformers_dtype(rollout: RolloutSettings) -> Literal["float32", "bfloat16"]:
     """Return the type of the weights that the transformers backend draws with here."""
+    if rollout.dtype == "fastest":
+        return fastest_type()
     if rollout.dtype != "auto":
         return rollout.dtype
     import torch

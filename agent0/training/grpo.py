@@ -14,6 +14,8 @@ from peft import LoraConfig
 from transformers import TrainerCallback
 from trl import GRPOConfig
 
+from agent0.arithmetic import fastest_type
+from agent0.config import TrainingSettings
 from agent0.sandbox import Sandbox
 from agent0.seeds import derive_seed
 from agent0.training.batch import BatchPlan
@@ -36,6 +38,11 @@ class TrainerArguments(GRPOConfig):  # type: ignore[misc]
         return torch.device("cpu") if device.type == "cpu" else device
 
 
+def computes_in_bfloat16(training: TrainingSettings) -> bool:
+    """Whether `training.precision` means bfloat16 on this machine."""
+    return (fastest_type() if training.precision == "fastest" else training.precision) == "bfloat16"
+
+
 def grpo_arguments(job: TrainingJob, plan: BatchPlan) -> GRPOConfig:
     """Return TRL's arguments for a job; `steps` counts generation batches, TRL counts optimizer updates."""
     # `rollout_func` is marked experimental; its use is tested here.
@@ -47,7 +54,7 @@ def grpo_arguments(job: TrainingJob, plan: BatchPlan) -> GRPOConfig:
         output_dir=str(job.workspace),
         seed=job.seed,
         use_cpu=cpu,
-        bf16=training.precision == "bfloat16",
+        bf16=computes_in_bfloat16(training),
         gradient_checkpointing=training.gradient_checkpointing,
         max_steps=job.updates,
         shuffle_dataset=False,  # see `ordered_rows`

@@ -20,7 +20,7 @@ from agent0.config import RolloutSettings, TrainingSettings, WarmStartSettings
 from agent0.domains import Demonstration, Prompts
 from agent0.errors import UsageError
 from agent0.rollout.tokens import turn_end
-from agent0.training.grpo import LogMetrics, StepLogger
+from agent0.training.grpo import LogMetrics, StepLogger, computes_in_bfloat16
 from agent0.types import Trajectory
 
 IGNORED = -100
@@ -109,7 +109,7 @@ def fine_tune(
         output_dir=str(folder),
         seed=seed,
         use_cpu=not torch.cuda.is_available(),
-        bf16=training.precision == "bfloat16",
+        bf16=computes_in_bfloat16(training),
         gradient_checkpointing=training.gradient_checkpointing,
         max_steps=settings.steps,
         per_device_train_batch_size=settings.batch_size,
