@@ -7,7 +7,7 @@ That its sections do not contradict each other `Config` itself sees. The command
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from agent0.ablations import ABLATIONS, FULL
@@ -57,12 +57,13 @@ def check_gate(gate: GateSettings) -> None:
     check_benchmarks(gate.allowed_losses)
 
 
-def check_variants(variants: Iterable[Any]) -> None:
-    """Check that the variants of an ablation are there.
+def check_variants(variants: Sequence[Any]) -> None:
+    """Check that the variants of an ablation are there, each once.
 
     Raises:
         UsageError: names those that are not.
     """
+    _check_each_once("variant", variants)
     unknown = sorted({str(variant) for variant in variants} - {FULL, *ABLATIONS})
     if unknown:
         raise UsageError(f"There is no variant {', '.join(unknown)}; there are: {', '.join((FULL, *ABLATIONS))}.")
@@ -78,14 +79,20 @@ def check_start(iteration: int) -> None:
         raise UsageError(f"start_iteration is {iteration}; the first round of an evolution has number 1.")
 
 
-def check_seeds(seeds: Iterable[Any]) -> None:
-    """Check that seeds are whole numbers in the range that every generator of random numbers takes.
+def check_seeds(seeds: Sequence[Any]) -> None:
+    """Check that seeds are whole numbers in the range that every generator of random numbers takes, each once.
 
     Raises:
         UsageError: one is not.
     """
+    _check_each_once("seed", seeds)
     for seed in seeds:
         parse_section(Config, {"seed": seed})
+
+
+def _check_each_once(kind: str, named: Sequence[Any]) -> None:
+    if not isinstance(named, (list, tuple)) or not named or any(named.count(value) > 1 for value in named):
+        raise UsageError(f"Name each {kind} once, in a list of at least one; got {named!r:.200}.")
 
 
 def check_parameter(name: str, value: Any) -> None:

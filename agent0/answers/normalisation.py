@@ -46,6 +46,7 @@ _ENCLOSURES = (
     ("```", "```"),
     ("`", "`"),
 )
+_STOPS = (".", ",", ";", ":")
 _OPENINGS = tuple(opening[0] for opening, _ in _ENCLOSURES)
 
 
@@ -56,8 +57,9 @@ def clean(answer: str) -> str:
     """
     text = answer.translate(PLAIN) if not answer.isascii() else answer
     text = _unwrap(text.strip())
-    if text.endswith(("\\", ".")) and not text.endswith(".."):
-        text = text.rstrip("\\ ").removesuffix(".").rstrip("\\ ")  # a backslash is what a stripped `\ ` leaves
+    if text.endswith(("\\", *_STOPS)) and not text.endswith(".."):
+        text = text.rstrip("\\ ")  # a backslash is what a stripped `\ ` leaves
+        text = (text[:-1] if text.endswith(_STOPS) else text).rstrip("\\ ")
     return text
 
 

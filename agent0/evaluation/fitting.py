@@ -1,7 +1,8 @@
 """Settings by which a model is asked where no recipe is named: what fits the model, the preset and this machine.
 
 A model that grew from the embedded one gets the recipe `tiny`. Any other gets the defaults of the settings, within the
-positions that it knows; published benchmarks keep their preset's decoding.
+positions that it knows; published benchmarks keep their preset's decoding. The prompts are those of mathematics, unless
+one other domain is all that is asked for beside generated tasks.
 """
 
 from __future__ import annotations
@@ -11,7 +12,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from agent0.config import EMBEDDED_MODEL, Config, RolloutSettings, read_overrides
+from agent0.config import EMBEDDED_MODEL, Config, EvaluationSettings, RolloutSettings, parse_section, read_overrides
+from agent0.evaluation.catalogue import benchmark
+from agent0.evaluation.domain_benchmark import PREFIX
 from agent0.options import read_settings
 
 DOMAIN = "mathematics"
@@ -69,7 +72,7 @@ def _fitting(model: Path, overrides: Sequence[str]) -> list[str]:
     room = wanted if isinstance(wanted, int) else response  # what is no number is refused with the others
     observation = min(RolloutSettings().max_observation_tokens, max(1, room // PROMPT_SHARE))
     return [
-        f"rollout.domain={DOMAIN}",
+        f"rollout.domain={_domain(overrides)}",
         f"rollout.backend={'vllm' if gpu and importlib.util.find_spec('vllm') else 'transformers'}",
         "rollout.vllm.dtype=bfloat16",
         f"rollout.batch_size={GPU_BATCH if gpu else CPU_BATCH}",
@@ -77,6 +80,12 @@ def _fitting(model: Path, overrides: Sequence[str]) -> list[str]:
         f"rollout.max_response_tokens={response}",
         f"rollout.max_observation_tokens={observation}",
     ]
+
+
+def _domain(overrides: Sequence[str]) -> str:
+    benchmarks = parse_section(EvaluationSettings, read_overrides(overrides).get("evaluation", {})).benchmarks
+    asked = {name.removeprefix(PREFIX) for name in benchmarks if name.startswith(PREFIX)}
+    return asked.pop() if len(asked) == 1 and all(benchmark(name).generate for name in benchmarks) else DOMAIN
 
 
 def _said(rollout: RolloutSettings) -> str:

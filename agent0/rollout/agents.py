@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -150,6 +151,16 @@ def read_proposal(trajectory: Trajectory, rules: QuestionRules) -> Proposal:
         return Proposal(trajectory, None, "no_question")
     rejection = rules.rejection(question)
     return Proposal(trajectory, question if rejection is None else None, rejection)
+
+
+def nothing_valid(rejections: Counter[str]) -> str:
+    """Return what to say of proposals that were all rejected, counted by reason."""
+    reasons = ", ".join(f"{count} {reason}" for reason, count in rejections.most_common())
+    return (
+        f"None of {rejections.total()} proposals is a valid question ({reasons}). A model that never knew how to "
+        "propose needs a warm start (warm_start.steps; `agent0 doctor --model` tries one beforehand); one that forgot "
+        "it needs a gentler training (curriculum.learning_rate, curriculum.steps)."
+    )
 
 
 def mean_tool_calls(trajectories: Sequence[Trajectory]) -> float:

@@ -47,9 +47,6 @@ def prepare_ablation(
 
     check_variants(variants)
     check_seeds(seeds)
-    for kind, named in (("variant", variants), ("seed", seeds)):
-        if len(set(named)) != len(named) or not named:
-            raise UsageError(f"Name each {kind} once, and at least one; got {list(named)}.")
     if FULL not in variants and not group:
         raise UsageError(f"Every variant is compared with the full method; add {FULL!r} to the variants.")
     run_id = start_run(

@@ -12,6 +12,7 @@ from agent0.config import CurriculumSettings, RolloutSettings
 from agent0.domains import Domain, get_domain
 from agent0.errors import Agent0Error
 from agent0.rewards import repetition_shares
+from agent0.rollout.agents import nothing_valid
 from agent0.seeds import sampled
 from agent0.stages.evidence import log_tasks
 from agent0.stages.files import PROPOSALS_FOLDER, TASKS_FOLDER
@@ -55,12 +56,7 @@ def collect_tasks(
     pool = pool_proposals(outcomes, stage.iteration, get_domain(rollout.domain))
     counts = dict(pool.rejections.most_common())
     if not pool.tasks:
-        reasons = ", ".join(f"{count} {reason}" for reason, count in counts.items())
-        raise Agent0Error(
-            f"None of {pool.proposals} proposals is a valid question ({reasons}). A model that never knew how to "
-            "propose needs a warm start (warm_start.steps; `agent0 doctor --model` tries one beforehand); one that "
-            "forgot it needs a gentler training (curriculum.learning_rate, curriculum.steps)."
-        )
+        raise Agent0Error(nothing_valid(pool.rejections))
     write_shards(output / TASKS_FOLDER, pool.tasks.values(), Task)
     log_tasks(stage, "tasks-generated", output / TASKS_FOLDER, len(pool.tasks))
     sample = sampled(pool.questions, REPETITION_SAMPLE, stage.iteration)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -17,6 +18,7 @@ from trl import GRPOConfig
 from agent0.answers import majority_vote
 from agent0.config import CurriculumSettings
 from agent0.domains import get_prompts
+from agent0.errors import Agent0Error
 from agent0.progress import UNSHOWN, Drawing, Shown
 from agent0.rewards import curriculum_reward, repetition_shares
 from agent0.rollout.agents import (
@@ -24,6 +26,7 @@ from agent0.rollout.agents import (
     Proposal,
     QuestionRules,
     mean_tool_calls,
+    nothing_valid,
     read_proposal,
     truncated_share,
 )
@@ -70,9 +73,15 @@ class ExecutorInTheLoopReward:
         trainer_state: Any,
         **_: Any,
     ) -> list[float]:
-        """Return the reward of each proposal; the signature is TRL's."""
+        """Return the reward of each proposal; the signature is TRL's.
+
+        Raises:
+            Agent0Error: no proposal of the first batch is valid, so nothing would be learned.
+        """
         began = time.monotonic()
         proposals = [read_proposal(t, self._rules) for t in trajectory]
+        if trainer_state.global_step == 0:
+            _check_first(proposals)
         questions = sorted({p.question for p in proposals if p.question is not None})
         seed = derive_seed(self._seed, "reward", trainer_state.global_step, PartialState().process_index)
         samples = self._settings.executor_samples
@@ -125,6 +134,12 @@ class ExecutorInTheLoopReward:
             log_metric("executor/self_consistency", float(np.mean([v.self_consistency for v in votes.values()])))
             log_metric("executor/tool_calls", mean_tool_calls(everything))
             log_metric("executor/truncated", truncated_share(everything))
+
+
+def _check_first(proposals: list[Proposal]) -> None:
+    rejections = gather_object([p.rejection for p in proposals])
+    if all(rejections):
+        raise Agent0Error(nothing_valid(Counter(rejections)))
 
 
 def curriculum_trainer(

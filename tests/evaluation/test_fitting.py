@@ -78,6 +78,22 @@ def test_a_setting_that_is_given_stands_above_what_is_chosen(other: Path) -> Non
     assert rollout.max_observation_tokens == 25  # chosen to leave room in what is given
 
 
+@pytest.mark.parametrize(
+    ("benchmarks", "domain"),
+    [
+        ("domain:word_problems", "word_problems"),
+        ("domain:word_problems,gym:small", "word_problems"),
+        ("domain:word_problems,domain:arithmetic", "mathematics"),
+        ("domain:word_problems,gsm8k", "mathematics"),
+        ("gym:small", "mathematics"),
+    ],
+)
+def test_a_domain_that_is_asked_alone_is_asked_with_its_own_prompts(benchmarks: str, domain: str, other: Path) -> None:
+    fitted = settings_for(other, "", [f"evaluation.benchmarks={benchmarks}"])
+    assert fitted.config.rollout.domain == domain
+    assert f"prompts of {domain}," in fitted.chosen
+
+
 def test_a_recipe_that_is_named_is_taken_as_it_is(other: Path) -> None:
     fitted = settings_for(other, "qwen3-4b", [])
     assert (fitted.config, fitted.chosen) == (load_config("qwen3-4b"), "")

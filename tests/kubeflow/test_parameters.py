@@ -167,6 +167,9 @@ def test_a_section_is_checked_by_the_configuration(compiled: Path) -> None:
         ("evaluation", f"champion={'x' * 10_001}", "champion is 10,001 bytes long"),
         ("ablation", "seeds=1,-2", "Parameter seeds: .*greater than or equal to 0"),
         ("ablation", "variants=full,no-such", "There is no variant no-such"),
+        ("ablation", "variants=full,grpo,full", "Name each variant once"),
+        ("ablation", "seeds=[0, 1, 1]", "Name each seed once"),
+        ("ablation", "seeds=[]", "Name each seed once, in a list of at least one"),
     ],
 )
 def test_a_parameter_is_checked_as_the_settings_are(

@@ -10,7 +10,7 @@ import pytest
 
 from agent0.config import CurriculumSettings, PromptMessage, PromptSettings, RewardSettings, RolloutSettings
 from agent0.domains import get_domain, get_prompts
-from agent0.errors import UsageError
+from agent0.errors import Agent0Error, UsageError
 from agent0.rollout import RolloutEngine, TokenBudget
 from agent0.rollout.agents import ExecutorAgent, askable
 from agent0.rollout.scripted import ScriptedBackend
@@ -82,11 +82,16 @@ def test_a_repeated_question_is_solved_once_and_pays_for_its_share(tokenizer: An
     assert rewards == pytest.approx([1.0 - 3 / 4] * 3 + [0.0])
 
 
-def test_a_batch_without_any_question_earns_nothing(tokenizer: Any, sandbox: Any) -> None:
+def test_a_batch_without_any_question_earns_nothing_and_the_first_such_batch_is_refused(
+    tokenizer: Any, sandbox: Any
+) -> None:
     reward = ExecutorInTheLoopReward(
         executor(tokenizer, sandbox, lambda _: "\\boxed{1}"), get_domain("arithmetic"), SETTINGS, 0
     )
-    assert reward([proposal("a"), proposal("b")], log_metric=lambda *_: None, trainer_state=STATE) == [0.0, 0.0]
+    batch, later = [proposal("a"), proposal("<question>b", "length")], SimpleNamespace(global_step=1)
+    assert reward(batch, log_metric=lambda *_: None, trainer_state=later) == [0.0, 0.0]
+    with pytest.raises(Agent0Error, match=r"None of 2 proposals .*1 no_question, 1 truncated.* needs a warm start"):
+        reward(batch, log_metric=lambda *_: None, trainer_state=STATE)
 
 
 def test_the_executor_is_paid_for_the_majority_answer_in_any_form() -> None:
