@@ -6,6 +6,7 @@ import io
 import json
 import os
 import sys
+import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated
@@ -287,5 +288,10 @@ def _check_surroundings(arguments: Sequence[str], environment: Mapping[str, str]
         except UnicodeEncodeError:
             raise UsageError(f"The argument {argument!r} is not UTF-8; rename what it names, or correct it.") from None
     scratch = environment.get("TMPDIR")
-    if scratch and not (Path(scratch).is_dir() and os.access(scratch, os.W_OK | os.X_OK)):
-        raise UsageError(f"TMPDIR is {scratch}, no folder that can be written to; name one that can, or unset it.")
+    try:
+        if scratch:
+            tempfile.TemporaryFile(dir=scratch).close()  # what the permissions of /proc allow, it does not
+    except OSError as error:
+        raise UsageError(
+            f"TMPDIR is {scratch}, no folder that can be written to ({error.strerror}); name one that can, or unset it."
+        ) from error

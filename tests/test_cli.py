@@ -85,10 +85,10 @@ def test_bad_input_is_one_sentence_and_an_exit_code(
     assert len(done.stderr) < 1200
 
 
-@pytest.mark.parametrize("scratch", ["missing", "file"])
+@pytest.mark.parametrize("scratch", ["missing", "file", "/proc"])
 def test_a_scratch_folder_that_is_none_is_told_and_no_other_taken(scratch: str, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
-    done = agent0("config", TMPDIR=str(tmp_path / scratch))
+    done = agent0("config", TMPDIR=str(tmp_path / scratch))  # an absolute one stays as it is
     assert done.returncode == 2
     assert "no folder that can be written to" in done.stderr
 
