@@ -11,11 +11,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from agent0.ablations import ABLATIONS, FULL
-from agent0.config import SECTIONS, Config, EvaluationSettings, ExecutionSettings, parse_section
+from agent0.config import SECTIONS, Config, EvaluationSettings, ExecutionSettings, GateSettings, parse_section
 from agent0.domains import get_prompts, task_writer
 from agent0.errors import NotInstalledError, UsageError, warn
 from agent0.evaluation.catalogue import benchmark, is_benchmark, known_tasks
-from agent0.evaluation.gate import GateSettings
 
 
 def check_evaluation(config: Config) -> None:
@@ -107,8 +106,6 @@ def check_parameter(name: str, value: Any) -> None:
         if name in SECTIONS:
             model: Any = Config.model_fields[name].annotation
             _check_section(parse_section(model, value))
-        elif name == "gate":
-            check_gate(parse_section(GateSettings, value))
         elif name in ("seed", "seeds"):
             check_seeds(value if name == "seeds" else [value])
         elif name == "variants":
@@ -134,6 +131,8 @@ def check_sections(values: Mapping[str, Any]) -> None:
 def _check_section(section: Any) -> None:
     if isinstance(section, EvaluationSettings):
         check_benchmarks(section.benchmarks)
+    if isinstance(section, GateSettings):
+        check_gate(section)
     if isinstance(section, ExecutionSettings) and is_benchmark(section.known_tasks):
         benchmark(section.known_tasks)
 

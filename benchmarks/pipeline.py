@@ -11,19 +11,21 @@ is more than 1 s per task.
 from __future__ import annotations
 
 import argparse
+import json
 import os
 import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Callable
+from inspect import signature
 from pathlib import Path
 from typing import Any
 
 from rich.console import Console
 from rich.table import Table
 
-from agent0.config import SECTIONS, Config, load_config
+from agent0.config import WIRE, Config, load_config
 
 COMPILE_BAR, TASK_BAR = 3.0, 1.0
 ITERATIONS = 10
@@ -151,78 +153,61 @@ def call_stages(folder: Path, config: Config) -> int:
     from agent0_kfp.pipelines.evolution import FUNCTIONS
 
     functions = {function.__name__: function for function in FUNCTIONS}
-    sections = {name: config.model_dump(mode="json")[name] for name in SECTIONS}
+    settings = config.model_dump(mode="json")
     calls = 0
 
     def artifact(name: str, kind: type[dsl.Artifact] = dsl.Artifact) -> Any:
-        path = folder / f"{calls}-{name}"
-        return kind(name=name, uri=str(path))
+        return kind(name=name, uri=str(folder / f"{calls}-{name}"))
 
-    def call(name: str, output: str, wanted: tuple[str, ...] = (), **given: Any) -> tuple[Any, Any]:
+    def call(name: str, output: str, **given: Any) -> Any:
         nonlocal calls
         calls += 1
         made = artifact(output)
-        own = {key: sections[key] for key in wanted}
         metrics = {} if name in ("prepare", "closing") else {"metrics": artifact("metrics", dsl.Metrics)}
-        return made, functions[name](**own, **given, **metrics, **{output: made})
+        functions[name](**given, **metrics, **{output: made})
+        return made
 
-    run: dict[str, Any] = {"recipe": config.recipe, "seed": config.seed, "iterations": 1, "pods": 1, **sections}
-    begun = {"start_iteration": 1, "history_uri": ""}
     opening: Callable[..., str] = functions["opening"]
+    sections = {name: settings[name] for name in Config.model_fields if name in signature(opening).parameters}
+    begun = {"start_iteration": 1, "history_uri": ""}
+    models = {"curriculum_model_uri": "", "executor_model_uri": ""}
+    checked = folder / "config.json"
     run_id = opening(
-        **run,
+        **sections,
         **begun,
-        curriculum_model_uri="",
-        executor_model_uri="",
+        **models,
         code_version="",
         mlflow_run_id="",
         job="direct",
         compiled_with={},
+        with_warm_start=False,
+        wire=WIRE,
+        config=str(checked),
     )
     calls += 1
-    history, _ = call("prepare", "history", mlflow_run_id=run_id, **run, **begun)
-    common = {"seed": config.seed, "mlflow_run_id": run_id}
-    machine = ("rollout", "sandbox")
-    base, _ = call("base_model", "base", ("model",), **common)
-    base_scores, _ = call("base_evaluation", "scores", (*machine, "evaluation"), **common, known_from="", base=base)
+    run: dict[str, Any] = {"config": json.loads(checked.read_text()), "mlflow_run_id": run_id}
+    history = call("prepare", "history", **run, **begun)
+    base = call("base_model", "base", **run)
+    base_scores = call("base_evaluation", "scores", **run, known_from="", base=base)
     proposer, solver = (
-        call("starting_agent", "agent", ("model",), **common, role=role, uri="", base=base)[0]
-        for role in ("curriculum", "executor")
+        call("starting_agent", "agent", **run, role=role, uri="", base=base) for role in ("curriculum", "executor")
     )
-    common["iteration"] = 1
-    trained = {"image": "", "task_config": dsl.TaskConfig(), **common}
-    agents = ("model", *machine, "training", "tracking")
-    curriculum, _ = call(
-        "curriculum_training",
-        "trained",
-        (*agents, "curriculum"),
-        **trained,
-        curriculum_model=proposer,
-        executor_model=solver,
-    )
-    tasks, _ = call("task_generation", "tasks", (*machine, "generation"), **common, curriculum_model=curriculum)
-    labelled, _ = call(
-        "sandboxed_execution",
-        "labelled",
-        (*machine, "execution", "tracking"),
-        **common,
-        executor_model=solver,
-        first_executor_model=base,
-        tasks=tasks,
-        trajectories=artifact("trajectories"),
-    )
-    kept, _ = call("task_filtering", "kept", ("filtering",), **common, labelled=labelled)
-    executor, _ = call(
-        "executor_training", "trained", (*agents, "executor"), **trained, executor_model=solver, tasks=kept
-    )
-    scores, _ = call("benchmark_evaluation", "scores", (*machine, "evaluation"), **common, executor_model=executor)
+    run["iteration"] = 1
+    trained = {"image": "", "task_config": dsl.TaskConfig(), **run}
+    agents = {"curriculum_model": proposer, "executor_model": solver}
+    curriculum = call("curriculum_training", "trained", **trained, **agents)
+    tasks = call("task_generation", "tasks", **run, curriculum_model=curriculum, executor_model=solver)
+    votes = {"executor_model": solver, "first_executor_model": base, "trajectories": artifact("trajectories")}
+    labelled = call("sandboxed_execution", "labelled", **run, **votes, tasks=tasks)
+    kept = call("task_filtering", "kept", **run, labelled=labelled)
+    executor = call("executor_training", "trained", **trained, executor_model=solver, tasks=kept)
     call(
         "iteration_report",
         "grown",
-        **common,
+        **run,
         history=history,
         base_evaluation=base_scores,
-        evaluation=scores,
+        evaluation=call("benchmark_evaluation", "scores", **run, executor_model=executor),
         curriculum_model=curriculum,
         tasks=tasks,
         labelled=labelled,
@@ -230,7 +215,7 @@ def call_stages(folder: Path, config: Config) -> int:
         executor_model=executor,
     )
     status = dsl.PipelineTaskFinalStatus("SUCCEEDED", "direct", "iteration_report", None, None)
-    call("closing", "report", ("tracking",), job="direct", status=status)
+    call("closing", "report", tracking=settings["tracking"], job="direct", status=status)
     return calls
 
 

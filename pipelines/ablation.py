@@ -10,9 +10,8 @@ from typing import Any, NamedTuple
 from kfp import dsl
 
 from agent0.ablations import ABLATIONS, FULL
-from agent0.config import SECTIONS, Config
+from agent0.config import Config
 from agent0.errors import UsageError
-from agent0_kfp.components.ablated_sections.component import ablated_sections
 from agent0_kfp.components.ablation_comparison.component import ablation_comparison
 from agent0_kfp.components.ablation_preparation.component import ablation_preparation
 from agent0_kfp.components.closing.component import closing
@@ -20,15 +19,15 @@ from agent0_kfp.pipelines.compiling import write_pipeline
 from agent0_kfp.pipelines.options import CompileOptions
 from agent0_kfp.pipelines.placement import Workshop
 from agent0_kfp.pipelines.rounds import FUNCTIONS as ROUND_FUNCTIONS
-from agent0_kfp.pipelines.rounds import Rounds, section_inputs, section_parameters
+from agent0_kfp.pipelines.rounds import SECTION_DESCRIPTIONS, Rounds, section_inputs, section_parameters
 from agent0_kfp.pipelines.signatures import Parameter, make_pipeline, values_of
 
-FUNCTIONS = (*ROUND_FUNCTIONS, ablation_preparation, ablated_sections, ablation_comparison, closing)
+FUNCTIONS = (*ROUND_FUNCTIONS, ablation_preparation, ablation_comparison, closing)
 PIPELINE_NAME = "agent0-ablation"
 PAPER = (FULL, *(name for name, ablation in ABLATIONS.items() if ablation.paper))
 NEW = {"start_iteration": 1, "curriculum_model_uri": "", "executor_model_uri": "", "history_uri": ""}
-NEW |= {"mlflow_run_id": ""}
-"""Every variant begins anew."""
+NEW |= {"mlflow_run_id": "", "seed": 0}
+"""Every variant begins anew, with the seed that it names itself."""
 
 
 class GrownOutputs(NamedTuple):
@@ -75,7 +74,7 @@ def make_ablation(config: Config, options: CompileOptions) -> Callable[..., Any]
             variants(
                 runs=prepared.outputs["Output"],
                 mlflow_run_id=prepared.outputs["mlflow_run_id"],
-                **{name: inputs[name] for name in ("recipe", "group", "code_version", *SECTIONS)},
+                **{name: inputs[name] for name in ("recipe", "group", "code_version", *SECTION_DESCRIPTIONS)},
                 **values_of(shop.parameters, inputs),
             )
 
@@ -96,11 +95,11 @@ def _make_variant(rounds: Rounds, shop: Workshop) -> Callable[..., Any]:
     """Return one evolution as a pipeline to nest."""
 
     def body(inputs: dict[str, Any]) -> GrownOutputs:
-        return GrownOutputs(history=rounds.make({**inputs, **NEW})["history"])
+        return GrownOutputs(history=rounds.make({**inputs, **NEW}, variant=inputs["variant"])["history"])
 
     parameters = [
         Parameter("recipe", str, "Name under which the run is tracked."),
-        Parameter("seed", int, "Seed of the evolution."),
+        Parameter("variant", dict, "What is left out, and the seed."),
         *section_inputs(),
         Parameter("code_version", str, "Version of the code."),
         *(parameter.required() for parameter in shop.parameters),
@@ -115,12 +114,9 @@ def _make_variants(shop: Workshop, variant: Callable[..., Any]) -> Callable[...,
         with dsl.ParallelFor(
             inputs["runs"], name="by-variant", parallelism=shop.options.parallel_variants or None
         ) as run:
-            own = {name: inputs[name] for name in ("rollout", "curriculum", "executor")}
-            ablated = shop.task("ablated_sections", inputs, run=run, **own)
             grown = variant(
-                seed=ablated.outputs["Output"],
-                **{name: inputs[name] for name in ("recipe", "code_version", *SECTIONS) if name not in own},
-                **{name: ablated.outputs[f"ablated_{name}"] for name in own},
+                variant=run,
+                **{name: inputs[name] for name in ("recipe", "code_version", *SECTION_DESCRIPTIONS)},
                 **values_of(shop.parameters, inputs),
             )
         compared = shop.task(

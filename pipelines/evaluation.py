@@ -10,8 +10,7 @@ from typing import Any, NamedTuple
 
 from kfp import dsl
 
-from agent0.config import Config
-from agent0.evaluation.gate import GateSettings
+from agent0.config import WIRE, Config
 from agent0_kfp.components.base_model.component import base_model
 from agent0_kfp.components.benchmark_evaluation.component import benchmark_evaluation
 from agent0_kfp.components.closing.component import closing
@@ -25,7 +24,8 @@ from agent0_kfp.pipelines.signatures import Parameter, make_pipeline, values_of
 
 FUNCTIONS = (evaluation_preparation, base_model, benchmark_evaluation, evaluation_comparison, closing)
 PIPELINE_NAME = "agent0-evaluation"
-COMPARED = ("name", "champion", "promote", "publish_to", "history", "gate")
+COMPARED = ("name", "champion", "promote", "publish_to", "history")
+RUN = ("config", "mlflow_run_id")
 SECTIONS = ("model", "rollout", "sandbox", "evaluation", "gate", "tracking")
 DESCRIPTIONS = {
     **SECTION_DESCRIPTIONS,
@@ -48,7 +48,7 @@ def compile_evaluation(config: Config, path: Path, options: CompileOptions) -> N
 
 def make_evaluation(config: Config, options: CompileOptions) -> Callable[..., Any]:
     """Return the pipeline with the seed and the sections of `config` as defaults."""
-    defaults = {**config.model_dump(mode="json"), "gate": GateSettings().model_dump(mode="json")}
+    defaults = config.model_dump(mode="json")
     shop = Workshop(FUNCTIONS, config, options)
     benchmarks = _make_benchmarks(shop)
 
@@ -60,16 +60,15 @@ def make_evaluation(config: Config, options: CompileOptions) -> Callable[..., An
                 inputs,
                 **{name: inputs[name] for name in ("name", "seed", "champion", *SECTIONS)},
                 job=dsl.PIPELINE_JOB_ID_PLACEHOLDER,
+                wire=WIRE,
             )
-            run_id, resolved = prepared.outputs["mlflow_run_id"], prepared.outputs["resolved_model"]
-            provided = shop.task("base_model", inputs, seed=inputs["seed"], mlflow_run_id=run_id, model=resolved)
+            run = {name: prepared.outputs[name] for name in RUN}
             benchmarks(
-                by_benchmark=prepared.outputs["Output"],
-                mlflow_run_id=run_id,
+                benchmarks=prepared.outputs["Output"],
+                **run,
                 resolved_champion=prepared.outputs["resolved_champion"],
-                model=resolved,
-                executor_model=provided.outputs["base"],
-                **{name: inputs[name] for name in ("seed", *COMPARED, "rollout", "sandbox")},
+                executor_model=shop.task("base_model", inputs, **run).outputs["base"],
+                **{name: inputs[name] for name in COMPARED},
                 **values_of(shop.parameters, inputs),
             )
 
@@ -106,30 +105,28 @@ def _make_benchmarks(shop: Workshop) -> Callable[..., Any]:
     """
 
     def body(inputs: dict[str, Any]) -> EvaluationOutputs:
-        run = {name: inputs[name] for name in ("seed", "mlflow_run_id")}
-        with dsl.ParallelFor(inputs["by_benchmark"], name="by-benchmark") as evaluation:
+        run = {name: inputs[name] for name in RUN}
+        with dsl.ParallelFor(inputs["benchmarks"], name="by-benchmark") as benchmark:
             scored = shop.task(
                 "benchmark_evaluation",
                 inputs,
                 **run,
                 iteration=0,
-                rollout=inputs["rollout"],
-                sandbox=inputs["sandbox"],
-                evaluation=evaluation,
+                benchmark=benchmark,
                 executor_model=inputs["executor_model"],
             )
         compared = shop.task(
             "evaluation_comparison",
             inputs,
             **run,
-            **{name: inputs[name] for name in (*COMPARED, "resolved_champion", "model")},
+            **{name: inputs[name] for name in (*COMPARED, "resolved_champion")},
             evaluations=dsl.Collected(scored.outputs["scores"]),
         )
         return EvaluationOutputs(compared=compared.outputs["compared"])
 
     parameters = [
-        Parameter("by_benchmark", list[dict], "Section `evaluation` for each benchmark."),
-        Parameter("seed", int, "Seed of the sampling."),
+        Parameter("benchmarks", list[str], "Names of the benchmarks."),
+        Parameter("config", dict, "All settings."),
         Parameter("mlflow_run_id", str, "MLflow run of the evaluation."),
         Parameter("name", str, "Name of the model in tables."),
         Parameter("champion", str, "What the model is compared with."),
@@ -137,7 +134,6 @@ def _make_benchmarks(shop: Workshop) -> Callable[..., Any]:
         Parameter("promote", bool, "Whether the alias in champion may move."),
         Parameter("publish_to", str, "Model registry in which a new champion is published."),
         Parameter("history", str, "Place of a schedule's records."),
-        *(Parameter(name, dict, DESCRIPTIONS[name]) for name in ("model", "rollout", "sandbox", "gate")),
         Parameter("executor_model", dsl.Input[dsl.Model], "The model."),
         *(parameter.required() for parameter in shop.parameters),
     ]

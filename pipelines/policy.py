@@ -42,6 +42,5 @@ POLICIES: Mapping[str, Policy] = {
     "evaluation_preparation": Policy("light", cached=False),  # opens a run; what lies behind a place may have changed
     "evaluation_comparison": Policy("light"),
     "ablation_preparation": Policy("light", cached=False),
-    "ablated_sections": Policy("light"),
     "ablation_comparison": Policy("light", cached=False),  # looks which other runs of its group have ended
 }

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 from kfp import dsl
 
-from agent0.config import SECTIONS, Config
+from agent0.config import WIRE, Config
 from agent0_kfp.components.base_evaluation.component import base_evaluation
 from agent0_kfp.components.base_model.component import base_model
 from agent0_kfp.components.benchmark_evaluation.component import benchmark_evaluation
@@ -62,6 +62,12 @@ SECTION_DESCRIPTIONS = {
     "evaluation": "Which benchmarks, how they are asked, and of how many questions.",
     "tracking": "MLflow experiment and registered model.",
 }
+"""The sections that an evolution reads, each a run parameter."""
+
+
+OPENED = ("recipe", "seed", "start_iteration", "curriculum_model_uri", "executor_model_uri", "history_uri")
+OPENED += ("code_version", "mlflow_run_id")
+"""The other inputs of the pipeline around that `opening` is given."""
 
 
 class RoundsOutputs(NamedTuple):
@@ -84,12 +90,12 @@ class RoundOutputs(NamedTuple):
 def section_parameters(config: Config) -> list[Parameter]:
     """Return the sections of the configuration as run parameters, with the values of `config` as defaults."""
     defaults = config.model_dump(mode="json")
-    return [Parameter(name, dict, SECTION_DESCRIPTIONS[name], defaults[name]) for name in SECTIONS]
+    return [Parameter(name, dict, about, defaults[name]) for name, about in SECTION_DESCRIPTIONS.items()]
 
 
 def section_inputs() -> list[Parameter]:
     """Return the sections of the configuration as inputs of a nested pipeline, without defaults."""
-    return [Parameter(name, dict, SECTION_DESCRIPTIONS[name]) for name in SECTIONS]
+    return [Parameter(name, dict, about) for name, about in SECTION_DESCRIPTIONS.items()]
 
 
 class Rounds:
@@ -105,52 +111,38 @@ class Rounds:
         self._workshop = workshop
         self._round = self._make_round()
 
-    def make(self, inputs: Mapping[str, Any]) -> dict[str, Any]:
+    def make(self, inputs: Mapping[str, Any], **variant: Any) -> dict[str, Any]:
         """Make the tasks and return the outputs of the last round, named as in `RoundsOutputs`.
 
         Args:
             inputs: of the pipeline around: recipe, seed, sections, starting points and placement.
+            variant: what `opening` is told of an ablation.
         """
-        shop, seed = self._workshop, inputs["seed"]
-        sections = {name: inputs[name] for name in SECTIONS}
-        whole = {
-            "iterations": self._config.iterations,
-            "pods": self._config.pods,
-            **{name: inputs[name] for name in ("recipe", "seed", "start_iteration", "history_uri", *SECTIONS)},
-        }
+        shop, history = self._workshop, inputs["history_uri"]
         opened = shop.task(
             "opening",
             inputs,
-            **whole,
-            curriculum_model_uri=inputs["curriculum_model_uri"],
-            executor_model_uri=inputs["executor_model_uri"],
-            code_version=inputs["code_version"],
-            mlflow_run_id=inputs["mlflow_run_id"],
+            iterations=self._config.iterations,
+            pods=self._config.pods,
+            **{name: inputs[name] for name in (*OPENED, *SECTION_DESCRIPTIONS)},
             job=dsl.PIPELINE_JOB_ID_PLACEHOLDER,
             compiled_with=shop.options.model_dump(mode="json"),
             with_warm_start=bool(self._config.warm_start.steps),
+            wire=WIRE,
+            **variant,
         )
-        run_id = opened.outputs["Output"]
-        prepared = shop.task("prepare", inputs, **whole, mlflow_run_id=run_id)
-        base = shop.task("base_model", inputs, seed=seed, mlflow_run_id=run_id, model=inputs["model"]).outputs["base"]
-        scored = {name: inputs[name] for name in ("seed", "rollout", "sandbox", "evaluation")}
-        scored |= {"mlflow_run_id": run_id, "known_from": inputs["history_uri"]}
+        run = {"config": opened.outputs["config"], "mlflow_run_id": opened.outputs["Output"]}
+        prepared = shop.task("prepare", inputs, **run, start_iteration=inputs["start_iteration"], history_uri=history)
+        base = shop.task("base_model", inputs, **run).outputs["base"]
         # Not benchmark_evaluation: Kubeflow's compiler gives executors of one name at two depths the settings of one.
-        scores = shop.task("base_evaluation", inputs, **scored, base=base).outputs["scores"]
+        scores = shop.task("base_evaluation", inputs, **run, known_from=history, base=base).outputs["scores"]
         if self._config.warm_start.steps:
-            warm = {name: inputs[name] for name in ("seed", "rollout", "sandbox", "warm_start", "training")}
-            base = shop.task("warm_start", inputs, **warm, mlflow_run_id=run_id, base=base).outputs["warm"]
-            scores = shop.task("warm_evaluation", inputs, **scored, base_scores=scores, warm=base).outputs["scores"]
+            base = shop.task("warm_start", inputs, **run, base=base).outputs["warm"]
+            scored = shop.task("warm_evaluation", inputs, **run, known_from=history, base_scores=scores, warm=base)
+            scores = scored.outputs["scores"]
         agents = {
             role: shop.task(
-                "starting_agent",
-                inputs,
-                seed=seed,
-                mlflow_run_id=run_id,
-                role=role,
-                uri=inputs[f"{role}_model_uri"],
-                model=inputs["model"],
-                base=base,
+                "starting_agent", inputs, **run, role=role, uri=inputs[f"{role}_model_uri"], base=base
             ).outputs["agent"]
             for role in ("curriculum", "executor")
         }
@@ -163,12 +155,10 @@ class Rounds:
         for number in range(1, self._config.iterations + 1):
             done = self._round(
                 iteration=state.pop("next_iteration"),
-                seed=seed,
-                mlflow_run_id=run_id,
+                **run,
                 first_executor_model=base,
                 base_evaluation=scores,
                 **state,
-                **sections,
                 **values_of(shop.parameters, inputs),
             ).set_display_name(f"round {number} of {self._config.iterations}")
             state = {name: done.outputs[name] for name in RoundOutputs._fields}
@@ -177,10 +167,9 @@ class Rounds:
     def _make_round(self) -> Callable[..., Any]:
         """Return one round as a pipeline to nest."""
         parameters = [
+            Parameter("config", dict, "All settings."),
             Parameter("iteration", int, "Number of the round."),
-            Parameter("seed", int, "Seed of the whole evolution."),
             Parameter("mlflow_run_id", str, "MLflow run of the evolution."),
-            *section_inputs(),
             *(parameter.required() for parameter in self._workshop.parameters),
             Parameter("curriculum_model", dsl.Input[dsl.Model], "The curriculum agent before the round."),
             Parameter("executor_model", dsl.Input[dsl.Model], "The executor agent before the round."),
@@ -191,18 +180,15 @@ class Rounds:
         return make_pipeline("iteration", "One round of co-evolution.", parameters, RoundOutputs, self._round_body)
 
     def _round_body(self, inputs: dict[str, Any]) -> RoundOutputs:
-        shop = self._workshop
-        run = {name: inputs[name] for name in ("seed", "iteration", "mlflow_run_id")}
-        machine = {name: inputs[name] for name in ("rollout", "sandbox")}
-        trained = {**run, **machine, "model": inputs["model"], "training": inputs["training"]}
-        trained |= {"tracking": inputs["tracking"], "image": inputs["image"]}
-        proposed = {"curriculum": inputs["curriculum"]}
+        run = {name: inputs[name] for name in ("config", "iteration", "mlflow_run_id")}
         executor = inputs["executor_model"]
-        proposer = shop.task(
+
+        def task(component: str, **artifacts: Any) -> Any:
+            return self._workshop.task(component, inputs, **run, **artifacts)
+
+        proposer = task(
             "curriculum_training",
-            inputs,
-            **trained,
-            **proposed,
+            image=inputs["image"],
             curriculum_model=inputs["curriculum_model"],
             executor_model=executor,
         ).outputs["trained"]
@@ -210,16 +196,9 @@ class Rounds:
             inputs,
             "task_generation",
             "tasks",
-            {
-                **run,
-                **machine,
-                **proposed,
-                "generation": inputs["generation"],
-                "curriculum_model": proposer,
-                "executor_model": executor,
-            },
+            {**run, "curriculum_model": proposer, "executor_model": executor},
             "task_collection",
-            {**run, **proposed, "rollout": inputs["rollout"]},
+            run,
         )
         labelled = self._sharded(
             inputs,
@@ -227,9 +206,6 @@ class Rounds:
             "labelled",
             {
                 **run,
-                **machine,
-                "execution": inputs["execution"],
-                "tracking": inputs["tracking"],
                 "executor_model": executor,
                 "first_executor_model": inputs["first_executor_model"],
                 "tasks": tasks,
@@ -237,36 +213,19 @@ class Rounds:
             "execution_collection",
             run,
         )
-        checked = {name: inputs[name] for name in ("filtering", "evaluation")}
-        kept = shop.task("task_filtering", inputs, **run, **checked, labelled=labelled)
-        solver = shop.task(
-            "executor_training",
-            inputs,
-            **trained,
-            executor=inputs["executor"],
-            executor_model=executor,
-            tasks=kept.outputs["kept"],
-        ).outputs["trained"]
-        scores = shop.task(
-            "benchmark_evaluation",
-            inputs,
-            **run,
-            **machine,
-            evaluation=inputs["evaluation"],
-            executor_model=solver,
-        )
-        reported = shop.task(
+        kept = task("task_filtering", labelled=labelled).outputs["kept"]
+        solver = task("executor_training", image=inputs["image"], executor_model=executor, tasks=kept).outputs[
+            "trained"
+        ]
+        reported = task(
             "iteration_report",
-            inputs,
-            **run,
-            **proposed,
             history=inputs["history"],
             base_evaluation=inputs["base_evaluation"],
-            evaluation=scores.outputs["scores"],
+            evaluation=task("benchmark_evaluation", executor_model=solver).outputs["scores"],
             curriculum_model=proposer,
             tasks=tasks,
             labelled=labelled,
-            kept=kept.outputs["kept"],
+            kept=kept,
             executor_model=solver,
         )
         return RoundOutputs(

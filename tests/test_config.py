@@ -119,7 +119,7 @@ def sections(base: type[Section] = Section) -> list[type[Section]]:
 
 
 def test_every_kind_of_settings_is_a_section_and_refuses_what_is_no_number() -> None:
-    from agent0.evaluation.gate import GateSettings
+    from agent0.config import GateSettings
     from agent0.evaluation.judge import JudgeSettings
     from agent0_kfp.pipelines.options import CompileOptions
 

@@ -10,10 +10,11 @@ from agent0.config.data import (
     EvaluationSettings,
     ExecutionSettings,
     FilteringSettings,
+    GateSettings,
     GenerationSettings,
     TrackingSettings,
 )
-from agent0.config.evolution import SECTIONS, Config
+from agent0.config.evolution import SECTIONS, WIRE, Config
 from agent0.config.loader import load_config, parse_section, read_overrides
 from agent0.config.rollout import (
     EMBEDDED_MODEL,
@@ -42,6 +43,7 @@ from agent0.config.training import (
 __all__ = [
     "EMBEDDED_MODEL",
     "SECTIONS",
+    "WIRE",
     "ADPOSettings",
     "CheckpointSettings",
     "Config",
@@ -50,6 +52,7 @@ __all__ = [
     "ExecutionSettings",
     "ExecutorSettings",
     "FilteringSettings",
+    "GateSettings",
     "GenerationSettings",
     "GuardSettings",
     "LoraSettings",

@@ -120,6 +120,22 @@ class EvaluationSettings(Section):
     sampling: SamplingSettings = Field(SamplingSettings(), description="Of generated benchmarks.")
 
 
+class GateSettings(Section):
+    """When a candidate is promoted; gains and losses are shares of 1."""
+
+    significance: float = Field(
+        0.05, gt=0, lt=1, description="Of the two-sided paired tests, after Holm's correction for the benchmarks."
+    )
+    minimum_gain: Probability = Field(0.0, description="Least gain, on average over the benchmarks.")
+    allowed_loss: Probability = Field(
+        0.01, description="A benchmark blocks when the whole 95 % interval of its difference lies below minus this."
+    )
+    allowed_losses: dict[str, Probability] = Field(
+        default_factory=dict, description="Allowed loss of single benchmarks, instead of allowed_loss."
+    )
+    draws: Positive = Field(10_000, le=1_000_000, description="Draws of the bootstrap, and of sign flips.")
+
+
 class TrackingSettings(Section):
     """What is written to MLflow."""
 

@@ -1,4 +1,4 @@
-"""All settings of an evolution."""
+"""All settings of an evolution and of an evaluation."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from agent0.config.data import (
     EvaluationSettings,
     ExecutionSettings,
     FilteringSettings,
+    GateSettings,
     GenerationSettings,
     TrackingSettings,
 )
@@ -19,7 +20,7 @@ from agent0.recipes import purposes
 
 
 class Config(Section):
-    """All settings of an evolution; one attribute per pipeline parameter."""
+    """All settings; a pipeline has a parameter for each section that its tasks read."""
 
     recipe: str = Field("tiny", description="Name of the recipe that these settings came from.")
     seed: Seed = Field(0, description="Seed of the whole evolution; each stage derives its own.")
@@ -44,6 +45,7 @@ class Config(Section):
     executor: ExecutorSettings = ExecutorSettings()
     training: TrainingSettings = TrainingSettings()
     evaluation: EvaluationSettings = EvaluationSettings()
+    gate: GateSettings = GateSettings()
     tracking: TrackingSettings = TrackingSettings()
 
     @model_validator(mode="after")
@@ -66,6 +68,8 @@ class Config(Section):
         return self
 
 
+WIRE = 2
+"""Number of what the tasks of a compiled pipeline hand each other: the whole `Config`. In 1 it was single sections."""
 SECTIONS: tuple[str, ...] = tuple(
     name
     for name, field in Config.model_fields.items()

@@ -11,7 +11,8 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from agent0.evaluation.gate import GateDecision, GateSettings
+from agent0.config import GateSettings
+from agent0.evaluation.gate import GateDecision
 from agent0.evaluation.promotion import decide_between, kept, undecided
 from agent0.evaluation.registered import fetched_record, recorded_evaluations, setting_key
 from agent0.evaluation.report.claims import Run

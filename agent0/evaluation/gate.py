@@ -11,28 +11,10 @@ from dataclasses import dataclass
 from statistics import fmean
 from typing import Literal
 
-from pydantic import Field
-
-from agent0.config.base import Positive, Probability, Section
+from agent0.config import GateSettings
 from agent0.evaluation.pairing import PairedResult, Verdicts, compare_paired
 
 _HUNDRED = 100
-
-
-class GateSettings(Section):
-    """When a candidate is promoted; gains and losses are shares of 1."""
-
-    significance: float = Field(
-        0.05, gt=0, lt=1, description="Of the two-sided paired tests, after Holm's correction for the benchmarks."
-    )
-    minimum_gain: Probability = Field(0.0, description="Least gain, on average over the benchmarks.")
-    allowed_loss: Probability = Field(
-        0.01, description="A benchmark blocks when the whole 95 % interval of its difference lies below minus this."
-    )
-    allowed_losses: dict[str, Probability] = Field(
-        default_factory=dict, description="Allowed loss of single benchmarks, instead of allowed_loss."
-    )
-    draws: Positive = Field(10_000, le=1_000_000, description="Draws of the bootstrap, and of sign flips.")
 
 
 @dataclass(frozen=True)

@@ -43,9 +43,8 @@ def gate(
 
     Example: [bold]agent0 gate runs/iteration-3 runs/champion --allowed-loss gsm8k=0.02[/bold]
     """
-    from agent0.config import parse_section
+    from agent0.config import GateSettings, parse_section
     from agent0.consistency import check_gate
-    from agent0.evaluation.gate import GateSettings
     from agent0.evaluation.promotion import decide_between, decision_record
     from agent0.evaluation.report.claims import Run
     from agent0.evaluation.results import read_report

@@ -6,8 +6,9 @@ from contextlib import ExitStack
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from agent0.config import GateSettings
 from agent0.evaluation.champion import NO_CHAMPION, AliasOutcome, Challenge, move_champion, resolve_champion
-from agent0.evaluation.gate import GateDecision, GateSettings
+from agent0.evaluation.gate import GateDecision
 from agent0.evaluation.promotion import decide_between, kept
 from agent0.evaluation.registered import fetched_record, recorded_evaluations
 from agent0.evaluation.report.claims import Run

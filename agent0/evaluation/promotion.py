@@ -8,9 +8,10 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import Any
 
+from agent0.config import GateSettings
 from agent0.errors import UsageError
 from agent0.evaluation.comparison import holm, least_p_value
-from agent0.evaluation.gate import GateDecision, GateSettings, decide_promotion
+from agent0.evaluation.gate import GateDecision, decide_promotion
 from agent0.evaluation.pairing import pairing_obstacles, read_verdicts
 from agent0.evaluation.report.claims import Run
 from agent0.evaluation.results import EvaluationReport

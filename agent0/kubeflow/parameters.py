@@ -83,9 +83,10 @@ def resolve_parameters(
         _require_sendable(value, name)
         if package.is_ours:
             _check(package.inputs[name], value)
-    if package.is_ours and all(_is_current(package.inputs.get(name)) for name in SECTIONS):
-        # All of them make up the configuration of an evolution, which the first task builds.
-        check_sections({name: values.get(name, package.inputs[name].default) for name in SECTIONS})
+    sections = [name for name in SECTIONS if name in package.inputs]
+    if package.is_ours and "executor" in sections and all(_is_current(package.inputs[name]) for name in sections):
+        # They make up the configuration of an evolution, which the first task builds.
+        check_sections({name: values.get(name, package.inputs[name].default) for name in sections})
     return values
 
 
@@ -269,9 +270,9 @@ def _check(declared: Input, value: Any) -> None:
         raise UsageError(f"Parameter {declared.name}: {error}") from error
 
 
-def _is_current(declared: Input | None) -> bool:
+def _is_current(declared: Input) -> bool:
     """Whether a parameter is a section of the configuration as this version of Agent0 knows it."""
-    if declared is None or not isinstance(declared.default, dict):
+    if not isinstance(declared.default, dict):
         return False
     model: Any = Config.model_fields[declared.name].annotation
     return set(declared.default) == set(model.model_fields)

@@ -59,18 +59,18 @@ def prepare_ablation(
     return run_id, [{"variant": variant, "seed": seed} for seed in seeds for variant in variants]
 
 
-def ablate(variant: str, sections: Mapping[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
-    """Return the sections with a part of the method left out; the full method's are as they were.
+def ablate(variant: str, settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Return settings with a part of the method left out; the full method's are as they were.
 
     Raises:
-        UsageError: the sections leave out a part themselves, so there is no full method to compare with.
+        UsageError: the settings leave out a part themselves, so there is no full method to compare with.
     """
-    already = active_ablations(sections)
+    already = active_ablations(settings)
     if already:
         raise UsageError(
             f"The settings themselves leave out {', '.join(already)}; give the full method's and name the variant."
         )
-    changed: dict[str, dict[str, Any]] = json.loads(json.dumps(sections))
+    changed: dict[str, Any] = json.loads(json.dumps(settings))
     for key, value in ABLATIONS[variant].settings.items() if variant != FULL else ():
         *parents, leaf = key.split(".")
         target: dict[str, Any] = changed
@@ -80,8 +80,9 @@ def ablate(variant: str, sections: Mapping[str, dict[str, Any]]) -> dict[str, di
     return changed
 
 
-def compare_ablations(
+def run_ablation_comparison(
     stage: Stage,
+    *,
     histories: Sequence[Path],
     recipe: str,
     group: str,

@@ -9,7 +9,7 @@ from agent0.stages.session import Stage, StageResult
 from agent0.tracking.model_source import copy_model
 
 
-def provide_base_model(stage: Stage, output: Path, settings: ModelSettings) -> StageResult:
+def run_base_model(stage: Stage, *, output: Path, model: ModelSettings) -> StageResult:
     """Put the model into `output`, whichever of its names `model.source` is (`agent0.tracking.model_source`).
 
     An alias of a registered model, or a package, is looked up now; the run's tag `agent0.model` says its version.
@@ -18,8 +18,8 @@ def provide_base_model(stage: Stage, output: Path, settings: ModelSettings) -> S
         UsageError: there is no such model.
         Agent0Error: the hub, the registry, the store or the package does not give the model.
     """
-    unit = "pretraining steps" if settings.source == EMBEDDED_MODEL else "bytes"
-    source = copy_model(settings, output, lambda done, total: stage.progress.step(done, total, unit))
+    unit = "pretraining steps" if model.source == EMBEDDED_MODEL else "bytes"
+    source = copy_model(model, output, lambda done, total: stage.progress.step(done, total, unit))
     stage.tracker.set_tags({"agent0.model": source})
     parameters = _check(output)
     return StageResult({"system/parameters": float(parameters)})

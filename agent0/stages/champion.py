@@ -7,9 +7,9 @@ from contextlib import contextmanager
 from dataclasses import asdict, replace
 from pathlib import Path
 
+from agent0.config import GateSettings
 from agent0.errors import Agent0Error
 from agent0.evaluation.champion import AliasOutcome, Challenge, Contest, contest_of, move_champion
-from agent0.evaluation.gate import GateSettings
 from agent0.evaluation.promotion import DECISION_FILE, decide_between, decision_record, undecided
 from agent0.evaluation.report.claims import Run
 from agent0.evaluation.results import read_report

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from statistics import fmean
 
-from agent0.config import ModelSettings
-from agent0.evaluation.gate import GateDecision, GateSettings
+from agent0.config import GateSettings, ModelSettings
+from agent0.evaluation.gate import GateDecision
 from agent0.evaluation.merging import merge_evaluations
 from agent0.evaluation.promotion import DECISION_FILE
 from agent0.evaluation.registered import record_on_version
@@ -33,7 +33,7 @@ def run_evaluation_comparison(
     promote: bool,
     publish_to: str,
     history: str,
-    name: str,
+    model_name: str,
     model: ModelSettings,
     gate: GateSettings,
     output: Path,
@@ -56,7 +56,7 @@ def run_evaluation_comparison(
         StorageError: the store of the champion or of the history refuses or does not answer.
     """
     report = merge_evaluations(
-        [str(folder) for folder in evaluations], evaluation_name(name, model), model.source, output
+        [str(folder) for folder in evaluations], evaluation_name(model_name, model), model.source, output
     )
     evaluated = Run(str(output), report)
     record_on_version(report, output, model.source, output_uri, stage.evolution_id)

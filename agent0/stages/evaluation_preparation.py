@@ -1,4 +1,4 @@
-"""Stage: check an evaluation's settings, open its MLflow run, and divide it by benchmark.
+"""Stage: check an evaluation's settings and open its MLflow run.
 
 What can be known to be wrong is found here, before any GPU is asked for. What an alias points to now is what the whole
 evaluation speaks of, whatever happens to the alias meanwhile.
@@ -6,15 +6,16 @@ evaluation speaks of, whatever happens to the alias meanwhile.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from agent0.config import EvaluationSettings, ModelSettings, TrackingSettings
-from agent0.consistency import check_benchmarks, check_gate, check_seeds
+from agent0.config import WIRE, Config, EvaluationSettings, ModelSettings, parse_section
+from agent0.consistency import check_evaluation, check_gate
 from agent0.errors import UsageError
 from agent0.evaluation.champion import NO_CHAMPION, Challenge, early_warning, resolve_champion
-from agent0.evaluation.gate import GateSettings
 from agent0.evaluation.results import read_report
+from agent0.stages.opening import check_wire
 from agent0.stages.session import flatten
 from agent0.storage.digest import code_version
 from agent0.tracking.location import tracking_uri
@@ -28,45 +29,51 @@ class PreparedEvaluation:
 
     Attributes:
         run_id: MLflow run of the evaluation.
-        by_benchmark: section `evaluation` for each benchmark on its own.
-        model: its section, with an alias replaced by its version.
+        config: what every later task is given: an alias of the model is replaced by its version.
         champion: what is compared with: a place, the version of a registered model, or `NO_CHAMPION`.
         warnings: what may keep the gate from deciding.
     """
 
     run_id: str
-    by_benchmark: list[dict[str, Any]]
-    model: ModelSettings
+    config: Config
     champion: str
     warnings: tuple[str, ...]
 
 
-def prepare_evaluation(
-    name: str,
-    seed: int,
-    champion: str,
-    model: ModelSettings,
-    evaluation: EvaluationSettings,
-    gate: GateSettings,
-    tracking: TrackingSettings,
-    job: str,
+def prepare_evaluation(*_: object) -> None:
+    """Refuse a pipeline that was compiled when this took single sections; see `open_evaluation`."""
+    check_wire(1)
+
+
+def open_evaluation(
+    name: str, champion: str, values: Mapping[str, Any], job: str, wire: int = WIRE
 ) -> PreparedEvaluation:
     """Check the settings, resolve aliases, and open the evaluation's run, tagged with the id of the pipeline's run.
 
+    A recipe for the embedded model alone may ask any other: it says how to evolve.
+
+    Args:
+        name: of the model in tables; empty for the last part of its source.
+        champion: what is compared with; empty for none.
+        values: seed and sections, as they came from the pipeline's parameters.
+        job: id of the pipeline's run.
+        wire: what its tasks hand each other.
+
     Raises:
-        UsageError: a seed out of range, an unknown benchmark, one named twice, or a champion evaluated on others or
-            under another preset.
+        UsageError: a pipeline of another version, a seed out of range, an unknown benchmark, one named twice, or a
+            champion evaluated on others or under another preset.
         ResultsError: the champion's place holds no evaluation.
         RegistryError: model or champion are no versions of a registered model.
         Agent0Error: MLflow or the champion's store does not answer.
     """
     from agent0.tracking.runs import open_client, start_run  # mlflow takes seconds to import
 
-    names = list(evaluation.benchmarks)
-    check_seeds([seed])
-    check_benchmarks(names)
-    check_gate(gate)
-    concrete = model.model_copy(update={"source": resolve_source(model.source)})
+    check_wire(wire)
+    given = parse_section(Config, {**values, "model": {**values["model"], "embedded_only": False}})
+    check_evaluation(given)
+    check_gate(given.gate)
+    names, evaluation = list(given.evaluation.benchmarks), given.evaluation
+    concrete = given.model.model_copy(update={"source": resolve_source(given.model.source)})
     against = champion or NO_CHAMPION
     warnings: tuple[str, ...] = ()
     if is_model_uri(champion):
@@ -76,9 +83,9 @@ def prepare_evaluation(
         warnings = early_warning(client, challenge, names, evaluation.preset)
     elif champion:
         _check_champion(champion, evaluation)
-    params = {**flatten(concrete, "model"), **flatten(evaluation, "evaluation"), **flatten(gate, "gate")}
+    params = {**flatten(concrete, "model"), **flatten(evaluation, "evaluation"), **flatten(given.gate, "gate")}
     tags = {
-        "agent0.seed": str(seed),
+        "agent0.seed": str(given.seed),
         "agent0.model": concrete.source,
         "agent0.champion": champion or NO_CHAMPION,
         "agent0.champion_version": against,
@@ -86,11 +93,10 @@ def prepare_evaluation(
         "agent0.job": job,
     }
     shown = evaluation_name(name, concrete)
-    run_id = start_run(tracking_uri(), tracking.experiment, f"evaluation {shown} seed {seed}", params, tags)
+    run_id = start_run(tracking_uri(), given.tracking.experiment, f"evaluation {shown} seed {given.seed}", params, tags)
     return PreparedEvaluation(
         run_id=run_id,
-        by_benchmark=[{**evaluation.model_dump(mode="json"), "benchmarks": [known]} for known in names],
-        model=concrete,
+        config=given.model_copy(update={"model": concrete}),
         champion=against,
         warnings=warnings,
     )

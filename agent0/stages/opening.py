@@ -13,10 +13,11 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from agent0.ablations import active_ablations
-from agent0.config import Config
+from agent0.config import WIRE, Config, parse_section
 from agent0.consistency import check_consistency, check_start
 from agent0.errors import UsageError
 from agent0.sandbox import open_sandbox
+from agent0.stages.ablation import ablate
 from agent0.stages.session import flatten
 from agent0.storage.digest import code_version as installed_code
 from agent0.tracking.location import tracking_uri
@@ -30,6 +31,21 @@ class Beginning:
     curriculum_model_uri: str = ""
     executor_model_uri: str = ""
     history_uri: str = ""
+
+
+def configuration(values: Mapping[str, Any], variant: Mapping[str, Any]) -> Config:
+    """Return the configuration that every later task is given.
+
+    Args:
+        values: fields and sections, as they came from the pipeline's parameters.
+        variant: of an ablation, by `variant` (what is left out) and `seed`; empty for an evolution by itself.
+
+    Raises:
+        UsageError: the settings contradict each other, or leave out a part of the method beside the variant's.
+    """
+    if variant:
+        values = {**ablate(variant["variant"], values), "seed": variant["seed"]}
+    return parse_section(Config, values)
 
 
 def open_evolution(
@@ -95,17 +111,33 @@ def open_evolution(
     )
 
 
-def check_graph(config: Config, *, with_warm_start: bool) -> None:
-    """Check that a run's settings fit the tasks that compiling laid down.
+def check_graph(config: Config, *, with_warm_start: bool, wire: int = 1) -> None:
+    """Check that a run's settings, and this version, fit the tasks that compiling laid down.
 
     Raises:
-        UsageError: the pipeline has no task for the warm start that is asked for, or has one with nothing to do.
+        UsageError: the pipeline has no task for the warm start that is asked for, or has one with nothing to do, or was
+            compiled by a version whose tasks this one does not know.
     """
+    check_wire(wire)
     if with_warm_start != bool(config.warm_start.steps):
         compiled = "with" if with_warm_start else "without"
         raise UsageError(
             f"warm_start.steps is {config.warm_start.steps}, but the pipeline was compiled {compiled} a warm start; "
             f"compile it again with --set warm_start.steps={config.warm_start.steps}."
+        )
+
+
+def check_wire(wire: int) -> None:
+    """Check that a pipeline was compiled by a version whose tasks hand each other what those of this one do.
+
+    Raises:
+        UsageError: it was not.
+    """
+    if wire != WIRE:
+        raise UsageError(
+            f"This pipeline was compiled by another version of Agent0, whose tasks the code in this image "
+            f"({installed_code()}) does not know. Compile and upload it again with the version of the image (agent0 "
+            "pipeline upload), or run it with the image that it was compiled for (--param image=...)."
         )
 
 

@@ -6,11 +6,11 @@ import shutil
 from pathlib import Path
 
 from agent0.config import ModelSettings
-from agent0.stages.base_model import provide_base_model
+from agent0.stages.base_model import run_base_model
 from agent0.stages.session import Stage, StageResult
 
 
-def provide_starting_agent(stage: Stage, base: Path, uri: str, output: Path, model: ModelSettings) -> StageResult:
+def run_starting_agent(stage: Stage, *, base: Path, uri: str, output: Path, model: ModelSettings) -> StageResult:
     """Put the agent at `uri` into `output`; without one, the base model.
 
     Raises:
@@ -20,4 +20,4 @@ def provide_starting_agent(stage: Stage, base: Path, uri: str, output: Path, mod
     if not uri:
         shutil.copytree(base, output, dirs_exist_ok=True)
         return StageResult({})
-    return provide_base_model(stage, output, model.model_copy(update={"source": uri}))
+    return run_base_model(stage, output=output, model=model.model_copy(update={"source": uri}))

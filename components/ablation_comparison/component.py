@@ -16,19 +16,9 @@ def ablation_comparison(
     """Write the table of all variants, their differences paired by seed."""
     from pathlib import Path
 
-    from agent0.config import TrackingSettings, parse_section
-    from agent0.stages import open_stage
-    from agent0.stages.ablation import compare_ablations
+    from agent0.stages import run_stage
+    from agent0.stages.ablation import run_ablation_comparison
 
-    folders = [Path(history.path) for history in histories]
-    output = Path(compared.path)
-    with open_stage(
-        "ablation_comparison",
-        iteration=0,
-        seed=0,
-        mlflow_run_id=mlflow_run_id,
-        inputs={f"history_{number}": folder for number, folder in enumerate(folders)},
-    ) as stage:
-        section = parse_section(TrackingSettings, tracking)
-        result = compare_ablations(stage, folders, recipe, group, section, output, Path(page.path))
-        stage.finish(result, output, metrics)
+    config = {"recipe": recipe, "tracking": tracking}
+    inputs, more = {"histories": histories}, {"recipe": recipe, "group": group, "page": Path(page.path)}
+    run_stage(run_ablation_comparison, config, 0, mlflow_run_id, inputs, compared, metrics, **more)

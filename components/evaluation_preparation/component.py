@@ -14,42 +14,28 @@ def evaluation_preparation(
     gate: dict,
     tracking: dict,
     job: str,
+    wire: int,
+    config: OutputPath(dict),
     mlflow_run_id: OutputPath(str),
-    resolved_model: OutputPath(dict),
     resolved_champion: OutputPath(str),
-) -> list[dict]:
-    """Fail before any GPU is asked for if a setting is wrong; return section `evaluation` by benchmark."""
+) -> list[str]:
+    """Fail before any GPU is asked for if a setting is wrong; return the benchmarks."""
+    given = dict(locals())
+
     from pathlib import Path
 
-    from agent0.config import (
-        EvaluationSettings,
-        ModelSettings,
-        RolloutSettings,
-        SandboxSettings,
-        TrackingSettings,
-        parse_section,
-    )
-    from agent0.evaluation.gate import GateSettings
+    from agent0.config import SECTIONS
     from agent0.progress import reported
-    from agent0.stages.evaluation_preparation import prepare_evaluation
+    from agent0.stages.evaluation_preparation import open_evaluation
 
     with reported("evaluation_preparation", 0) as progress:
-        parse_section(RolloutSettings, rollout)
-        parse_section(SandboxSettings, sandbox)
-        prepared = prepare_evaluation(
-            name,
-            seed,
-            champion,
-            parse_section(ModelSettings, model),
-            parse_section(EvaluationSettings, evaluation),
-            parse_section(GateSettings, gate),
-            parse_section(TrackingSettings, tracking),
-            job,
-        )
+        sections = {key: given[key] for key in SECTIONS if key in given}
+        prepared = open_evaluation(name, champion, {"seed": seed, **sections}, job, wire)
+        Path(config).write_text(prepared.config.model_dump_json(), encoding="utf-8")
         Path(mlflow_run_id).write_text(prepared.run_id, encoding="utf-8")
-        Path(resolved_model).write_text(prepared.model.model_dump_json(), encoding="utf-8")
         Path(resolved_champion).write_text(prepared.champion, encoding="utf-8")
         for warning in prepared.warnings:
             progress.warn(warning)
-        progress.end(f"MLflow run {prepared.run_id}, {len(prepared.by_benchmark)} benchmarks")
-    return prepared.by_benchmark
+        benchmarks = list(prepared.config.evaluation.benchmarks)
+        progress.end(f"MLflow run {prepared.run_id}, {len(benchmarks)} benchmarks")
+    return benchmarks

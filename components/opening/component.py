@@ -1,5 +1,7 @@
 """The component `opening`: check the configuration and open the evolution's run, or go on with an unfinished one."""
 
+from kfp.dsl import OutputPath
+
 
 def opening(
     recipe: str,
@@ -27,31 +29,24 @@ def opening(
     job: str,
     compiled_with: dict,
     with_warm_start: bool,
+    wire: int,
+    config: OutputPath(dict),
+    variant: dict = {},  # noqa: B006
 ) -> str:
     """Fail before any GPU is asked for if a setting is wrong; return the id of the evolution's MLflow run."""
-    from agent0.config import Config, parse_section
-    from agent0.progress import reported
-    from agent0.stages.opening import Beginning, check_graph, open_evolution
+    given = dict(locals())
 
-    sections = {
-        "model": model,
-        "rollout": rollout,
-        "sandbox": sandbox,
-        "warm_start": warm_start,
-        "curriculum": curriculum,
-        "generation": generation,
-        "execution": execution,
-        "filtering": filtering,
-        "executor": executor,
-        "training": training,
-        "evaluation": evaluation,
-        "tracking": tracking,
-    }
+    from pathlib import Path
+
+    from agent0.config import Config
+    from agent0.progress import reported
+    from agent0.stages.opening import Beginning, check_graph, configuration, open_evolution
+
     with reported("opening", 0) as progress:
-        fixed = {"recipe": recipe, "seed": seed, "iterations": iterations, "pods": pods}
-        config = parse_section(Config, {**fixed, **sections})
-        check_graph(config, with_warm_start=with_warm_start)
+        checked = configuration({name: given[name] for name in Config.model_fields if name in given}, variant)
+        check_graph(checked, with_warm_start=with_warm_start, wire=wire)
         beginning = Beginning(start_iteration, curriculum_model_uri, executor_model_uri, history_uri)
-        run_id = open_evolution(config, beginning, code_version, mlflow_run_id, job, compiled_with)
+        run_id = open_evolution(checked, beginning, code_version, mlflow_run_id, job, compiled_with)
+        Path(config).write_text(checked.model_dump_json(), encoding="utf-8")
         progress.end(f"MLflow run {run_id}")
-        return run_id
+    return run_id

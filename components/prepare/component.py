@@ -4,25 +4,10 @@ from kfp.dsl import Artifact, Output
 
 
 def prepare(
-    recipe: str,
-    seed: int,
-    iterations: int,
-    pods: int,
-    model: dict,
-    rollout: dict,
-    sandbox: dict,
-    warm_start: dict,
-    curriculum: dict,
-    generation: dict,
-    execution: dict,
-    filtering: dict,
-    executor: dict,
-    training: dict,
-    evaluation: dict,
-    tracking: dict,
+    config: dict,
+    mlflow_run_id: str,
     start_iteration: int,
     history_uri: str,
-    mlflow_run_id: str,
     history: Output[Artifact],
 ):
     """Write the history that the first round adds to."""
@@ -32,22 +17,7 @@ def prepare(
     from agent0.progress import reported
     from agent0.stages.prepare import begin_history
 
-    sections = {
-        "model": model,
-        "rollout": rollout,
-        "sandbox": sandbox,
-        "warm_start": warm_start,
-        "curriculum": curriculum,
-        "generation": generation,
-        "execution": execution,
-        "filtering": filtering,
-        "executor": executor,
-        "training": training,
-        "evaluation": evaluation,
-        "tracking": tracking,
-    }
     with reported("prepare", 0) as progress:
-        fixed = {"recipe": recipe, "seed": seed, "iterations": iterations, "pods": pods}
-        config = parse_section(Config, {**fixed, **sections})
-        begun = begin_history(config, start_iteration, history_uri, mlflow_run_id, Path(history.path))
+        settings = parse_section(Config, config)
+        begun = begin_history(settings, start_iteration, history_uri, mlflow_run_id, Path(history.path))
         progress.end(f"{len(begun.iterations)} earlier records")

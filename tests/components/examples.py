@@ -23,6 +23,8 @@ def example({parameters}):
 
 compiler.Compiler().compile(example, "{name}.yaml")"""
 LONGEST_LINE = 100
+CONFIG = "config"
+"""Port that takes the whole configuration."""
 
 
 @dataclass(frozen=True)
@@ -44,7 +46,7 @@ def example(signature: Signature) -> str:
     body += ["last = component(" if handles_exit else "component(", *arguments, ")"]
     if handles_exit:
         body += ["with dsl.ExitHandler(last):", "    " + _importer('"s3://models/base"', "Model")]
-    sections = any(is_section(port) for port in given)
+    sections = any(is_section(port) or port.name == CONFIG for port in given)
     return PIPELINE.format(
         name=signature.name,
         title=signature.name.replace("_", "-"),
@@ -63,6 +65,8 @@ def is_section(port: Port) -> bool:
 def _supply(port: Port) -> Supply:
     if is_section(port):
         return Supply(f'settings["{port.name}"]')
+    if port.name == CONFIG:
+        return Supply("settings")
     if port.name == "job":
         return Supply("dsl.PIPELINE_JOB_ID_PLACEHOLDER")
     if port.artifact and port.is_list:

@@ -23,7 +23,7 @@ from agent0.evaluation.results import read_report
 from agent0.evaluation.spec import PRESETS, Preset
 from agent0.rollout.scripted import ScriptedBackend
 from agent0.stages import Stage
-from agent0.stages.base_model import provide_base_model
+from agent0.stages.base_model import run_base_model
 from agent0.storage.digest import model_digest
 
 PUBLISHED = [entry.name for entry in BENCHMARKS if entry.generate is None]
@@ -140,7 +140,7 @@ def test_the_embedded_model_is_the_one_that_an_evolution_starts_from_and_is_made
     second = CliRunner().invoke(app, ["evaluate", *given, "--output", str(tmp_path / "second")])
     assert second.exit_code == 0, second.output
     assert samples(tmp_path / "second") == samples(tmp_path / "first")
-    provide_base_model(Stage.untracked("base_model"), tmp_path / "base", load_config("tiny", small).model)
+    run_base_model(Stage.untracked("base_model"), output=tmp_path / "base", model=load_config("tiny", small).model)
     report = read_report(str(tmp_path / "first"))
     assert (report.name, report.model, report.revision) == ("tiny", "tiny", model_digest(tmp_path / "base"))
 

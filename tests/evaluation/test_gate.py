@@ -5,8 +5,9 @@ import math
 import numpy as np
 import pytest
 
+from agent0.config import GateSettings
 from agent0.errors import UsageError
-from agent0.evaluation.gate import GateSettings, decide_promotion
+from agent0.evaluation.gate import decide_promotion
 from agent0.evaluation.results import QuestionScore
 
 FAST = GateSettings(draws=1000)

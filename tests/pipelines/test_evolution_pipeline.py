@@ -30,7 +30,8 @@ def spec(compiled: Path) -> dict[str, Any]:
 
 def test_it_loads_again_with_every_section_as_a_parameter(compiled: Path) -> None:
     inputs = components.load_component_from_file(str(compiled)).component_spec.inputs
-    assert {"seed", "recipe", "image", "start_iteration", "training_tolerations", *SECTIONS} <= set(inputs)
+    assert {"seed", "recipe", "image", "start_iteration", "training_tolerations", *SECTIONS} - {"gate"} <= set(inputs)
+    assert "gate" not in inputs
 
 
 def test_the_parameters_have_the_recipes_values(spec: dict[str, Any]) -> None:

@@ -11,7 +11,7 @@ from mlflow.tracking import MlflowClient
 from agent0.config import TrackingSettings, load_config
 from agent0.errors import UsageError
 from agent0.stages import Stage
-from agent0.stages.ablation import ablate, compare_ablations, prepare_ablation
+from agent0.stages.ablation import ablate, prepare_ablation, run_ablation_comparison
 from agent0.stages.iteration_report import write_history
 from agent0.stages.opening import Beginning, open_evolution
 from tests.report.conftest import made_up_history
@@ -56,6 +56,14 @@ def test_the_job_that_ends_last_has_the_table_of_its_group_and_of_no_other(tmp_p
         output = tmp_path / f"compared-{group}"
         output.mkdir()
         stage = Stage.untracked("ablation_comparison", 0)
-        compare_ablations(stage, [folders["two"]], "tiny", group, TRACKING, output, tmp_path / "page")
+        run_ablation_comparison(
+            stage,
+            histories=[folders["two"]],
+            recipe="tiny",
+            group=group,
+            tracking=TRACKING,
+            output=output,
+            page=tmp_path / "page",
+        )
         tables[group] = [row["variant"] for row in json.loads((output / "ablation.json").read_text())]
     assert tables == {"night": ["full", VARIANT], "": [VARIANT]}

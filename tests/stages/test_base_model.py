@@ -9,7 +9,7 @@ import pytest
 from agent0.config import ModelSettings
 from agent0.errors import UsageError
 from agent0.stages import Stage
-from agent0.stages.base_model import provide_base_model
+from agent0.stages.base_model import run_base_model
 from agent0.storage import transfer
 
 
@@ -21,7 +21,7 @@ def model(random_model: Any, tokenizer: Any, tmp_path: Path) -> Path:
 
 
 def provide(source: str, output: Path) -> float:
-    return provide_base_model(Stage.untracked("base_model", 0), output, ModelSettings(source=source)).metrics[
+    return run_base_model(Stage.untracked("base_model", 0), output=output, model=ModelSettings(source=source)).metrics[
         "system/parameters"
     ]
 

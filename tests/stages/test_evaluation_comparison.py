@@ -6,13 +6,12 @@ from pathlib import Path
 
 import pytest
 
-from agent0.config import EvaluationSettings, ModelSettings, TrackingSettings
+from agent0.config import EvaluationSettings, GateSettings, ModelSettings, TrackingSettings
 from agent0.errors import UsageError
-from agent0.evaluation.gate import GateSettings
 from agent0.evaluation.results import ResultsError, read_questions, read_report
 from agent0.stages import Stage, StageResult
 from agent0.stages.evaluation_comparison import run_evaluation_comparison
-from agent0.stages.evaluation_preparation import PreparedEvaluation, prepare_evaluation
+from agent0.stages.evaluation_preparation import PreparedEvaluation, open_evaluation, prepare_evaluation
 
 Write = Callable[..., Path]
 MODEL = ModelSettings(source="s3://models/candidate/")
@@ -27,7 +26,7 @@ def compare(output: Path, *parts: Path, champion: str = "", history: str = "") -
         promote=True,
         publish_to="",
         history=history,
-        name="",
+        model_name="",
         model=MODEL,
         gate=GateSettings(draws=500),
         output=output,
@@ -97,16 +96,24 @@ def test_evaluations_of_two_models_are_not_put_together(write_evaluation: Write,
 
 
 def prepare(benchmarks: tuple[str, ...], champion: str = "") -> PreparedEvaluation:
-    settings = EvaluationSettings(benchmarks=benchmarks, limit=7)
-    return prepare_evaluation("", 0, champion, MODEL, settings, GateSettings(), TrackingSettings(), "job-1")
+    values = {"model": MODEL.model_dump(), "evaluation": {"benchmarks": benchmarks, "limit": 7}}
+    return open_evaluation("", champion, values, "job-1")
 
 
-def test_an_evaluation_is_divided_by_benchmark(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_pipeline_of_another_version_is_refused() -> None:
+    message = "was compiled by another version of Agent0.*Compile and upload it again"
+    with pytest.raises(UsageError, match=message):
+        prepare_evaluation("", 0, "", MODEL, EvaluationSettings(), GateSettings(), TrackingSettings(), "job-1")
+    with pytest.raises(UsageError, match=message):
+        open_evaluation("", "", {}, "job-1", wire=3)
+
+
+def test_an_evaluation_is_opened_with_the_settings_of_every_later_task(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("agent0.tracking.runs.start_run", lambda *given: given[2])
     prepared = prepare(("gsm8k", "tiny"))
     assert prepared.run_id == "evaluation candidate seed 0"
-    assert [(part["benchmarks"], part["limit"]) for part in prepared.by_benchmark] == [(["gsm8k"], 7), (["tiny"], 7)]
-    assert (prepared.model.source, prepared.champion) == (MODEL.source, "none")
+    assert (prepared.config.evaluation.benchmarks, prepared.config.evaluation.limit) == (("gsm8k", "tiny"), 7)
+    assert (prepared.config.model.source, prepared.champion) == (MODEL.source, "none")
 
 
 def test_what_is_wrong_is_found_before_anything_runs(write_evaluation: Write, tmp_path: Path) -> None:

@@ -11,12 +11,13 @@ import pytest
 from mlflow.tracking import MlflowClient
 from typer.testing import CliRunner
 
-from agent0.config import TrackingSettings, load_config
+from agent0.ablations import active_ablations
+from agent0.config import WIRE, TrackingSettings, load_config
 from agent0.errors import UsageError
 from agent0.stages import open_stage
 from agent0.stages.closing import Ending, close_runs
 from agent0.stages.iteration_report import write_history
-from agent0.stages.opening import Beginning, open_evolution
+from agent0.stages.opening import Beginning, check_graph, configuration, open_evolution
 from agent0.stages.prepare import begin_history
 from agent0.tracking.cli import app as tracking_app
 from agent0.tracking.delivery import UnreachableError
@@ -245,3 +246,26 @@ def test_an_ending_is_an_error_where_nothing_outlives_the_process(
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:9")
     with pytest.raises(UnreachableError, match="MLflow does not answer"):
         pipelines.close("job-1", "SUCCEEDED")
+
+
+def test_a_pipeline_that_another_version_compiled_is_refused() -> None:
+    check_graph(CONFIG, with_warm_start=False, wire=WIRE)
+    message = "compiled by another version of Agent0.*Compile and upload it again"
+    with pytest.raises(UsageError, match=message):
+        check_graph(CONFIG, with_warm_start=False)  # as the tasks of the versions did that knew no number
+    with pytest.raises(UsageError, match=message):
+        check_graph(CONFIG, with_warm_start=False, wire=WIRE + 1)
+
+
+def test_every_later_task_is_given_one_configuration() -> None:
+    dumped = CONFIG.model_dump(mode="json")
+    assert configuration(dumped, {}) == CONFIG
+    variant = configuration(dumped, {"variant": "grpo", "seed": 7.0})  # Kubeflow's local runner makes floats of numbers
+    assert variant.seed == 7
+    assert active_ablations(variant.model_dump(mode="json")) == ("grpo",)
+    assert variant.rollout == CONFIG.rollout
+    assert configuration(dumped, {"variant": "full", "seed": 0}) == CONFIG
+    with pytest.raises(UsageError, match="leave out grpo"):
+        configuration(variant.model_dump(mode="json"), {"variant": "full", "seed": 0})
+    with pytest.raises(UsageError, match="executor.steps"):
+        configuration({**dumped, "executor": {**dumped["executor"], "steps": -1}}, {})

@@ -17,7 +17,7 @@ from agent0.errors import Agent0Error, UsageError
 from agent0.progress import read_events, reported
 from agent0.seeds import derive_seed
 from agent0.stages import StageResult, open_stage
-from agent0.stages.base_model import provide_base_model
+from agent0.stages.base_model import run_base_model
 from agent0.stages.opening import Beginning, open_evolution
 from agent0.stages.prepare import begin_history
 from agent0.stages.session import Stage, StageReport, read_report
@@ -135,14 +135,14 @@ def test_an_unreachable_server_is_named(tmp_path: Path, monkeypatch: pytest.Monk
 def test_a_model_path_that_does_not_exist_is_refused(source: str, tmp_path: Path) -> None:
     settings = ModelSettings(source=source)
     with pytest.raises(UsageError, match="There is no folder"):
-        provide_base_model(Stage.untracked("base_model"), tmp_path / "out", settings)
+        run_base_model(Stage.untracked("base_model"), output=tmp_path / "out", model=settings)
 
 
 def test_a_model_folder_is_copied_whole(random_model: object, tokenizer: object, tmp_path: Path) -> None:
     random_model.save_pretrained(tmp_path / "model")  # type: ignore[attr-defined]
     tokenizer.save_pretrained(tmp_path / "model")  # type: ignore[attr-defined]
     settings = ModelSettings(source=str(tmp_path / "model"))
-    result = provide_base_model(Stage.untracked("base_model"), tmp_path / "out", settings)
+    result = run_base_model(Stage.untracked("base_model"), output=tmp_path / "out", model=settings)
     counted = sum(p.numel() for p in random_model.parameters())  # type: ignore[attr-defined]
     assert result.metrics["system/parameters"] == counted
     assert (tmp_path / "out" / "config.json").is_file()

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import short_evolution
 
-from agent0.config import Config, load_config
+from agent0.config import WIRE, Config, load_config
 from agent0.errors import Agent0Error, UsageError
 from agent0.rollout.models import load_model
 from agent0.stages import Stage, StageResult
@@ -71,7 +71,7 @@ def test_a_domain_without_a_program_has_nothing_to_demonstrate(base: Path, tmp_p
 
 @pytest.mark.parametrize(("compiled", "steps"), [(True, 0), (False, 2)])
 def test_settings_that_the_pipeline_has_no_task_for_are_refused(compiled: bool, steps: int) -> None:
-    check_graph(settings(f"warm_start.steps={steps}"), with_warm_start=bool(steps))
+    check_graph(settings(f"warm_start.steps={steps}"), with_warm_start=bool(steps), wire=WIRE)
     message = f"compiled {'with' if compiled else 'without'} a warm start; compile it again"
     with pytest.raises(UsageError, match=re.escape(message)):
-        check_graph(settings(f"warm_start.steps={steps}"), with_warm_start=compiled)
+        check_graph(settings(f"warm_start.steps={steps}"), with_warm_start=compiled, wire=WIRE)

@@ -15,13 +15,12 @@ from mlflow.tracking import MlflowClient
 from typer.testing import CliRunner
 
 from agent0.cli import app
-from agent0.config import EvaluationSettings, ModelSettings, TrackingSettings
-from agent0.evaluation.gate import GateSettings
+from agent0.config import GateSettings, ModelSettings
 from agent0.evaluation.registered import recorded_evaluations
 from agent0.evaluation.results import ResultsError
 from agent0.stages import Stage, StageResult
 from agent0.stages.evaluation_comparison import run_evaluation_comparison
-from agent0.stages.evaluation_preparation import PreparedEvaluation, prepare_evaluation
+from agent0.stages.evaluation_preparation import PreparedEvaluation, open_evaluation
 from agent0.storage.digest import model_digest
 from agent0.tracking.registry import RegistryError, aliases
 from tests.serving.registry_server import registry_server
@@ -40,9 +39,8 @@ class World:
     models: dict[str, Path]
 
     def prepare(self, model: str, champion: str = CHAMPION) -> PreparedEvaluation:
-        settings = EvaluationSettings(benchmarks=("gsm8k",))
-        given = (ModelSettings(source=model), settings, GateSettings(), TrackingSettings())
-        return prepare_evaluation("", 0, champion, *given, job="")
+        values = {"model": {"source": model}, "evaluation": {"benchmarks": ["gsm8k"]}}
+        return open_evaluation("", champion, values, job="")
 
     def compare(
         self,
@@ -55,7 +53,7 @@ class World:
         significance: float = 0.05,
         **more: Any,
     ) -> tuple[StageResult, dict[str, Any]]:
-        source = prepared.model.source
+        source = prepared.config.model.source
         number = len(list(self.folder.glob("part-*")))
         revision = model_digest(self.models[source[-1]])
         part = self.write(f"part-{number}", {"gsm8k": right}, revision=revision, **more)
@@ -68,7 +66,7 @@ class World:
             promote=promote,
             publish_to=publish_to,
             history="",
-            name="",
+            model_name="",
             model=ModelSettings(source=source),
             gate=GateSettings(draws=500, significance=significance),
             output=output,
@@ -98,7 +96,7 @@ def world(client: MlflowClient, make_model: Any, registered: Any, write_evaluati
 
 def test_an_alias_is_resolved_when_the_evaluation_begins(world: World) -> None:
     prepared = world.prepare(f"models:/{EXECUTOR}@candidate")
-    assert (prepared.model.source, prepared.champion) == (f"models:/{EXECUTOR}/3", "none")
+    assert (prepared.config.model.source, prepared.champion) == (f"models:/{EXECUTOR}/3", "none")
     run = world.client.get_run(prepared.run_id)
     assert run.info.run_name == f"evaluation {EXECUTOR} 3 seed 0"
     assert run.data.tags["agent0.model"] == f"models:/{EXECUTOR}/3"
@@ -227,7 +225,7 @@ def test_a_model_that_is_no_version_of_the_champions_is_not_promoted(world: Worl
         promote=True,
         publish_to="",
         history="",
-        name="",
+        model_name="",
         model=ModelSettings(source=str(folder)),
         gate=GateSettings(draws=500),
         output=output,

@@ -22,7 +22,7 @@ from agent0.config import ModelSettings, load_config
 from agent0.errors import Agent0Error, UsageError
 from agent0.planning.architecture import architecture_of
 from agent0.stages import Stage
-from agent0.stages.base_model import provide_base_model
+from agent0.stages.base_model import run_base_model
 from agent0.storage.digest import model_digest
 from agent0.tracking import model_package
 from agent0.tracking.model_package import KNOWN, Pinned, find_package
@@ -165,9 +165,8 @@ def test_the_stage_tells_the_version_and_leaves_out_what_the_cache_keeps_beside_
 ) -> None:
     package("model.gguf")
     assert resolve_source("package:made_up") == "package:made-up==1.0"
-    result = provide_base_model(
-        Stage.untracked("base_model"), tmp_path / "out", ModelSettings(source="package:made-up")
-    )
+    model = ModelSettings(source="package:made-up")
+    result = run_base_model(Stage.untracked("base_model"), output=tmp_path / "out", model=model)
     assert result.metrics["system/parameters"] > 0
     assert not (tmp_path / "out" / "manifest.json").exists()
     with found_model(ModelSettings(source="package:made-up")) as found:

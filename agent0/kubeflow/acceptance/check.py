@@ -51,7 +51,7 @@ def expected_rounds(package: Package, values: Mapping[str, Any]) -> dict[str, in
     known = {name: values.get(name, item.default) for name, item in package.inputs.items()}
     rounds = {}
     if isinstance(evaluation := known.get("evaluation"), dict):
-        rounds["by_benchmark"] = len(evaluation.get("benchmarks", ()))
+        rounds["benchmarks"] = len(evaluation.get("benchmarks", ()))
     if isinstance(variants := known.get("variants"), list) and isinstance(seeds := known.get("seeds"), list):
         rounds["runs"] = len(variants) * len(seeds)
     return rounds

@@ -1,1 +1,0 @@
-"""The component that leaves a part of the method out."""
