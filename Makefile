@@ -87,22 +87,22 @@ format: install  ## Format the code.
 	@$(BIN)/ruff format .
 
 bench: install  ## Run every benchmark against its bar.
-	@$(BIN)/python benchmarks/sandbox.py --check
-	@$(BIN)/python benchmarks/answers.py --check
-	@$(BIN)/python benchmarks/repetition.py --check
-	@$(BIN)/python benchmarks/evaluation.py --check
-	@$(BIN)/python benchmarks/decoding.py --check
-	@$(BIN)/python benchmarks/useful_tokens.py --check
-	@$(BIN)/python benchmarks/adpo.py --check
-	@$(BIN)/python benchmarks/streaming.py --check
-	@$(BIN)/python benchmarks/kill_anywhere.py --check
-	@$(BIN)/python benchmarks/storage.py --full --check
-	@$(BIN)/python benchmarks/tracking.py --check
-	@$(BIN)/python benchmarks/pipeline.py --check
-	@$(BIN)/python benchmarks/tiny_evolution.py --seeds 3 --check
+	@$(BIN)/python bench/sandbox.py --check
+	@$(BIN)/python bench/answers.py --check
+	@$(BIN)/python bench/repetition.py --check
+	@$(BIN)/python bench/evaluation.py --check
+	@$(BIN)/python bench/decoding.py --check
+	@$(BIN)/python bench/useful_tokens.py --check
+	@$(BIN)/python bench/adpo.py --check
+	@$(BIN)/python bench/streaming.py --check
+	@$(BIN)/python bench/kill_anywhere.py --check
+	@$(BIN)/python bench/storage.py --full --check
+	@$(BIN)/python bench/tracking.py --check
+	@$(BIN)/python bench/pipeline.py --check
+	@$(BIN)/python bench/tiny_evolution.py --seeds 3 --check
 
 bench-vllm: $(VLLM)/installed  ## Run the benchmark of rollouts with vLLM against its bars.
-	@$(VLLM)/bin/python benchmarks/rollout.py --check
+	@$(VLLM)/bin/python bench/rollout.py --check
 
 goldens: install  ## Compile the pipelines that tests/pipelines/golden keeps; after changing a component or pipeline.
 	@$(BIN)/python -W ignore -m tests.pipelines.goldens

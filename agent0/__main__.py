@@ -1,5 +1,5 @@
 """`python -m agent0` is the command line."""
 
-from agent0.cli import main
+from agent0.cli.main import main
 
 main()

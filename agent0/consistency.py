@@ -1,7 +1,7 @@
 """Whether what a configuration names is there: domain, prompts, benchmarks, known tasks.
 
 That its sections do not contradict each other `Config` itself sees. The command line checks this before anything starts
-(`agent0.options.read_settings`), and the parameters of a run before they are sent (`check_parameter`,
+(`read_settings`), and the parameters of a run before they are sent (`check_parameter`,
 `check_sections`). The first task of a pipeline checks again: its image may lack what the machine has that compiled it.
 """
 
@@ -11,10 +11,41 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from agent0.ablations import ABLATIONS, FULL
-from agent0.config import SECTIONS, Config, EvaluationSettings, ExecutionSettings, GateSettings, parse_section
+from agent0.benchmarks.catalogue import benchmark, is_benchmark, known_tasks
+from agent0.config import (
+    SECTIONS,
+    Config,
+    EvaluationSettings,
+    ExecutionSettings,
+    GateSettings,
+    load_config,
+    parse_section,
+)
 from agent0.domains import get_prompts, task_writer
 from agent0.errors import NotInstalledError, UsageError, warn
-from agent0.evaluation.catalogue import benchmark, is_benchmark, known_tasks
+
+
+def read_settings(
+    recipe: str | None,
+    overrides: Iterable[str] | None,
+    ablations: Sequence[str] | None = None,
+    *,
+    evolves: bool = True,
+) -> Config:
+    """Return the configuration of a command that starts or prepares something; see `load_config`.
+
+    Args:
+        recipe: a shipped recipe's name, or a TOML file; None: the defaults.
+        overrides: of single settings.
+        ablations: parts of the method to leave out.
+        evolves: whether an evolution is to come, or else an evaluation alone.
+
+    Raises:
+        UsageError: it cannot be loaded, or its sections, its domain and its benchmarks do not fit together.
+    """
+    config = load_config(recipe, overrides or [], ablations or [])
+    (check_consistency if evolves else check_evaluation)(config)
+    return config
 
 
 def check_evaluation(config: Config) -> None:

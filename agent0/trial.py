@@ -25,7 +25,7 @@ from agent0.rollout import Throughput
 from agent0.rollout.agents import Proposal, mean_tool_calls, truncated_share
 from agent0.sandbox import open_sandbox
 from agent0.seeds import derive_seed
-from agent0.stages.agents import open_executor, open_proposer
+from agent0.stages.open_agents import open_executor, open_proposer
 from agent0.types import Trajectory
 
 ANSWERED_SHARE = 0.5

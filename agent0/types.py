@@ -154,3 +154,17 @@ def read_records(path: Path, kind: type[R]) -> list[R]:
                     f"A line is a JSON object with the fields {', '.join(kind.model_fields)}."
                 ) from error
     return records
+
+
+class StageReport(Record):
+    """What a finished stage says of itself, kept beside its output as `stage.json`."""
+
+    stage: str
+    iteration: int
+    seconds: float = Field(description="Its own time and, where it collects what pods did, that of the slowest.")
+    peak_memory_mb: float = Field(description="Largest resident size of the stage's process, MiB.")
+    metrics: dict[str, float]
+    counts: dict[str, dict[str, int]] = Field(default_factory=dict)
+    log: tuple[dict[str, float], ...] = ()
+    warnings: tuple[str, ...] = ()
+    undelivered: str = Field("", description="File with what MLflow had not taken when the stage ended; '' if nothing.")

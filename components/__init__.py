@@ -10,10 +10,8 @@ from typing import Any
 
 from kfp import dsl
 
-DEFAULT_IMAGE = "ghcr.io/agent0/agent0-python:0.1.0"
-"""Image of pods without GPUs. The local runner warns unless an image's name contains 'python'."""
-GPU_IMAGE = "ghcr.io/agent0/agent0-gpu:0.1.0"
-"""The same with the CUDA builds of torch and vLLM."""
+from agent0.kubeflow.images import DEFAULT_IMAGE as DEFAULT_IMAGE
+
 FORWARDED = [
     dsl.TaskConfigPassthrough(field=field, apply_to_task=True)
     for field in (

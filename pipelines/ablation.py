@@ -12,11 +12,11 @@ from kfp import dsl
 from agent0.ablations import ABLATIONS, FULL
 from agent0.config import Config
 from agent0.errors import UsageError
+from agent0.kubeflow.compile_options import CompileOptions
 from agent0_kfp.components.ablation_comparison.component import ablation_comparison
 from agent0_kfp.components.ablation_preparation.component import ablation_preparation
 from agent0_kfp.components.closing.component import closing
 from agent0_kfp.pipelines.compiling import write_pipeline
-from agent0_kfp.pipelines.options import CompileOptions
 from agent0_kfp.pipelines.placement import Workshop
 from agent0_kfp.pipelines.rounds import FUNCTIONS as ROUND_FUNCTIONS
 from agent0_kfp.pipelines.rounds import SECTION_DESCRIPTIONS, Rounds, section_inputs, section_parameters

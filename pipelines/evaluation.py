@@ -11,13 +11,13 @@ from typing import Any, NamedTuple
 from kfp import dsl
 
 from agent0.config import WIRE, Config
+from agent0.kubeflow.compile_options import CompileOptions
 from agent0_kfp.components.base_model.component import base_model
 from agent0_kfp.components.benchmark_evaluation.component import benchmark_evaluation
 from agent0_kfp.components.closing.component import closing
 from agent0_kfp.components.evaluation_comparison.component import evaluation_comparison
 from agent0_kfp.components.evaluation_preparation.component import evaluation_preparation
 from agent0_kfp.pipelines.compiling import write_pipeline
-from agent0_kfp.pipelines.options import CompileOptions
 from agent0_kfp.pipelines.placement import Workshop
 from agent0_kfp.pipelines.rounds import SECTION_DESCRIPTIONS
 from agent0_kfp.pipelines.signatures import Parameter, make_pipeline, values_of

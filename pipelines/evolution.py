@@ -14,9 +14,9 @@ from typing import Any
 from kfp import dsl
 
 from agent0.config import Config
+from agent0.kubeflow.compile_options import CompileOptions
 from agent0_kfp.components.closing.component import closing
 from agent0_kfp.pipelines.compiling import write_pipeline
-from agent0_kfp.pipelines.options import CompileOptions
 from agent0_kfp.pipelines.placement import Workshop
 from agent0_kfp.pipelines.rounds import FUNCTIONS as ROUND_FUNCTIONS
 from agent0_kfp.pipelines.rounds import Rounds, section_parameters

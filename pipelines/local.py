@@ -24,11 +24,13 @@ from kfp import components, local
 from agent0 import progress
 from agent0.config import EMBEDDED_MODEL, Config, parse_section
 from agent0.errors import Agent0Error, UsageError, explain, warn
+from agent0.kubeflow.compile_options import LOCAL
 from agent0.kubeflow.package import read_package
 from agent0.planning import check_devices
 from agent0.processes import RUN_VARIABLE
+from agent0.report.history import HISTORY_FILE
 from agent0.rollout.vllm_environment import visible_gpus
-from agent0.stages.files import HISTORY_FILE, REPORT_FILE, SUMMARY_FILE
+from agent0.stages.files import REPORT_FILE, SUMMARY_FILE
 from agent0.storage import workspace
 from agent0.storage.atomic import write_json
 from agent0.storage.digest import code_version
@@ -38,7 +40,6 @@ from agent0.storage.seal import is_intact
 from agent0_kfp.pipelines.aftermath import ARTIFACTS_FOLDER, LOCK_FILE, followed, run_id_of
 from agent0_kfp.pipelines.evolution import compile_evolution
 from agent0_kfp.pipelines.local_cache import intact_cache
-from agent0_kfp.pipelines.options import LOCAL
 from agent0_kfp.pipelines.warm import warm_tasks
 
 LOCK_SECONDS = 3.0

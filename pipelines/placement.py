@@ -16,22 +16,18 @@ from kfp import dsl, kubernetes
 
 from agent0.config import Config
 from agent0.errors import UsageError
+from agent0.kubeflow.compile_options import RETRYING_SECONDS, CompileOptions
+from agent0.kubeflow.images import DEFAULT_IMAGE, GPU_IMAGE
+from agent0.kubeflow.pod_policy import POLICIES, ROLES, Role
 from agent0.planning import training_host_gib
 from agent0.storage.workspace import ENVIRONMENT_VARIABLE as WORKSPACE_VARIABLE
-from agent0_kfp.components import DEFAULT_IMAGE, GPU_IMAGE, containerized
-from agent0_kfp.pipelines.options import RETRYING_SECONDS, CompileOptions
-from agent0_kfp.pipelines.policy import POLICIES, Role
+from agent0_kfp.components import containerized
 from agent0_kfp.pipelines.signatures import Parameter
 
 MODEL_CACHE_FOLDER = "/models"
 SHARED_FOLDER = "/shared"
 LEAST_MEMORY_GIB, MEMORY_STEP_GIB = 192, 64
 QUEUE_LABEL = "kueue.x-k8s.io/queue-name"
-ROLES: Mapping[Role, str] = {
-    "training": "pods that train",
-    "generation": "pods that draw trajectories: generation, execution, evaluation",
-    "light": "all other pods",
-}
 
 
 class Workshop:

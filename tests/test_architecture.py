@@ -15,7 +15,15 @@ import pytest
 from agent0.domains import domain_names
 
 ROOT = Path(__file__).parents[1]
-LIGHT = ("agent0", "agent0.config", "agent0.types", "agent0.cli", "agent0.stages", "agent0.answers", "agent0.sandbox")
+LIGHT = (
+    "agent0",
+    "agent0.config",
+    "agent0.types",
+    "agent0.cli.main",
+    "agent0.stages",
+    "agent0.answers",
+    "agent0.sandbox",
+)
 HEAVY = ("torch", "kfp", "kfp_server_api", "mlflow", "transformers", "trl", "sympy", "matplotlib", "inspect_ai")
 
 FORBIDDEN = {
@@ -40,7 +48,7 @@ SEEN_BY_DOMAINS = (
     "agent0.protocol",
     "agent0.types",
     "agent0.config",
-    "agent0.tiny.grammar",
+    "agent0.domains.arithmetic_grammar",
     "agent0.errors",
 )
 

@@ -11,7 +11,7 @@ import pytest
 def agent0(*arguments: str | bytes, cwd: Path | None = None, **environment: str) -> subprocess.CompletedProcess[str]:
     import os
 
-    command = [sys.executable, "-c", "from agent0.cli import main; main()", *arguments]
+    command = [sys.executable, "-c", "from agent0.cli.main import main; main()", *arguments]
     env = {**os.environ, "COLUMNS": "200", **environment}
     return subprocess.run(command, capture_output=True, text=True, cwd=cwd, env=env, check=False, timeout=250)
 
@@ -96,7 +96,7 @@ def test_a_scratch_folder_that_is_none_is_told_and_no_other_taken(scratch: str, 
 def test_a_folder_that_was_removed_below_the_command_is_told(tmp_path: Path) -> None:
     gone = tmp_path / "gone"
     gone.mkdir()
-    command = [sys.executable, "-c", "from agent0.cli import main; main()", "config"]
+    command = [sys.executable, "-c", "from agent0.cli.main import main; main()", "config"]
     done = subprocess.run(
         ["sh", "-c", 'rmdir "$PWD" && exec "$@"', "sh", *command], cwd=gone, capture_output=True, text=True, check=False
     )
@@ -107,7 +107,7 @@ def test_a_folder_that_was_removed_below_the_command_is_told(tmp_path: Path) -> 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no /dev/full")
 @pytest.mark.parametrize("arguments", [["version"], ["config"], ["benchmarks", "list"]])
 def test_what_cannot_be_printed_is_an_error(arguments: list[str]) -> None:
-    command = [sys.executable, "-c", "from agent0.cli import main; main()", *arguments]
+    command = [sys.executable, "-c", "from agent0.cli.main import main; main()", *arguments]
     with Path("/dev/full").open("w") as full:
         done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True, check=False, timeout=250)
     assert done.returncode == 1
@@ -137,7 +137,7 @@ def test_help_waits_for_nothing_but_what_draws_it() -> None:
 
 def test_commands_load_no_library_before_they_need_it() -> None:
     heavy = {"torch", "transformers", "trl", "vllm", "mlflow", "kfp", "boto3", "pydantic", "numpy", "sympy", "yaml"}
-    seen = "import sys, agent0.cli; print(*{name.partition('.')[0] for name in sys.modules})"
+    seen = "import sys, agent0.cli.main; print(*{name.partition('.')[0] for name in sys.modules})"
     done = subprocess.run([sys.executable, "-c", seen], capture_output=True, text=True, check=True)
     assert heavy.isdisjoint(done.stdout.split())
 

@@ -120,8 +120,8 @@ def sections(base: type[Section] = Section) -> list[type[Section]]:
 
 def test_every_kind_of_settings_is_a_section_and_refuses_what_is_no_number() -> None:
     from agent0.config import GateSettings
-    from agent0.evaluation.judge import JudgeSettings
-    from agent0_kfp.pipelines.options import CompileOptions
+    from agent0.evaluation.judge_client import JudgeSettings
+    from agent0.kubeflow.compile_options import CompileOptions
 
     assert {JudgeSettings, GateSettings, CompileOptions, Config} <= set(sections())
     assert {section.model_config["allow_inf_nan"] for section in sections()} == {False}

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
-from agent0.cli import app
+from agent0.cli.main import app
 from agent0.config import Config, RolloutSettings, load_config, parse_section
 from agent0.consistency import check_consistency, check_evaluation
 from agent0.errors import UsageError
@@ -112,7 +112,7 @@ def test_a_domain_that_is_not_there_stops_an_evaluation() -> None:
 @pytest.mark.parametrize("command", COMMANDS, ids=" ".join)
 def test_a_command_refuses_a_broken_domain_before_it_begins(command: tuple[str, ...], tmp_path: Path) -> None:
     (tmp_path / "broken.py").write_text("import nothing_of_this_name\n")
-    code = "import sys; sys.path.insert(0, ''); from agent0.cli import main; main()"
+    code = "import sys; sys.path.insert(0, ''); from agent0.cli.main import main; main()"
     done = subprocess.run(
         [sys.executable, "-c", code, *command, "--set", "rollout.domain=broken:DOMAIN"],
         capture_output=True,

@@ -15,10 +15,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from typer.testing import CliRunner
 
-from agent0.cli import app, main
+from agent0.cli.main import app, main
 from agent0.config import Config, load_config
 from agent0.rollout.scripted import ScriptedBackend
-from agent0.stages import agents
+from agent0.stages import open_agents
 from agent0.trial import Answers, Proposals, Trial, run_trial, tokens_of_recipe
 from agent0.trial_verdict import conclude, findings
 
@@ -64,7 +64,7 @@ def says(tokenizer: Any, monkeypatch: pytest.MonkeyPatch) -> Callable[[Callable[
         def opened(*_: Any, **__: Any) -> Iterator[ScriptedBackend]:
             yield ScriptedBackend(tokenizer, write)
 
-        monkeypatch.setattr(agents, "open_backend", opened)
+        monkeypatch.setattr(open_agents, "open_backend", opened)
 
     return put
 

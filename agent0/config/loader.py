@@ -73,7 +73,7 @@ def parse_section(model: type[S], values: Mapping[str, Any]) -> S:
 
 def _read_recipe(recipe: str) -> dict[str, Any]:
     if recipe.endswith(".toml"):
-        from agent0.storage.places import read_file  # every command imports this module, and few read a file
+        from agent0.storage.uri_files import read_file  # every command imports this module, and few read a file
 
         known = f"give a .toml file in UTF-8, or one of: {', '.join(recipe_names())}"
         with read_file(recipe) as path:

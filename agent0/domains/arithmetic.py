@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import random
 
+from agent0.domains.arithmetic_grammar import LEVELS, ArithmeticWorld, evaluate, expression_of, random_question
 from agent0.domains.domain import AgentPrompt, Domain, PromptSet, WorkedTask
-from agent0.tiny.grammar import LEVELS, ArithmeticWorld, evaluate, expression_of, random_question
 
 _WORLD = ArithmeticWorld()
 

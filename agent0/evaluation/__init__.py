@@ -1,1 +1,1 @@
-"""Held-out benchmarks with error bars."""
+"""Asking a model the questions of benchmarks, and recording what it answered, with error bars."""

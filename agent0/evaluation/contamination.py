@@ -20,10 +20,10 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 
-from agent0.evaluation.catalogue import BENCHMARKS
-from agent0.evaluation.files import SUFFIXES
-from agent0.evaluation.loading import load_items
-from agent0.evaluation.spec import BenchmarkError, Item
+from agent0.benchmarks.catalogue import BENCHMARKS
+from agent0.benchmarks.loading import load_items
+from agent0.benchmarks.row_files import SUFFIXES
+from agent0.benchmarks.spec import BenchmarkError, Item
 from agent0.storage import transfer
 from agent0.storage.uri import is_in_s3
 

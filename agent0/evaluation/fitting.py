@@ -12,10 +12,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from agent0.benchmarks.catalogue import benchmark
+from agent0.benchmarks.shipped.domains import PREFIX
 from agent0.config import EMBEDDED_MODEL, Config, EvaluationSettings, RolloutSettings, parse_section, read_overrides
-from agent0.evaluation.catalogue import benchmark
-from agent0.evaluation.domain_benchmark import PREFIX
-from agent0.options import read_settings
+from agent0.consistency import read_settings
 
 DOMAIN = "mathematics"
 CPU_BATCH, GPU_BATCH = 32, 128  # trajectories of thousands of tokens that fit a usual machine's memory

@@ -16,12 +16,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from zipfile import ZIP_DEFLATED, ZipFile
 
+from agent0.benchmarks.spec import file_name
 from agent0.errors import UsageError
 from agent0.evaluation.inspect_sample import SampleWriter
 from agent0.evaluation.preparation import Assignment
 from agent0.evaluation.results import BenchmarkScore
 from agent0.evaluation.scorecard import Outcome
-from agent0.evaluation.spec import file_name
 from agent0.storage.atomic import atomic_path
 
 if TYPE_CHECKING:

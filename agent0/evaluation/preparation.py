@@ -12,12 +12,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
+from agent0.benchmarks.catalogue import benchmark as named
+from agent0.benchmarks.loading import load_benchmark, load_shots, shots_for
+from agent0.benchmarks.spec import QUESTION_SEED, Benchmark, Item, Protocol, content_hash, number_items
 from agent0.config import EvaluationSettings, RolloutSettings, SamplingSettings
 from agent0.domains import Message, Prompts, get_prompts
 from agent0.errors import UsageError
-from agent0.evaluation.catalogue import benchmark as named
-from agent0.evaluation.loading import load_benchmark, load_shots, shots_for
-from agent0.evaluation.spec import QUESTION_SEED, Benchmark, Item, Protocol, content_hash, number_items
 from agent0.evaluation.statistics import minimum_detectable_difference
 from agent0.evaluation.stratified import stratified_subset
 from agent0.rollout.engine import TokenBudget

@@ -91,7 +91,7 @@ def record_evaluation(
         RegistryError: the evaluation is of another model than the version's, or MLflow refuses or does not answer.
     """
     from agent0.tracking.fetching import check_digest
-    from agent0.tracking.places import lies_at, upload
+    from agent0.tracking.model_location import lies_at, upload
     from agent0.tracking.registry import set_version_tags
 
     check_digest(version, report.revision or "", f"the evaluation {folder}")

@@ -14,12 +14,12 @@ from typing import Annotated, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from agent0.benchmarks.spec import file_name
 from agent0.errors import Agent0Error
 from agent0.evaluation import statistics
-from agent0.evaluation.spec import file_name
 from agent0.storage.atomic import atomic_write, write_json
-from agent0.storage.places import read_file
 from agent0.storage.reading import UnreadableError, parse_model, read_text
+from agent0.storage.uri_files import read_file
 
 REPORT_FILE = "evaluation.json"
 QUESTIONS_FOLDER = "questions"
@@ -104,7 +104,9 @@ class BenchmarkScore(Record):
     pass_at_k: dict[int, Estimate] = Field(default_factory=dict, description="By k; unbiased.")
     maj_at_k: Estimate | None = None
     judge: str | None = Field(None, description="Model that judged as well; None where none did.")
-    judged: Estimate | None = Field(None, description="Mean@k by the judge alone; see `agent0.evaluation.judge`.")
+    judged: Estimate | None = Field(
+        None, description="Mean@k by the judge alone; see `agent0.evaluation.judge_client`."
+    )
     rates: dict[str, Estimate] = Field(
         default_factory=dict, description="Shares of samples: invalid, truncated, timeout, error."
     )

@@ -16,11 +16,11 @@ from itertools import groupby
 from pathlib import Path
 from typing import Any
 
+from agent0.benchmarks.spec import file_name
 from agent0.config import RolloutSettings, SamplingSettings, SandboxSettings
 from agent0.errors import Agent0Error
 from agent0.evaluation.preparation import Assignment, Question
 from agent0.evaluation.sample_store import SampleRecord, SampleStore
-from agent0.evaluation.spec import file_name
 from agent0.rollout.engine import Backend, Batch, ProgramRunner, RolloutEngine, Throughput, TokenBudget
 from agent0.rollout.watch import NOBODY, Watch
 from agent0.sandbox import RunResult, Sandbox, open_sandbox

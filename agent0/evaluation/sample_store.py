@@ -13,8 +13,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, TextIO
 
+from agent0.benchmarks.spec import file_name
 from agent0.errors import UsageError
-from agent0.evaluation.spec import file_name
 from agent0.storage.atomic import write_json
 from agent0.storage.reading import parse_model, read_object
 from agent0.types import Finish, Record, ToolCall

@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from statistics import fmean
 
+from agent0.benchmarks.spec import Item, Protocol
 from agent0.evaluation.preparation import Assignment
 from agent0.evaluation.results import (
     BenchmarkScore,
@@ -21,7 +22,6 @@ from agent0.evaluation.results import (
 )
 from agent0.evaluation.sample_store import SampleRecord, SampleStore
 from agent0.evaluation.scoring import Scored, score_responses
-from agent0.evaluation.spec import Item, Protocol
 from agent0.evaluation.statistics import (
     Interval,
     clustered_mean,

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from agent0.answers import Verdict
-from agent0.evaluation.spec import Item, Protocol, Rule
+from agent0.benchmarks.spec import Item, Protocol, Rule
 
 Status = Literal["correct", "wrong", "invalid", "timeout", "error"]
 _STATUS: Mapping[Verdict, Status] = {

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from statistics import NormalDist, fmean, stdev
 
 from agent0.answers.audit import wilson_interval
-from agent0.answers.normalisation import normalise
 from agent0.errors import UsageError
 from agent0.types import Vote
 
@@ -132,23 +131,6 @@ def majority_correct(
     """Return whether the winner of a vote is right; a vote without a winner is not."""
     winner = vote(answers).answer
     return winner is not None and correct[list(answers).index(winner)]
-
-
-def exact_vote(answers: Sequence[str | None]) -> Vote:
-    """Vote on answers that are the same only if they are written the same; ties go to the earliest."""
-    counts: dict[str, int] = {}
-    for answer in answers:
-        if answer is not None:
-            counts[answer] = counts.get(answer, 0) + 1
-    winner = max(counts, key=counts.__getitem__, default=None)
-    return Vote(answer=winner, count=counts.get(winner or "", 0), k=len(answers), clusters=len(counts))
-
-
-def spelling_vote(answers: Sequence[str | None]) -> Vote:
-    """Vote on answers that are the same if their canonical spelling is: `12`, `12.0` and `$12$`, not `ab` and `ba`."""
-    forms = [None if answer is None else normalise(answer) for answer in answers]
-    vote = exact_vote(forms)
-    return vote if vote.answer is None else vote.model_copy(update={"answer": answers[forms.index(vote.answer)]})
 
 
 def distinct_samples(texts: Sequence[Sequence[Hashable]]) -> float:

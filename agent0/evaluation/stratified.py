@@ -7,8 +7,8 @@ import random
 from collections.abc import Mapping, Sequence
 from statistics import fmean, variance
 
+from agent0.benchmarks.spec import Item
 from agent0.errors import UsageError
-from agent0.evaluation.spec import Item
 from agent0.evaluation.statistics import Interval, bounded
 
 

@@ -7,9 +7,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from statistics import fmean
 
+from agent0.benchmarks.spec import Benchmark, Item, Protocol
 from agent0.errors import UsageError
 from agent0.evaluation.scoring import Scored
-from agent0.evaluation.spec import Benchmark, Item, Protocol
 from agent0.evaluation.statistics import Z95, Interval, bounded, clustered_mean, standard_error
 
 

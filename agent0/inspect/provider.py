@@ -22,7 +22,7 @@ from agent0.errors import UsageError
 from agent0.evaluation.fitting import settings_for
 from agent0.evaluation.inspect_sample import STOP_REASONS
 from agent0.evaluation.runner import tool_of, widest
-from agent0.inspect.drawer import Drawer
+from agent0.inspect.trajectory_scheduler import Drawer
 from agent0.rollout.engine import RolloutEngine, TokenBudget
 from agent0.rollout.tokens import check_prompts
 from agent0.tracking.model_source import found_model

@@ -23,19 +23,19 @@ from inspect_ai.scorer import INCORRECT, Score, Scorer, Target, mean, scorer, st
 from inspect_ai.solver import Generate, Solver, TaskState, solver
 from pydantic import TypeAdapter
 
+from agent0.benchmarks.catalogue import BENCHMARKS, benchmark
+from agent0.benchmarks.spec import Benchmark, Item, Preset
 from agent0.config import EvaluationSettings
 from agent0.config.loader import parse_section
 from agent0.errors import UsageError
-from agent0.evaluation.catalogue import BENCHMARKS, benchmark
 from agent0.evaluation.inspect_sample import SampleWriter, opening, score_fields
 from agent0.evaluation.preparation import Assignment, Question, check_room, prepare
 from agent0.evaluation.runner import sample_record, windows
 from agent0.evaluation.sample_store import SampleRecord
 from agent0.evaluation.scorecard import response_of
 from agent0.evaluation.scoring import score_responses
-from agent0.evaluation.spec import Benchmark, Item, Preset
-from agent0.inspect.drawer import Ask
 from agent0.inspect.provider import Agent0Model
+from agent0.inspect.trajectory_scheduler import Ask
 
 _MESSAGES = TypeAdapter(list[ChatMessage])
 _EVENTS = {"model": ModelEvent, "tool": ToolEvent}

@@ -106,7 +106,7 @@ def _tail(server: Server, run_id: str, task: TaskState, workflow: Workflow | Non
 
 def _more_memory(run_id: str, package: Package, task_name: str) -> str:
     """Return the command that runs a pipeline once more with more memory for a task, and says how much it has."""
-    from agent0_kfp.pipelines.policy import POLICIES
+    from agent0.kubeflow.pod_policy import POLICIES
 
     executor = next((task.executor for task in package.containers if task.name == task_name), "")
     described = package.spec["deploymentSpec"].get("executors", {}).get(executor, {}).get("container", {})

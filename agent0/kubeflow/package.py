@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from agent0.errors import UsageError
-from agent0.storage.places import read_file
 from agent0.storage.reading import parse_yaml, read_text
+from agent0.storage.uri_files import read_file
 
 _IMAGE_PARAMETER = re.compile(r"\{\{\$\.inputs\.parameters\['(pipelinechannel--)?(?P<name>\w+)'\]\}\}")
 _ITERATION = re.compile(r"iteration(-\d+)?")

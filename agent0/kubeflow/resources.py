@@ -24,9 +24,8 @@ def with_resources(package: Package, changes: Mapping[str, str]) -> Package:
     Raises:
         UsageError: an unknown name or quantity, or no pod of that role.
     """
-    from agent0_kfp.pipelines.options import CompileOptions
-    from agent0_kfp.pipelines.placement import ROLES
-    from agent0_kfp.pipelines.policy import POLICIES
+    from agent0.kubeflow.compile_options import CompileOptions
+    from agent0.kubeflow.pod_policy import POLICIES, ROLES
 
     allowed = [f"{role}_{resource}" for role in ROLES for resource in RESOURCES]
     unknown = sorted(set(changes) - set(allowed))

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from agent0.benchmarks.catalogue import benchmark
 from agent0.config import Config, EvaluationSettings
-from agent0.evaluation.catalogue import benchmark
 from agent0.planning.placement import StageName, algorithm, sequences_per_step
 
 MEAN_RESPONSE_SHARE = 0.35

@@ -1,7 +1,7 @@
 """What each part of the method adds: variants of an evolution against the full method, paired by seed.
 
 Differences are taken seed by seed, with a 95 % t interval over seeds, not corrected for the number of variants. Used by
-the pipeline `ablation` and by `benchmarks/ablation.py`.
+the pipeline `ablation` and by `bench/ablation.py`.
 """
 
 from __future__ import annotations

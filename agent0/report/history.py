@@ -1,6 +1,6 @@
 """The history of an evolution: everything the report shows, as one JSON-able record.
 
-Stages fill it, `agent0.report.render` and `agent0.report.terminal` read it. It holds numbers and a
+Stages fill it, `agent0.report.render` and `agent0.cli.report_view` read it. It holds numbers and a
 few trajectories, no weights and no data sets, and imports neither matplotlib nor jinja2.
 """
 
@@ -13,6 +13,10 @@ from pydantic import BaseModel, ConfigDict, Field
 from agent0.ablations import active_ablations
 
 DIGITS = 6
+
+
+HISTORY_FILE = "history.json"
+"""Its name in the folder of a run, in a store and among an MLflow run's artifacts."""
 
 
 class Entry(BaseModel):

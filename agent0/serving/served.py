@@ -6,7 +6,7 @@ from agent0.errors import UsageError
 from agent0.planning.hardware import parse_cluster
 from agent0.serving.kserve import Service, gpus_for, host_memory
 from agent0.storage.digest import of_a_model
-from agent0.storage.plain import size_of
+from agent0.storage.foreign_folders import size_of
 from agent0.storage.uri import StorageError, is_in_s3
 from agent0.tracking.location import tracking_uri
 from agent0.tracking.model_uri import ModelUri, parse_model_uri
@@ -39,7 +39,7 @@ def service_of(
         StorageError: the size of the files is asked for, and the store does not give it.
     """
     from agent0.tracking.fetching import digest_of
-    from agent0.tracking.places import local_folder
+    from agent0.tracking.model_location import local_folder
     from agent0.tracking.registry import resolve
     from agent0.tracking.runs import open_client
 

@@ -13,9 +13,8 @@ from agent0.config import TrackingSettings
 from agent0.consistency import check_seeds, check_variants
 from agent0.errors import UsageError
 from agent0.report.ablation import render_ablation, rows
-from agent0.report.history import History
-from agent0.stages.files import HISTORY_FILE
-from agent0.stages.runs import MLFLOW_SCHEME, open_history, read_history
+from agent0.report.history import HISTORY_FILE, History
+from agent0.stages.open_history import MLFLOW_SCHEME, open_history, read_history
 from agent0.stages.session import Stage, StageResult
 from agent0.storage.atomic import atomic_write, write_json
 from agent0.storage.digest import code_version

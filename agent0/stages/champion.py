@@ -9,10 +9,10 @@ from pathlib import Path
 
 from agent0.config import GateSettings
 from agent0.errors import Agent0Error
-from agent0.evaluation.champion import AliasOutcome, Challenge, Contest, contest_of, move_champion
-from agent0.evaluation.promotion import DECISION_FILE, decide_between, decision_record, undecided
-from agent0.evaluation.report.claims import Run
 from agent0.evaluation.results import read_report
+from agent0.promotion.champion import AliasOutcome, Challenge, Contest, contest_of, move_champion
+from agent0.promotion.claims import Run
+from agent0.promotion.decision import DECISION_FILE, decide_between, decision_record, undecided
 from agent0.stages.session import Stage
 from agent0.storage.atomic import write_json
 from agent0.tracking.location import tracking_uri

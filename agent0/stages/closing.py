@@ -15,11 +15,12 @@ from typing import TYPE_CHECKING
 
 from agent0.config import TrackingSettings
 from agent0.progress import Progress
+from agent0.report.history import HISTORY_FILE
 from agent0.stages.ablation import PAGE_FILE as ABLATION_PAGE
 from agent0.stages.evaluation_comparison import PAGE_FILE as COMPARISON_PAGE
-from agent0.stages.files import HISTORY_FILE, REPORT_FILE, SUMMARY_FILE
+from agent0.stages.files import REPORT_FILE, SUMMARY_FILE
 from agent0.stages.iteration_report import write_history
-from agent0.stages.runs import MLFLOW_SCHEME, open_history
+from agent0.stages.open_history import MLFLOW_SCHEME, open_history
 from agent0.storage.atomic import atomic_write
 from agent0.tracking.location import buffer_folder, tracking_uri
 

@@ -8,12 +8,12 @@ from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
+from agent0.benchmarks.catalogue import generated_items
+from agent0.benchmarks.loading import HUB, ROOT_VARIABLE, default_source
+from agent0.benchmarks.spec import Item
 from agent0.config import EvaluationSettings, FilteringSettings
 from agent0.errors import Agent0Error, UsageError
-from agent0.evaluation.catalogue import generated_items
 from agent0.evaluation.contamination import ContaminationIndex, Match, published_items
-from agent0.evaluation.loading import HUB, ROOT_VARIABLE, default_source
-from agent0.evaluation.spec import Item
 from agent0.storage.atomic import atomic_write
 from agent0.types import LabelledTask
 

@@ -13,8 +13,8 @@ from typing import Any
 from agent0.config import WIRE, Config, EvaluationSettings, ModelSettings, parse_section
 from agent0.consistency import check_evaluation, check_gate
 from agent0.errors import UsageError
-from agent0.evaluation.champion import NO_CHAMPION, Challenge, early_warning, resolve_champion
 from agent0.evaluation.results import read_report
+from agent0.promotion.champion import NO_CHAMPION, Challenge, early_warning, resolve_champion
 from agent0.stages.opening import check_wire
 from agent0.stages.session import flatten
 from agent0.storage.digest import code_version

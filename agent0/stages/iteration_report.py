@@ -13,14 +13,13 @@ from pathlib import Path
 from agent0.answers import equivalent
 from agent0.config import CurriculumSettings
 from agent0.evaluation.statistics import clustered_mean
-from agent0.report.history import Example, ExecutorScores, History, IterationRecord, ProposalStatistics
+from agent0.report.history import HISTORY_FILE, Example, ExecutorScores, History, IterationRecord, ProposalStatistics
 from agent0.report.pictures import consistency_picture
 from agent0.report.render import render
 from agent0.rewards.diversity import diversity_metrics
 from agent0.seeds import sampled
 from agent0.stages.files import (
     BEFORE_FILE,
-    HISTORY_FILE,
     QUESTIONS_FOLDER,
     REPORT_FILE,
     SAMPLE_FOLDER,
@@ -28,14 +27,14 @@ from agent0.stages.files import (
     SUMMARY_FILE,
     TASKS_FOLDER,
 )
-from agent0.stages.runs import read_history
-from agent0.stages.session import Stage, StageReport, StageResult, read_report
+from agent0.stages.open_history import read_history
+from agent0.stages.session import Stage, StageResult, read_report
 from agent0.storage.atomic import atomic_write, write_json
 from agent0.storage.reading import read_model
 from agent0.storage.shards import copy_shard, iterate_records, iterate_shard, shard_files, shard_name, write_shard
 from agent0.storage.workspace import clear_workspace
 from agent0.tracking.tracker import undelivered_tag
-from agent0.types import LabelledTask, SolvedTask, Task
+from agent0.types import LabelledTask, SolvedTask, StageReport, Task
 
 EXAMPLES_PER_ITERATION = 4
 DIVERSITY_SAMPLE = 4000  # all pairs are compared

@@ -8,9 +8,9 @@ from pathlib import Path
 
 from agent0.config import Config
 from agent0.errors import UsageError
-from agent0.report.history import History
-from agent0.stages.files import HISTORY_FILE, QUESTIONS_FOLDER
-from agent0.stages.runs import is_local, open_history
+from agent0.report.history import HISTORY_FILE, History
+from agent0.stages.files import QUESTIONS_FOLDER
+from agent0.stages.open_history import is_local, open_history
 from agent0.storage.atomic import write_json
 from agent0.storage.digest import code_version
 from agent0.storage.seal import seal

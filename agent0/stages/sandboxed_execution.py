@@ -13,17 +13,17 @@ from pathlib import Path
 from statistics import fmean
 
 from agent0.answers import Verdict, equivalent_many, majority_vote
+from agent0.benchmarks.catalogue import is_benchmark, known_tasks
 from agent0.config import ExecutionSettings, RolloutSettings, SandboxSettings, TrackingSettings
 from agent0.domains import Domain, get_domain
-from agent0.evaluation.catalogue import is_benchmark, known_tasks
 from agent0.progress import Drawing
 from agent0.rollout import Throughput
 from agent0.rollout.agents import Askable, ExecutorAgent, askable, mean_tool_calls, truncated_share
 from agent0.sandbox import open_sandbox
 from agent0.seeds import derive_seed, sampled
-from agent0.stages.agents import open_executor, seed_everything
 from agent0.stages.execution_collection import collect_votes
 from agent0.stages.files import SAMPLE_FOLDER, TASKS_FOLDER
+from agent0.stages.open_agents import open_executor, seed_everything
 from agent0.stages.session import Stage, StageResult
 from agent0.stages.sharding import ALONE, Share, deliver, piece, unfinished
 from agent0.storage.digest import folder_digest

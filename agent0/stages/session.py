@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
-from pydantic import BaseModel, Field, TypeAdapter
+from pydantic import BaseModel, TypeAdapter
 
 from agent0.errors import Agent0Error
 from agent0.processes import RUN_VARIABLE, die_with
@@ -31,24 +31,10 @@ from agent0.storage.seal import intact_digest, seal
 from agent0.storage.workspace import Workspace, open_workspace
 from agent0.tracking import NullTracker, Tracker
 from agent0.tracking.location import tracking_uri
-from agent0.types import Record
+from agent0.types import StageReport
 
 if TYPE_CHECKING:
     from agent0.tracking.buffered import TrackingSession
-
-
-class StageReport(Record):
-    """What a finished stage says of itself, kept beside its output as `stage.json`."""
-
-    stage: str
-    iteration: int
-    seconds: float = Field(description="Its own time and, where it collects what pods did, that of the slowest.")
-    peak_memory_mb: float = Field(description="Largest resident size of the stage's process, MiB.")
-    metrics: dict[str, float]
-    counts: dict[str, dict[str, int]] = Field(default_factory=dict)
-    log: tuple[dict[str, float], ...] = ()
-    warnings: tuple[str, ...] = ()
-    undelivered: str = Field("", description="File with what MLflow had not taken when the stage ended; '' if nothing.")
 
 
 @dataclass(frozen=True)

@@ -21,11 +21,11 @@ from agent0.rollout.vllm_process import LOOPBACK
 from agent0.sandbox import open_sandbox
 from agent0.stages.session import Stage, StageResult
 from agent0.stages.training_log import last_steps, sandbox_readings, step_logger, training_rates
+from agent0.training.gpu_placement import Placement, place
 from agent0.training.job import TrainingJob
 from agent0.training.launch import run_job
-from agent0.training.nodes import Nodes, own_address, train_on_nodes
 from agent0.training.preflight import check_job
-from agent0.training.processes import Placement, place
+from agent0.training.shared_volume import Nodes, own_address, train_on_nodes
 
 WEIGHT_TRANSFER = ('--weight-transfer-config={"backend":"nccl"}', "--max-logprobs=-1")
 WEIGHT_TRANSFER_VARIABLES = {"VLLM_SERVER_DEV_MODE": "1"}

@@ -19,7 +19,7 @@ from agent0.progress import Drawing
 from agent0.rollout.models import load_model, load_tokenizer, save_model
 from agent0.sandbox import open_sandbox
 from agent0.seeds import derive_seed
-from agent0.stages.agents import open_executor, open_proposer, seed_everything
+from agent0.stages.open_agents import open_executor, open_proposer, seed_everything
 from agent0.stages.session import Stage, StageResult
 from agent0.stages.training_log import last_steps, step_logger
 from agent0.training.warm_start import Transcript, demonstrated, fine_tune, in_turns, transcribed

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from agent0.storage.opening import disk_errors
+from agent0.storage.open_store import disk_errors
 from agent0.storage.settings import number_from
 
 ROOT_VARIABLE = "AGENT0_CACHE"

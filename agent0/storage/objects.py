@@ -29,8 +29,8 @@ from botocore.exceptions import (
 )
 from urllib3.exceptions import HTTPError
 
-from agent0.storage.crew import Crew
 from agent0.storage.settings import TransferSettings
+from agent0.storage.transfer_threads import Crew
 from agent0.storage.uri import NotThereError, StorageError
 
 Answer = TypeVar("Answer")

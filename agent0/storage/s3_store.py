@@ -17,11 +17,11 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
-from agent0.storage.crew import Crew, Meter
 from agent0.storage.manifest import FileRecord
 from agent0.storage.objects import Answer, Requests, make_client, status
 from agent0.storage.settings import TransferSettings
 from agent0.storage.store import Item
+from agent0.storage.transfer_threads import Crew, Meter
 from agent0.storage.uri import Location, NotThereError, StorageError
 
 SHA256_METADATA = "sha256"

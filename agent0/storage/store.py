@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from agent0.storage.crew import Meter
 from agent0.storage.manifest import FileRecord, file_sha256
+from agent0.storage.transfer_threads import Meter
 from agent0.storage.tree import files_under
 from agent0.storage.uri import Location, NotThereError, StorageError
 

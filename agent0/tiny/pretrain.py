@@ -20,8 +20,8 @@ from agent0.config import TinyPretraining
 from agent0.domains import Demonstration
 from agent0.errors import warn
 from agent0.storage.cache import cache_root
-from agent0.storage.places import require_folder
 from agent0.storage.seal import is_intact, seal
+from agent0.storage.uri_files import require_folder
 from agent0.tiny.tokenizer import MAX_TOKENS, TURN_END, TURN_START, train_tokenizer
 from agent0.tiny.transcripts import draw_transcript
 

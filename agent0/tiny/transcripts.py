@@ -11,7 +11,7 @@ import random
 from agent0.config import TinyPretraining
 from agent0.domains import Demonstration, Prompts, Segment, use_tool
 from agent0.domains.arithmetic import DOMAIN
-from agent0.tiny.grammar import Level, evaluate, expression_of, random_question
+from agent0.domains.arithmetic_grammar import Level, evaluate, expression_of, random_question
 
 _SOLVE_OPERANDS = ((2, 3, 4, 5, 6), (0.30, 0.25, 0.20, 0.15, 0.10))
 _PROPOSE_OPERANDS = ((2, 3, 4, 5, 6), (0.50, 0.25, 0.13, 0.07, 0.05))

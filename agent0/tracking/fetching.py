@@ -9,11 +9,11 @@ from mlflow.entities.model_registry import ModelVersion
 from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
 from mlflow.tracking import MlflowClient
 
-from agent0.storage.crew import ProgressCallback
 from agent0.storage.digest import Wanted, model_digest, of_a_model
+from agent0.storage.foreign_folders import get_plain, land, not_as_registered, nothing_at
 from agent0.storage.manifest import SHA256
-from agent0.storage.plain import get_plain, land, not_as_registered, nothing_at
-from agent0.tracking.places import local_folder
+from agent0.storage.transfer_threads import ProgressCallback
+from agent0.tracking.model_location import local_folder
 from agent0.tracking.registry import RegistryError, explained
 
 
@@ -25,7 +25,7 @@ def fetch_model(
     *,
     replace: bool = False,
 ) -> None:
-    """Copy the files of a version to `target`, byte for byte; see `agent0.storage.plain.land`.
+    """Copy the files of a version to `target`, byte for byte; see `agent0.storage.foreign_folders.land`.
 
     Raises:
         RegistryError: the version carries no digest, or MLflow does not give its files.

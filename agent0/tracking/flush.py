@@ -9,7 +9,7 @@ from pathlib import Path
 from mlflow.tracking import MlflowClient
 
 from agent0.errors import UsageError
-from agent0.storage.places import read_file
+from agent0.storage.uri_files import read_file
 from agent0.tracking.delivery import Delivery, find_run, run_key
 from agent0.tracking.jobs import close_left
 from agent0.tracking.journal import Entry, Journal

@@ -17,8 +17,8 @@ from agent0.config import EMBEDDED_MODEL, ModelSettings, TinyPretraining
 from agent0.errors import Agent0Error, UsageError
 from agent0.storage import transfer
 from agent0.storage.cache import ROOT_VARIABLE, cached
-from agent0.storage.crew import ProgressCallback
 from agent0.storage.manifest import MANIFEST
+from agent0.storage.transfer_threads import ProgressCallback
 from agent0.storage.tree import check_links
 from agent0.storage.uri import is_in_s3
 from agent0.tracking.location import tracking_uri

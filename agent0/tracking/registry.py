@@ -18,9 +18,9 @@ from mlflow.protos.databricks_pb2 import RESOURCE_ALREADY_EXISTS, ErrorCode
 from mlflow.tracking import MlflowClient
 
 from agent0.errors import Agent0Error
+from agent0.tracking.model_location import holds_model, lies_at, upload
 from agent0.tracking.model_uri import ModelUri, check_model_name
 from agent0.tracking.origin import Origin
-from agent0.tracking.places import holds_model, lies_at, upload
 
 Client, Version = MlflowClient, ModelVersion
 CANDIDATE, CHAMPION = "candidate", "champion"

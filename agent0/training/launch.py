@@ -22,6 +22,7 @@ from pathlib import Path
 from agent0.errors import Agent0Error
 from agent0.processes import die_with_parent
 from agent0.progress import UNSHOWN, Shown
+from agent0.training.gpu_placement import Placement, visible_devices
 from agent0.training.grpo import LogMetrics
 from agent0.training.job import (
     ERROR_FILE,
@@ -33,7 +34,6 @@ from agent0.training.job import (
     StepsReader,
     TrainingJob,
 )
-from agent0.training.processes import Placement, visible_devices
 
 POLL_SECONDS = 0.5
 TAIL_CHARACTERS = 2000

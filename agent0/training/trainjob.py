@@ -38,7 +38,7 @@ from agent0.training.heartbeat import beat
 from agent0.training.job import STOP_FILE, PreemptedError, StepsReader, TrainingJob
 from agent0.training.kubernetes_api import Cluster, Outcome
 from agent0.training.launch import clear_messages, failure
-from agent0.training.nodes import Nodes
+from agent0.training.shared_volume import Nodes
 
 POLL_SECONDS = 2.0
 HOUR = 3600
@@ -176,7 +176,7 @@ def manifest(name: str, job: TrainingJob, nodes: Nodes, pull_secrets: Sequence[s
     trainer = {
         "image": nodes.image,
         "numNodes": settings.nodes,
-        "command": ["python", "-m", "agent0.training.node", str(job.write())],
+        "command": ["python", "-m", "agent0.training.node_main", str(job.write())],
         "resourcesPerNode": _resources(pod.get("resources") or {}, settings.resources),
         "env": environment(pod.get("env") or ()),
     }

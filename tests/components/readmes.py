@@ -12,8 +12,8 @@ from typing import Any
 
 import yaml
 
-from agent0_kfp.pipelines.options import CompileOptions
-from agent0_kfp.pipelines.policy import POLICIES, Policy
+from agent0.kubeflow.compile_options import CompileOptions
+from agent0.kubeflow.pod_policy import POLICIES, Policy
 from agent0_kfp.pipelines.rounds import SECTION_DESCRIPTIONS
 from tests.components.catalogue import COMPONENTS, component_names, read_metadata, read_owners
 from tests.components.examples import example, is_section
@@ -81,7 +81,9 @@ def readme(name: str, descriptions: Mapping[str, Any]) -> str:
         ValueError: something that the page shows is missing or would be refused by the catalogue.
     """
     if name not in descriptions or name not in POLICIES:
-        raise ValueError(f"{name!r} needs an entry in components/{DESCRIPTIONS} and one in pipelines/policy.py.")
+        raise ValueError(
+            f"{name!r} needs an entry in components/{DESCRIPTIONS} and one in agent0/kubeflow/pod_policy.py."
+        )
     signature, metadata, policy = read_signature(name), read_metadata(COMPONENTS / name), POLICIES[name]
     needed = [f"Kubeflow {item.name} {item.version}" for item in metadata.dependencies.kubeflow]
     needed += [f"{item.name} {item.version}" for item in metadata.dependencies.external_services]

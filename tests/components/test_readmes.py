@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from kfp import components
 
-from agent0_kfp.pipelines.policy import POLICIES
+from agent0.kubeflow.pod_policy import POLICIES
 from tests.components.catalogue import COMPONENTS, component_names, read_metadata, read_owners
 from tests.components.examples import is_section
 from tests.components.readmes import meaning, read_descriptions, readme

@@ -5,7 +5,7 @@ from importlib.metadata import EntryPoint
 import pytest
 from typer.testing import CliRunner
 
-from agent0.cli import app
+from agent0.cli.main import app
 from agent0.domains import describe, domain_names, finding, get_domain
 from agent0.errors import UsageError
 

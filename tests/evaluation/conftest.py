@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from agent0.evaluation.catalogue import BENCHMARKS
+from agent0.benchmarks.catalogue import BENCHMARKS
 
 REAL_ROWS = Path(__file__).parents[2] / "../shared/data"
 

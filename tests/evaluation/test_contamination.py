@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from agent0.benchmarks.spec import BenchmarkError, Item
 from agent0.evaluation.contamination import ContaminationIndex, index_of
-from agent0.evaluation.spec import BenchmarkError, Item
 
 LONG = (
     "A train leaves the station at noon and travels north at sixty miles per hour while another train leaves two hours "

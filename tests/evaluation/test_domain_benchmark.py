@@ -8,13 +8,13 @@ from dataclasses import replace
 import pytest
 from typer.testing import CliRunner
 
-from agent0.cli import app
+from agent0.benchmarks.catalogue import benchmark, known_tasks
+from agent0.benchmarks.shipped.domains import Source
+from agent0.benchmarks.spec import BenchmarkError
+from agent0.cli.main import app
 from agent0.domains import Domain, WorkedTask, domain_names, get_domain, in_reserved_fifth
 from agent0.errors import UsageError
-from agent0.evaluation.catalogue import benchmark, known_tasks
-from agent0.evaluation.domain_benchmark import Source
 from agent0.evaluation.scoring import score_responses
-from agent0.evaluation.spec import BenchmarkError
 
 DRAWING = [name for name in domain_names() if get_domain(name).draw]
 

@@ -14,20 +14,20 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
-from agent0.cli import app, main
+from agent0.benchmarks.catalogue import BENCHMARKS, benchmark
+from agent0.benchmarks.loading import load_items
+from agent0.benchmarks.spec import PRESETS, Preset
+from agent0.cli.main import app, main
 from agent0.config import load_config
 from agent0.errors import Agent0Error, UsageError
-from agent0.evaluation.catalogue import BENCHMARKS, benchmark
-from agent0.evaluation.loading import load_items
 from agent0.evaluation.results import read_report
-from agent0.evaluation.spec import PRESETS, Preset
 from agent0.rollout.scripted import ScriptedBackend
 from agent0.stages import Stage
 from agent0.stages.base_model import run_base_model
 from agent0.storage.digest import model_digest
 
 PUBLISHED = [entry.name for entry in BENCHMARKS if entry.generate is None]
-COMMAND = [sys.executable, "-c", "from agent0.cli import main; main()", "evaluate"]
+COMMAND = [sys.executable, "-c", "from agent0.cli.main import main; main()", "evaluate"]
 SHORT = ["--no-tool", "--partial", "--samples", "2", "--set", "evaluation.max_response_tokens=8"]
 
 

@@ -7,8 +7,8 @@ import pytest
 
 from agent0.config import GateSettings
 from agent0.errors import UsageError
-from agent0.evaluation.gate import decide_promotion
 from agent0.evaluation.results import QuestionScore
+from agent0.promotion.gate import decide_promotion
 
 FAST = GateSettings(draws=1000)
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner, Result
 
-from agent0.cli import app
+from agent0.cli.main import app
 from agent0.errors import UsageError
 
 Write = Callable[..., Path]

@@ -15,21 +15,21 @@ import pytest
 from typer.testing import CliRunner
 
 from agent0.answers import equivalent_many
-from agent0.cli import app
+from agent0.benchmarks.catalogue import benchmark, is_benchmark, known_tasks
+from agent0.benchmarks.gym_questions import Order, is_probe, make
+from agent0.benchmarks.shipped.gym import SETS, categories, families
+from agent0.benchmarks.spec import BenchmarkError, Item, file_name
+from agent0.benchmarks.votes import spelling_vote
+from agent0.cli.main import app
 from agent0.config import EvaluationSettings, RolloutSettings, SamplingSettings, SandboxSettings
 from agent0.domains import get_prompts
 from agent0.errors import UsageError
-from agent0.evaluation.catalogue import benchmark, is_benchmark, known_tasks
 from agent0.evaluation.conclusion import Subject, conclude, judge
 from agent0.evaluation.executor_scores import executor_scores
-from agent0.evaluation.gym import SETS, categories, families
-from agent0.evaluation.gym_questions import Order, is_probe, make
 from agent0.evaluation.preparation import Assignment, prepare
 from agent0.evaluation.results import read_questions, read_report
 from agent0.evaluation.runner import WithoutTool, open_stores, run_assignments
 from agent0.evaluation.scoring import score_responses
-from agent0.evaluation.spec import BenchmarkError, Item, file_name
-from agent0.evaluation.statistics import spelling_vote
 from agent0.rollout.engine import Backend
 from agent0.rollout.scripted import ScriptedBackend
 
@@ -83,8 +83,8 @@ def test_an_answer_that_is_a_program_gains_nothing_and_cannot_stop_the_others() 
 def test_questions_are_the_same_whatever_the_hash_seed() -> None:
     """Several families go through sets of texts, whose order Python draws at random."""
     program = (
-        "from agent0.evaluation.gym import gym_benchmark\n"
-        "print([item.question for item in gym_benchmark('gym:ransom_note').generate(3)])"
+        "from agent0.benchmarks.shipped.gym import resolve\n"
+        "print([item.question for item in resolve('gym:ransom_note').generate(3)])"
     )
     printed = {
         subprocess.run(
@@ -176,8 +176,8 @@ def test_the_command_line_says_what_there_is() -> None:
 
 def test_nothing_of_the_package_is_imported_before_it_is_asked_for() -> None:
     program = (
-        "import sys, agent0.cli\n"
-        "from agent0.evaluation.catalogue import benchmark\n"
+        "import sys, agent0.cli.main\n"
+        "from agent0.benchmarks.catalogue import benchmark\n"
         "benchmark('gym:small')\n"
         "print('reasoning_gym' in sys.modules)"
     )

@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
-from agent0.cli import app
+from agent0.cli.main import app
 from agent0.errors import Agent0Error, UsageError
 from agent0.rollout.scripted import ScriptedBackend
 
@@ -163,7 +163,7 @@ def test_a_sample_that_is_ended_before_its_time_is_wrong_and_says_why(
     async def never(*_: Any) -> None:
         await asyncio.sleep(600)
 
-    monkeypatch.setattr("agent0.inspect.drawer.Drawer.trajectory", never)
+    monkeypatch.setattr("agent0.inspect.trajectory_scheduler.Drawer.trajectory", never)
     log = by_inspect(model, tmp_path, ["evaluation.tool=false"], time_limit=1, limit=2)
     assert log.status == "success", log.error
     verdicts = [sample.scores["rule"] for sample in log.samples]

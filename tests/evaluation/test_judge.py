@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from agent0.evaluation.judge import (
+from agent0.evaluation.judge_client import (
     JUDGE_FILE,
     SYSTEM,
     Claim,

@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from agent0.cli import app
+from agent0.cli.main import app
 from agent0.errors import UsageError
-from agent0.evaluation.judge import JUDGE_FILE, JudgeError, JudgeSettings
-from agent0.evaluation.judging import JUDGED_FOLDER, judge_run
+from agent0.evaluation.judge_client import JUDGE_FILE, JudgeError, JudgeSettings
+from agent0.evaluation.judge_record import JUDGED_FOLDER, judge_run
 from agent0.evaluation.registered import of_a_record
 from agent0.evaluation.results import (
     BenchmarkScore,

@@ -8,14 +8,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agent0.evaluation.letters import (
+from agent0.benchmarks.letters import (
     boxed_letter,
     mmlu_pro_chain,
     mmlu_pro_first_step,
     super_gpqa_answer,
     super_gpqa_five_shot,
 )
-from agent0.evaluation.spec import LETTERS, Item
+from agent0.benchmarks.spec import LETTERS, Item
 from tests.support.reported_cases import reported_cases
 
 ITEM = Item("", "C", ("iron", "copper", "copper wire", "$5$", "(ii)", "Paris"))

@@ -10,11 +10,11 @@ import pyarrow
 import pyarrow.parquet
 import pytest
 
-from agent0.evaluation.catalogue import BENCHMARKS, benchmark
-from agent0.evaluation.hub import HubRows
-from agent0.evaluation.loading import load_benchmark, load_items, load_shots, shots_for
-from agent0.evaluation.mirror import mirror
-from agent0.evaluation.spec import Benchmark, BenchmarkError, Dataset, content_hash
+from agent0.benchmarks.catalogue import BENCHMARKS, benchmark
+from agent0.benchmarks.hub import HubRows
+from agent0.benchmarks.loading import load_benchmark, load_items, load_shots, shots_for
+from agent0.benchmarks.mirror import mirror
+from agent0.benchmarks.spec import Benchmark, BenchmarkError, Dataset, content_hash
 from agent0.storage import transfer
 from agent0.storage.reading import UnreadableError
 
@@ -190,7 +190,7 @@ def test_the_revision_is_the_one_that_was_read(tmp_path: Path, monkeypatch: pyte
     assert load_benchmark(pinned, write(tmp_path / "made.jsonl", [CHOICE] * 3)).revision is None
     assert load_benchmark(benchmark("tiny")).revision is None
     monkeypatch.setattr(
-        "agent0.evaluation.hub.fetch_rows",
+        "agent0.benchmarks.hub.fetch_rows",
         lambda dataset, shots: HubRows(hub(dataset).rows, dataset.revision or "newest"),
     )
     assert load_benchmark(pinned, "hub").revision == pinned.dataset.revision

@@ -10,10 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agent0.evaluation.bbeh import bbeh_answer, bbeh_boxed, bbeh_reference, fuzzy_match
-from agent0.evaluation.catalogue import benchmark
-from agent0.evaluation.loading import load_items, parse_rows
-from agent0.evaluation.rules import (
+from agent0.benchmarks.catalogue import benchmark
+from agent0.benchmarks.loading import load_items, parse_rows
+from agent0.benchmarks.rules import (
     GSM8K_FLEXIBLE,
     GSM8K_STRICT,
     boxed,
@@ -22,8 +21,9 @@ from agent0.evaluation.rules import (
     minerva_answer,
     same_integer,
 )
+from agent0.benchmarks.shipped.bbeh import bbeh_answer, bbeh_boxed, bbeh_reference, fuzzy_match
+from agent0.benchmarks.spec import Item, Protocol
 from agent0.evaluation.scoring import score_responses
-from agent0.evaluation.spec import Item, Protocol
 from tests.support.reported_cases import reported_cases
 
 READINGS = (boxed, gsm8k_strict, gsm8k_flexible, minerva_answer, bbeh_answer, bbeh_boxed)

@@ -11,9 +11,10 @@ from zipfile import ZipFile
 
 import pytest
 
+from agent0.benchmarks.catalogue import BENCHMARKS, benchmark
+from agent0.benchmarks.spec import PRESETS, Preset
 from agent0.config import EvaluationSettings, RolloutSettings, SamplingSettings, SandboxSettings
 from agent0.errors import Agent0Error, UsageError
-from agent0.evaluation.catalogue import BENCHMARKS, benchmark
 from agent0.evaluation.conclusion import Subject, conclude, judge
 from agent0.evaluation.executor_scores import executor_scores
 from agent0.evaluation.preparation import Assignment, check_room, prepare
@@ -21,7 +22,6 @@ from agent0.evaluation.results import read_questions, read_report
 from agent0.evaluation.runner import OpenBackend, WithoutTool, open_stores, run_assignments
 from agent0.evaluation.sample_store import SAMPLES_FILE, SampleRecord, SampleStore
 from agent0.evaluation.scorecard import response_of
-from agent0.evaluation.spec import PRESETS, Preset
 from agent0.rollout.engine import Backend
 from agent0.rollout.scripted import ScriptedBackend
 from agent0.seeds import derive_seed

@@ -3,9 +3,9 @@ from __future__ import annotations
 import pytest
 from typer.testing import CliRunner
 
-from agent0.cli import app
-from agent0.evaluation.catalogue import BENCHMARKS, benchmark
-from agent0.evaluation.spec import BenchmarkError, Item, Prompt
+from agent0.benchmarks.catalogue import BENCHMARKS, benchmark
+from agent0.benchmarks.spec import BenchmarkError, Item, Prompt
+from agent0.cli.main import app
 
 ITEM = Item("What of {options}?", "B", ("x", "{question}"), {"category": "law"}, "Think. The answer is (B).")
 

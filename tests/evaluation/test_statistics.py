@@ -7,12 +7,12 @@ import scipy.stats
 from hypothesis import given
 from hypothesis import strategies as st
 
+from agent0.benchmarks.votes import exact_vote
 from agent0.errors import UsageError
 from agent0.evaluation.statistics import (
     Interval,
     clustered_mean,
     distinct_samples,
-    exact_vote,
     intraclass_correlation,
     maj_at_k,
     mean_at_k,

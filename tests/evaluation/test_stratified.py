@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from agent0.benchmarks.spec import Item
 from agent0.errors import UsageError
-from agent0.evaluation.spec import Item
 from agent0.evaluation.statistics import clustered_mean
 from agent0.evaluation.stratified import allocate, stratified_mean, stratified_subset
 

@@ -3,10 +3,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from agent0.benchmarks.catalogue import benchmark
+from agent0.benchmarks.spec import Item
 from agent0.errors import UsageError
-from agent0.evaluation.catalogue import benchmark
 from agent0.evaluation.scoring import Scored
-from agent0.evaluation.spec import Item
 from agent0.evaluation.summary import Graded, harmonic_mean, summarise
 
 

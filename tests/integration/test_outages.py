@@ -184,7 +184,7 @@ def test_a_server_that_never_answers_costs_the_stage_its_patience(
 
 
 def flush(path: str) -> subprocess.CompletedProcess[str]:
-    code = "from agent0.cli import main; main()"
+    code = "from agent0.cli.main import main; main()"
     command = [sys.executable, "-c", code, "tracking", "flush", path]
     return subprocess.run(command, capture_output=True, text=True, env=dict(os.environ), check=False)
 

@@ -36,10 +36,10 @@ def server() -> Iterator[KfpServer]:
 @pytest.fixture(scope="session")
 def compiled(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Folder of compiled pipelines; `other.yaml` is an evolution with another default and one more iteration."""
+    from agent0.kubeflow.compile_options import CompileOptions
     from agent0_kfp.pipelines.ablation import compile_ablation
     from agent0_kfp.pipelines.evaluation import compile_evaluation
     from agent0_kfp.pipelines.evolution import compile_evolution
-    from agent0_kfp.pipelines.options import CompileOptions
 
     folder = tmp_path_factory.mktemp("compiled")
     compile_evolution(load_config("tiny", ["iterations=2"]), folder / "evolution.yaml", CompileOptions(image=IMAGE))
@@ -79,7 +79,7 @@ def pipeline(server: KfpServer, compiled: Path, monkeypatch: pytest.MonkeyPatch)
 
 
 def command(*arguments: str) -> Done:
-    from agent0.cli import app
+    from agent0.cli.main import app
 
     result = CliRunner().invoke(app, ["pipeline", *arguments])
     if isinstance(result.exception, Agent0Error):

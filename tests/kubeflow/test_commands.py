@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from agent0.kubeflow.cli import app
+from agent0.cli.pipeline import app
 from tests.kubeflow.conftest import command
 
 NAMES = [str(item.name) for item in app.registered_commands]

@@ -17,11 +17,11 @@ from mlflow.tracking import MlflowClient
 
 from agent0.config import load_config
 from agent0.evaluation.registered import recorded_evaluations
+from agent0.kubeflow.compile_options import LOCAL
 from agent0.storage.digest import model_digest
 from agent0.tracking.origin import Origin
 from agent0.tracking.registry import register
 from agent0_kfp.pipelines.evaluation import compile_evaluation
-from agent0_kfp.pipelines.options import LOCAL
 from tests.kubeflow.conftest import Command
 from tests.kubeflow.server import KfpServer
 

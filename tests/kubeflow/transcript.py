@@ -15,7 +15,7 @@ from unittest import mock
 
 from typer.testing import CliRunner
 
-from agent0.cli import app
+from agent0.cli.main import app
 from agent0.errors import Agent0Error
 from tests.kubeflow.server import State, kfp_server
 
@@ -67,7 +67,7 @@ def make_transcript() -> str:
         tempfile.TemporaryDirectory() as folder,
         mock.patch.dict(os.environ, {**settings, "KF_PIPELINES_ENDPOINT": server.url, "KF_PIPELINES_NAMESPACE": ""}),
         mock.patch("agent0.kubeflow.versions._commit", return_value="1a2b3c4d5"),
-        mock.patch("agent0.kubeflow.schedule_cli.datetime", Noon),
+        mock.patch("agent0.cli.pipeline_schedule.datetime", Noon),
     ):
         os.chdir(folder)
         try:

@@ -11,7 +11,7 @@ import kubernetes_validate
 import pytest
 
 from agent0.kubeflow.acceptance.pod_security import violations
-from agent0_kfp.pipelines.options import SETTINGS_KEYS
+from agent0.kubeflow.compile_options import SETTINGS_KEYS
 from tests.manifests.building import (
     GPU,
     MANIFESTS,

@@ -9,8 +9,8 @@ import yaml
 from kfp import components
 
 from agent0.config import SECTIONS, load_config
+from agent0.kubeflow.compile_options import CompileOptions
 from agent0_kfp.pipelines.evolution import FUNCTIONS, compile_evolution
-from agent0_kfp.pipelines.options import CompileOptions
 
 IMAGE = "registry.example/agent0-python@sha256:0"
 

@@ -6,12 +6,12 @@ import pytest
 import yaml
 from typer.testing import CliRunner
 
-from agent0.cli import app
+from agent0.cli.main import app
 from agent0.config import load_config
 from agent0.errors import UsageError
+from agent0.kubeflow.compile_options import LOCAL, CompileOptions
 from agent0_kfp.pipelines.ablation import compile_ablation
 from agent0_kfp.pipelines.evolution import compile_evolution
-from agent0_kfp.pipelines.options import LOCAL, CompileOptions
 
 
 @pytest.mark.parametrize(

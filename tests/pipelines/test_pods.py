@@ -17,9 +17,9 @@ from kfp.pipeline_spec import pipeline_spec_pb2
 from short_evolution import SHORTEST, arguments_of
 
 from agent0.config import load_config
+from agent0.kubeflow.compile_options import LOCAL
 from agent0.stages.files import TASKS_FOLDER
 from agent0_kfp.pipelines.evolution import compile_evolution
-from agent0_kfp.pipelines.options import LOCAL
 
 SHORT = [*SHORTEST, "generation.shard_size=12", "execution.shard_size=7"]
 
@@ -59,7 +59,7 @@ def test_the_yaml_for_several_pods_is_the_same_in_every_process(tmp_path: Path) 
     code = (
         "from pathlib import Path; from agent0.config import load_config; import sys; "
         "from agent0_kfp.pipelines.evolution import compile_evolution; "
-        "from agent0_kfp.pipelines.options import LOCAL; "
+        "from agent0.kubeflow.compile_options import LOCAL; "
         "compile_evolution(load_config('tiny', ['iterations=2', 'pods=3']), Path(sys.argv[1]), LOCAL)"
     )
     for seed in ("1", "2"):

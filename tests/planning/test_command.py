@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from agent0.cli import app
+from agent0.cli.main import app
 from agent0.planning.rates import MeasuredRates, write_rates
 
 RUNNER = CliRunner(env={"COLUMNS": "80", "TERM": "dumb"})
@@ -70,7 +70,7 @@ def test_measured_rates_are_named(tmp_path: Path) -> None:
     ],
 )
 def test_a_wrong_call_is_one_sentence(arguments: list[str], message: str) -> None:
-    command = [sys.executable, "-c", "from agent0.cli import main; main()", "plan", *arguments]
+    command = [sys.executable, "-c", "from agent0.cli.main import main; main()", "plan", *arguments]
     done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
     assert done.returncode == 2
     assert message in done.stderr
@@ -79,7 +79,7 @@ def test_a_wrong_call_is_one_sentence(arguments: list[str], message: str) -> Non
 
 def test_planning_imports_nothing_heavy() -> None:
     code = (
-        "import sys, agent0.planning, agent0.planning.view; "
+        "import sys, agent0.planning, agent0.cli.plan_view; "
         "print([m for m in ('torch', 'kfp', 'mlflow', 'transformers', 'trl', 'numpy') if m in sys.modules])"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

@@ -17,7 +17,7 @@ from agent0.planning.rates import (
     MeasuredRates,
 )
 from agent0.report.history import History
-from agent0.stages.session import StageReport
+from agent0.types import StageReport
 
 RATES = MeasuredRates(gpu="H200", model="Qwen/Qwen3-8B", parameters=8_190_735_360, trained_per_second=5.0, source="x")
 

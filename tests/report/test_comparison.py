@@ -12,12 +12,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from agent0.cli.report_view import comparison_table
 from agent0.errors import Agent0Error, UsageError
 from agent0.report import comparison
 from agent0.report.comparison_page import render_comparison
 from agent0.report.history import History, Score
-from agent0.report.terminal import comparison_table
-from agent0.stages.runs import open_history, open_runs
+from agent0.stages.open_history import open_history, open_runs
 
 MakeRuns = Callable[..., dict[str, History]]
 INTERVALS = st.tuples(*[st.floats(0, 1)] * 3).map(sorted)

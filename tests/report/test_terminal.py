@@ -8,8 +8,8 @@ from collections.abc import Callable
 import pytest
 from rich.console import Console
 
+from agent0.cli.report_view import terminal_table
 from agent0.report.history import History
-from agent0.report.terminal import terminal_table
 
 
 def printed(history: History, *, colour: bool = False) -> str:

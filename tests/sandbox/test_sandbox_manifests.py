@@ -7,8 +7,8 @@ import pytest
 import yaml
 from typer.testing import CliRunner
 
+from agent0.cli.sandbox import app
 from agent0.config import SandboxSettings
-from agent0.sandbox.cli import app
 
 IMAGES = Path(__file__).parents[2] / "images" / "sandbox"
 

@@ -235,7 +235,7 @@ def test_a_token_comes_from_a_file_or_the_environment(monkeypatch, tmp_path):
 
 def test_sigterm_finishes_what_runs_and_then_ends():
     port = free_port()
-    code = f"from agent0.sandbox.cli import app; app(['serve', '--port', '{port}', '--preload', '', '--workers', '1'])"
+    code = f"from agent0.cli.sandbox import app; app(['serve', '--port', '{port}', '--preload', '', '--workers', '1'])"
     process = subprocess.Popen([sys.executable, "-c", code], env={**os.environ, "AGENT0_SANDBOX_TOKEN": TOKEN})
     try:
         with SandboxClient([f"http://127.0.0.1:{port}"], TOKEN, deadline_seconds=20) as client:

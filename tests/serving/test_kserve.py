@@ -15,7 +15,7 @@ import yaml
 from custom_resources import definition, violations
 from typer.testing import CliRunner
 
-from agent0.cli import app
+from agent0.cli.main import app
 from agent0.errors import Agent0Error, UsageError
 from agent0.planning.hardware import GPUS
 from agent0.serving.kserve import GIB, KINDS, Service, gpus_for, host_memory, inference_service, llm_inference_service

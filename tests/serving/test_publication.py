@@ -13,7 +13,7 @@ from custom_resources import reference
 from mlflow.tracking import MlflowClient
 from typer.testing import CliRunner
 
-from agent0.cli import app
+from agent0.cli.main import app
 from agent0.errors import Agent0Error, UsageError
 from agent0.evaluation.registered import record_evaluation
 from agent0.evaluation.results import read_report

@@ -11,7 +11,7 @@ from agent0.config import RolloutSettings, SamplingSettings, load_config
 from agent0.protocol import STOP
 from agent0.rollout.engine import Generation, Request
 from agent0.rollout.scripted import ScriptedBackend
-from agent0.stages import agents
+from agent0.stages import open_agents
 from agent0.types import Trajectory
 
 CALL = "```python\nprint(1+2)\n```\n"
@@ -45,17 +45,17 @@ def recorder(tokenizer: Any, monkeypatch: pytest.MonkeyPatch) -> Recorder:
     def opened(*_: Any, **__: Any) -> Iterator[Recorder]:
         yield backend
 
-    monkeypatch.setattr(agents, "open_backend", opened)
+    monkeypatch.setattr(open_agents, "open_backend", opened)
     return backend
 
 
 def propose(folder: Path, sandbox: Any, rollout: RolloutSettings) -> Trajectory:
-    with agents.open_proposer(folder, sandbox, rollout, SamplingSettings(), executor=folder, log=folder) as agent:
+    with open_agents.open_proposer(folder, sandbox, rollout, SamplingSettings(), executor=folder, log=folder) as agent:
         return agent.propose(1, 0)[0].trajectory
 
 
 def solve(folder: Path, sandbox: Any, rollout: RolloutSettings) -> Trajectory:
-    with agents.open_executor(folder, sandbox, rollout, SamplingSettings(), log=folder) as agent:
+    with open_agents.open_executor(folder, sandbox, rollout, SamplingSettings(), log=folder) as agent:
         return agent.solve(["What is 1+2?"], 1, 0)[0][0]
 
 

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
+from agent0.benchmarks.catalogue import generated_items
 from agent0.config import EvaluationSettings, FilteringSettings
 from agent0.errors import Agent0Error, UsageError
-from agent0.evaluation.catalogue import generated_items
 from agent0.stages import Stage
 from agent0.stages.contamination_check import CONTAMINATION_FILE
 from agent0.stages.files import TASKS_FOLDER

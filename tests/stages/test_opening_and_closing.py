@@ -12,6 +12,7 @@ from mlflow.tracking import MlflowClient
 from typer.testing import CliRunner
 
 from agent0.ablations import active_ablations
+from agent0.cli.tracking import app as tracking_app
 from agent0.config import WIRE, TrackingSettings, load_config
 from agent0.errors import UsageError
 from agent0.stages import open_stage
@@ -19,7 +20,6 @@ from agent0.stages.closing import Ending, close_runs
 from agent0.stages.iteration_report import write_history
 from agent0.stages.opening import Beginning, check_graph, configuration, open_evolution
 from agent0.stages.prepare import begin_history
-from agent0.tracking.cli import app as tracking_app
 from agent0.tracking.delivery import UnreachableError
 from agent0.tracking.jobs import OUTCOME_TAG
 from agent0.tracking.runs import start_run
@@ -267,5 +267,5 @@ def test_every_later_task_is_given_one_configuration() -> None:
     assert configuration(dumped, {"variant": "full", "seed": 0}) == CONFIG
     with pytest.raises(UsageError, match="leave out grpo"):
         configuration(variant.model_dump(mode="json"), {"variant": "full", "seed": 0})
-    with pytest.raises(UsageError, match="executor.steps"):
+    with pytest.raises(UsageError, match=r"executor\.steps"):
         configuration({**dumped, "executor": {**dumped["executor"], "steps": -1}}, {})

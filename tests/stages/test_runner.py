@@ -81,5 +81,5 @@ def test_what_is_no_configuration_is_refused(tmp_path: Path) -> None:
         raise AssertionError
 
     for wired in ({**WIRED, "executor": {"stepz": 3}}, {**WIRED, "unheard": {}}):
-        with pytest.raises(UsageError, match="stepz|unheard"):
+        with pytest.raises(UsageError, match=r"stepz|unheard"):
             run_stage(run_nothing, wired, 0, "none", {}, artifact(tmp_path / "out"), Metrics(uri="metrics"))

@@ -11,7 +11,7 @@ from kfp.dsl import Metrics
 from mlflow.entities import Run
 from mlflow.tracking import MlflowClient
 
-from agent0.cli import main
+from agent0.cli.main import main
 from agent0.config import Config, FilteringSettings, ModelSettings, PromptMessage, PromptSettings, load_config
 from agent0.errors import Agent0Error, UsageError
 from agent0.progress import read_events, reported
@@ -20,9 +20,10 @@ from agent0.stages import StageResult, open_stage
 from agent0.stages.base_model import run_base_model
 from agent0.stages.opening import Beginning, open_evolution
 from agent0.stages.prepare import begin_history
-from agent0.stages.session import Stage, StageReport, read_report
+from agent0.stages.session import Stage, read_report
 from agent0.storage.digest import STAGE_FILE
 from agent0.storage.seal import DamagedError
+from agent0.types import StageReport
 
 
 @pytest.fixture
@@ -204,7 +205,7 @@ def test_a_full_disk_is_a_sentence_whichever_library_met_it(
         raise error
     *_, event = read_events((tmp_path / "progress.jsonl").read_bytes() + b'{"kind": "st')  # cut short, too
     assert event["message"].startswith(told)
-    monkeypatch.setattr("agent0.cli.app", Mock(side_effect=error))
+    monkeypatch.setattr("agent0.cli.main.app", Mock(side_effect=error))
     with pytest.raises(ValueError if told.startswith("ValueError") else SystemExit):
         main()
 

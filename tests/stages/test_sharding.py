@@ -10,13 +10,13 @@ from typing import Any
 
 import pytest
 
+from agent0.benchmarks.catalogue import known_tasks
 from agent0.config import ExecutionSettings, GenerationSettings, SandboxSettings, TrackingSettings, load_config
 from agent0.errors import Agent0Error, UsageError
-from agent0.evaluation.catalogue import known_tasks
 from agent0.rollout.engine import Generation, Request
 from agent0.rollout.scripted import ScriptedBackend
 from agent0.sandbox.gauges import Gauges, Meter
-from agent0.stages import Stage, StageResult, agents, sandboxed_execution, task_generation
+from agent0.stages import Stage, StageResult, open_agents, sandboxed_execution, task_generation
 from agent0.stages.execution_collection import run_execution_collection
 from agent0.stages.files import SAMPLE_FOLDER, TASKS_FOLDER
 from agent0.stages.sandboxed_execution import run_sandboxed_execution
@@ -72,7 +72,7 @@ def backend(tokenizer: Any, monkeypatch: pytest.MonkeyPatch, request: Any) -> Se
     def opened(*_: Any, **__: Any) -> Iterator[SeededBackend]:
         yield backend
 
-    monkeypatch.setattr(agents, "open_backend", opened)
+    monkeypatch.setattr(open_agents, "open_backend", opened)
     for module in (task_generation, sandboxed_execution):  # the script writes no programs
         monkeypatch.setattr(module, "open_sandbox", lambda _: nullcontext(IdleSandbox()))
     return backend

@@ -12,8 +12,8 @@ import pytest
 
 from agent0.errors import Agent0Error, UsageError
 from agent0.storage.atomic import atomic_write
-from agent0.storage.places import output_folder, write_file
 from agent0.storage.uri import StorageError
+from agent0.storage.uri_files import output_folder, write_file
 
 
 def write(path: Path) -> None:

@@ -8,12 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from agent0.evaluation.catalogue import benchmark
+from agent0.benchmarks.catalogue import benchmark
+from agent0.benchmarks.hub import HubRows
+from agent0.benchmarks.loading import load_items, load_shots
+from agent0.benchmarks.mirror import mirror
+from agent0.benchmarks.spec import BenchmarkError, Dataset, content_hash
 from agent0.evaluation.contamination import index_of
-from agent0.evaluation.hub import HubRows
-from agent0.evaluation.loading import load_items, load_shots
-from agent0.evaluation.mirror import mirror
-from agent0.evaluation.spec import BenchmarkError, Dataset, content_hash
 from agent0.storage import transfer
 
 pytestmark = pytest.mark.integration

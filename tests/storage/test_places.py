@@ -12,11 +12,11 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
-from agent0.cli import app
+from agent0.cli.main import app
 from agent0.errors import UsageError
 from agent0.storage import transfer
-from agent0.storage.places import output_folder, read_file, read_folder, write_file
 from agent0.storage.uri import StorageError
+from agent0.storage.uri_files import output_folder, read_file, read_folder, write_file
 
 pytestmark = pytest.mark.integration
 pytest.importorskip("boto3", reason="the extra s3 is not installed")
@@ -41,7 +41,7 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def run(*arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [sys.executable, "-c", "from agent0.cli import main; main()", *arguments],
+        [sys.executable, "-c", "from agent0.cli.main import main; main()", *arguments],
         capture_output=True,
         text=True,
         env={**os.environ, "COLUMNS": "160", "OMP_NUM_THREADS": "1"},

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from agent0.storage.digest import folder_digest, model_digest, of_a_model
-from agent0.storage.plain import get_plain, holds_files
+from agent0.storage.foreign_folders import get_plain, holds_files
 from agent0.storage.store import LocalStore
 from agent0.storage.uri import NotThereError, StorageError
 

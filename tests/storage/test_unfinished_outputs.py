@@ -11,12 +11,12 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
-from agent0.cli import app
+from agent0.cli.main import app
 from agent0.errors import UsageError
 from agent0.evaluation.runner import Keeper
 from agent0.storage import transfer
-from agent0.storage.opening import opened
-from agent0.storage.places import OutputFolder, output_folder
+from agent0.storage.open_store import opened
+from agent0.storage.uri_files import OutputFolder, output_folder
 
 PLACE = "s3://lab/out"
 

@@ -30,7 +30,7 @@ class Service:
             f"['serve', '--port', '{port}', '--preload', '{','.join(settings.preload)}', '--workers', '2', "
             f"'--memory', '{settings.memory_mb}', '--timeout', '{settings.timeout_seconds}']"
         )
-        code = f"from agent0.sandbox.cli import app; app({limits})"
+        code = f"from agent0.cli.sandbox import app; app({limits})"
         environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
         self.process = subprocess.Popen([sys.executable, "-c", code], env={**environment, TOKEN_VARIABLE: token})
 

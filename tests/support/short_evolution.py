@@ -54,7 +54,7 @@ def command(output: Path, *extra: str, iterations: int = 2) -> list[str]:
 
 def agent0(*arguments: str) -> list[str]:
     """Return a command of the command line."""
-    return [sys.executable, "-c", "from agent0.cli import main; main()", *arguments]
+    return [sys.executable, "-c", "from agent0.cli.main import main; main()", *arguments]
 
 
 def events(output: Path) -> list[dict[str, Any]]:

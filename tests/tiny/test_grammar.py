@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agent0.tiny.grammar import (
+from agent0.domains.arithmetic_grammar import (
     LEVELS,
     ArithmeticWorld,
     Level,

@@ -5,9 +5,9 @@ from typing import Any
 
 from agent0.answers import extract_answer
 from agent0.config import TinyPretraining
+from agent0.domains.arithmetic_grammar import ArithmeticWorld
 from agent0.protocol import parse_question
 from agent0.segments import segments
-from agent0.tiny.grammar import ArithmeticWorld
 from agent0.tiny.pretrain import IGNORED, _prompt, _rate, cache_directory, encode
 from agent0.tiny.transcripts import draw_transcript
 

@@ -14,7 +14,7 @@ import pytest
 from mlflow.tracking import MlflowClient
 from typer.testing import CliRunner
 
-from agent0.cli import app
+from agent0.cli.main import app
 from agent0.config import GateSettings, ModelSettings
 from agent0.evaluation.registered import recorded_evaluations
 from agent0.evaluation.results import ResultsError

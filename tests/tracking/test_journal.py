@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
+from agent0.cli.tracking import app
 from agent0.errors import Agent0Error, UsageError
-from agent0.tracking.cli import app
 from agent0.tracking.journal import Journal, JournalInUseError
 
 

@@ -8,13 +8,13 @@ import pytest
 import yaml
 from mlflow.tracking import MlflowClient
 
+from agent0.cli.tracking import reproduce
 from agent0.config import load_config
 from agent0.errors import Agent0Error, UsageError
+from agent0.kubeflow.compile_options import CompileOptions
 from agent0.stages.opening import Beginning, open_evolution
-from agent0.tracking.cli import reproduce
 from agent0.tracking.recipe_of_run import recipe_of
 from agent0_kfp.pipelines.evolution import compile_evolution
-from agent0_kfp.pipelines.options import CompileOptions
 
 CONFIG = load_config("tiny", ["iterations=1", "seed=7", "executor.steps=3"])
 OPTIONS = CompileOptions(image="registry.example/agent0-python@sha256:0", retries=5)

@@ -18,9 +18,9 @@ from agent0.errors import Agent0Error, UsageError
 from agent0.storage.digest import folder_digest
 from agent0.storage.workspace import Workspace, open_workspace
 from agent0.training.checkpoints import COMPLETE_FILE, complete_checkpoints, step_of
+from agent0.training.gpu_placement import Placement, place
 from agent0.training.job import STOP_FILE, PreemptedError, StepsReader, TrainingJob
 from agent0.training.launch import run_job
-from agent0.training.processes import Placement, place
 from agent0.training.worker import train
 
 MakeJob = Callable[..., TrainingJob]

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from agent0.training import heartbeat, node
+from agent0.training import heartbeat, node_main
 from agent0.training.heartbeat import CLOCK_FILE, HEARTBEAT_FILE, beat, left_alone
 from agent0.training.job import ERROR_FILE, PREEMPTED_STATUS, STOP_FILE, TrainingJob
 
@@ -48,14 +48,14 @@ def test_a_node_stops_its_training_when_the_heartbeat_ends(job: TrainingJob, mon
     )
     paths = [str(job.folder / HEARTBEAT_FILE), str(job.folder / STOP_FILE)]
     monkeypatch.setattr(heartbeat, "LOOK_SECONDS", 0.05)
-    monkeypatch.setattr(node, "torchrun_command", lambda *_: [sys.executable, "-c", training, *paths])
-    monkeypatch.setattr(node, "check_job", lambda *_: None)
+    monkeypatch.setattr(node_main, "torchrun_command", lambda *_: [sys.executable, "-c", training, *paths])
+    monkeypatch.setattr(node_main, "check_job", lambda *_: None)
     monkeypatch.setenv("PET_NNODES", "2")
-    assert node.main(file) == 0
+    assert node_main.main(file) == 0
 
 
 def test_a_node_started_again_after_that_does_not_train(job: TrainingJob) -> None:
     file = job.write()
     silent_for(job.folder, heartbeat.PATIENCE_SECONDS + 60)
-    assert node.main(file) == PREEMPTED_STATUS
+    assert node_main.main(file) == PREEMPTED_STATUS
     assert "Nobody waits for this training" in (job.folder / ERROR_FILE).read_text()

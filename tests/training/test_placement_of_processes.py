@@ -17,8 +17,8 @@ from agent0.stages import Stage
 from agent0.stages import training as training_stage
 from agent0.training import launch, worker
 from agent0.training.engine_turns import EngineTurns, FrozenTurnBackend
+from agent0.training.gpu_placement import Placement
 from agent0.training.job import TrainingJob
-from agent0.training.processes import Placement
 
 MakeJob = Callable[..., TrainingJob]
 

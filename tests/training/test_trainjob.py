@@ -16,10 +16,10 @@ from agent0.config import ExecutorSettings, TrainingSettings, TrainJobSettings
 from agent0.errors import Agent0Error, UsageError
 from agent0.training import kubernetes_api
 from agent0.training.checkpoints import complete_checkpoints
+from agent0.training.gpu_placement import Placement
 from agent0.training.job import PreemptedError, TrainingJob
 from agent0.training.launch import run_job
-from agent0.training.nodes import Nodes, train_on_nodes
-from agent0.training.processes import Placement
+from agent0.training.shared_volume import Nodes, train_on_nodes
 from agent0.training.trainjob import job_name, manifest, run_trainjob
 from tests.manifests.test_pipeline_manifests import violations
 from tests.training.status_server import status_server
@@ -54,7 +54,7 @@ def test_the_job_runs_our_image_with_everything_that_the_pod_has(server: TrainJo
     trainer = body["spec"]["trainer"]
     assert trainer["image"] == "registry.example/agent0@sha256:0"
     assert trainer["numNodes"] == 2
-    assert trainer["command"] == ["python", "-m", "agent0.training.node", str(job.folder / "job.json")]
+    assert trainer["command"] == ["python", "-m", "agent0.training.node_main", str(job.folder / "job.json")]
     assert trainer["resourcesPerNode"] == POD["resources"]
     assert trainer["env"] == POD["env"]
     spec = pod_of(body)

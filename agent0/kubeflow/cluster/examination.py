@@ -57,7 +57,7 @@ def _server(connection: Connection) -> tuple[Server | None, Finding]:
 def _of_the_namespace(
     cluster: Cluster, wanted: Wanted, multi_user: bool | None, groups: dict[str, list[str]]
 ) -> list[Finding]:
-    from agent0_kfp.pipelines.options import CREDENTIAL_KEYS, SETTINGS_KEYS
+    from agent0.kubeflow.compile_options import CREDENTIAL_KEYS, SETTINGS_KEYS
 
     account = wanted.service_account
     checks: list[tuple[str, Callable[[], Finding]]] = [

@@ -7,8 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from agent0.evaluation.catalogue import benchmark
-from agent0.evaluation.report.claims import Run, read_runs
+from agent0.benchmarks.catalogue import benchmark
 from agent0.evaluation.results import (
     BenchmarkScore,
     Cost,
@@ -20,6 +19,7 @@ from agent0.evaluation.results import (
     write_results,
 )
 from agent0.evaluation.statistics import mean_at_k, pass_at_k
+from agent0.promotion.claims import Run, read_runs
 
 DAY = 86_400.0
 

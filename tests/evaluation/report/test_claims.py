@@ -5,12 +5,12 @@ from pathlib import Path
 
 import pytest
 
+from agent0.benchmarks.catalogue import benchmark
 from agent0.errors import UsageError
-from agent0.evaluation.catalogue import benchmark
-from agent0.evaluation.paper import COMPARED, GENERAL, JUDGED_BY, MATHEMATICS, ROWS
-from agent0.evaluation.report import claims
-from agent0.evaluation.report.claims import Run
 from agent0.evaluation.statistics import Interval
+from agent0.promotion import claims
+from agent0.promotion.claims import Run
+from agent0.promotion.paper import COMPARED, GENERAL, JUDGED_BY, MATHEMATICS, ROWS
 
 MakeRun = Callable[..., Run]
 AGENT0 = next(row for row in ROWS if (row.base, row.method) == ("qwen3-8b-base", "Agent0 iteration 3"))

@@ -8,11 +8,11 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from agent0.cli import app
-from agent0.evaluation.report.claims import Run, pair_runs
-from agent0.evaluation.report.page import render
+from agent0.cli.main import app
 from agent0.evaluation.results import Estimate
-from agent0.evaluation.schedule import in_order
+from agent0.promotion.claims import Run, pair_runs
+from agent0.promotion.page import render
+from agent0.promotion.schedule import in_order
 
 MakeRun = Callable[..., Run]
 DAY = 86_400.0

@@ -11,17 +11,17 @@ import pytest
 import yaml
 from typer.testing import CliRunner
 
-from agent0.cli import app
+from agent0.cli.main import app
 from agent0.config import load_config
 from agent0.errors import UsageError
 from agent0.kubeflow.acceptance import RELEASES, Finding, check_package, release_named, release_of
 from agent0.kubeflow.acceptance.pod_security import violations
 from agent0.kubeflow.acceptance.report import require_accepted, sentences
 from agent0.kubeflow.acceptance.schemas import pod_schema
+from agent0.kubeflow.compile_options import CompileOptions
 from agent0.kubeflow.package import Package, package_of, read_package
 from agent0.kubeflow.sheet import RIGHTS, TRAINJOB_RIGHTS
 from agent0_kfp.pipelines.evaluation import compile_evaluation
-from agent0_kfp.pipelines.options import CompileOptions
 
 MANIFESTS = Path(__file__).parents[3] / "pipelines" / "manifests"
 NOT_RUN = Path(__file__).parent / "not_run_by_a_cluster.yaml"
@@ -382,7 +382,7 @@ def test_the_rights_of_the_sheet_are_those_of_the_manifests(rights: tuple[tuple[
 
 
 def test_files_are_compared_and_checked_without_a_server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("agent0.kubeflow.version_cli.connect", lambda connection: pytest.fail("a server was asked"))
+    monkeypatch.setattr("agent0.cli.pipeline_version.connect", lambda connection: pytest.fail("a server was asked"))
     monkeypatch.chdir(tmp_path)
     for name, limit in (("a.yaml", "10"), ("b.yaml", "20")):
         assert invoke("compile", "evaluation", "--set", f"evaluation.limit={limit}", "-o", name).exit_code == 0

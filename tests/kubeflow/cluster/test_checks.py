@@ -14,7 +14,7 @@ from kubernetes import client
 from kubernetes.client.exceptions import ApiException
 from typer.testing import CliRunner
 
-from agent0.cli import app
+from agent0.cli.main import app
 from agent0.errors import Agent0Error
 from agent0.kubeflow.client import Server
 from agent0.kubeflow.cluster import capacity, objects, rights, services

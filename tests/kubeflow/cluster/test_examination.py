@@ -11,7 +11,7 @@ import pytest
 from servers.kubernetes import KubernetesServer
 from typer.testing import CliRunner
 
-from agent0.cli import app
+from agent0.cli.main import app
 from tests.kubeflow.cluster.ready import TOKENS, grant, patch_status, prepare_cluster, prepare_namespace
 from tests.kubeflow.server import State, kfp_server
 

@@ -20,7 +20,7 @@ sys.path.insert(0, str(Path(__file__).parents[2] / "support"))
 from servers.kubernetes import KubernetesServer, installation
 from typer.testing import CliRunner
 
-from agent0.cli import app
+from agent0.cli.main import app
 from agent0.errors import Agent0Error
 from tests.kubeflow.cluster import ready
 from tests.kubeflow.server import KfpServer, State, kfp_server

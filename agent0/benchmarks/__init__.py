@@ -1,0 +1,1 @@
+"""What an evaluation asks: benchmarks, their rows, and the rules by which an answer counts; see `catalogue`."""

@@ -1,0 +1,92 @@
+"""The benchmarks by name: the files of `agent0.benchmarks.shipped`, and what other packages give by entry point.
+
+A package gives its own in the group `agent0.benchmarks`: `NAME = "package.module:BENCHMARK"`, a `Benchmark` so named.
+"""
+
+from __future__ import annotations
+
+import importlib
+import pkgutil
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from importlib.metadata import entry_points
+
+from agent0.benchmarks import shipped
+from agent0.benchmarks.spec import Benchmark, Item, number_items
+from agent0.errors import NotInstalledError, UsageError
+from agent0.types import KnownTask
+
+GROUP = "agent0.benchmarks"
+_FILES = [importlib.import_module(f"{shipped.__name__}.{file.name}") for file in pkgutil.iter_modules(shipped.__path__)]
+BENCHMARKS: tuple[Benchmark, ...] = tuple(known for file in _FILES for known in getattr(file, "BENCHMARKS", ()))
+PREFIXES: Mapping[str, Callable[[str], Benchmark]] = {
+    file.PREFIX: file.resolve for file in _FILES if hasattr(file, "PREFIX")
+}
+"""What resolves the names that begin with a prefix, each given whole."""
+
+
+def is_benchmark(name: str) -> bool:
+    """Return whether `name` names a benchmark, not a file; one with a prefix may still not exist."""
+    return (
+        name.startswith(tuple(PREFIXES))
+        or any(known.name == name for known in BENCHMARKS)
+        or any(entry.name == name for entry in entry_points(group=GROUP))
+    )
+
+
+def benchmark(name: str) -> Benchmark:
+    """Return the benchmark called `name`.
+
+    Raises:
+        UsageError: there is none, or what makes it is not installed.
+    """
+    for candidate in BENCHMARKS:
+        if candidate.name == name:
+            return candidate
+    for prefix, resolve in PREFIXES.items():
+        if name.startswith(prefix):
+            return resolve(name)
+    for entry in entry_points(group=GROUP):
+        if entry.name == name:
+            return _of_another_package(name, entry.value)
+    others = [entry.name for entry in entry_points(group=GROUP)]
+    known = ", ".join([*(b.name for b in BENCHMARKS), *others, *(f"{prefix}NAME" for prefix in PREFIXES)])
+    raise UsageError(f"There is no benchmark {name!r}; there are {known}.")
+
+
+def _of_another_package(name: str, place: str) -> Benchmark:
+    module, _, attribute = place.partition(":")
+    try:
+        found = getattr(importlib.import_module(module), attribute)
+    except Exception as error:  # a package's own code may raise anything
+        raise NotInstalledError(
+            f"The benchmark {name} cannot be imported from {place} ({type(error).__name__}: {error}); install its "
+            "package where this runs, or correct the module."
+        ) from error
+    if not isinstance(found, Benchmark) or found.name != name:
+        told = f"the benchmark {found.name!r}" if isinstance(found, Benchmark) else f"a {type(found).__name__}"
+        raise UsageError(
+            f"{place} is {told}, not the agent0.benchmarks.spec.Benchmark {name!r}; correct the entry point."
+        )
+    return found
+
+
+def known_tasks(name: str, count: int) -> list[KnownTask]:
+    """Return `count` tasks with their answers that the benchmark makes and never asks itself.
+
+    Raises:
+        UsageError: there is no such benchmark, or its tasks cannot audit a vote.
+    """
+    entry = benchmark(name)
+    if entry.probes is None:
+        raise UsageError(
+            f"The benchmark {name} makes no tasks beside those that it asks; name one such as gym:small, or a JSON "
+            "Lines file, in execution.known_tasks."
+        )
+    return [KnownTask(question=item.question, answer=item.gold) for item in entry.probes(count)]
+
+
+def generated_items(names: Sequence[str], per_group: int) -> Iterator[tuple[str, Item]]:
+    """Yield (benchmark, question) of those of the named benchmarks that are generated, as an evaluation asks them."""
+    for entry in map(benchmark, names):
+        if entry.generate is not None:
+            yield from ((entry.name, item) for item in number_items(entry.generate(per_group)))

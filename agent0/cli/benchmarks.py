@@ -1,0 +1,90 @@
+"""`agent0 benchmarks …`: what the benchmarks are, what one asks and how it judges, and mirroring them."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+from rich import box
+from rich.console import Console
+from rich.table import Table
+
+app = typer.Typer(help="The benchmarks: list them, show one, mirror them.", no_args_is_help=True)
+
+
+@app.command("list")
+def list_benchmarks(
+    gym: Annotated[bool, typer.Option("--gym", help="List the families of reasoning-gym instead.")] = False,
+) -> None:
+    """List the benchmarks.
+
+    Example: [bold]agent0 benchmarks list[/bold]
+    """
+    from agent0.benchmarks.catalogue import BENCHMARKS
+    from agent0.benchmarks.shipped.gym import PREFIX, SETS, is_installed
+    from agent0.domains import domain_names
+
+    if gym:
+        _list_families()
+        return
+    table = Table(box=box.SIMPLE_HEAD)
+    for column in ("name", "rows", "split", "dataset", "pinned"):
+        table.add_column(column, no_wrap=True, justify="right" if column == "rows" else "left")
+    for benchmark in BENCHMARKS:
+        data = benchmark.dataset
+        pinned = data.revision[:10] if data.revision else "by fetch" if data.hub_id else "–"
+        table.add_row(benchmark.name, f"{data.rows:,}", data.split, data.hub_id or "generated here", pinned)
+    console = Console()
+    if is_installed():
+        from agent0.benchmarks.shipped.gym import families, resolve
+
+        for name in SETS:
+            entry = resolve(f"{PREFIX}{name}")
+            table.add_row(entry.name, f"{entry.dataset.rows:,}", entry.dataset.split, "generated here", "–")
+        told = f"Beside these, {len(families())} families of reasoning-gym are benchmarks: agent0 benchmarks list --gym"
+    else:
+        told = "gym:small and the families of reasoning-gym need pip install -c constraints.txt 'agent0[gym]'"
+    console.print(table)
+    written = f"domain:NAME is one of any domain whose program writes tasks; installed are {', '.join(domain_names())}"
+    for line in (told, written):
+        console.print(line, highlight=False, markup=False, soft_wrap=True)
+
+
+def _list_families() -> None:
+    from agent0.benchmarks.shipped.gym import PREFIX, SETS, categories
+
+    for name, chosen in SETS.items():
+        print(f"{PREFIX}{name:26}  {', '.join(chosen)}")
+    for name, category in sorted(categories().items()):
+        print(f"{PREFIX}{name:26}  {category}")
+
+
+@app.command()
+def show(name: Annotated[str, typer.Argument(help="Benchmark; `agent0 benchmarks list` names them.")]) -> None:
+    """Show a benchmark: its data, and for each preset prompt, decoding and rules.
+
+    Example: [bold]agent0 benchmarks show mmlu_pro[/bold]
+    """
+    from agent0.benchmarks.catalogue import benchmark
+    from agent0.benchmarks.describe import description
+
+    print(description(benchmark(name)))
+
+
+@app.command()
+def fetch(
+    to: Annotated[str, typer.Option("--to", help="Folder, local or s3://, that the files are written to.")],
+    names: Annotated[list[str] | None, typer.Argument(help="Benchmarks; all that have data if none is named.")] = None,
+) -> None:
+    """Copy benchmarks from the hub to a place that clusters reach, checked and pinned by a manifest each.
+
+    Example: [bold]agent0 benchmarks fetch gsm8k mmlu_pro --to s3://data/benchmarks[/bold], and on the cluster
+    AGENT0_BENCHMARKS=s3://data/benchmarks
+    """
+    from agent0.benchmarks.catalogue import BENCHMARKS, benchmark
+    from agent0.benchmarks.mirror import mirror
+
+    chosen = [benchmark(name) for name in names or [b.name for b in BENCHMARKS if b.generate is None]]
+    for entry in chosen:
+        manifest = mirror(entry, to)
+        print(f"{to.rstrip('/')}/{entry.name}.jsonl: {manifest.rows} rows at {manifest.revision[:10]}")

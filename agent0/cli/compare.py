@@ -1,0 +1,43 @@
+"""`agent0 compare …`: evaluations beside each other and beside the paper."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+
+def compare(
+    runs: Annotated[list[str], typer.Argument(help="Output folders of `agent0 evaluate`, local or s3://.")],
+    output: Annotated[
+        str, typer.Option("--output", "-o", help="Also write the report to this file, local or s3://.")
+    ] = "",
+    base: Annotated[
+        str | None, typer.Option(help="The paper's rows to show: qwen3-4b-base or qwen3-8b-base; by the models' names.")
+    ] = None,
+    history: Annotated[
+        str, typer.Option(help="Folder or s3:// of a schedule's records, to draw over time as well.")
+    ] = "",
+) -> None:
+    """Put evaluations beside each other and beside the paper's tables, with intervals.
+
+    Example: [bold]agent0 compare runs/base runs/iteration-3 --output comparison.html[/bold]
+    """
+    from agent0.cli.comparison_tables import comparison_view
+    from agent0.promotion.claims import pair_runs, read_runs
+    from agent0.promotion.schedule import in_order, past_runs
+    from agent0.storage.atomic import atomic_write
+    from agent0.storage.uri_files import write_file
+
+    found = read_runs(runs)
+    pairs = pair_runs(found)
+    past, complaints = past_runs(history) if history else ([], [])
+    console = Console()
+    console.print(comparison_view(found, pairs, base), *complaints, highlight=False)
+    if output:
+        from agent0.promotion.page import render
+
+        with write_file(output) as path, atomic_write(path) as file:
+            file.write(render(found, pairs, base, in_order(found, past)))
+        console.print(f"report   {output}")

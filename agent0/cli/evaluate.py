@@ -1,0 +1,266 @@
+"""`agent0 evaluate`: score a model on benchmarks from a terminal, with progress, tables, and resumption."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich import box
+from rich.console import Console
+from rich.table import Table
+
+from agent0.consistency import read_settings
+from agent0.errors import UsageError
+from agent0.recipes import recipe_names
+from agent0.seeds import SEED_LIMIT
+
+if TYPE_CHECKING:
+    from agent0.config import Config, RolloutSettings, SamplingSettings
+    from agent0.evaluation.preparation import Assignment
+    from agent0.evaluation.results import BenchmarkScore, Estimate
+    from agent0.evaluation.sample_store import SampleStore
+    from agent0.rollout.engine import Backend
+    from agent0.storage.uri_files import OutputFolder
+    from agent0.tracking.model_source import FoundModel
+
+
+def evaluate(
+    model: Annotated[
+        str,
+        typer.Option("--model", "-m", help="Folder, s3://, models:/NAME@ALIAS, package:NAME, a hub's id, tiny."),
+    ],
+    benchmarks: Annotated[
+        str, typer.Option("--benchmarks", "-b", help="Names, with commas between; `agent0 benchmarks list`.")
+    ] = "",
+    preset: Annotated[str, typer.Option(help="paper or official; the recipe's if not given.")] = "",
+    data: Annotated[str, typer.Option(help="Where the rows are: hub, a folder or s3://.")] = "",
+    partial: Annotated[bool, typer.Option("--partial", help="The files hold only some of the rows.")] = False,
+    limit: Annotated[int, typer.Option(min=0, help="Questions of each published benchmark; 0: all.")] = 0,
+    samples: Annotated[int, typer.Option(min=0, help="Samples of their questions; 0: the preset's.")] = 0,
+    tool: Annotated[bool | None, typer.Option("--tool/--no-tool", help="Whether the model has Python.")] = None,
+    output: Annotated[
+        str, typer.Option("--output", "-o", help="Folder of the evaluation, local or s3://.")
+    ] = "runs/evaluation",
+    resume: Annotated[bool, typer.Option("--resume", help="Go on with the evaluation in --output.")] = False,
+    name: Annotated[str, typer.Option(help="Name of the model in tables; its folder's if not given.")] = "",
+    recipe: Annotated[
+        str,
+        typer.Option(
+            "--recipe",
+            "-r",
+            show_default=False,
+            help=f"Recipe of backend and limits: {', '.join(recipe_names())}, or .toml; else what fits the model.",
+        ),
+    ] = "",
+    overrides: Annotated[
+        list[str] | None, typer.Option("--set", "-s", help="Override a setting, e.g. --set evaluation.samples=8.")
+    ] = None,
+    ablations: Annotated[list[str] | None, typer.Option("--ablation", "-a", help="Leave out a part.")] = None,
+    seed: Annotated[int, typer.Option(min=0, max=SEED_LIMIT - 1, help="Seed of the sampling.")] = 0,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the record as JSON in place of the table.")] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Show no progress.")] = False,
+) -> None:
+    """Score a model on benchmarks. Interrupted? The same command with --resume draws only what is missing.
+
+    Example: [bold]agent0 evaluate --model runs/evolution/executor --benchmarks gsm8k,math_500 --limit 200[/bold]
+
+    The model tiny is the embedded one; if the cache lacks it, it is trained first, which takes a minute.
+
+    The folder gets evaluation.json, the verdicts on every question, every sample, and logs for `inspect view`.
+    """
+    given = {
+        "benchmarks": [part.strip() for part in benchmarks.split(",") if part.strip()],
+        "preset": preset,
+        "data": data,
+        "sampled_rows": str(partial).lower() if partial else "",
+        "limit": limit,
+        "published_samples": samples,
+        "tool": "" if tool is None else str(tool).lower(),
+        "logs": "true",
+    }
+    fixed = [f"evaluation.{key}={value}" for key, value in given.items() if value]
+    import agent0.lean_transformers  # noqa: F401  # before anything that imports transformers
+    from agent0.cli.transfer_bar import transfer_bar
+    from agent0.config import EMBEDDED_MODEL
+    from agent0.evaluation.fitting import settings_for
+    from agent0.evaluation.sample_store import sample_files
+    from agent0.storage.uri_files import output_folder
+    from agent0.tracking.model_source import found_model
+
+    given_settings = [*fixed, *(overrides or [])]
+    config = read_settings(
+        recipe or EMBEDDED_MODEL, given_settings, ablations, evolves=False
+    )  # checked before fetching
+    _check_heeded(config.evaluation.benchmarks, limit=limit, samples=samples)
+    wanted = config.model.model_copy(update={"source": model})
+    bar = transfer_bar(model, Console(stderr=True, quiet=quiet), "steps of training" if model == EMBEDDED_MODEL else "")
+    pieces = [piece for known in config.evaluation.benchmarks for piece in sample_files(known)]
+    with output_folder(output, resume=resume, pieces=pieces) as folder:
+        _check_folder(folder, config.evaluation.benchmarks, resume=resume)
+        with bar as progress, found_model(wanted, progress) as found:
+            fitted = settings_for(found.folder, recipe, given_settings, ablations)
+            if fitted.chosen:
+                Console(stderr=True, quiet=quiet).print(fitted.chosen, highlight=False, soft_wrap=True)
+            _run(fitted.config, found, name or found.name, folder, seed, as_json=as_json, quiet=quiet)
+
+
+def _run(
+    config: Config, found: FoundModel, name: str, output: OutputFolder, seed: int, *, as_json: bool, quiet: bool
+) -> None:
+    import agent0.lean_transformers  # noqa: F401  # before anything that imports transformers
+    from agent0.cli.evaluate_view import watching
+    from agent0.evaluation.conclusion import Subject, conclude, judge
+    from agent0.evaluation.inspect_log import require_inspect
+    from agent0.evaluation.preparation import check_room, prepare
+    from agent0.evaluation.registered import record_on_version
+    from agent0.evaluation.results import REPORT_FILE
+    from agent0.evaluation.runner import Keeper, open_stores, run_assignments, tool_of
+    from agent0.evaluation.sample_store import sample_files
+    from agent0.rollout.backends import open_backend
+    from agent0.rollout.models import load_tokenizer
+    from agent0.rollout.tokens import model_positions
+    from agent0.storage.digest import model_digest
+
+    console = Console(stderr=as_json)
+    began = time.time()
+    if config.evaluation.logs:
+        require_inspect()
+    model = found.folder
+    tokenizer = load_tokenizer(model)
+    assignments = prepare(config.evaluation, config.rollout, tokenizer, seed)
+    check_room(assignments, model_positions(model))
+    digest = model_digest(model)
+    stores = open_stores(assignments, output.folder, digest, config.rollout, config.sandbox)
+    if not quiet:
+        console.print(plan_table(assignments, stores))
+
+    def opened(budget: RolloutSettings, sampling: SamplingSettings) -> AbstractContextManager[Backend]:
+        return open_backend(model, tokenizer, budget, sampling, log=output.folder)
+
+    def keep(benchmark: str) -> None:
+        for piece in sample_files(benchmark):
+            output.keep(piece)
+
+    needed, keeper = any(assignment.tool for assignment in assignments), Keeper(keep)
+    with (
+        watching(assignments, stores, console, quiet=quiet) as watches,
+        tool_of(config.sandbox, needed=needed) as tool,
+    ):
+        run_assignments(assignments, stores, opened, tokenizer, tool, config.rollout, keeper.show, watches)
+    gpus = _gpus()
+    judged = judge(assignments, stores, gpus)
+    subject = Subject(name, found.source, digest, gpus)
+    report = conclude(judged, subject, config.evaluation, config.rollout, seed, began, output.folder)
+    output.store()
+    record_on_version(report, output.folder, found.source, output.place)
+    if as_json:
+        print((output.folder / REPORT_FILE).read_text(encoding="utf-8"), end="")
+        return
+    console.print(score_table(report.benchmarks))
+    console.print(cost_table(report.benchmarks))
+    console.print(f"record  {output.place}/{REPORT_FILE}", highlight=False, soft_wrap=True)
+    if config.evaluation.logs:
+        console.print(f"logs    inspect view --log-dir {output.place}/logs", highlight=False, soft_wrap=True)
+
+
+def plan_table(assignments: Sequence[Assignment], stores: dict[str, SampleStore]) -> Table:
+    """Return what is about to be asked, and the smallest difference to another model that it can show."""
+    table = Table(box=box.SIMPLE_HEAD)
+    for column in ("benchmark", "questions", "k", "decoding", "done", "can show"):
+        table.add_column(column, no_wrap=True, justify="left" if column in ("benchmark", "decoding") else "right")
+    for assignment in assignments:
+        decoding = assignment.protocol.decoding
+        drawn = f"T {decoding.temperature:g} p {decoding.top_p:g}" if decoding.temperature else "greedy"
+        table.add_row(
+            assignment.benchmark.name,
+            f"{len(assignment.questions):,}/{assignment.published:,}",
+            str(assignment.samples),
+            f"{drawn}, {decoding.max_tokens}{', tool' if assignment.tool else ''}",
+            f"{len(stores[assignment.benchmark.name].records):,}",
+            assignment.can_show(),
+        )
+    return table
+
+
+def score_table(scores: Sequence[BenchmarkScore]) -> Table:
+    """Return the scores of an evaluation, in percent."""
+    table = Table(box=box.SIMPLE_HEAD)
+    for column in ("benchmark", "n", "k", "score", "95 %", "pass@k", "maj@k"):
+        table.add_column(column, no_wrap=True, justify="left" if column == "benchmark" else "right")
+    for score in scores:
+        table.add_row(
+            score.benchmark,
+            f"{score.questions:,}",
+            str(score.samples),
+            _percent(score.score),
+            f"{100 * score.score.low:.1f}–{100 * score.score.high:.1f}",
+            _percent(score.pass_at_k.get(score.samples)),
+            _percent(score.maj_at_k),
+        )
+    return table
+
+
+def cost_table(scores: Sequence[BenchmarkScore]) -> Table:
+    """Return what went wrong, in percent of the samples, and what it took."""
+    table = Table(box=box.SIMPLE_HEAD)
+    gpu = ["GPU-hours"] if any(score.cost.gpu_hours is not None for score in scores) else []
+    for column in ("benchmark", "invalid", "cut off", "timeout", "tokens", "calls", "seconds", *gpu):
+        table.add_column(column, no_wrap=True, justify="left" if column == "benchmark" else "right")
+    for score in scores:
+        table.add_row(
+            score.benchmark,
+            *(_percent(score.rates[rate]) for rate in ("invalid", "truncated", "timeout")),
+            f"{score.cost.completion_tokens:,}",
+            f"{score.cost.tool_calls:,}",
+            f"{score.cost.seconds:,.1f}",
+            *(f"{score.cost.gpu_hours or 0:,.2f}" for _ in gpu),
+        )
+    return table
+
+
+def _percent(estimate: Estimate | None) -> str:
+    return "–" if estimate is None else f"{100 * estimate.mean:.1f}"
+
+
+def _check_heeded(benchmarks: Sequence[str], *, limit: int, samples: int) -> None:
+    """Refuse options of published benchmarks where every benchmark is generated, which would not heed them."""
+    from agent0.benchmarks.catalogue import benchmark
+
+    if any(benchmark(name).generate is None for name in benchmarks):
+        return
+    generated = {"--limit": (limit, "questions_per_level"), "--samples": (samples, "samples")}
+    for option, (given, setting) in generated.items():
+        if given:
+            raise UsageError(
+                f"{option} is for published benchmarks, and {', '.join(benchmarks)} is generated; leave it out, or "
+                f"say --set evaluation.{setting}={given}."
+            )
+
+
+def _check_folder(output: OutputFolder, benchmarks: Sequence[str], *, resume: bool) -> None:
+    from agent0.benchmarks.spec import file_name
+    from agent0.evaluation.results import REPORT_FILE, read_report
+    from agent0.evaluation.sample_store import FINGERPRINT_FILE
+
+    recorded = (output.folder / REPORT_FILE).is_file()
+    begun = [name for name in benchmarks if (output.folder / file_name(name) / FINGERPRINT_FILE).is_file()]
+    if not resume and (begun or recorded):
+        of = f" of {begun[0]}" if begun else ""
+        raise UsageError(
+            f"{output.place} already holds an evaluation{of}; add --resume to go on with it, or name another --output."
+        )
+    earlier = [score.benchmark for score in read_report(str(output.folder)).benchmarks] if recorded else benchmarks
+    if sorted(earlier) != sorted(benchmarks):
+        raise UsageError(
+            f"{output.place} holds a finished evaluation of {', '.join(earlier)}, and the record of "
+            f"{', '.join(benchmarks)} would take its place; name another --output, or the same benchmarks."
+        )
+
+
+def _gpus() -> int:
+    import torch
+
+    return torch.cuda.device_count()

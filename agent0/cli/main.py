@@ -1,0 +1,298 @@
+"""The command line `agent0 …`: thin, and quick to start; what a command needs is imported by that command."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import sys
+import tempfile
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich import box
+from rich.console import Console
+from rich.table import Table
+
+from agent0.ablations import ABLATIONS
+from agent0.cli.benchmarks import app as benchmarks_app
+from agent0.cli.compare import compare
+from agent0.cli.doctor import doctor
+from agent0.cli.domains import app as domains_app
+from agent0.cli.evaluate import evaluate
+from agent0.cli.gate import gate
+from agent0.cli.judge import judge
+from agent0.cli.models import app as models_app
+from agent0.cli.options import RECIPE_HELP, Ablations, Overrides, Recipe, run_folder
+from agent0.cli.pipeline import app as pipeline_app
+from agent0.cli.sandbox import app as sandbox_app
+from agent0.cli.serving import publish, serve
+from agent0.cli.tracking import app as tracking_app
+from agent0.cli.tracking import reproduce
+from agent0.consistency import read_settings
+from agent0.errors import Agent0Error, UsageError, explain, is_refusal
+from agent0.listening import LAST_PORT, listening
+
+app = typer.Typer(
+    name="agent0",
+    help="Grow two agents from one base model: a curriculum agent proposes tasks at the edge of what an executor "
+    "agent can do, and the executor learns from its own votes on them.\n\nStart with: [bold]agent0 evolve[/bold]",
+    no_args_is_help=True,
+    rich_markup_mode="rich",
+    pretty_exceptions_enable=False,
+    add_completion=False,
+)
+app.add_typer(pipeline_app, name="pipeline")
+app.add_typer(sandbox_app, name="sandbox")
+app.add_typer(benchmarks_app, name="benchmarks")
+app.add_typer(models_app, name="models")
+app.add_typer(domains_app, name="domains")
+app.add_typer(tracking_app, name="tracking")
+models_app.command()(serve)
+models_app.command()(publish)
+app.command()(reproduce)
+app.command()(compare)
+app.command()(gate)
+app.command()(judge)
+app.command()(evaluate)
+app.command()(doctor)
+
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Show no progress, only the result.")]
+
+
+@app.command()
+def evolve(
+    recipe: Annotated[str | None, typer.Option("--recipe", "-r", help=f"{RECIPE_HELP} Default: tiny.")] = None,
+    output: Annotated[
+        str, typer.Option("--output", "-o", help="Folder of the run on this machine.")
+    ] = "runs/evolution",
+    iterations: Annotated[int | None, typer.Option(help="Rounds of co-evolution; the recipe's if not given.")] = None,
+    seed: Annotated[int | None, typer.Option(help="Seed of the whole evolution; the recipe's if not given.")] = None,
+    overrides: Overrides = None,
+    ablations: Ablations = None,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on with the run in --output.")] = False,
+    quiet: Quiet = False,
+) -> None:
+    """Run a whole evolution on this machine, through the compiled pipeline.
+
+    Example: [bold]agent0 evolve --seed 1 --output runs/first[/bold]
+
+    The embedded recipe 'tiny' needs no download and no GPU. Interrupted? The same command with --resume goes on at
+    the task that did not finish.
+    """
+    from agent0.cli.display import run_on_screen
+    from agent0.tracking.location import tracking_uri
+    from agent0_kfp.pipelines.local import LocalEvolution
+
+    folder = run_folder(output)
+    if resume:
+        if recipe is not None or iterations is not None or seed is not None or overrides or ablations:
+            raise UsageError(
+                "--resume goes on with the run's own settings; leave out --recipe, --iterations, --seed, --set, "
+                "--ablation."
+            )
+        run = LocalEvolution.resume(folder)
+    else:
+        fixed = [f"{name}={value}" for name, value in (("iterations", iterations), ("seed", seed)) if value is not None]
+        config = read_settings(recipe or "tiny", [*(overrides or []), *fixed], ablations)
+        run = LocalEvolution.create(folder, config, tracking_uri())
+    run_on_screen(run, quiet=quiet)
+
+
+@app.command()
+def report(
+    runs: Annotated[
+        list[str],
+        typer.Argument(help="Folders of `agent0 evolve`, their copies at s3://…, or evolutions in MLflow, runs:/ID."),
+    ],
+    output: Annotated[
+        str,
+        typer.Option(
+            "--output",
+            "-o",
+            help="File to write, local or s3://; the run's own report.html, or comparison.html of several.",
+        ),
+    ] = "",
+) -> None:
+    """Draw the report of a run anew from its history, or put up to five runs side by side.
+
+    Example: [bold]agent0 report runs/evolution[/bold]
+
+    Example: [bold]agent0 report runs/seed0 runs/seed1 runs/grpo -o comparison.html[/bold] compares each with the first
+    """
+    from agent0.cli.report_view import comparison_table, terminal_table
+    from agent0.report.comparison_page import render_comparison
+    from agent0.report.render import render
+    from agent0.stages.iteration_report import write_history
+    from agent0.stages.open_history import is_local, open_history, open_runs
+    from agent0.storage.atomic import atomic_write
+    from agent0.storage.uri_files import write_file
+
+    console = Console()
+    if len(runs) > 1:
+        found, page = open_runs(runs), output or "comparison.html"
+        text, table = render_comparison(found), comparison_table(found)
+    else:
+        history = open_history(runs[0])
+        if not output:
+            if not is_local(runs[0]):
+                raise UsageError(f"{runs[0]} is no folder to write to; say where the report shall go with --output.")
+            write_history(history, Path(runs[0]))
+        text, table, page = render(history), terminal_table(history), output or f"{runs[0].rstrip('/')}/report.html"
+    with write_file(page) as path, atomic_write(path) as file:
+        file.write(text)
+    console.print(table)
+    console.print(f"report   {page}")
+
+
+@app.command()
+def ui(
+    port: Annotated[int, typer.Option(min=1, max=LAST_PORT, help="Port on this machine.")] = 5000,
+) -> None:
+    """Open the MLflow user interface on the store that runs are tracked in.
+
+    Example: [bold]agent0 ui --port 5001[/bold], then visit http://127.0.0.1:5001
+    """
+    from agent0.tracking.location import tracking_uri
+    from agent0.tracking.runs import open_client
+
+    uri = tracking_uri()
+    if uri.startswith(("http://", "https://")):
+        print(f"Runs are tracked by the server at {uri}; open it in a browser.")
+        return
+    open_client(uri)
+    listening("127.0.0.1", port).close()
+    print(f"MLflow on {uri}: http://127.0.0.1:{port} (end with Ctrl-C)", flush=True)
+    command = [sys.executable, "-m", "mlflow", "ui", "--backend-store-uri", uri, "--host", "127.0.0.1"]
+    os.execv(sys.executable, [*command, "--port", str(port)])
+
+
+@app.command()
+def plan(
+    gpus: Annotated[str, typer.Option("--gpus", "-g", help="COUNTxGPU or NODESxCOUNTxGPU: 8xH200, 2x8xH100.")],
+    recipe: Recipe = "tiny",
+    overrides: Overrides = None,
+    mean_response_tokens: Annotated[
+        int | None, typer.Option(min=1, help="Mean length of a response; 35 % of the budget if not given.")
+    ] = None,
+    rates: Annotated[
+        str, typer.Option(help="JSON file of measured rates, local or s3://; else the hours are estimates.")
+    ] = "",
+    measure: Annotated[
+        str,
+        typer.Option(help="Finished run on these GPUs, local or s3://: write its rates to the file of --rates first."),
+    ] = "",
+    as_json: Annotated[bool, typer.Option("--json", help="Print the plan as JSON.")] = False,
+) -> None:
+    """Say what an evolution needs on given GPUs: memory, tokens and hours of each stage. Starts nothing.
+
+    Example: [bold]agent0 plan --recipe qwen3-8b --gpus 8xH200[/bold]
+
+    Exits with 1 if the settings do not fit, and then proposes the nearest ones that do.
+    """
+    from agent0 import planning
+    from agent0.cli.plan_view import plan_view
+
+    settings, cluster = read_settings(recipe, overrides), planning.parse_cluster(gpus)
+    longest = settings.rollout.max_response_tokens
+    if mean_response_tokens is not None and mean_response_tokens > longest:
+        raise UsageError(f"--mean-response-tokens is above rollout.max_response_tokens, {longest:,}; lower it.")
+    if measure:
+        if not rates:
+            raise UsageError("--measure needs --rates FILE, the file to write.")
+        planning.write_rates(rates, [planning.rates_from_history(measure, cluster)])
+    architecture = planning.architecture_of(settings.model)
+    measured = planning.read_rates(rates).choose(cluster, architecture) if rates else None
+    made = planning.make_plan(settings, cluster, mean_response_tokens, measured)
+    placements = planning.compare_placements(settings, cluster, mean_response_tokens, measured)
+    proposal = None if made.fits else planning.propose(settings, cluster, overrides or [])
+    made = made.model_copy(update={"placements": placements, "proposal": proposal})
+    if as_json:
+        print(made.model_dump_json(indent=2))
+    else:
+        Console().print(plan_view(made), highlight=False)
+    raise typer.Exit(0 if made.fits else 1)
+
+
+@app.command()
+def config(recipe: Recipe = "tiny", overrides: Overrides = None, ablations: Ablations = None) -> None:
+    """Print every setting of a recipe as JSON.
+
+    Example: [bold]agent0 config --recipe qwen3-8b --ablation grpo[/bold]
+    """
+    print(json.dumps(read_settings(recipe, overrides, ablations).model_dump(mode="json"), indent=2))
+
+
+@app.command("ablations")
+def list_ablations() -> None:
+    """List what `--ablation` may leave out, the settings behind each, and the paper's row for it.
+
+    Example: [bold]agent0 ablations[/bold], then agent0 evolve --ablation grpo --output runs/grpo
+    """
+    table = Table(box=box.SIMPLE_HEAD)
+    table.add_column("ablation", no_wrap=True)
+    table.add_column("what is left out, and by which setting", overflow="fold")
+    table.add_column("paper", max_width=14)
+    for ablation in ABLATIONS.values():
+        table.add_row(ablation.name, f"{ablation.description}\n{ablation.as_overrides()}", ablation.paper or "–")
+    Console().print(table)
+
+
+@app.command()
+def version() -> None:
+    """Print the version."""
+    from agent0 import __version__
+
+    print(__version__)
+
+
+def main() -> None:
+    """Run the command line; an error that a person can mend is one sentence, not a traceback."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")  # a terminal that lacks a sign gets its number
+    try:
+        _check_surroundings(sys.argv, os.environ)
+        try:
+            app()
+        finally:
+            print(end="", flush=True)  # here, where a full disk can still be told of
+    except Agent0Error as error:
+        print(f"agent0: {error}", file=sys.stderr)
+        raise SystemExit(error.exit_code) from None
+    except Exception as error:
+        if not is_refusal(error):
+            raise
+        print(f"agent0: {explain(error)}", file=sys.stderr)
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # what could not be printed is not tried again at the end
+        raise SystemExit(1) from None
+    except KeyboardInterrupt:
+        print("agent0: interrupted; what was finished is kept.", file=sys.stderr)
+        raise SystemExit(130) from None
+
+
+def _check_surroundings(arguments: Sequence[str], environment: Mapping[str, str]) -> None:
+    """Check what every command relies on.
+
+    Raises:
+        UsageError: an argument is not UTF-8; the folder that the command was started in was removed; or `TMPDIR` names
+            no folder that can be written to, which Python would not say but take another.
+    """
+    try:
+        Path.cwd()
+    except FileNotFoundError:
+        raise UsageError("The folder that this was started in was removed; change to another.") from None
+    for argument in arguments:
+        try:
+            argument.encode()
+        except UnicodeEncodeError:
+            raise UsageError(f"The argument {argument!r} is not UTF-8; rename what it names, or correct it.") from None
+    scratch = environment.get("TMPDIR")
+    try:
+        if scratch:
+            tempfile.TemporaryFile(dir=scratch).close()  # what the permissions of /proc allow, it does not
+    except OSError as error:
+        raise UsageError(
+            f"TMPDIR is {scratch}, no folder that can be written to ({error.strerror}); name one that can, or unset it."
+        ) from error

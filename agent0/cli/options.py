@@ -1,0 +1,41 @@
+"""Options that several commands share."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from agent0.errors import UsageError
+from agent0.recipes import recipe_names
+from agent0.storage.uri import parse
+
+if TYPE_CHECKING:
+    pass
+
+RECIPE_HELP = f"Recipe: {', '.join(recipe_names())}, or a .toml file, local or s3://."
+ABLATION_HELP = "Leave out a part of the method; `agent0 ablations` lists them. May be given several times."
+SET_HELP = "Override a setting, e.g. --set executor.steps=20. A list has commas. May be given several times."
+
+Recipe = Annotated[str, typer.Option("--recipe", "-r", help=RECIPE_HELP)]
+Overrides = Annotated[list[str] | None, typer.Option("--set", "-s", help=SET_HELP)]
+Ablations = Annotated[list[str] | None, typer.Option("--ablation", "-a", help=ABLATION_HELP)]
+
+
+def run_folder(place: str) -> Path:
+    """Return the folder that an evolution of this machine shall work in.
+
+    Raises:
+        UsageError: it is in S3, or no folder that can be written to.
+    """
+    from agent0.storage.uri_files import require_folder  # every command imports this module
+
+    if parse(place).bucket is not None:
+        raise UsageError(
+            f"{place} cannot be the folder of a run of this machine: its finished tasks and the models that it "
+            "registers are found there by their paths. Name a local --output and store that when the run has ended "
+            "(docs/storage.md), or run on Kubeflow, whose artifacts lie in S3 (agent0 pipeline run)."
+        )
+    require_folder(Path(place))
+    return Path(place)

@@ -1,0 +1,225 @@
+"""`agent0 pipeline params | upload | list | diff`: compiled pipelines and their versions on the server."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Sequence
+from itertools import islice
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from rich import box
+from rich.console import Console
+from rich.table import Table
+
+from agent0.cli.pipeline_options import connected
+from agent0.kubeflow.client import Connection, Server, connect
+
+if TYPE_CHECKING:
+    from agent0.kubeflow.comparison import Difference
+    from agent0.kubeflow.package import Package
+
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+LONGEST_CELL = 120
+REFERENCE_HELP = "A compiled file (local or s3://), NAME@VERSION, or NAME for the newest version."
+
+
+def table(*columns: str) -> Table:
+    """Return an empty table whose cells fold, but for the first column."""
+    made = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
+    for column in columns:
+        made.add_column(column, overflow="fold", no_wrap=column == columns[0])
+    return made
+
+
+def show(columns: Sequence[str], rows: Iterable[Sequence[str]], *, as_json: bool) -> None:
+    """Print rows as a table, or as a JSON list of objects by column."""
+    if as_json:
+        print(json.dumps([dict(zip(columns, row, strict=True)) for row in rows], indent=2, ensure_ascii=False))
+        return
+    made = table(*columns)
+    for row in rows:
+        made.add_row(*row)
+    if made.row_count:
+        Console().print(made)
+    else:
+        print("There are none.")
+
+
+def date(time: Any) -> str:
+    """Return a time for people."""
+    return time.strftime("%Y-%m-%d %H:%M") if time is not None and time.year > 1970 else "–"
+
+
+def package_named(reference: str, connection: Connection, other: str = "") -> tuple[str, Package]:
+    """Return a label and the pipeline that a reference names; a file needs no server. See `resolve_reference`."""
+    from agent0.kubeflow.package import names_file, read_package
+    from agent0.kubeflow.versions import resolve_reference
+
+    if names_file(reference):
+        return reference, read_package(reference)
+    return resolve_reference(connect(connection), reference, other)
+
+
+@connected
+def show_parameters(
+    pipeline: Annotated[str, typer.Argument(help=REFERENCE_HELP)],
+    as_json: AsJson = False,
+    *,
+    connection: Connection,
+) -> None:
+    """Show what can be set on a run: each parameter with type, default and description.
+
+    Example: [bold]agent0 pipeline params evolution.yaml[/bold], then agent0 pipeline run … --param executor.steps=20
+    """
+    _, package = package_named(pipeline, connection)
+    if as_json:
+        print(json.dumps([vars(item) for item in package.inputs.values()], indent=2))
+    else:
+        Console().print(parameter_table(package))
+
+
+def parameter_table(package: Package) -> Table:
+    """Return the run parameters; the keys of a STRUCT follow it, as `--param` names them."""
+    made = table("parameter", "type", "default", "what it is")
+    for item in package.inputs.values():
+        nested = isinstance(item.default, dict) and item.default
+        default = "required" if item.required else ("" if nested else json.dumps(item.default, ensure_ascii=False))
+        made.add_row(item.name, item.type, default, item.description)
+        for key, value in _leaves(item.default) if nested else ():
+            made.add_row(f"[dim]{item.name}.{key}", "", json.dumps(value, ensure_ascii=False), "")
+    return made
+
+
+def _leaves(values: dict[str, Any], head: str = "") -> list[tuple[str, Any]]:
+    rows = []
+    for key, value in values.items():
+        rows += _leaves(value, f"{head}{key}.") if isinstance(value, dict) and value else [(f"{head}{key}", value)]
+    return rows
+
+
+@connected
+def upload_pipeline(
+    file: Annotated[str, typer.Argument(help="A file of `agent0 pipeline compile`, local or s3://.")],
+    version: Annotated[
+        str, typer.Option(help="Name of the version; package version, commit and iterations if not given.")
+    ] = "",
+    *,
+    connection: Connection,
+) -> None:
+    """Upload a compiled pipeline: a new pipeline, or a new version of it. The same content is never uploaded twice.
+
+    Example: [bold]agent0 pipeline upload evolution.yaml[/bold]
+    """
+    from agent0.kubeflow.acceptance import release_of
+    from agent0.kubeflow.acceptance.report import require_accepted
+    from agent0.kubeflow.package import read_package
+    from agent0.kubeflow.versions import upload
+    from agent0.storage.uri_files import read_file
+
+    package = read_package(file)  # a file that is none needs no server to say so
+    server = connect(connection)
+    require_accepted(package, release_of(server.version))
+    with read_file(file) as path:
+        done = upload(server, path, version)
+    if not done.made_version:
+        print(f"{done.version} holds the same content already; nothing was uploaded.")
+    elif done.made_pipeline:
+        print(f"{done.version}: new pipeline, with its first version")
+    else:
+        print(f"{done.version}: new version")
+    print(server.link("pipelines", f"{done.version.pipeline_id}/version/{done.version.version_id}"))
+
+
+@connected
+def list_pipelines(
+    name: Annotated[str, typer.Argument(help="A pipeline, to list its versions; all pipelines if not given.")] = "",
+    runs: Annotated[bool, typer.Option("--runs", help="List runs, the newest first.")] = False,
+    limit: Annotated[int, typer.Option(min=0, help="How many at most; 0: all.")] = 20,
+    as_json: AsJson = False,
+    *,
+    connection: Connection,
+) -> None:
+    """List pipelines, the versions of one, or runs.
+
+    Example: [bold]agent0 pipeline list evolution[/bold], or agent0 pipeline list --runs --limit 50
+    """
+    server = connect(connection)
+    rows = _run_rows(server, name) if runs else (_version_rows(server, name) if name else _pipeline_rows(server))
+    columns = next(rows)
+    shown = list(islice(rows, limit or None))
+    show(columns, shown, as_json=as_json)
+    if not as_json and next(rows, None):
+        print(f"… and more than these {len(shown)}; --limit 0 lists all.")
+
+
+def _pipeline_rows(server: Server) -> Any:
+    from agent0.kubeflow import versions
+
+    yield "pipeline", "created", "what it is"
+    for pipeline in versions.list_pipelines(server):
+        yield pipeline.display_name, date(pipeline.created_at), pipeline.description or ""
+
+
+def _version_rows(server: Server, name: str) -> Any:
+    from agent0.kubeflow import versions
+
+    yield "version", "created", "iterations", "images"
+    for version in versions.versions_of(server, versions.require_pipeline(server, name)):
+        images = "\n".join(sorted(set(version.package.images.values())))
+        yield version.name, date(version.created_at), str(version.package.iterations or "–"), images
+
+
+def _run_rows(server: Server, name: str) -> Any:
+    from agent0.kubeflow.runs import list_runs
+    from agent0.kubeflow.versions import require_pipeline
+
+    wanted = require_pipeline(server, name).pipeline_id if name else ""
+    yield "run", "name", "state", "created", "finished"
+    for run in list_runs(server):
+        reference = run.pipeline_version_reference
+        if not wanted or (reference and reference.pipeline_id == wanted):
+            yield run.run_id, run.display_name, run.state or "", date(run.created_at), date(run.finished_at)
+
+
+@connected
+def diff_pipelines(
+    old: Annotated[str, typer.Argument(help=REFERENCE_HELP)],
+    new: Annotated[str, typer.Argument(help=f"{REFERENCE_HELP} A bare version is of the other one's pipeline.")],
+    raw: Annotated[bool, typer.Option("--raw", help="Print a unified diff of the YAML.")] = False,
+    *,
+    connection: Connection,
+) -> None:
+    """Compare two compiled pipelines: parameters, images, tasks, options. Exits with 1 if they differ.
+
+    Example: [bold]agent0 pipeline diff evolution.yaml evolution[/bold]
+    """
+    from agent0.kubeflow.comparison import compare_packages, raw_difference
+
+    (old_label, before), (new_label, after) = (
+        package_named(old, connection, new),
+        package_named(new, connection, old),
+    )
+    differences = compare_packages(before, after)
+    if raw:
+        print("\n".join(raw_difference(before, after, (old_label, new_label))))
+    elif differences:
+        Console().print(difference_table(differences, old_label, new_label))
+    else:
+        print(f"{old_label} and {new_label} are the same.")
+    raise typer.Exit(1 if differences else 0)
+
+
+def difference_table(differences: list[Difference], old: str, new: str) -> Table:
+    """Return what differs, side by side."""
+    made = table("what", "where", old, new)
+    for item in differences:
+        made.add_row(item.kind, item.where, *(_shortened(side) for side in (item.old, item.new)))
+    return made
+
+
+def _shortened(side: str | None) -> str:
+    """Return a value as a cell; what is longer is whole in the diff of the YAML."""
+    if side is None:
+        return "–"
+    return side if len(side) <= LONGEST_CELL else f"{side[: LONGEST_CELL - 1]}…"

@@ -1,1 +1,0 @@
-"""Evaluations beside each other, beside the paper's tables, and over time."""
