@@ -1,19 +1,12 @@
-"""What an examination found: one finding a check, as a table for people or as JSON for programs."""
+"""What an examination found: one finding a check."""
 
 from __future__ import annotations
 
-import dataclasses
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from rich import box
-from rich.markup import escape
-from rich.table import Table
-
 State = Literal["ok", "warn", "fail"]
-COLOURS: dict[State, str] = {"ok": "green", "warn": "yellow", "fail": "red"}
 
 
 @dataclass(frozen=True)
@@ -29,21 +22,3 @@ class Finding:
 def healthy(findings: Sequence[Finding]) -> bool:
     """Whether nothing that is needed is missing; warnings are no such thing."""
     return all(finding.state != "fail" for finding in findings)
-
-
-def render_table(title: str, findings: Sequence[Finding]) -> Table:
-    """Return the findings as a table; advice stands below what it is about."""
-    table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD)
-    table.add_column("check", overflow="fold")
-    table.add_column("")
-    table.add_column("finding", overflow="fold")
-    for item in findings:
-        advice = f"\n[dim]→[/dim] {escape(item.advice)}" if item.advice else ""
-        table.add_row(item.check, f"[{COLOURS[item.state]}]{item.state}", escape(item.finding) + advice)
-    return table
-
-
-def render_json(findings: Sequence[Finding]) -> str:
-    """Return the findings as a JSON object."""
-    rows = [dataclasses.asdict(item) for item in findings]
-    return json.dumps({"healthy": healthy(findings), "checks": rows}, indent=2, ensure_ascii=False)

@@ -180,8 +180,7 @@ def call_stages(folder: Path, config: Config) -> int:
         mlflow_run_id="",
         job="direct",
         compiled_with={},
-        with_warm_start=False,
-        wire=WIRE,
+        graph={"with_warm_start": False, "wire": WIRE},
         config=str(checked),
     )
     calls += 1

@@ -17,7 +17,7 @@ from agent0_kfp.components.ablation_comparison.component import ablation_compari
 from agent0_kfp.components.ablation_preparation.component import ablation_preparation
 from agent0_kfp.components.closing.component import closing
 from agent0_kfp.pipelines.compiling import write_pipeline
-from agent0_kfp.pipelines.placement import Workshop
+from agent0_kfp.pipelines.placement import TaskFactory
 from agent0_kfp.pipelines.rounds import FUNCTIONS as ROUND_FUNCTIONS
 from agent0_kfp.pipelines.rounds import SECTION_DESCRIPTIONS, Rounds, section_inputs, section_parameters
 from agent0_kfp.pipelines.signatures import Parameter, make_pipeline, values_of
@@ -59,13 +59,13 @@ def make_ablation(config: Config, options: CompileOptions) -> Callable[..., Any]
             f"pods is {config.pods}: a loop over pods inside the loop over variants is nested, and Kubeflow's local "
             "runner gives nested loops wrong values; set pods to 1 for an ablation."
         )
-    shop = Workshop(FUNCTIONS, config, options)
-    variants = _make_variants(shop, _make_variant(Rounds(config, shop), shop))
+    factory = TaskFactory(FUNCTIONS, config, options)
+    variants = _make_variants(factory, _make_variant(Rounds(config, factory), factory))
 
     def body(inputs: dict[str, Any]) -> None:
-        closed = shop.task("closing", inputs, job=dsl.PIPELINE_JOB_ID_PLACEHOLDER, tracking=inputs["tracking"])
+        closed = factory.task("closing", inputs, job=dsl.PIPELINE_JOB_ID_PLACEHOLDER, tracking=inputs["tracking"])
         with dsl.ExitHandler(closed, name="variants"):  # what lies in it can be no output of the pipeline
-            prepared = shop.task(
+            prepared = factory.task(
                 "ablation_preparation",
                 inputs,
                 **{name: inputs[name] for name in ("recipe", "variants", "seeds", "group", "tracking")},
@@ -75,7 +75,7 @@ def make_ablation(config: Config, options: CompileOptions) -> Callable[..., Any]
                 runs=prepared.outputs["Output"],
                 mlflow_run_id=prepared.outputs["mlflow_run_id"],
                 **{name: inputs[name] for name in ("recipe", "group", "code_version", *SECTION_DESCRIPTIONS)},
-                **values_of(shop.parameters, inputs),
+                **values_of(factory.parameters, inputs),
             )
 
     parameters = [
@@ -85,13 +85,13 @@ def make_ablation(config: Config, options: CompileOptions) -> Callable[..., Any]
         Parameter("group", str, "Name that runs of one ablation share, each with some variants; empty: one run.", ""),
         *section_parameters(config),
         Parameter("code_version", str, "Version of the code that cached results must be of; empty: the image's.", ""),
-        *shop.parameters,
+        *factory.parameters,
     ]
     about = "Agent0: the method with parts left out, compared."
-    return make_pipeline(PIPELINE_NAME, about, parameters, None, body, shop.limits)
+    return make_pipeline(PIPELINE_NAME, about, parameters, None, body, factory.limits)
 
 
-def _make_variant(rounds: Rounds, shop: Workshop) -> Callable[..., Any]:
+def _make_variant(rounds: Rounds, factory: TaskFactory) -> Callable[..., Any]:
     """Return one evolution as a pipeline to nest."""
 
     def body(inputs: dict[str, Any]) -> GrownOutputs:
@@ -102,24 +102,24 @@ def _make_variant(rounds: Rounds, shop: Workshop) -> Callable[..., Any]:
         Parameter("variant", dict, "What is left out, and the seed."),
         *section_inputs(),
         Parameter("code_version", str, "Version of the code."),
-        *(parameter.required() for parameter in shop.parameters),
+        *(parameter.required() for parameter in factory.parameters),
     ]
     return make_pipeline("evolution", "One variant.", parameters, GrownOutputs, body)
 
 
-def _make_variants(shop: Workshop, variant: Callable[..., Any]) -> Callable[..., Any]:
+def _make_variants(factory: TaskFactory, variant: Callable[..., Any]) -> Callable[..., Any]:
     """Return the loop with its comparison as a pipeline to nest; see `evaluation` for why it is nested."""
 
     def body(inputs: dict[str, Any]) -> ComparedOutputs:
         with dsl.ParallelFor(
-            inputs["runs"], name="by-variant", parallelism=shop.options.parallel_variants or None
+            inputs["runs"], name="by-variant", parallelism=factory.options.parallel_variants or None
         ) as run:
             grown = variant(
                 variant=run,
                 **{name: inputs[name] for name in ("recipe", "code_version", *SECTION_DESCRIPTIONS)},
-                **values_of(shop.parameters, inputs),
+                **values_of(factory.parameters, inputs),
             )
-        compared = shop.task(
+        compared = factory.task(
             "ablation_comparison",
             inputs,
             **{name: inputs[name] for name in ("recipe", "group", "tracking")},
@@ -135,6 +135,6 @@ def _make_variants(shop: Workshop, variant: Callable[..., Any]) -> Callable[...,
         Parameter("group", str, "Name that runs of one ablation share."),
         Parameter("code_version", str, "Version of the code."),
         *section_inputs(),
-        *(parameter.required() for parameter in shop.parameters),
+        *(parameter.required() for parameter in factory.parameters),
     ]
     return make_pipeline("variants", "All variants, and their comparison.", parameters, ComparedOutputs, body)

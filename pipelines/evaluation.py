@@ -18,7 +18,7 @@ from agent0_kfp.components.closing.component import closing
 from agent0_kfp.components.evaluation_comparison.component import evaluation_comparison
 from agent0_kfp.components.evaluation_preparation.component import evaluation_preparation
 from agent0_kfp.pipelines.compiling import write_pipeline
-from agent0_kfp.pipelines.placement import Workshop
+from agent0_kfp.pipelines.placement import TaskFactory
 from agent0_kfp.pipelines.rounds import SECTION_DESCRIPTIONS
 from agent0_kfp.pipelines.signatures import Parameter, make_pipeline, values_of
 
@@ -49,13 +49,13 @@ def compile_evaluation(config: Config, path: Path, options: CompileOptions) -> N
 def make_evaluation(config: Config, options: CompileOptions) -> Callable[..., Any]:
     """Return the pipeline with the seed and the sections of `config` as defaults."""
     defaults = config.model_dump(mode="json")
-    shop = Workshop(FUNCTIONS, config, options)
-    benchmarks = _make_benchmarks(shop)
+    factory = TaskFactory(FUNCTIONS, config, options)
+    benchmarks = _make_benchmarks(factory)
 
     def body(inputs: dict[str, Any]) -> None:
-        closed = shop.task("closing", inputs, job=dsl.PIPELINE_JOB_ID_PLACEHOLDER, tracking=inputs["tracking"])
+        closed = factory.task("closing", inputs, job=dsl.PIPELINE_JOB_ID_PLACEHOLDER, tracking=inputs["tracking"])
         with dsl.ExitHandler(closed, name="evaluation"):  # what lies in it can be no output of the pipeline
-            prepared = shop.task(
+            prepared = factory.task(
                 "evaluation_preparation",
                 inputs,
                 **{name: inputs[name] for name in ("name", "seed", "champion", *SECTIONS)},
@@ -67,9 +67,9 @@ def make_evaluation(config: Config, options: CompileOptions) -> Callable[..., An
                 benchmarks=prepared.outputs["Output"],
                 **run,
                 resolved_champion=prepared.outputs["resolved_champion"],
-                executor_model=shop.task("base_model", inputs, **run).outputs["base"],
+                executor_model=factory.task("base_model", inputs, **run).outputs["base"],
                 **{name: inputs[name] for name in COMPARED},
-                **values_of(shop.parameters, inputs),
+                **values_of(factory.parameters, inputs),
             )
 
     parameters = [
@@ -85,7 +85,7 @@ def make_evaluation(config: Config, options: CompileOptions) -> Callable[..., An
         Parameter("publish_to", str, "Kubeflow's model registry, for a version that became champion; empty: none.", ""),
         Parameter("history", str, "Folder or s3:// place of a schedule's records; empty for none.", ""),
         *(Parameter(name, dict, DESCRIPTIONS[name], defaults[name]) for name in SECTIONS),
-        *shop.parameters,
+        *factory.parameters,
     ]
     return make_pipeline(
         PIPELINE_NAME,
@@ -93,11 +93,11 @@ def make_evaluation(config: Config, options: CompileOptions) -> Callable[..., An
         parameters,
         None,
         body,
-        shop.limits,
+        factory.limits,
     )
 
 
-def _make_benchmarks(shop: Workshop) -> Callable[..., Any]:
+def _make_benchmarks(factory: TaskFactory) -> Callable[..., Any]:
     """Return the loop over the benchmarks, with what brings it together, as a pipeline to nest.
 
     It is nested because the local runner takes every output of another task that enters a loop for the loop's item; a
@@ -107,7 +107,7 @@ def _make_benchmarks(shop: Workshop) -> Callable[..., Any]:
     def body(inputs: dict[str, Any]) -> EvaluationOutputs:
         run = {name: inputs[name] for name in RUN}
         with dsl.ParallelFor(inputs["benchmarks"], name="by-benchmark") as benchmark:
-            scored = shop.task(
+            scored = factory.task(
                 "benchmark_evaluation",
                 inputs,
                 **run,
@@ -115,7 +115,7 @@ def _make_benchmarks(shop: Workshop) -> Callable[..., Any]:
                 benchmark=benchmark,
                 executor_model=inputs["executor_model"],
             )
-        compared = shop.task(
+        compared = factory.task(
             "evaluation_comparison",
             inputs,
             **run,
@@ -135,7 +135,7 @@ def _make_benchmarks(shop: Workshop) -> Callable[..., Any]:
         Parameter("publish_to", str, "Model registry in which a new champion is published."),
         Parameter("history", str, "Place of a schedule's records."),
         Parameter("executor_model", dsl.Input[dsl.Model], "The model."),
-        *(parameter.required() for parameter in shop.parameters),
+        *(parameter.required() for parameter in factory.parameters),
     ]
     return make_pipeline(
         "benchmarks", "Each benchmark in a task of its own, and their comparison.", parameters, EvaluationOutputs, body

@@ -17,7 +17,7 @@ from agent0.config import Config
 from agent0.kubeflow.compile_options import CompileOptions
 from agent0_kfp.components.closing.component import closing
 from agent0_kfp.pipelines.compiling import write_pipeline
-from agent0_kfp.pipelines.placement import Workshop
+from agent0_kfp.pipelines.placement import TaskFactory
 from agent0_kfp.pipelines.rounds import FUNCTIONS as ROUND_FUNCTIONS
 from agent0_kfp.pipelines.rounds import Rounds, section_parameters
 from agent0_kfp.pipelines.signatures import Parameter, make_pipeline
@@ -34,11 +34,11 @@ def compile_evolution(config: Config, path: Path, options: CompileOptions) -> No
 
 def make_evolution(config: Config, options: CompileOptions) -> Callable[..., Any]:
     """Return the pipeline of `config.iterations` rounds, with the sections of `config` as defaults."""
-    workshop = Workshop(FUNCTIONS, config, options)
-    rounds = Rounds(config, workshop)
+    factory = TaskFactory(FUNCTIONS, config, options)
+    rounds = Rounds(config, factory)
 
     def body(inputs: dict[str, Any]) -> None:
-        closed = workshop.task("closing", inputs, job=dsl.PIPELINE_JOB_ID_PLACEHOLDER, tracking=inputs["tracking"])
+        closed = factory.task("closing", inputs, job=dsl.PIPELINE_JOB_ID_PLACEHOLDER, tracking=inputs["tracking"])
         with dsl.ExitHandler(closed, name="rounds"):  # what lies in it can be no output of the pipeline
             rounds.make(inputs)
 
@@ -64,7 +64,7 @@ def make_evolution(config: Config, options: CompileOptions) -> Callable[..., Any
             "",
         ),
         Parameter("mlflow_run_id", str, "MLflow run of an unfinished evolution to go on with; empty: a new one.", ""),
-        *workshop.parameters,
+        *factory.parameters,
     ]
     return make_pipeline(
         PIPELINE_NAME,
@@ -72,5 +72,5 @@ def make_evolution(config: Config, options: CompileOptions) -> Callable[..., Any
         parameters,
         None,
         body,
-        workshop.limits,
+        factory.limits,
     )

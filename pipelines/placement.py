@@ -30,7 +30,7 @@ LEAST_MEMORY_GIB, MEMORY_STEP_GIB = 192, 64
 QUEUE_LABEL = "kueue.x-k8s.io/queue-name"
 
 
-class Workshop:
+class TaskFactory:
     """Makes tasks of components, each placed by its policy, the options and the run parameters.
 
     Args:

@@ -27,7 +27,7 @@ from agent0_kfp.components.task_filtering.component import task_filtering
 from agent0_kfp.components.task_generation.component import task_generation
 from agent0_kfp.components.warm_evaluation.component import warm_evaluation
 from agent0_kfp.components.warm_start.component import warm_start
-from agent0_kfp.pipelines.placement import Workshop
+from agent0_kfp.pipelines.placement import TaskFactory
 from agent0_kfp.pipelines.signatures import Parameter, make_pipeline, values_of
 
 FUNCTIONS = (
@@ -103,12 +103,12 @@ class Rounds:
 
     Args:
         config: says how many rounds and pods there are.
-        workshop: makes the tasks.
+        factory: makes the tasks.
     """
 
-    def __init__(self, config: Config, workshop: Workshop) -> None:
+    def __init__(self, config: Config, factory: TaskFactory) -> None:
         self._config = config
-        self._workshop = workshop
+        self._factory = factory
         self._round = self._make_round()
 
     def make(self, inputs: Mapping[str, Any], **variant: Any) -> dict[str, Any]:
@@ -118,30 +118,31 @@ class Rounds:
             inputs: of the pipeline around: recipe, seed, sections, starting points and placement.
             variant: what `opening` is told of an ablation.
         """
-        shop, history = self._workshop, inputs["history_uri"]
-        opened = shop.task(
+        factory, history = self._factory, inputs["history_uri"]
+        opened = factory.task(
             "opening",
             inputs,
             iterations=self._config.iterations,
             pods=self._config.pods,
             **{name: inputs[name] for name in (*OPENED, *SECTION_DESCRIPTIONS)},
             job=dsl.PIPELINE_JOB_ID_PLACEHOLDER,
-            compiled_with=shop.options.model_dump(mode="json"),
-            with_warm_start=bool(self._config.warm_start.steps),
-            wire=WIRE,
+            compiled_with=factory.options.model_dump(mode="json"),
+            graph={"with_warm_start": bool(self._config.warm_start.steps), "wire": WIRE},
             **variant,
         )
         run = {"config": opened.outputs["config"], "mlflow_run_id": opened.outputs["Output"]}
-        prepared = shop.task("prepare", inputs, **run, start_iteration=inputs["start_iteration"], history_uri=history)
-        base = shop.task("base_model", inputs, **run).outputs["base"]
+        prepared = factory.task(
+            "prepare", inputs, **run, start_iteration=inputs["start_iteration"], history_uri=history
+        )
+        base = factory.task("base_model", inputs, **run).outputs["base"]
         # Not benchmark_evaluation: Kubeflow's compiler gives executors of one name at two depths the settings of one.
-        scores = shop.task("base_evaluation", inputs, **run, known_from=history, base=base).outputs["scores"]
+        scores = factory.task("base_evaluation", inputs, **run, known_from=history, base=base).outputs["scores"]
         if self._config.warm_start.steps:
-            base = shop.task("warm_start", inputs, **run, base=base).outputs["warm"]
-            scored = shop.task("warm_evaluation", inputs, **run, known_from=history, base_scores=scores, warm=base)
+            base = factory.task("warm_start", inputs, **run, base=base).outputs["warm"]
+            scored = factory.task("warm_evaluation", inputs, **run, known_from=history, base_scores=scores, warm=base)
             scores = scored.outputs["scores"]
         agents = {
-            role: shop.task(
+            role: factory.task(
                 "starting_agent", inputs, **run, role=role, uri=inputs[f"{role}_model_uri"], base=base
             ).outputs["agent"]
             for role in ("curriculum", "executor")
@@ -159,7 +160,7 @@ class Rounds:
                 first_executor_model=base,
                 base_evaluation=scores,
                 **state,
-                **values_of(shop.parameters, inputs),
+                **values_of(factory.parameters, inputs),
             ).set_display_name(f"round {number} of {self._config.iterations}")
             state = {name: done.outputs[name] for name in RoundOutputs._fields}
         return {name: state[name] for name in RoundsOutputs._fields}
@@ -170,7 +171,7 @@ class Rounds:
             Parameter("config", dict, "All settings."),
             Parameter("iteration", int, "Number of the round."),
             Parameter("mlflow_run_id", str, "MLflow run of the evolution."),
-            *(parameter.required() for parameter in self._workshop.parameters),
+            *(parameter.required() for parameter in self._factory.parameters),
             Parameter("curriculum_model", dsl.Input[dsl.Model], "The curriculum agent before the round."),
             Parameter("executor_model", dsl.Input[dsl.Model], "The executor agent before the round."),
             Parameter("first_executor_model", dsl.Input[dsl.Model], "The executor by which difficulty is measured."),
@@ -184,7 +185,7 @@ class Rounds:
         executor = inputs["executor_model"]
 
         def task(component: str, **artifacts: Any) -> Any:
-            return self._workshop.task(component, inputs, **run, **artifacts)
+            return self._factory.task(component, inputs, **run, **artifacts)
 
         proposer = task(
             "curriculum_training",
@@ -246,8 +247,8 @@ class Rounds:
     ) -> Any:
         """Make the task of `component`, or one for each pod and one of `collection`; return the artifact `output`."""
         if self._config.pods == 1:
-            return self._workshop.task(component, inputs, **arguments).outputs[output]
+            return self._factory.task(component, inputs, **arguments).outputs[output]
         with dsl.ParallelFor(list(range(self._config.pods)), name=f"{output}-by-pod") as pod:
-            part = self._workshop.task(component, inputs, **arguments, pod=pod, pods=self._config.pods)
+            part = self._factory.task(component, inputs, **arguments, pod=pod, pods=self._config.pods)
         parts = dsl.Collected(part.outputs[output])
-        return self._workshop.task(collection, inputs, **collected, parts=parts).outputs[output]
+        return self._factory.task(collection, inputs, **collected, parts=parts).outputs[output]

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import tomllib
 from collections.abc import Iterator
+from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
 import pytest
@@ -36,6 +37,8 @@ FORBIDDEN = {
     "agent0/tracking": ("agent0.domains", "agent0.training", "agent0.stages"),
     "agent0/rollout": ("agent0.training", "agent0.stages", "agent0.rewards", "agent0.evaluation", "kfp", "mlflow"),
     "agent0/training": ("agent0.stages", "agent0.evaluation", "kfp", "mlflow"),
+    "agent0/benchmarks": ("agent0.training", "agent0.stages", "agent0.rollout", "torch", "transformers", "mlflow"),
+    "agent0/promotion": ("agent0.training", "agent0.stages", "agent0.rollout", "torch", "transformers", "kfp"),
     "agent0/evaluation": ("agent0.stages", "agent0.training", "agent0.inspect", "kfp", "mlflow"),
     "agent0/inspect": ("agent0.stages", "agent0.training", "kfp", "mlflow"),
     "agent0/report": ("agent0.domains", "agent0.stages", "agent0.training", "agent0.rollout", "torch", "kfp", "mlflow"),
@@ -48,7 +51,6 @@ SEEN_BY_DOMAINS = (
     "agent0.protocol",
     "agent0.types",
     "agent0.config",
-    "agent0.domains.arithmetic_grammar",
     "agent0.errors",
 )
 
@@ -61,6 +63,65 @@ def imports(path: Path) -> set[str]:
         elif isinstance(node, ast.ImportFrom) and node.module:
             names.add(node.module)
     return names
+
+
+def rooms_that_import() -> dict[str, dict[str, set[str]]]:
+    """Return for each room (of `agent0`, and the folders beside it) the rooms that it imports, and in which files."""
+    found: dict[str, dict[str, set[str]]] = {}
+    for base in ("agent0", "components", "pipelines"):
+        for file in (ROOT / base).rglob("*.py"):
+            path = file.relative_to(ROOT).with_suffix("")
+            room = path.parts[1] if base == "agent0" else base
+            if room == "__main__":
+                continue
+            for name in runtime_imports(file):
+                package, _, rest = name.partition(".")
+                if package in ("agent0", "agent0_kfp") and rest and (other := rest.split(".")[0]) != room:
+                    found.setdefault(room, {}).setdefault(other, set()).add(path.as_posix())
+    return found
+
+
+def runtime_imports(path: Path) -> set[str]:
+    """Return the modules that a file imports other than for types alone."""
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    for node in ast.walk(tree):
+        if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING":
+            node.body = [ast.Pass()]
+    names = set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            names |= (
+                {f"{node.module}.{alias.name}" for alias in node.names} if "." not in node.module else {node.module}
+            )
+    return names
+
+
+def test_no_room_imports_one_that_imports_it() -> None:
+    graph = rooms_that_import()
+    assert {"training", "rollout", "stages", "cli", "pipelines"} <= set(graph)
+    try:
+        order = list(TopologicalSorter({room: set(others) for room, others in graph.items()}).static_order())
+    except CycleError as error:
+        circle = error.args[1]
+        pairs = itertools.pairwise(reversed(circle))
+        pytest.fail("; ".join(f"{room} -> {other}: {sorted(graph[room][other])}" for room, other in pairs))
+    highest = [room for room in order if all(room not in others for others in graph.values())]
+    assert "cli" in highest
+    flow = ["types", "sandbox", "rollout", "evaluation", "promotion", "stages", "components", "pipelines", "cli"]
+    assert sorted(flow, key=order.index) == flow
+
+
+def test_only_the_room_of_commands_draws_on_a_terminal() -> None:
+    found = {
+        file.relative_to(ROOT).as_posix()
+        for base in ("agent0", "components", "pipelines")
+        for file in (ROOT / base).rglob("*.py")
+        if any(name.split(".")[0] in ("rich", "typer") for name in imports(file))
+    }
+    assert {name for name in found if not name.startswith("agent0/cli/")} == set()
+    assert "agent0/cli/display.py" in found
 
 
 @pytest.mark.parametrize(("room", "forbidden"), FORBIDDEN.items())

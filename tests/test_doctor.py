@@ -8,9 +8,10 @@ import pytest
 from typer.testing import CliRunner
 
 from agent0 import doctor
+from agent0.cli.findings_table import render_table
 from agent0.cli.main import app
 from agent0.errors import Agent0Error
-from agent0.findings import Finding, render_table
+from agent0.findings import Finding
 
 
 def _fail() -> str:

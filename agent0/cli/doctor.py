@@ -14,11 +14,12 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
+from agent0.cli.findings_table import render_json, render_table
 from agent0.cli.options import RECIPE_HELP, Overrides
 from agent0.cli.pipeline_options import connected
 from agent0.consistency import read_settings
 from agent0.errors import UsageError
-from agent0.findings import healthy, render_json, render_table
+from agent0.findings import healthy
 from agent0.kubeflow.client import Connection
 from agent0.progress import PRINT_INTERVAL
 

@@ -48,7 +48,7 @@ def run_stage(
         metrics: gets the stage's metrics.
         name: of the stage; by default the function's without `run_`.
         part: share of a pod where several work side by side.
-        given: the function's other arguments.
+        given: the function's other arguments; of an artifact its folder.
 
     Raises:
         UsageError: the configuration is none of this version.
@@ -58,6 +58,7 @@ def run_stage(
     wanted = inspect.signature(function).parameters
     sections = {key: getattr(settings, key) for key in SECTIONS if key in wanted and key not in inputs}
     folders = {key: _folders(value) for key, value in inputs.items()}
+    given = {key: Path(value.path) if hasattr(value, "path") else value for key, value in given.items()}
     if "output_uri" in wanted:
         given["output_uri"] = output.uri
     with open_stage(

@@ -14,11 +14,9 @@ def ablation_comparison(
     metrics: Output[Metrics],
 ):
     """Write the table of all variants, their differences paired by seed."""
-    from pathlib import Path
-
     from agent0.stages import run_stage
     from agent0.stages.ablation import run_ablation_comparison
 
     config = {"recipe": recipe, "tracking": tracking}
-    inputs, more = {"histories": histories}, {"recipe": recipe, "group": group, "page": Path(page.path)}
+    inputs, more = {"histories": histories}, {"recipe": recipe, "group": group, "page": page}
     run_stage(run_ablation_comparison, config, 0, mlflow_run_id, inputs, compared, metrics, **more)

@@ -21,8 +21,8 @@ def ablation_preparation(
 
     with reported("ablation_preparation", 0) as progress:
         whole_seeds = [int(seed) for seed in seeds]  # Kubeflow's local runner makes floats of numbers in lists
-        section = parse_section(TrackingSettings, tracking)
-        run_id, runs = prepare_ablation(recipe, variants, whole_seeds, group, section, job)
+        settings = parse_section(TrackingSettings, tracking)
+        run_id, runs = prepare_ablation(recipe, variants, whole_seeds, group, settings, job)
         Path(mlflow_run_id).write_text(run_id, encoding="utf-8")
         progress.end(f"MLflow run {run_id}, {len(runs)} evolutions")
     return runs

@@ -18,24 +18,9 @@ def evaluation_comparison(
     metrics: Output[Metrics],
 ):
     """Write the record of all benchmarks, the comparison page and, with a champion, the gate's decision."""
-    from pathlib import Path
-
     from agent0.stages import run_stage
     from agent0.stages.evaluation_comparison import run_evaluation_comparison
 
-    run_stage(
-        run_evaluation_comparison,
-        config,
-        0,
-        mlflow_run_id,
-        {"evaluations": evaluations},
-        compared,
-        metrics,
-        model_name=name,
-        champion=champion,
-        resolved_champion=resolved_champion,
-        promote=promote,
-        publish_to=publish_to,
-        history=history,
-        page=Path(page.path),
-    )
+    inputs, more = {"evaluations": evaluations}, {"model_name": name, "page": page, "history": history}
+    more |= {"champion": champion, "resolved_champion": resolved_champion, "promote": promote, "publish_to": publish_to}
+    run_stage(run_evaluation_comparison, config, 0, mlflow_run_id, inputs, compared, metrics, **more)

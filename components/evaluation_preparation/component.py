@@ -29,13 +29,12 @@ def evaluation_preparation(
     from agent0.stages.evaluation_preparation import open_evaluation
 
     with reported("evaluation_preparation", 0) as progress:
-        sections = {key: given[key] for key in SECTIONS if key in given}
-        prepared = open_evaluation(name, champion, {"seed": seed, **sections}, job, wire)
+        values = {"seed": seed} | {key: given[key] for key in SECTIONS if key in given}
+        prepared = open_evaluation(name, champion, values, job, wire)
         Path(config).write_text(prepared.config.model_dump_json(), encoding="utf-8")
         Path(mlflow_run_id).write_text(prepared.run_id, encoding="utf-8")
         Path(resolved_champion).write_text(prepared.champion, encoding="utf-8")
         for warning in prepared.warnings:
             progress.warn(warning)
-        benchmarks = list(prepared.config.evaluation.benchmarks)
-        progress.end(f"MLflow run {prepared.run_id}, {len(benchmarks)} benchmarks")
-    return benchmarks
+        progress.end(f"MLflow run {prepared.run_id}, {len(prepared.config.evaluation.benchmarks)} benchmarks")
+    return list(prepared.config.evaluation.benchmarks)

@@ -22,15 +22,8 @@ def iteration_report(
     from agent0.stages import run_stage
     from agent0.stages.iteration_report import run_iteration_report
 
-    inputs = {
-        "history": history,
-        "base_evaluation": base_evaluation,
-        "evaluation": evaluation,
-        "curriculum_model": curriculum_model,
-        "tasks": tasks,
-        "labelled": labelled,
-        "kept": kept,
-        "executor_model": executor_model,
-    }
+    inputs = {"history": history, "base_evaluation": base_evaluation, "evaluation": evaluation, "kept": kept}
+    inputs |= {"curriculum_model": curriculum_model, "tasks": tasks, "labelled": labelled}
+    inputs |= {"executor_model": executor_model}
     run_stage(run_iteration_report, config, iteration, mlflow_run_id, inputs, grown, metrics)
     return iteration + 1

@@ -28,8 +28,7 @@ def opening(
     mlflow_run_id: str,
     job: str,
     compiled_with: dict,
-    with_warm_start: bool,
-    wire: int,
+    graph: dict,
     config: OutputPath(dict),
     variant: dict = {},  # noqa: B006
 ) -> str:
@@ -44,7 +43,7 @@ def opening(
 
     with reported("opening", 0) as progress:
         checked = configuration({name: given[name] for name in Config.model_fields if name in given}, variant)
-        check_graph(checked, with_warm_start=with_warm_start, wire=wire)
+        check_graph(checked, **graph)
         beginning = Beginning(start_iteration, curriculum_model_uri, executor_model_uri, history_uri)
         run_id = open_evolution(checked, beginning, code_version, mlflow_run_id, job, compiled_with)
         Path(config).write_text(checked.model_dump_json(), encoding="utf-8")

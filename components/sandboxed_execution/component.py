@@ -17,12 +17,10 @@ def sandboxed_execution(
     pods: int = 1,
 ):
     """Label tasks, or one pod's shards of them, and measure their difficulty against the first executor."""
-    from pathlib import Path
-
     from agent0.stages import run_stage
     from agent0.stages.sandboxed_execution import run_sandboxed_execution
     from agent0.stages.sharding import Share
 
     inputs = {"executor_model": executor_model, "first_executor_model": first_executor_model, "tasks": tasks}
-    more = {"trajectories": Path(trajectories.path), "share": Share(pod, pods), "part": Share(pod, pods).part}
+    more = {"trajectories": trajectories, "share": Share(pod, pods), "part": Share(pod, pods).part}
     run_stage(run_sandboxed_execution, config, iteration, mlflow_run_id, inputs, labelled, metrics, **more)

@@ -33,7 +33,7 @@ def longer_round(self: Rounds, inputs: dict[str, Any], body: Callable[..., Round
     """A round with one component more, which was put there by someone who touched nothing else."""
     done = body(self, inputs)
     known = {name: inputs[name] for name in ("config", "iteration", "mlflow_run_id")}
-    self._workshop.task("benchmark_evaluation", inputs, **known, executor_model=done.executor_model)
+    self._factory.task("benchmark_evaluation", inputs, **known, executor_model=done.executor_model)
     return done
 
 
