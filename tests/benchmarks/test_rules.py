@@ -30,7 +30,7 @@ READINGS = (boxed, gsm8k_strict, gsm8k_flexible, minerva_answer, bbeh_answer, bb
 
 
 def constructed_cases() -> ModuleType:
-    path = Path(__file__).parents[2] / "benchmarks" / "evaluation_cases.py"
+    path = Path(__file__).parents[2] / "bench" / "evaluation_cases.py"
     spec = importlib.util.spec_from_file_location("evaluation_cases", path)
     assert spec is not None
     assert spec.loader is not None
