@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -18,11 +17,11 @@ from agent0.recipes import recipe_names
 from agent0.seeds import SEED_LIMIT
 
 if TYPE_CHECKING:
-    from agent0.config import Config, RolloutSettings, SamplingSettings
+    from agent0.config import Config
     from agent0.evaluation.preparation import Assignment
     from agent0.evaluation.results import BenchmarkScore, Estimate
     from agent0.evaluation.sample_store import SampleStore
-    from agent0.rollout.engine import Backend
+    from agent0.rollout.watch import Watch
     from agent0.storage.uri_files import OutputFolder
     from agent0.tracking.model_source import FoundModel
 
@@ -86,6 +85,7 @@ def evaluate(
     from agent0.cli.transfer_bar import transfer_bar
     from agent0.config import EMBEDDED_MODEL
     from agent0.evaluation.fitting import settings_for
+    from agent0.evaluation.local import check_output
     from agent0.evaluation.sample_store import sample_files
     from agent0.storage.uri_files import output_folder
     from agent0.tracking.model_source import found_model
@@ -99,7 +99,7 @@ def evaluate(
     bar = transfer_bar(model, Console(stderr=True, quiet=quiet), "steps of training" if model == EMBEDDED_MODEL else "")
     pieces = [piece for known in config.evaluation.benchmarks for piece in sample_files(known)]
     with output_folder(output, resume=resume, pieces=pieces) as folder:
-        _check_folder(folder, config.evaluation.benchmarks, resume=resume)
+        check_output(folder, config.evaluation.benchmarks, resume=resume)
         with bar as progress, found_model(wanted, progress) as found:
             fitted = settings_for(found.folder, recipe, given_settings, ablations)
             if fitted.chosen:
@@ -112,50 +112,21 @@ def _run(
 ) -> None:
     import agent0.lean_transformers  # noqa: F401  # before anything that imports transformers
     from agent0.cli.evaluate_view import watching
-    from agent0.evaluation.conclusion import Subject, conclude, judge
-    from agent0.evaluation.inspect_log import require_inspect
-    from agent0.evaluation.preparation import check_room, prepare
-    from agent0.evaluation.registered import record_on_version
+    from agent0.evaluation.local import evaluate_model
     from agent0.evaluation.results import REPORT_FILE
-    from agent0.evaluation.runner import Keeper, open_stores, run_assignments, tool_of
-    from agent0.evaluation.sample_store import sample_files
-    from agent0.rollout.backends import open_backend
-    from agent0.rollout.models import load_tokenizer
-    from agent0.rollout.tokens import model_positions
-    from agent0.storage.digest import model_digest
 
     console = Console(stderr=as_json)
-    began = time.time()
-    if config.evaluation.logs:
-        require_inspect()
-    model = found.folder
-    tokenizer = load_tokenizer(model)
-    assignments = prepare(config.evaluation, config.rollout, tokenizer, seed)
-    check_room(assignments, model_positions(model))
-    digest = model_digest(model)
-    stores = open_stores(assignments, output.folder, digest, config.rollout, config.sandbox)
-    if not quiet:
-        console.print(plan_table(assignments, stores))
 
-    def opened(budget: RolloutSettings, sampling: SamplingSettings) -> AbstractContextManager[Backend]:
-        return open_backend(model, tokenizer, budget, sampling, log=output.folder)
+    @contextmanager
+    def shown(
+        assignments: Sequence[Assignment], stores: dict[str, SampleStore]
+    ) -> Iterator[Callable[[Assignment], Watch]]:
+        if not quiet:
+            console.print(plan_table(assignments, stores))
+        with watching(assignments, stores, console, quiet=quiet) as watches:
+            yield watches
 
-    def keep(benchmark: str) -> None:
-        for piece in sample_files(benchmark):
-            output.keep(piece)
-
-    needed, keeper = any(assignment.tool for assignment in assignments), Keeper(keep)
-    with (
-        watching(assignments, stores, console, quiet=quiet) as watches,
-        tool_of(config.sandbox, needed=needed) as tool,
-    ):
-        run_assignments(assignments, stores, opened, tokenizer, tool, config.rollout, keeper.show, watches)
-    gpus = _gpus()
-    judged = judge(assignments, stores, gpus)
-    subject = Subject(name, found.source, digest, gpus)
-    report = conclude(judged, subject, config.evaluation, config.rollout, seed, began, output.folder)
-    output.store()
-    record_on_version(report, output.folder, found.source, output.place)
+    report = evaluate_model(config, found, name, output, seed, shown)
     if as_json:
         print((output.folder / REPORT_FILE).read_text(encoding="utf-8"), end="")
         return
@@ -238,29 +209,3 @@ def _check_heeded(benchmarks: Sequence[str], *, limit: int, samples: int) -> Non
                 f"{option} is for published benchmarks, and {', '.join(benchmarks)} is generated; leave it out, or "
                 f"say --set evaluation.{setting}={given}."
             )
-
-
-def _check_folder(output: OutputFolder, benchmarks: Sequence[str], *, resume: bool) -> None:
-    from agent0.benchmarks.spec import file_name
-    from agent0.evaluation.results import REPORT_FILE, read_report
-    from agent0.evaluation.sample_store import FINGERPRINT_FILE
-
-    recorded = (output.folder / REPORT_FILE).is_file()
-    begun = [name for name in benchmarks if (output.folder / file_name(name) / FINGERPRINT_FILE).is_file()]
-    if not resume and (begun or recorded):
-        of = f" of {begun[0]}" if begun else ""
-        raise UsageError(
-            f"{output.place} already holds an evaluation{of}; add --resume to go on with it, or name another --output."
-        )
-    earlier = [score.benchmark for score in read_report(str(output.folder)).benchmarks] if recorded else benchmarks
-    if sorted(earlier) != sorted(benchmarks):
-        raise UsageError(
-            f"{output.place} holds a finished evaluation of {', '.join(earlier)}, and the record of "
-            f"{', '.join(benchmarks)} would take its place; name another --output, or the same benchmarks."
-        )
-
-
-def _gpus() -> int:
-    import torch
-
-    return torch.cuda.device_count()

@@ -22,7 +22,8 @@ from agent0.tracking.model_location import holds_model, lies_at, upload
 from agent0.tracking.model_uri import ModelUri, check_model_name
 from agent0.tracking.origin import Origin
 
-Client, Version = MlflowClient, ModelVersion
+Client: TypeAlias = MlflowClient
+Version: TypeAlias = ModelVersion
 CANDIDATE, CHAMPION = "candidate", "champion"
 ALIAS_ATTEMPTS = 8
 REPLACED_TAG = "replaced_by"
