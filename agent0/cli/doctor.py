@@ -17,7 +17,6 @@ from rich.console import Console
 from agent0.cli.findings_table import render_json, render_table
 from agent0.cli.options import RECIPE_HELP, Overrides
 from agent0.cli.pipeline_options import connected
-from agent0.consistency import read_settings
 from agent0.errors import UsageError
 from agent0.findings import healthy
 from agent0.kubeflow.client import Connection
@@ -94,6 +93,8 @@ def doctor(
 
 def _try_model(model: str, recipe: str, overrides: list[str], samples: int, as_json: bool, quiet: bool) -> bool:
     """Try a model under a recipe, print what was found, and return whether an evolution can begin so."""
+    from agent0.consistency import read_settings
+
     if not recipe:
         raise UsageError(
             f"{model} is tried as a recipe would use it; name the one with --recipe, such as smollm2 for a small model "

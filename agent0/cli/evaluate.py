@@ -11,7 +11,6 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
-from agent0.consistency import read_settings
 from agent0.errors import UsageError
 from agent0.recipes import recipe_names
 from agent0.seeds import SEED_LIMIT
@@ -70,6 +69,8 @@ def evaluate(
 
     The folder gets evaluation.json, the verdicts on every question, every sample, and logs for `inspect view`.
     """
+    from agent0.consistency import read_settings
+
     given = {
         "benchmarks": [part.strip() for part in benchmarks.split(",") if part.strip()],
         "preset": preset,

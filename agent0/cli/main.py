@@ -31,7 +31,6 @@ from agent0.cli.sandbox import app as sandbox_app
 from agent0.cli.serving import publish, serve
 from agent0.cli.tracking import app as tracking_app
 from agent0.cli.tracking import reproduce
-from agent0.consistency import read_settings
 from agent0.errors import Agent0Error, UsageError, explain, is_refusal
 from agent0.listening import LAST_PORT, listening
 
@@ -83,6 +82,7 @@ def evolve(
     the task that did not finish.
     """
     from agent0.cli.display import run_on_screen
+    from agent0.consistency import read_settings
     from agent0.tracking.location import tracking_uri
     from agent0_kfp.pipelines.local import LocalEvolution
 
@@ -194,6 +194,7 @@ def plan(
     """
     from agent0 import planning
     from agent0.cli.plan_view import plan_view
+    from agent0.consistency import read_settings
 
     settings, cluster = read_settings(recipe, overrides), planning.parse_cluster(gpus)
     longest = settings.rollout.max_response_tokens
@@ -222,6 +223,8 @@ def config(recipe: Recipe = "tiny", overrides: Overrides = None, ablations: Abla
 
     Example: [bold]agent0 config --recipe qwen3-8b --ablation grpo[/bold]
     """
+    from agent0.consistency import read_settings
+
     print(json.dumps(read_settings(recipe, overrides, ablations).model_dump(mode="json"), indent=2))
 
 

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from agent0.cli.options import Ablations, Overrides, Recipe
-from agent0.consistency import read_settings
 from agent0.errors import UsageError, warn
 
 if TYPE_CHECKING:
@@ -52,6 +51,7 @@ def compile_pipeline(
     NAME@sha256:… -o evolution.yaml[/bold]
     """
     from agent0.config import read_overrides
+    from agent0.consistency import read_settings
     from agent0.kubeflow.compile_options import CompileOptions
     from agent0.storage.atomic import atomic_write
     from agent0.storage.uri_files import write_file
