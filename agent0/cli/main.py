@@ -6,8 +6,6 @@ import io
 import json
 import os
 import sys
-import tempfile
-from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated
 
@@ -29,6 +27,7 @@ from agent0.cli.options import RECIPE_HELP, Ablations, Overrides, Recipe, run_fo
 from agent0.cli.pipeline import app as pipeline_app
 from agent0.cli.sandbox import app as sandbox_app
 from agent0.cli.serving import publish, serve
+from agent0.cli.surroundings import check_surroundings
 from agent0.cli.tracking import app as tracking_app
 from agent0.cli.tracking import reproduce
 from agent0.errors import Agent0Error, UsageError, explain, is_refusal
@@ -256,7 +255,7 @@ def main() -> None:
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")  # a terminal that lacks a sign gets its number
     try:
-        _check_surroundings(sys.argv, os.environ)
+        check_surroundings(sys.argv, os.environ)
         try:
             app()
         finally:
@@ -273,29 +272,3 @@ def main() -> None:
     except KeyboardInterrupt:
         print("agent0: interrupted; what was finished is kept.", file=sys.stderr)
         raise SystemExit(130) from None
-
-
-def _check_surroundings(arguments: Sequence[str], environment: Mapping[str, str]) -> None:
-    """Check what every command relies on.
-
-    Raises:
-        UsageError: an argument is not UTF-8; the folder that the command was started in was removed; or `TMPDIR` names
-            no folder that can be written to, which Python would not say but take another.
-    """
-    try:
-        Path.cwd()
-    except FileNotFoundError:
-        raise UsageError("The folder that this was started in was removed; change to another.") from None
-    for argument in arguments:
-        try:
-            argument.encode()
-        except UnicodeEncodeError:
-            raise UsageError(f"The argument {argument!r} is not UTF-8; rename what it names, or correct it.") from None
-    scratch = environment.get("TMPDIR")
-    try:
-        if scratch:
-            tempfile.TemporaryFile(dir=scratch).close()  # what the permissions of /proc allow, it does not
-    except OSError as error:
-        raise UsageError(
-            f"TMPDIR is {scratch}, no folder that can be written to ({error.strerror}); name one that can, or unset it."
-        ) from error

@@ -6,7 +6,6 @@ dropped and its sample drawn again; whole lines are never rewritten.
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -15,8 +14,8 @@ from typing import Any, TextIO
 
 from agent0.benchmarks.spec import file_name
 from agent0.errors import UsageError
-from agent0.storage.atomic import write_json
-from agent0.storage.reading import parse_model, read_object
+from agent0.storage.reading import parse_model
+from agent0.storage.same_settings import begin_or_agree
 from agent0.types import Finish, Record, ToolCall
 
 SAMPLES_FILE = "samples.jsonl"
@@ -67,7 +66,13 @@ class SampleStore:
     def __init__(self, folder: Path, fingerprint: Mapping[str, Any]) -> None:
         self._path = folder / SAMPLES_FILE
         folder.mkdir(parents=True, exist_ok=True)
-        _agree(folder / FINGERPRINT_FILE, json.loads(json.dumps(fingerprint)))
+        begin_or_agree(
+            folder / FINGERPRINT_FILE,
+            fingerprint,
+            holds=f"{folder} holds samples of another evaluation",
+            otherwise="name another output folder",
+            unreadable="name another output folder; this one no longer says whose samples it holds",
+        )
         self.records: dict[tuple[str, int], SampleRecord] = {}
         for record in read_samples(folder):
             self.records[record.item, record.sample] = record
@@ -132,20 +137,6 @@ def read_samples(folder: Path) -> list[SampleRecord]:
         parse_model(line, SampleRecord, f"Line {number} of {path}", noun="finished sample", mended_by=advice)
         for number, line in enumerate(whole.split("\n")[:-1], start=1)
     ]
-
-
-def _agree(path: Path, fingerprint: dict[str, Any]) -> None:
-    if not path.exists():
-        write_json(path, fingerprint)
-        return
-    earlier = read_object(path, mended_by="name another output folder; this one no longer says whose samples it holds")
-    differing = sorted(key for key in {*earlier, *fingerprint} if earlier.get(key) != fingerprint.get(key))
-    if differing:
-        shown = "; ".join(f"{key} was {earlier.get(key)!r}, now {fingerprint.get(key)!r}" for key in differing[:3])
-        raise UsageError(
-            f"{path.parent} holds samples of another evaluation ({shown}); restore those settings to go on with it, or "
-            "name another output folder."
-        )
 
 
 def _drop_torn_line(path: Path) -> None:

@@ -8,7 +8,6 @@ anew. A workspace belongs to one stage of one iteration of one evolution, and re
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
 import tempfile
@@ -17,10 +16,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from agent0.errors import UsageError
 from agent0.storage import transfer
-from agent0.storage.atomic import write_json
-from agent0.storage.reading import read_object
+from agent0.storage.same_settings import begin_or_agree
 from agent0.storage.uri import is_in_s3
 
 ENVIRONMENT_VARIABLE = "AGENT0_WORKSPACE"
@@ -69,7 +66,15 @@ def open_workspace(key: str, beside: Path, settings: Mapping[str, Any]) -> Works
             transfer.get(f"{workspace.remote}/{name}", workspace.folder / name)
     else:
         workspace = Workspace(Path(root) / key if root else beside.with_name(f"{beside.name}.workspace"))
-    _agree(workspace, json.loads(json.dumps(settings)))
+    begun = begin_or_agree(
+        workspace.folder / SETTINGS_FILE,
+        settings,
+        holds=f"{workspace.remote or workspace.folder} holds unfinished work of another configuration",
+        otherwise="remove that folder to start this stage anew",
+        unreadable="remove its folder to start this stage anew",
+    )
+    if begun:
+        workspace.save(SETTINGS_FILE)
     return workspace
 
 
@@ -78,19 +83,3 @@ def clear_workspace(key: str) -> None:
     root = os.environ.get(ENVIRONMENT_VARIABLE, "")
     if root:
         transfer.remove(f"{root.rstrip('/')}/{key}")
-
-
-def _agree(workspace: Workspace, settings: dict[str, Any]) -> None:
-    path = workspace.folder / SETTINGS_FILE
-    if not path.is_file():
-        write_json(path, settings)
-        workspace.save(SETTINGS_FILE)
-        return
-    earlier = read_object(path, mended_by="remove its folder to start this stage anew")
-    differing = sorted(key for key in {*earlier, *settings} if earlier.get(key) != settings.get(key))
-    if differing:
-        shown = "; ".join(f"{key} was {earlier.get(key)!r}, now {settings.get(key)!r}" for key in differing[:5])
-        raise UsageError(
-            f"{workspace.remote or workspace.folder} holds unfinished work of another configuration ({shown}); restore "
-            "those settings, or remove that folder to start this stage anew."
-        )
