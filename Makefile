@@ -38,7 +38,7 @@ $(VENV)/installed: pyproject.toml constraints.txt
 demo: install  ## Grow two agents on this machine: three rounds in a few minutes, into OUTPUT.
 	@$(BIN)/agent0 evolve --output $(OUTPUT) $(if $(wildcard $(OUTPUT)/run.json),--resume,--seed $(SEED))
 
-demo-lm: install  ## The same with a real language model (SmolLM2-135M), in an hour or two, into LM_OUTPUT.
+demo-lm: install  ## The same with a real language model (SmolLM2-135M), in about an hour, into LM_OUTPUT.
 	@$(BIN)/agent0 evolve --output $(LM_OUTPUT) $(if $(wildcard $(LM_OUTPUT)/run.json),--resume,--recipe smollm2 --seed $(SEED))
 
 # Whole files go to the processes in the order in which they are collected, the slow ones first.
