@@ -39,7 +39,8 @@ def script(monkeypatch: pytest.MonkeyPatch, write: Callable[[str], str], concurr
     def scripted(folder: Path, tokenizer: Any, *_: Any, log: Path) -> Iterator[ScriptedBackend]:
         yield ScriptedBackend(tokenizer, write, concurrency)
 
-    monkeypatch.setattr("agent0.rollout.backends.open_backend", scripted)
+    for place in ("agent0.rollout.backends", "agent0.evaluation.local"):
+        monkeypatch.setattr(f"{place}.open_backend", scripted)
 
 
 def by_inspect(

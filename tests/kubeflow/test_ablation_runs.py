@@ -33,11 +33,11 @@ def test_what_fits_is_one_run(package: Package) -> None:
 
 
 def test_what_does_not_fit_is_divided_by_variant_then_by_seed(package: Package) -> None:
-    by_variant = divided(package, NEWEST, {"variants": VARIANTS, "seeds": [0, 1, 2, 3]}, "night")
+    by_variant = divided(package, NEWEST, {"variants": VARIANTS, "seeds": [*range(6)]}, "night")
     assert [each["variants"] for each in by_variant] == [["full"], ["grpo"], ["single-turn"]]
-    assert all(each["seeds"] == [0, 1, 2, 3] and each["group"] == "night" for each in by_variant)
+    assert all(each["seeds"] == [*range(6)] and each["group"] == "night" for each in by_variant)
     assert all(check_package(package, NEWEST, each).accepted for each in by_variant)
-    seeds = list(range(14))
+    seeds = list(range(20))
     by_seed = divided(package, NEWEST, {"variants": VARIANTS[:2], "seeds": seeds}, "night")
     assert [(each["variants"], each["seeds"]) for each in by_seed] == [
         ([variant], [seed]) for variant in VARIANTS[:2] for seed in seeds
@@ -50,7 +50,7 @@ def test_the_command_starts_them_and_says_so(
     path = tmp_path / "ablation.yaml"
     compile_ablation(load_config("tiny", ["iterations=2"]), path, CompileOptions())
     arguments = ["--param", "variants=full,grpo", "--name", "night"]
-    done = pipeline("run", str(path), *arguments, "--param", "seeds=[0, 1, 2, 3, 4, 5]")
+    done = pipeline("run", str(path), *arguments, "--param", "seeds=[0, 1, 2, 3, 4, 5, 6, 7, 8, 9]")
     assert done.code == 0, done.err
     runs = list(server.state.runs.values())
     assert [run["display_name"] for run in runs] == ["night full", "night grpo"]

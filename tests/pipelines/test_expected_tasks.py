@@ -11,7 +11,7 @@ import pytest
 import yaml
 from rich.console import Console
 
-from agent0 import display
+from agent0.cli import display
 from agent0.config import load_config
 from agent0.kubeflow.compile_options import LOCAL
 from agent0.kubeflow.package import read_package

@@ -178,7 +178,7 @@ def test_an_address_holds_no_secret() -> None:
 
 
 def test_no_stage_knows_which_sandbox_it_has() -> None:
-    own = {"agent0/doctor.py", "agent0/benchmarks/gym_verifier.py"}  # this machine's, and the verifiers' own
+    own = {"agent0/doctor.py", "agent0/cli/sandbox.py", "agent0/benchmarks/gym_verifier.py"}  # of this machine
     found = {
         file.relative_to(ROOT).as_posix()
         for folder in ("agent0", "components", "pipelines")

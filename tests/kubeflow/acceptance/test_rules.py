@@ -73,7 +73,7 @@ def test_what_no_cluster_ran_is_refused_for_each_of_its_faults(release: str) -> 
 
 
 def change_input(spec: dict[str, Any], _: object) -> None:
-    task_in(spec)["inputs"]["parameters"]["seed"] = {"componentInputParameter": "pipelinechannel--sede"}
+    task_in(spec)["inputs"]["parameters"]["config"] = {"componentInputParameter": "pipelinechannel--confix"}
 
 
 def change_artifact(spec: dict[str, Any], _: object) -> None:
@@ -82,22 +82,22 @@ def change_artifact(spec: dict[str, Any], _: object) -> None:
 
 def change_producer(spec: dict[str, Any], _: object) -> None:
     output = {"producerTask": "nobody", "outputParameterKey": "x"}
-    task_in(spec)["inputs"]["parameters"]["seed"] = {"taskOutputParameter": output}
+    task_in(spec)["inputs"]["parameters"]["config"] = {"taskOutputParameter": output}
 
 
 def change_output(spec: dict[str, Any], _: object) -> None:
     tasks = spec["components"]["comp-exit-handler-1"]["dag"]["tasks"]
-    tasks["base-model"]["inputs"]["parameters"]["seed"] = {
-        "taskOutputParameter": {"producerTask": "evaluation-preparation", "outputParameterKey": "sede"}
+    tasks["base-model"]["inputs"]["parameters"]["config"] = {
+        "taskOutputParameter": {"producerTask": "evaluation-preparation", "outputParameterKey": "confix"}
     }
 
 
 def drop_input(spec: dict[str, Any], _: object) -> None:
-    del task_in(spec)["inputs"]["parameters"]["seed"]
+    del task_in(spec)["inputs"]["parameters"]["config"]
 
 
 def change_type(spec: dict[str, Any], _: object) -> None:
-    task_in(spec)["inputs"]["parameters"]["seed"] = {"runtimeValue": {"constant": "three"}}
+    task_in(spec)["inputs"]["parameters"]["iteration"] = {"runtimeValue": {"constant": "three"}}
 
 
 def unknown_setting_name(_: object, settings: dict[str, Any]) -> None:
@@ -105,10 +105,10 @@ def unknown_setting_name(_: object, settings: dict[str, Any]) -> None:
 
 
 def number_of_gpus(spec: dict[str, Any], _: object) -> None:
-    placeholder = "{{$.inputs.parameters['pipelinechannel--seed']}}"
+    placeholder = "{{$.inputs.parameters['pipelinechannel--config']}}"
     container_in(spec)["resources"]["accelerator"] = {"resourceType": "nvidia.com/gpu", "resourceCount": placeholder}
-    task_in(spec)["inputs"]["parameters"]["pipelinechannel--seed"] = {
-        "componentInputParameter": "pipelinechannel--seed"
+    task_in(spec)["inputs"]["parameters"]["pipelinechannel--config"] = {
+        "componentInputParameter": "pipelinechannel--config"
     }
 
 
