@@ -15,7 +15,7 @@ import sys
 import time
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager, nullcontext, redirect_stderr, redirect_stdout
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -42,8 +42,7 @@ from agent0_kfp.pipelines.evolution import compile_evolution
 from agent0_kfp.pipelines.local_cache import intact_cache
 from agent0_kfp.pipelines.warm import warm_tasks
 
-LOCK_SECONDS = 3.0
-FULL_BYTES = 1 << 20
+LOCK_SECONDS, FULL_BYTES = 3.0, 1 << 20
 RUN_FILE = "run.json"
 PIPELINE_FILE = "evolution.yaml"
 PROGRESS_FILE = "progress.jsonl"
@@ -134,7 +133,7 @@ class LocalEvolution:
         try:
             with (
                 self._environment(),
-                (self.folder / LOG_FILE).open("a", encoding="utf-8") as log,
+                (self.folder / LOG_FILE).open("a", encoding="utf-8", buffering=1) as log,
                 followed(self.folder, self.tracking_uri, log),
                 self._locked(),
             ):
@@ -270,17 +269,16 @@ def _sha256(run: dict[str, Any]) -> str:
 
 @contextmanager
 def _output_to(log: TextIO) -> Iterator[None]:
-    """Send file descriptors 1 and 2 of this process to `log` for the length of the block."""
+    """Send standard output and error to `log` for the length of the block, also where a notebook has replaced them."""
     sys.stdout.flush()
     sys.stderr.flush()
     saved = os.dup(1), os.dup(2)
     os.dup2(log.fileno(), 1)
     os.dup2(log.fileno(), 2)
     try:
-        yield
+        with redirect_stdout(log), redirect_stderr(log):
+            yield
     finally:
-        sys.stdout.flush()
-        sys.stderr.flush()
         for target, source in zip((1, 2), saved, strict=True):
             os.dup2(source, target)
             os.close(source)

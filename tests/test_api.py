@@ -16,7 +16,7 @@ PAGE = Path(__file__).parents[1] / "docs" / "api.md"
 
 
 @pytest.mark.slow
-@pytest.mark.usefixtures("model_cache", "local_runner")
+@pytest.mark.usefixtures("model_cache")
 def test_the_page_shows_what_happens(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path / 'mlflow.db'}")
