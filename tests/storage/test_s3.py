@@ -91,7 +91,7 @@ def test_wrong_keys_are_named(tmp_path: Path, bucket: str, monkeypatch: pytest.M
         begin = time.monotonic()
         with pytest.raises(StorageError, match=r"AWS_ACCESS_KEY_ID.*127\.0\.0\.1"):
             action()
-        assert time.monotonic() - begin < 10
+        assert time.monotonic() - begin < 20
     assert not (tmp_path / "back").exists()
 
 
