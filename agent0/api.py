@@ -67,17 +67,9 @@ def evaluate(
     """
     import agent0.lean_transformers  # noqa: F401  # before anything that imports transformers
     from agent0.consistency import read_settings
-    from agent0.evaluation.fitting import settings_for
-    from agent0.evaluation.local import check_output, evaluate_model
-    from agent0.evaluation.sample_store import sample_files
-    from agent0.storage.uri_files import output_folder
-    from agent0.tracking.model_source import found_model
+    from agent0.evaluation.local import evaluate_model, opened
 
     given = [f"evaluation.benchmarks={','.join(benchmarks)}", *overrides]
     config = read_settings(recipe or EMBEDDED_MODEL, given, evolves=False)
-    pieces = [piece for name in benchmarks for piece in sample_files(name)]
-    with output_folder(str(output), resume=resume, pieces=pieces) as place:
-        check_output(place, benchmarks, resume=resume)
-        with found_model(config.model.model_copy(update={"source": model})) as found:
-            fitted = settings_for(found.folder, recipe, given).config
-            return evaluate_model(fitted, found, found.name, place, seed)
+    with opened(config, model, str(output), recipe, given, resume=resume) as (fitted, found, place):
+        return evaluate_model(fitted.config, found, found.name, place, seed)

@@ -49,13 +49,14 @@ def read_settings(
 
 
 def check_evaluation(config: Config) -> None:
-    """Check that the domain, its prompts and the benchmarks are there.
+    """Check that the domain, its prompts, the benchmarks and those that the gate speaks of are there.
 
     Raises:
         UsageError: names what cannot be found or used.
     """
     get_prompts(config.rollout)
     check_benchmarks(config.evaluation.benchmarks)
+    check_gate(config.gate)
 
 
 def check_benchmarks(names: Iterable[str]) -> None:

@@ -12,7 +12,8 @@ from importlib.metadata import entry_points
 
 from agent0.benchmarks import shipped
 from agent0.benchmarks.spec import Benchmark, Item, number_items
-from agent0.errors import NotInstalledError, UsageError
+from agent0.domains.finding import load_object
+from agent0.errors import UsageError
 from agent0.types import KnownTask
 
 GROUP = "agent0.benchmarks"
@@ -26,11 +27,7 @@ PREFIXES: Mapping[str, Callable[[str], Benchmark]] = {
 
 def is_benchmark(name: str) -> bool:
     """Return whether `name` names a benchmark, not a file; one with a prefix may still not exist."""
-    return (
-        name.startswith(tuple(PREFIXES))
-        or any(known.name == name for known in BENCHMARKS)
-        or any(entry.name == name for entry in entry_points(group=GROUP))
-    )
+    return name.startswith(tuple(PREFIXES)) or any(known.name == name for known in BENCHMARKS) or name in _places()
 
 
 def benchmark(name: str) -> Benchmark:
@@ -45,23 +42,20 @@ def benchmark(name: str) -> Benchmark:
     for prefix, resolve in PREFIXES.items():
         if name.startswith(prefix):
             return resolve(name)
-    for entry in entry_points(group=GROUP):
-        if entry.name == name:
-            return _of_another_package(name, entry.value)
-    others = [entry.name for entry in entry_points(group=GROUP)]
+    others = _places()
+    if name in others:
+        return _of_another_package(name, others[name])
     known = ", ".join([*(b.name for b in BENCHMARKS), *others, *(f"{prefix}NAME" for prefix in PREFIXES)])
     raise UsageError(f"There is no benchmark {name!r}; there are {known}.")
 
 
+def _places() -> dict[str, str]:
+    """Return where the benchmarks of other packages lie, by name."""
+    return {entry.name: entry.value for entry in entry_points(group=GROUP)}
+
+
 def _of_another_package(name: str, place: str) -> Benchmark:
-    module, _, attribute = place.partition(":")
-    try:
-        found = getattr(importlib.import_module(module), attribute)
-    except Exception as error:  # a package's own code may raise anything
-        raise NotInstalledError(
-            f"The benchmark {name} cannot be imported from {place} ({type(error).__name__}: {error}); install its "
-            "package where this runs, or correct the module."
-        ) from error
+    found = load_object(f"The benchmark {name}", place)
     if not isinstance(found, Benchmark) or found.name != name:
         told = f"the benchmark {found.name!r}" if isinstance(found, Benchmark) else f"a {type(found).__name__}"
         raise UsageError(

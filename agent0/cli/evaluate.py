@@ -85,27 +85,19 @@ def evaluate(
     import agent0.lean_transformers  # noqa: F401  # before anything that imports transformers
     from agent0.cli.transfer_bar import transfer_bar
     from agent0.config import EMBEDDED_MODEL
-    from agent0.evaluation.fitting import settings_for
-    from agent0.evaluation.local import check_output
-    from agent0.evaluation.sample_store import sample_files
-    from agent0.storage.uri_files import output_folder
-    from agent0.tracking.model_source import found_model
+    from agent0.evaluation.local import opened
 
     given_settings = [*fixed, *(overrides or [])]
     config = read_settings(
         recipe or EMBEDDED_MODEL, given_settings, ablations, evolves=False
     )  # checked before fetching
     _check_heeded(config.evaluation.benchmarks, limit=limit, samples=samples)
-    wanted = config.model.model_copy(update={"source": model})
     bar = transfer_bar(model, Console(stderr=True, quiet=quiet), "steps of training" if model == EMBEDDED_MODEL else "")
-    pieces = [piece for known in config.evaluation.benchmarks for piece in sample_files(known)]
-    with output_folder(output, resume=resume, pieces=pieces) as folder:
-        check_output(folder, config.evaluation.benchmarks, resume=resume)
-        with bar as progress, found_model(wanted, progress) as found:
-            fitted = settings_for(found.folder, recipe, given_settings, ablations)
-            if fitted.chosen:
-                Console(stderr=True, quiet=quiet).print(fitted.chosen, highlight=False, soft_wrap=True)
-            _run(fitted.config, found, name or found.name, folder, seed, as_json=as_json, quiet=quiet)
+    with opened(config, model, output, recipe, given_settings, ablations, resume=resume, bar=bar) as evaluation:
+        fitted, found, folder = evaluation
+        if fitted.chosen:
+            Console(stderr=True, quiet=quiet).print(fitted.chosen, highlight=False, soft_wrap=True)
+        _run(fitted.config, found, name or found.name, folder, seed, as_json=as_json, quiet=quiet)
 
 
 def _run(

@@ -9,6 +9,7 @@ import re
 from collections.abc import Callable
 from functools import cache
 from importlib.metadata import entry_points
+from typing import Any
 
 from agent0.domains.domain import Domain, WorkedTask
 from agent0.errors import Agent0Error, NotInstalledError, UsageError
@@ -42,19 +43,33 @@ def get_domain(name: str) -> Domain:
         raise NotInstalledError(
             f"There is no domain {name!r}; name one as package.module:NAME, or by its entry point: {hint}"
         )
-    module, _, attribute = place.partition(":")
-    try:
-        found = getattr(importlib.import_module(module), attribute)
-    except Agent0Error as error:
-        raise UsageError(f"The domain {name} is not usable: {error}") from error
-    except Exception as error:
-        raise NotInstalledError(
-            f"The domain {name} cannot be imported from {place} ({type(error).__name__}: {error}); install its package "
-            "where this runs, or correct the module."
-        ) from error
+    found = load_object(f"The domain {name}", place)
     if not isinstance(found, Domain):
         raise UsageError(f"{place} is no agent0.domains.Domain but {type(found).__name__}; name the Domain itself.")
     return found
+
+
+def load_object(told: str, place: str) -> Any:
+    """Return what lies at `package.module:NAME`, be it of this package or of another.
+
+    Args:
+        told: what it should be, as a sentence begins.
+        place: where it lies.
+
+    Raises:
+        NotInstalledError: it cannot be imported.
+        UsageError: its module says itself that it is not usable.
+    """
+    module, _, attribute = place.partition(":")
+    try:
+        return getattr(importlib.import_module(module), attribute)
+    except Agent0Error as error:
+        raise UsageError(f"{told} is not usable: {error}") from error
+    except Exception as error:  # a package's own code may raise anything
+        raise NotInstalledError(
+            f"{told} cannot be imported from {place} ({type(error).__name__}: {error}); install its package where this "
+            "runs, or correct the module."
+        ) from error
 
 
 def task_writer(name: str) -> Callable[[random.Random], WorkedTask]:

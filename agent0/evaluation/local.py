@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager
-
-import torch
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 
 from agent0.benchmarks.spec import file_name
 from agent0.config import Config, RolloutSettings, SamplingSettings
 from agent0.errors import UsageError
 from agent0.evaluation.conclusion import Subject, conclude, judge
+from agent0.evaluation.fitting import Fitted, settings_for
 from agent0.evaluation.inspect_log import require_inspect
 from agent0.evaluation.preparation import Assignment, check_room, prepare
 from agent0.evaluation.registered import record_on_version
@@ -24,8 +23,9 @@ from agent0.rollout.models import load_tokenizer
 from agent0.rollout.tokens import model_positions
 from agent0.rollout.watch import NOBODY, Watch
 from agent0.storage.digest import model_digest
-from agent0.storage.uri_files import OutputFolder
-from agent0.tracking.model_source import FoundModel
+from agent0.storage.transfer_threads import ProgressCallback
+from agent0.storage.uri_files import OutputFolder, output_folder
+from agent0.tracking.model_source import FoundModel, found_model
 
 Shown = Callable[[Sequence[Assignment], dict[str, SampleStore]], AbstractContextManager[Callable[[Assignment], Watch]]]
 """Opens what shows the drawing, and gives the watch of each benchmark's samples."""
@@ -60,6 +60,43 @@ def check_output(output: OutputFolder, benchmarks: Sequence[str], *, resume: boo
         )
 
 
+@contextmanager
+def opened(
+    config: Config,
+    model: str,
+    output: str,
+    recipe: str,
+    given: Sequence[str],
+    ablations: Sequence[str] | None = None,
+    *,
+    resume: bool,
+    bar: AbstractContextManager[ProgressCallback | None] | None = None,
+) -> Iterator[tuple[Fitted, FoundModel, OutputFolder]]:
+    """Yield the settings that fit a model, the model, and the folder that its evaluation may be written to.
+
+    Args:
+        config: what was asked for, checked; read with another recipe where none was named.
+        model: any name of a model.
+        output: folder or s3:// place.
+        recipe: the one that was asked for; empty: what fits the model.
+        given: overrides of single settings.
+        ablations: parts of the method to leave out.
+        resume: whether to go on with what `output` holds.
+        bar: opens what shows the model being fetched.
+
+    Raises:
+        UsageError: `output` holds another evaluation, or a setting is wrong.
+        Agent0Error: there is no such model, or its place does not answer.
+    """
+    benchmarks = config.evaluation.benchmarks
+    pieces = [piece for name in benchmarks for piece in sample_files(name)]
+    wanted = config.model.model_copy(update={"source": model})
+    with output_folder(output, resume=resume, pieces=pieces) as place:
+        check_output(place, benchmarks, resume=resume)
+        with bar or nullcontext() as progress, found_model(wanted, progress) as found:
+            yield settings_for(found.folder, recipe, given, ablations), found, place
+
+
 def evaluate_model(
     config: Config, found: FoundModel, name: str, output: OutputFolder, seed: int, shown: Shown = unshown
 ) -> EvaluationReport:
@@ -77,6 +114,8 @@ def evaluate_model(
         UsageError: a benchmark's answers do not fit the model's positions, or the output is of other settings.
         ResultsError: a benchmark's rows are missing or broken.
     """
+    import torch  # what is refused before needs none
+
     began = time.time()
     if config.evaluation.logs:
         require_inspect()
@@ -86,7 +125,7 @@ def evaluate_model(
     digest = model_digest(found.folder)
     stores = open_stores(assignments, output.folder, digest, config.rollout, config.sandbox)
 
-    def opened(budget: RolloutSettings, sampling: SamplingSettings) -> AbstractContextManager[Backend]:
+    def backend(budget: RolloutSettings, sampling: SamplingSettings) -> AbstractContextManager[Backend]:
         return open_backend(found.folder, tokenizer, budget, sampling, log=output.folder)
 
     def keep(benchmark: str) -> None:
@@ -95,7 +134,7 @@ def evaluate_model(
 
     needed, keeper = any(assignment.tool for assignment in assignments), Keeper(keep)
     with shown(assignments, stores) as watches, tool_of(config.sandbox, needed=needed) as tool:
-        run_assignments(assignments, stores, opened, tokenizer, tool, config.rollout, keeper.show, watches)
+        run_assignments(assignments, stores, backend, tokenizer, tool, config.rollout, keeper.show, watches)
     judged = judge(assignments, stores, gpus)
     subject = Subject(name, found.source, digest, gpus)
     report = conclude(judged, subject, config.evaluation, config.rollout, seed, began, output.folder)

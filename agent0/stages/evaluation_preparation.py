@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from agent0.config import WIRE, Config, EvaluationSettings, ModelSettings, parse_section
-from agent0.consistency import check_evaluation, check_gate
+from agent0.consistency import check_evaluation
 from agent0.errors import UsageError
 from agent0.evaluation.results import read_report
 from agent0.promotion.champion import NO_CHAMPION, Challenge, early_warning, resolve_champion
@@ -71,7 +71,6 @@ def open_evaluation(
     check_wire(wire)
     given = parse_section(Config, {**values, "model": {**values["model"], "embedded_only": False}})
     check_evaluation(given)
-    check_gate(given.gate)
     names, evaluation = list(given.evaluation.benchmarks), given.evaluation
     concrete = given.model.model_copy(update={"source": resolve_source(given.model.source)})
     against = champion or NO_CHAMPION
