@@ -127,7 +127,7 @@ class Drawing:
         self._progress = progress
         self._total = total
         self._unit = unit
-        self._done = done
+        self._before = self._done = done
         self._tokens = 0
         self._began = time.monotonic()
 
@@ -146,14 +146,26 @@ class Drawing:
         self._progress.warn(message)
 
     def _show(self) -> None:
-        detail = tokens_and_rate(self._tokens, time.monotonic() - self._began)
+        seconds = time.monotonic() - self._began
+        rate = f"{self._tokens / seconds:,.0f} tok/s" if seconds else ""
+        left = time_left(self._done - self._before, self._total - self._before, seconds)
+        detail = ", ".join(filter(None, (f"{self._tokens:,} tokens", rate, left)))
         self._progress.step(self._done, self._total, self._unit, detail=detail)
 
 
-def tokens_and_rate(tokens: int, seconds: float) -> str:
-    """Return how many tokens were drawn, and how fast, in words."""
-    rate = f", {tokens / seconds:,.0f} tok/s" if seconds else ""
-    return f"{tokens:,} tokens{rate}"
+def time_left(done: int, total: int, seconds: float) -> str:
+    """Return how long the rest takes at the pace so far, in words; empty where nothing or all is done."""
+    return f"{duration(seconds * (total - done) / done)} left" if 0 < done < total else ""
+
+
+def duration(seconds: float) -> str:
+    """Return seconds in a unit that fits, such as '12.4 s', '4 min 05 s' or '3 h 20 min'."""
+    if seconds < 60:
+        return f"{seconds:.1f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    if minutes < 60:
+        return f"{minutes} min {rest:02d} s"
+    return f"{minutes // 60} h {minutes % 60:02d} min"
 
 
 def read_events(data: bytes) -> Iterator[dict[str, Any]]:

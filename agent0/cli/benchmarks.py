@@ -5,9 +5,8 @@ from __future__ import annotations
 from typing import Annotated
 
 import typer
-from rich import box
-from rich.console import Console
-from rich.table import Table
+
+from agent0.cli.screen import Table
 
 app = typer.Typer(help="The benchmarks: list them, show one, mirror them.", no_args_is_help=True)
 
@@ -27,36 +26,36 @@ def list_benchmarks(
     if gym:
         _list_families()
         return
-    table = Table(box=box.SIMPLE_HEAD)
-    for column in ("name", "rows", "split", "dataset", "pinned"):
-        table.add_column(column, no_wrap=True, justify="right" if column == "rows" else "left")
+    table = Table("name", "rows", "split", "dataset", "pinned", right=("rows",), spare=("pinned",))
     for benchmark in BENCHMARKS:
         data = benchmark.dataset
         pinned = data.revision[:10] if data.revision else "by fetch" if data.hub_id else "–"
-        table.add_row(benchmark.name, f"{data.rows:,}", data.split, data.hub_id or "generated here", pinned)
-    console = Console()
+        table.add(benchmark.name, f"{data.rows:,}", data.split, data.hub_id or "generated here", pinned)
     if is_installed():
         from agent0.benchmarks.shipped.gym import families, resolve
 
         for name in SETS:
             entry = resolve(f"{PREFIX}{name}")
-            table.add_row(entry.name, f"{entry.dataset.rows:,}", entry.dataset.split, "generated here", "–")
+            table.add(entry.name, f"{entry.dataset.rows:,}", entry.dataset.split, "generated here", "–")
         told = f"Beside these, {len(families())} families of reasoning-gym are benchmarks: agent0 benchmarks list --gym"
     else:
         told = "gym:small and the families of reasoning-gym need pip install -c constraints.txt 'agent0[gym]'"
-    console.print(table)
-    written = f"domain:NAME is one of any domain whose program writes tasks; installed are {', '.join(domain_names())}"
-    for line in (told, written):
-        console.print(line, highlight=False, markup=False, soft_wrap=True)
+    table.notes = (
+        told,
+        f"domain:NAME is one of any domain whose program writes tasks; installed are {', '.join(domain_names())}",
+    )
+    table.show()
 
 
 def _list_families() -> None:
     from agent0.benchmarks.shipped.gym import PREFIX, SETS, categories
 
+    table = Table("name", "families, or the category of one")
     for name, chosen in SETS.items():
-        print(f"{PREFIX}{name:26}  {', '.join(chosen)}")
+        table.add(f"{PREFIX}{name}", ", ".join(chosen))
     for name, category in sorted(categories().items()):
-        print(f"{PREFIX}{name:26}  {category}")
+        table.add(f"{PREFIX}{name}", category)
+    table.show()
 
 
 @app.command()

@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Annotated
 
 import typer
-from rich.console import Console
+
+from agent0.cli.screen import console
 
 
 def compare(
@@ -24,7 +25,7 @@ def compare(
 
     Example: [bold]agent0 compare runs/base runs/iteration-3 --output comparison.html[/bold]
     """
-    from agent0.cli.comparison_tables import comparison_view
+    from agent0.cli.report_view import evaluations_table
     from agent0.promotion.claims import pair_runs, read_runs
     from agent0.promotion.schedule import in_order, past_runs
     from agent0.storage.atomic import atomic_write
@@ -33,11 +34,12 @@ def compare(
     found = read_runs(runs)
     pairs = pair_runs(found)
     past, complaints = past_runs(history) if history else ([], [])
-    console = Console()
-    console.print(comparison_view(found, pairs, base), *complaints, highlight=False)
+    evaluations_table(found, pairs, base).show()
+    for line in complaints:
+        console().print(line)
     if output:
         from agent0.promotion.page import render
 
         with write_file(output) as path, atomic_write(path) as file:
             file.write(render(found, pairs, base, in_order(found, past)))
-        console.print(f"report   {output}")
+        print(f"report   {output}")

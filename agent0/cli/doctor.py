@@ -5,31 +5,31 @@ from __future__ import annotations
 import json
 import shlex
 import tempfile
-import time
-from contextlib import closing
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
+from rich.text import Text
 
-from agent0.cli.findings_table import render_json, render_table
-from agent0.cli.options import RECIPE_HELP, Overrides
+from agent0.cli.bars import Bars
+from agent0.cli.options import RECIPE_HELP, AsJson, Overrides, Quiet
 from agent0.cli.pipeline_options import connected
+from agent0.cli.screen import Table, console
 from agent0.errors import UsageError
-from agent0.findings import healthy
+from agent0.findings import Finding, State, healthy
 from agent0.kubeflow.client import Connection
-from agent0.progress import PRINT_INTERVAL
 
 MODEL_PANEL = "A model under a recipe"
 PANEL = "What runs in the cluster will use"
+COLOURS: dict[State, str] = {"ok": "green", "warn": "yellow", "fail": "red"}
 
 
 @connected
 def doctor(
     cluster: Annotated[bool, typer.Option("--cluster", help="Look at a cluster instead of this machine.")] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    as_json: AsJson = False,
     model: Annotated[
         str,
         typer.Option("--model", "-m", help="Any name of a model; the recipe's own.", rich_help_panel=MODEL_PANEL),
@@ -39,9 +39,7 @@ def doctor(
     samples: Annotated[
         int, typer.Option(min=4, help="Proposals to draw; half as many are answered.", rich_help_panel=MODEL_PANEL)
     ] = 32,
-    quiet: Annotated[
-        bool, typer.Option("--quiet", "-q", help="Show no progress.", rich_help_panel=MODEL_PANEL)
-    ] = False,
+    quiet: Quiet = False,
     service_account: Annotated[
         str, typer.Option(help="Service account of the pods.", rich_help_panel=PANEL)
     ] = "agent0-runner",
@@ -85,14 +83,25 @@ def doctor(
 
         title, findings = own_title(), examine()
     if as_json:
-        print(render_json(findings))
+        rows = [asdict(item) for item in findings]
+        print(json.dumps({"healthy": healthy(findings), "checks": rows}, indent=2, ensure_ascii=False))
     else:
-        Console().print(render_table(title, findings))
+        findings_table(title, findings).show()
     raise typer.Exit(0 if healthy(findings) else 1)
+
+
+def findings_table(title: str, findings: Sequence[Finding]) -> Table:
+    """Return what was found; advice stands below what it is about."""
+    table = Table("check", "", "finding", title=title)
+    for item in findings:
+        advice = f"\n→ {item.advice}" if item.advice else ""
+        table.add(item.check, Text(item.state, COLOURS[item.state]), item.finding + advice)
+    return table
 
 
 def _try_model(model: str, recipe: str, overrides: list[str], samples: int, as_json: bool, quiet: bool) -> bool:
     """Try a model under a recipe, print what was found, and return whether an evolution can begin so."""
+    from agent0.config import EMBEDDED_MODEL
     from agent0.consistency import read_settings
 
     if not recipe:
@@ -102,20 +111,17 @@ def _try_model(model: str, recipe: str, overrides: list[str], samples: int, as_j
         )
     given = [*([f"model.source={json.dumps(model)}"] if model else []), *overrides]
     config = read_settings(recipe, given)
-    from agent0.cli.transfer_bar import transfer_bar
     from agent0.tracking.model_source import found_model
 
-    console = Console(stderr=True, quiet=quiet)
-    with (
-        transfer_bar(config.model.source, console, "steps" if config.model.source == "tiny" else "") as fetched,
-        found_model(config.model, fetched) as found,
-        tempfile.TemporaryDirectory(prefix="agent0-trial-") as log,
-        closing(_Bars(console)) as bars,
-    ):
-        from agent0.trial import run_trial
-        from agent0.trial_verdict import conclude, findings
+    with Bars(console(stderr=True), quiet=quiet) as bars:
+        source = config.model.source
+        fetched = bars.transfer(source, "steps of training" if source == EMBEDDED_MODEL else "")
+        with found_model(config.model, fetched) as found, tempfile.TemporaryDirectory(prefix="agent0-trial-") as log:
+            from agent0.trial import run_trial
 
-        trial = run_trial(found.folder, config, samples, Path(log), bars)
+            trial = run_trial(found.folder, config, samples, Path(log), bars.of(found.name))
+    from agent0.trial_verdict import conclude, findings
+
     changed = [f"model.source={model}"] if model else []
     options = " ".join(f"--set {shlex.quote(item)}" for item in [*changed, *overrides])
     verdict = conclude(trial, config, f"--recipe {shlex.quote(recipe)} {options}".strip())
@@ -123,39 +129,6 @@ def _try_model(model: str, recipe: str, overrides: list[str], samples: int, as_j
         figures = asdict(trial) | {"drawing_hours": trial.drawing_hours}
         print(json.dumps({"model": found.source, "recipe": recipe, **asdict(verdict), **figures}, indent=2))
     else:
-        Console().print(render_table(f"{found.name} under {recipe}", findings(trial, config)))
-        Console().print(f"{verdict.sentence}\n  {verdict.command}", highlight=False, markup=False, soft_wrap=True)
+        findings_table(f"{found.name} under {recipe}", findings(trial, config)).show()
+        console().print(f"{verdict.sentence}\n  {verdict.command}", soft_wrap=True)
     return verdict.ready
-
-
-class _Bars:
-    """Shows what is drawn: a bar of each kind, or a line now and then where there is no terminal."""
-
-    def __init__(self, console: Console) -> None:
-        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
-
-        columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-        detail = TextColumn("[dim]{task.fields[detail]}")
-        self._console = console
-        self._bars = Progress(*columns, detail, console=console, transient=True, disable=not console.is_terminal)
-        self._tasks: dict[str, TaskID] = {}
-        self._last = 0.0
-        self._bars.start()
-
-    def step(self, done: int, total: int, unit: str, *, detail: str) -> None:
-        """See `agent0.progress.Shown`."""
-        if unit not in self._tasks:
-            self._tasks[unit] = self._bars.add_task(unit, total=total, detail="")
-        self._bars.update(self._tasks[unit], completed=done, detail=detail)
-        now = time.monotonic()
-        if not self._console.is_terminal and (done == total or now - self._last >= PRINT_INTERVAL):
-            self._last = now
-            self._console.print(f"{done:,}/{total:,} {unit}  {detail}", highlight=False, soft_wrap=True)
-
-    def warn(self, message: str) -> None:
-        """See `agent0.progress.Shown`."""
-        self._console.print(f"warning: {message}", highlight=False, markup=False, soft_wrap=True)
-
-    def close(self) -> None:
-        """Take the bars away."""
-        self._bars.stop()

@@ -5,10 +5,8 @@ from __future__ import annotations
 from typing import Annotated
 
 import typer
-from rich import box
-from rich.console import Console
-from rich.table import Table
 
+from agent0.cli.screen import Table
 from agent0.seeds import SEED_LIMIT
 
 app = typer.Typer(help="The kinds of tasks: list them, show one.", invoke_without_command=True)
@@ -28,12 +26,10 @@ def domains(context: typer.Context) -> None:
         return
     from agent0.domains.describe import rows
 
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    for column in ("name", "from", "truth", "draw", "variants"):
-        table.add_column(column, no_wrap=column != "variants", overflow="fold")
+    table = Table("name", "from", "truth", "draw", "variants")
     for row in rows():
-        table.add_row(*row)
-    Console().print(table)
+        table.add(*row)
+    table.show()
 
 
 @app.command()

@@ -7,22 +7,22 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich import box
-from rich.console import Console
-from rich.table import Table
 
+from agent0.cli.bars import Bars
+from agent0.cli.options import Quiet
+from agent0.cli.screen import Table, console
 from agent0.errors import UsageError
+from agent0.progress import Drawing
 from agent0.recipes import recipe_names
 from agent0.seeds import SEED_LIMIT
 
 if TYPE_CHECKING:
-    from agent0.config import Config
+    from rich.console import Console
+
     from agent0.evaluation.preparation import Assignment
     from agent0.evaluation.results import BenchmarkScore, Estimate
     from agent0.evaluation.sample_store import SampleStore
     from agent0.rollout.watch import Watch
-    from agent0.storage.uri_files import OutputFolder
-    from agent0.tracking.model_source import FoundModel
 
 
 def evaluate(
@@ -59,7 +59,7 @@ def evaluate(
     ablations: Annotated[list[str] | None, typer.Option("--ablation", "-a", help="Leave out a part.")] = None,
     seed: Annotated[int, typer.Option(min=0, max=SEED_LIMIT - 1, help="Seed of the sampling.")] = 0,
     as_json: Annotated[bool, typer.Option("--json", help="Print the record as JSON in place of the table.")] = False,
-    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Show no progress.")] = False,
+    quiet: Quiet = False,
 ) -> None:
     """Score a model on benchmarks. Interrupted? The same command with --resume draws only what is missing.
 
@@ -83,62 +83,60 @@ def evaluate(
     }
     fixed = [f"evaluation.{key}={value}" for key, value in given.items() if value]
     import agent0.lean_transformers  # noqa: F401  # before anything that imports transformers
-    from agent0.cli.transfer_bar import transfer_bar
     from agent0.config import EMBEDDED_MODEL
-    from agent0.evaluation.local import opened
+    from agent0.evaluation.local import evaluate_model, opened
+    from agent0.evaluation.results import REPORT_FILE
 
     given_settings = [*fixed, *(overrides or [])]
     config = read_settings(
         recipe or EMBEDDED_MODEL, given_settings, ablations, evolves=False
     )  # checked before fetching
     _check_heeded(config.evaluation.benchmarks, limit=limit, samples=samples)
-    bar = transfer_bar(model, Console(stderr=True, quiet=quiet), "steps of training" if model == EMBEDDED_MODEL else "")
-    with opened(config, model, output, recipe, given_settings, ablations, resume=resume, bar=bar) as evaluation:
-        fitted, found, folder = evaluation
-        if fitted.chosen:
-            Console(stderr=True, quiet=quiet).print(fitted.chosen, highlight=False, soft_wrap=True)
-        _run(fitted.config, found, name or found.name, folder, seed, as_json=as_json, quiet=quiet)
-
-
-def _run(
-    config: Config, found: FoundModel, name: str, output: OutputFolder, seed: int, *, as_json: bool, quiet: bool
-) -> None:
-    import agent0.lean_transformers  # noqa: F401  # before anything that imports transformers
-    from agent0.cli.evaluate_view import watching
-    from agent0.evaluation.local import evaluate_model
-    from agent0.evaluation.results import REPORT_FILE
-
-    console = Console(stderr=as_json)
-
-    @contextmanager
-    def shown(
-        assignments: Sequence[Assignment], stores: dict[str, SampleStore]
-    ) -> Iterator[Callable[[Assignment], Watch]]:
-        if not quiet:
-            console.print(plan_table(assignments, stores))
-        with watching(assignments, stores, console, quiet=quiet) as watches:
-            yield watches
-
-    report = evaluate_model(config, found, name, output, seed, shown)
+    screen = console(stderr=as_json)
+    with Bars(console(stderr=True), quiet=quiet) as fetching:
+        bar = fetching.transfer(model, "steps of training" if model == EMBEDDED_MODEL else "")
+        with opened(
+            config, model, output, recipe, given_settings, ablations, resume=resume, progress=bar
+        ) as evaluation:
+            fitted, found, folder = evaluation
+            if fitted.chosen and not quiet:
+                console(stderr=True).print(fitted.chosen, soft_wrap=True)
+            shown = partial(_shown, screen, quiet)
+            report = evaluate_model(fitted.config, found, name or found.name, folder, seed, shown)
     if as_json:
-        print((output.folder / REPORT_FILE).read_text(encoding="utf-8"), end="")
+        print((folder.folder / REPORT_FILE).read_text(encoding="utf-8"), end="")
         return
-    console.print(score_table(report.benchmarks))
-    console.print(cost_table(report.benchmarks))
-    console.print(f"record  {output.place}/{REPORT_FILE}", highlight=False, soft_wrap=True)
-    if config.evaluation.logs:
-        console.print(f"logs    inspect view --log-dir {output.place}/logs", highlight=False, soft_wrap=True)
+    for table in (score_table(report.benchmarks), cost_table(report.benchmarks)):
+        screen.print(table, "")
+    screen.print(f"record  {folder.place}/{REPORT_FILE}", soft_wrap=True)
+    if fitted.config.evaluation.logs:
+        screen.print(f"logs    inspect view --log-dir {folder.place}/logs", soft_wrap=True)
+
+
+@contextmanager
+def _shown(
+    screen: Console, quiet: bool, assignments: Sequence[Assignment], stores: dict[str, SampleStore]
+) -> Iterator[Callable[[Assignment], Watch]]:
+    """Show what is about to be asked, and yield what gives the watch of a benchmark's samples."""
+    if not quiet:
+        screen.print(plan_table(assignments, stores), "")
+    with Bars(screen, quiet=quiet) as bars:
+        yield lambda assignment: Drawing(
+            bars.of(assignment.benchmark.name),
+            assignment.total,
+            "samples",
+            len(stores[assignment.benchmark.name].records),
+        )
 
 
 def plan_table(assignments: Sequence[Assignment], stores: dict[str, SampleStore]) -> Table:
     """Return what is about to be asked, and the smallest difference to another model that it can show."""
-    table = Table(box=box.SIMPLE_HEAD)
-    for column in ("benchmark", "questions", "k", "decoding", "done", "can show"):
-        table.add_column(column, no_wrap=True, justify="left" if column in ("benchmark", "decoding") else "right")
+    numbers = ("questions", "k", "done", "can show")
+    table = Table("benchmark", "questions", "k", "decoding", "done", "can show", right=numbers, spare=("done",))
     for assignment in assignments:
         decoding = assignment.protocol.decoding
         drawn = f"T {decoding.temperature:g} p {decoding.top_p:g}" if decoding.temperature else "greedy"
-        table.add_row(
+        table.add(
             assignment.benchmark.name,
             f"{len(assignment.questions):,}/{assignment.published:,}",
             str(assignment.samples),
@@ -151,11 +149,10 @@ def plan_table(assignments: Sequence[Assignment], stores: dict[str, SampleStore]
 
 def score_table(scores: Sequence[BenchmarkScore]) -> Table:
     """Return the scores of an evaluation, in percent."""
-    table = Table(box=box.SIMPLE_HEAD)
-    for column in ("benchmark", "n", "k", "score", "95 %", "pass@k", "maj@k"):
-        table.add_column(column, no_wrap=True, justify="left" if column == "benchmark" else "right")
+    numbers = ("n", "k", "score", "95 %", "pass@k", "maj@k")
+    table = Table("benchmark", *numbers, right=numbers, spare=("maj@k", "pass@k"))
     for score in scores:
-        table.add_row(
+        table.add(
             score.benchmark,
             f"{score.questions:,}",
             str(score.samples),
@@ -169,12 +166,11 @@ def score_table(scores: Sequence[BenchmarkScore]) -> Table:
 
 def cost_table(scores: Sequence[BenchmarkScore]) -> Table:
     """Return what went wrong, in percent of the samples, and what it took."""
-    table = Table(box=box.SIMPLE_HEAD)
     gpu = ["GPU-hours"] if any(score.cost.gpu_hours is not None for score in scores) else []
-    for column in ("benchmark", "invalid", "cut off", "timeout", "tokens", "calls", "seconds", *gpu):
-        table.add_column(column, no_wrap=True, justify="left" if column == "benchmark" else "right")
+    numbers = ("invalid", "cut off", "timeout", "tokens", "calls", "seconds", *gpu)
+    table = Table("benchmark", *numbers, right=numbers, spare=("timeout", "calls"))
     for score in scores:
-        table.add_row(
+        table.add(
             score.benchmark,
             *(_percent(score.rates[rate]) for rate in ("invalid", "truncated", "timeout")),
             f"{score.cost.completion_tokens:,}",

@@ -6,10 +6,9 @@ import json
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich import box
-from rich.console import Console
-from rich.table import Table
 
+from agent0.cli.options import AsJson
+from agent0.cli.screen import Table
 from agent0.errors import UsageError
 from agent0.seeds import SEED_LIMIT
 
@@ -37,7 +36,7 @@ def gate(
         int | None, typer.Option(help="Draws of the bootstrap, and of sign flips. Default: 10000.")
     ] = None,
     seed: Annotated[int, typer.Option(min=0, max=SEED_LIMIT - 1, help="Seed of these draws.")] = 0,
-    as_json: Annotated[bool, typer.Option("--json", help="Print the decision as JSON.")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Decide whether a candidate replaces the champion. Exits with 0 to promote it and with 3 to keep the champion.
 
@@ -58,25 +57,27 @@ def gate(
     if as_json:
         print(json.dumps(decision_record(decision, old, new, settings), indent=2))
     else:
-        console = Console()
-        console.print(decision_table(decision, old, new))
-        console.print(f"{decision.decision}: {decision.reason}", highlight=False)
+        decision_table(decision, old, new).show()
     raise typer.Exit(0 if decision.promoted else KEEP_EXIT_CODE)
 
 
 def decision_table(decision: GateDecision, champion: Run, candidate: Run) -> Table:
-    """Return the test of each benchmark: plain means over the questions in percent, and p after the correction."""
-    table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
-    for column in ("benchmark", "n", "champion", "candidate", "difference, 95 %", "p", "test"):
-        table.add_column(column, no_wrap=True, justify="left" if column in ("benchmark", "test") else "right")
+    """Return the test of each benchmark, and the decision.
+
+    Scores are plain means over the questions, in percent; p is that after the correction.
+    """
+    from agent0.report.intervals import gap_text
+
+    numbers = ("n", "champion", "candidate", "difference, 95 %", "p")
+    notes = (f"{decision.decision}: {decision.reason}",)
+    table = Table("benchmark", *numbers, "test", right=numbers, spare=("test", "n"), notes=notes)
     for result in decision.results:
         old, new = (run.report.score_of(result.benchmark) for run in (champion, candidate))
-        low, high = 100 * result.difference.low, 100 * result.difference.high
-        table.add_row(
+        table.add(
             result.benchmark,
             f"{result.questions:,}",
             *("–" if score is None else f"{100 * score.mean_at_k.mean:.1f}" for score in (old, new)),
-            f"{100 * result.difference.mean:+.1f} ({low:+.1f} to {high:+.1f})",
+            gap_text(result.difference),
             f"{result.adjusted:.2g}",
             result.test,
         )

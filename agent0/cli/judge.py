@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Annotated
 
 import typer
-from rich.console import Console
 
 
 def judge(
@@ -32,9 +31,8 @@ def judge(
     read_report(run)  # what is no evaluation is not fetched to find that out
     with output_folder(run, resume=True) as output:
         report = judge_run(output.folder, settings, names, data or None)
-    console = Console()
     for score in report.benchmarks:
         if score.judged is not None:
             rule, judged = 100 * score.mean_at_k.mean, 100 * score.judged.mean
-            console.print(f"{score.benchmark}: {rule:.1f} by rule, {judged:.1f} by {score.judge}", highlight=False)
-    console.print(f"record  {output.place}/{JUDGED_FOLDER}/{REPORT_FILE}", highlight=False, soft_wrap=True)
+            print(f"{score.benchmark}: {rule:.1f} by rule, {judged:.1f} by {score.judge}")
+    print(f"record  {output.place}/{JUDGED_FOLDER}/{REPORT_FILE}")

@@ -10,9 +10,6 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich import box
-from rich.console import Console
-from rich.table import Table
 
 from agent0.ablations import ABLATIONS
 from agent0.cli.benchmarks import app as benchmarks_app
@@ -23,9 +20,10 @@ from agent0.cli.evaluate import evaluate
 from agent0.cli.gate import gate
 from agent0.cli.judge import judge
 from agent0.cli.models import app as models_app
-from agent0.cli.options import RECIPE_HELP, Ablations, Overrides, Recipe, run_folder
+from agent0.cli.options import RECIPE_HELP, Ablations, AsJson, Overrides, Quiet, Recipe, run_folder
 from agent0.cli.pipeline import app as pipeline_app
 from agent0.cli.sandbox import app as sandbox_app
+from agent0.cli.screen import Table, console
 from agent0.cli.serving import publish, serve
 from agent0.cli.surroundings import check_surroundings
 from agent0.cli.tracking import app as tracking_app
@@ -57,8 +55,6 @@ app.command()(judge)
 app.command()(evaluate)
 app.command()(doctor)
 
-Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Show no progress, only the result.")]
-
 
 @app.command()
 def evolve(
@@ -80,7 +76,7 @@ def evolve(
     The embedded recipe 'tiny' needs no download and no GPU. Interrupted? The same command with --resume goes on at
     the task that did not finish.
     """
-    from agent0.cli.display import run_on_screen
+    from agent0.cli.local_run import run_on_screen
     from agent0.consistency import read_settings
     from agent0.tracking.location import tracking_uri
     from agent0_kfp.pipelines.local import LocalEvolution
@@ -121,7 +117,7 @@ def report(
 
     Example: [bold]agent0 report runs/seed0 runs/seed1 runs/grpo -o comparison.html[/bold] compares each with the first
     """
-    from agent0.cli.report_view import comparison_table, terminal_table
+    from agent0.cli.report_view import comparison_table, history_table
     from agent0.report.comparison_page import render_comparison
     from agent0.report.render import render
     from agent0.stages.iteration_report import write_history
@@ -129,7 +125,6 @@ def report(
     from agent0.storage.atomic import atomic_write
     from agent0.storage.uri_files import write_file
 
-    console = Console()
     if len(runs) > 1:
         found, page = open_runs(runs), output or "comparison.html"
         text, table = render_comparison(found), comparison_table(found)
@@ -139,11 +134,11 @@ def report(
             if not is_local(runs[0]):
                 raise UsageError(f"{runs[0]} is no folder to write to; say where the report shall go with --output.")
             write_history(history, Path(runs[0]))
-        text, table, page = render(history), terminal_table(history), output or f"{runs[0].rstrip('/')}/report.html"
+        text, table, page = render(history), history_table(history), output or f"{runs[0].rstrip('/')}/report.html"
     with write_file(page) as path, atomic_write(path) as file:
         file.write(text)
-    console.print(table)
-    console.print(f"report   {page}")
+    table.show()
+    print(f"report   {page}")
 
 
 @app.command()
@@ -183,7 +178,7 @@ def plan(
         str,
         typer.Option(help="Finished run on these GPUs, local or s3://: write its rates to the file of --rates first."),
     ] = "",
-    as_json: Annotated[bool, typer.Option("--json", help="Print the plan as JSON.")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Say what an evolution needs on given GPUs: memory, tokens and hours of each stage. Starts nothing.
 
@@ -212,7 +207,7 @@ def plan(
     if as_json:
         print(made.model_dump_json(indent=2))
     else:
-        Console().print(plan_view(made), highlight=False)
+        console().print(plan_view(made))
     raise typer.Exit(0 if made.fits else 1)
 
 
@@ -233,13 +228,10 @@ def list_ablations() -> None:
 
     Example: [bold]agent0 ablations[/bold], then agent0 evolve --ablation grpo --output runs/grpo
     """
-    table = Table(box=box.SIMPLE_HEAD)
-    table.add_column("ablation", no_wrap=True)
-    table.add_column("what is left out, and by which setting", overflow="fold")
-    table.add_column("paper", max_width=14)
+    table = Table("ablation", "what is left out, and by which setting", "paper")
     for ablation in ABLATIONS.values():
-        table.add_row(ablation.name, f"{ablation.description}\n{ablation.as_overrides()}", ablation.paper or "–")
-    Console().print(table)
+        table.add(ablation.name, f"{ablation.description}\n{ablation.as_overrides()}", ablation.paper or "–")
+    table.show()
 
 
 @app.command()

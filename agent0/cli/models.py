@@ -5,8 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.console import Console
 
+from agent0.cli.bars import Bars
+from agent0.cli.options import Quiet
+from agent0.cli.screen import console
 from agent0.errors import UsageError
 
 if TYPE_CHECKING:
@@ -33,7 +35,7 @@ def list_models(
     if name:
         check_model_name(name)
     client = _open()
-    Console().print(versions_table(client, name) if name else models_table(client))
+    (versions_table(client, name) if name else models_table(client)).show()
 
 
 @app.command()
@@ -42,12 +44,13 @@ def show(model: Annotated[str, typer.Argument(help=MODEL_HELP)]) -> None:
 
     Example: [bold]agent0 models show models:/agent0-executor@champion[/bold]
     """
-    from agent0.cli.models_view import print_version
+    from agent0.cli.models_view import version_tables
     from agent0.tracking.model_uri import parse_model_uri
     from agent0.tracking.registry import resolve
 
     client = _open()
-    print_version(client, resolve(client, parse_model_uri(model)), Console())
+    for table in version_tables(client, resolve(client, parse_model_uri(model))):
+        console().print(table, "")
 
 
 @app.command()
@@ -56,13 +59,12 @@ def download(
     folder: Annotated[
         str, typer.Argument(help="New or empty folder, local or s3://; it appears when all is there and right.")
     ],
-    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Show no progress.")] = False,
+    quiet: Quiet = False,
 ) -> None:
     """Get a version's files back, byte for byte as they were registered. Interrupted? The same command goes on.
 
     Example: [bold]agent0 models download models:/agent0-executor@champion champion[/bold]
     """
-    from agent0.cli.transfer_bar import transfer_bar
     from agent0.storage.uri_files import output_folder
     from agent0.tracking.fetching import digest_of, fetch_model
     from agent0.tracking.model_uri import parse_model_uri
@@ -70,9 +72,8 @@ def download(
 
     client = _open()
     version = resolve(client, parse_model_uri(model))
-    bar = transfer_bar(f"{version.name} {version.version}", Console(stderr=True, quiet=quiet))
-    with output_folder(folder, resume=False) as output, bar as progress:
-        fetch_model(client, version, output.folder, progress)
+    with output_folder(folder, resume=False) as output, Bars(console(stderr=True), quiet=quiet) as bars:
+        fetch_model(client, version, output.folder, bars.transfer(f"{version.name} {version.version}"))
     print(f"{folder}: {version.name} version {version.version}, sha256 {digest_of(version)[:SHORT_DIGEST]}… verified")
 
 
@@ -106,7 +107,7 @@ def promote(
         outcome = promote_by_force(client, model, alias, reason)
     else:
         outcome = promote_by_gate(client, model, alias, evaluation, against)
-    Console().print(outcome.told, highlight=False, soft_wrap=True)
+    print(outcome.told)
     raise typer.Exit(0 if outcome.after == outcome.version else KEEP_EXIT_CODE)
 
 

@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from typing import Any
 
 from mlflow.entities.model_registry import ModelVersion
 from mlflow.exceptions import MlflowException
 from mlflow.tracking import MlflowClient
-from rich import box
-from rich.console import Console
-from rich.table import Table
 
+from agent0.cli.screen import Table
 from agent0.evaluation.registered import recorded_evaluations
 from agent0.evaluation.results import ResultsError
 from agent0.tracking.registry import aliases, ancestry, explained, find_model, versions
@@ -21,12 +18,12 @@ SHORT = 12
 
 def models_table(client: MlflowClient) -> Table:
     """Return the registered models with their newest version and their aliases."""
-    table = _table("model", "newest", "aliases", "changed")
+    table = Table("model", "newest", "aliases", "changed", right=("newest",))
     with explained("listing the registered models"):
         for model in client.search_registered_models():
             pointed = ", ".join(f"{alias} → {version}" for alias, version in sorted(model.aliases.items()))
             numbers = [str(version.version) for version in versions(client, model.name)]
-            table.add_row(model.name, next(iter(numbers), "–"), pointed or "–", _time(model.last_updated_timestamp))
+            table.add(model.name, next(iter(numbers), "–"), pointed or "–", _time(model.last_updated_timestamp))
     return table
 
 
@@ -36,13 +33,14 @@ def versions_table(client: MlflowClient, name: str) -> Table:
     Raises:
         RegistryError: there is no such model.
     """
-    table = _table("version", "aliases", "iteration", "parent", "latest scores", "sha256", "made")
+    columns = ("version", "aliases", "iteration", "parent", "latest scores", "sha256", "made")
+    table = Table(*columns, right=("iteration",), spare=("sha256", "made"))
     with explained(f"listing the versions of {name}"):
         find_model(client, name)
         pointing = _pointing(client, name)
         for version in versions(client, name):
             tags = version.tags
-            table.add_row(
+            table.add(
                 str(version.version),
                 pointing.get(str(version.version), "–"),
                 tags.get("iteration", "–"),
@@ -54,13 +52,13 @@ def versions_table(client: MlflowClient, name: str) -> Table:
     return table
 
 
-def print_version(client: MlflowClient, version: ModelVersion, console: Console) -> None:
-    """Print everything about a version: facts, lineage, evaluations, the last decision."""
+def version_tables(client: MlflowClient, version: ModelVersion) -> tuple[Table, ...]:
+    """Return everything about a version: facts with the last decision, lineage, evaluations."""
     with explained(f"reading {version.name} version {version.version}"):
         pointing = _pointing(client, version.name)
         line = ancestry(client, version)
         base = _base_model(client, line[-1])
-    facts = Table(box=None, show_header=False, padding=(0, 2, 0, 0))
+    facts = Table("of", "this version")
     for key, value in {
         "version": f"models:/{version.name}/{version.version}",
         "aliases": pointing.get(str(version.version), "none"),
@@ -72,30 +70,29 @@ def print_version(client: MlflowClient, version: ModelVersion, console: Console)
         "image": version.tags.get("image_digest", "none"),
         "decision": version.tags.get("decision_reason", "none yet"),
     }.items():
-        facts.add_row(key, value)
-    console.print(facts, highlight=False, soft_wrap=True)
-    console.print(_lineage_table(line, pointing, base))
-    evaluations = _evaluations_table(version)
-    console.print(evaluations if evaluations.row_count else "Not evaluated yet.", highlight=False)
+        facts.add(key, value)
+    return facts, _lineage_table(line, pointing, base), _evaluations_table(version)
 
 
 def _lineage_table(line: list[ModelVersion], pointing: dict[str, str], base: str) -> Table:
-    table = _table("version", "aliases", "iteration", "model", "trained on tasks", "code")
+    columns = ("version", "aliases", "iteration", "model", "trained on tasks", "code")
+    table = Table(*columns, right=("iteration",), spare=("code", "trained on tasks"), title="Lineage")
     for version in line:
         tags = version.tags
         digests = [tags.get(name, "–")[:SHORT] for name in ("model_sha256", "tasks_sha256")]
         aliases_here = pointing.get(str(version.version), "–")
         code = tags.get("code_version", "–")
-        table.add_row(str(version.version), aliases_here, tags.get("iteration", "–"), *digests, code)
-    table.add_row(f"base: {base}", "–", "0", line[-1].tags.get("parent_sha256", "–")[:SHORT], "–", "–")
+        table.add(str(version.version), aliases_here, tags.get("iteration", "–"), *digests, code)
+    table.add(f"base: {base}", "–", "0", line[-1].tags.get("parent_sha256", "–")[:SHORT], "–", "–")
     return table
 
 
 def _evaluations_table(version: ModelVersion) -> Table:
-    table = _table("benchmark", "score", "95 %", "preset", "tool", "evaluated", "place")
+    columns = ("benchmark", "score", "95 %", "preset", "tool", "evaluated", "place")
+    table = Table(*columns, right=("score", "95 %"), spare=("tool", "preset", "evaluated"), title="Evaluations")
     for item in recorded_evaluations(version).values():
         for benchmark, (mean, low, high) in item.scores.items():
-            table.add_row(
+            table.add(
                 benchmark,
                 f"{100 * mean:.1f}",
                 f"{100 * low:.1f}–{100 * high:.1f}",
@@ -132,14 +129,6 @@ def _pointing(client: MlflowClient, name: str) -> dict[str, str]:
     for alias, version in sorted(aliases(client, name).items()):
         found.setdefault(version, []).append(alias)
     return {version: ", ".join(names) for version, names in found.items()}
-
-
-def _table(*columns: str) -> Table:
-    table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
-    for column in columns:
-        options: dict[str, Any] = {"overflow": "fold"} if column in ("place", "aliases") else {"no_wrap": True}
-        table.add_column(column, **options)
-    return table
 
 
 def _time(milliseconds: int | None) -> str:

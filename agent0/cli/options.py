@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
@@ -11,16 +12,25 @@ from agent0.errors import UsageError
 from agent0.recipes import recipe_names
 from agent0.storage.uri import parse
 
-if TYPE_CHECKING:
-    pass
-
 RECIPE_HELP = f"Recipe: {', '.join(recipe_names())}, or a .toml file, local or s3://."
 ABLATION_HELP = "Leave out a part of the method; `agent0 ablations` lists them. May be given several times."
 SET_HELP = "Override a setting, e.g. --set executor.steps=20. A list has commas. May be given several times."
 
+SILENT = {"TQDM_DISABLE": "1", "HF_HUB_DISABLE_PROGRESS_BARS": "1"}
+"""By which other libraries, here and in processes of ours, show no progress either."""
+
+
+def _quieten(quiet: bool) -> bool:
+    if quiet:
+        os.environ.update(SILENT)
+    return quiet
+
+
 Recipe = Annotated[str, typer.Option("--recipe", "-r", help=RECIPE_HELP)]
 Overrides = Annotated[list[str] | None, typer.Option("--set", "-s", help=SET_HELP)]
 Ablations = Annotated[list[str] | None, typer.Option("--ablation", "-a", help=ABLATION_HELP)]
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", callback=_quieten, help="Show no progress, only the result.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 
 def run_folder(place: str) -> Path:

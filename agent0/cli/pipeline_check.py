@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from agent0.cli.options import AsJson
 from agent0.cli.pipeline_options import connected
 from agent0.cli.pipeline_run import Parameters, ParametersFile
-from agent0.cli.pipeline_version import REFERENCE_HELP, AsJson, package_named
+from agent0.cli.pipeline_version import REFERENCE_HELP, package_named
 from agent0.kubeflow.client import Connection
 
 if TYPE_CHECKING:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from agent0.cli.options import Ablations, Overrides, Recipe
+from agent0.cli.screen import Table
 from agent0.errors import UsageError, warn
 
 if TYPE_CHECKING:
@@ -130,17 +131,10 @@ def list_options() -> None:
 
     Example: [bold]agent0 pipeline options[/bold], then agent0 pipeline compile evolution -O retries=5 -o evolution.yaml
     """
-    from rich import box
-    from rich.console import Console
-    from rich.table import Table
-
     from agent0.kubeflow.compile_options import CompileOptions
 
-    table = Table(box=box.SIMPLE_HEAD)
-    table.add_column("option", no_wrap=True)
-    table.add_column("default", overflow="fold")
-    table.add_column("meaning", overflow="fold")
+    table = Table("option", "default", "meaning")
     for option, field in CompileOptions.model_fields.items():
         default = ", ".join(field.default) if isinstance(field.default, tuple) else str(field.default)
-        table.add_row(option, default or "–", field.description)
-    Console().print(table)
+        table.add(option, default or "–", field.description or "")
+    table.show()

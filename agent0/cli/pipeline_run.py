@@ -10,7 +10,6 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from rich.console import Console
 
 from agent0.cli.pipeline_options import connected
 from agent0.errors import Agent0Error, UsageError
@@ -155,7 +154,7 @@ def wait_for(server: Server, run_id: str, package: Package, interval: float) -> 
     if server.version and server.version < RELIABLE_SERVER:
         print(f"note      Kubeflow Pipelines {server.version_text} may tell the states of nested tasks wrongly.")
     with _left_running(run_id):
-        run = watch(server, run_id, package, Console(), interval=interval)
+        run = watch(server, run_id, package, interval=interval)
     link = mlflow_link(run) or _tracking_place(package, run)
     print(f"state     {run.state}" + (f"\nmlflow    {link}" if link else ""))
     if run.state != "SUCCEEDED":

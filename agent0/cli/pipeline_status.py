@@ -8,11 +8,12 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from rich.console import Console
 
+from agent0.cli.options import AsJson
 from agent0.cli.pipeline_options import connected
 from agent0.cli.pipeline_run import Interval, Run, wait_for
-from agent0.cli.pipeline_version import AsJson, date, table
+from agent0.cli.pipeline_version import date
+from agent0.cli.screen import Table
 from agent0.errors import Agent0Error, UsageError
 from agent0.kubeflow.client import Connection, connect
 
@@ -57,7 +58,7 @@ def show_status(
     if link := mlflow_link(found):
         print(f"mlflow    {link}")
     if tasks:
-        Console().print(task_table(tasks))
+        task_table(tasks).show()
     for (name, number), why in delayed.items():
         print(f"{name} {number} waits: {why}")
     for line in (*paragraphs(failed), *([ended] if ended else [])):
@@ -95,14 +96,15 @@ def status_record(
     )
 
 
-def task_table(tasks: list[TaskState]) -> Any:
+def task_table(tasks: list[TaskState]) -> Table:
     """Return the tasks of a run in the order in which they began."""
     from agent0.kubeflow.diagnosis import label
 
-    made = table("task", "state", "began", "seconds", "error")
+    columns = ("task", "state", "began", "seconds", "error")
+    made = Table(*columns, right=("seconds",), spare=("began", "seconds"))
     for task in tasks:
         seconds = "" if task.seconds is None else f"{task.seconds:,.1f}"
-        made.add_row(label(task, tasks), task.state, date(task.started_at), seconds, task.error)
+        made.add(label(task, tasks), task.state, date(task.started_at), seconds, task.error)
     return made
 
 

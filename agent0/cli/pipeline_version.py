@@ -3,47 +3,24 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterator
 from itertools import islice
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from rich import box
-from rich.console import Console
-from rich.table import Table
+from rich.text import Text
 
+from agent0.cli.options import AsJson
 from agent0.cli.pipeline_options import connected
+from agent0.cli.screen import Table
 from agent0.kubeflow.client import Connection, Server, connect
 
 if TYPE_CHECKING:
     from agent0.kubeflow.comparison import Difference
     from agent0.kubeflow.package import Package
 
-AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 LONGEST_CELL = 120
 REFERENCE_HELP = "A compiled file (local or s3://), NAME@VERSION, or NAME for the newest version."
-
-
-def table(*columns: str) -> Table:
-    """Return an empty table whose cells fold, but for the first column."""
-    made = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
-    for column in columns:
-        made.add_column(column, overflow="fold", no_wrap=column == columns[0])
-    return made
-
-
-def show(columns: Sequence[str], rows: Iterable[Sequence[str]], *, as_json: bool) -> None:
-    """Print rows as a table, or as a JSON list of objects by column."""
-    if as_json:
-        print(json.dumps([dict(zip(columns, row, strict=True)) for row in rows], indent=2, ensure_ascii=False))
-        return
-    made = table(*columns)
-    for row in rows:
-        made.add_row(*row)
-    if made.row_count:
-        Console().print(made)
-    else:
-        print("There are none.")
 
 
 def date(time: Any) -> str:
@@ -76,18 +53,18 @@ def show_parameters(
     if as_json:
         print(json.dumps([vars(item) for item in package.inputs.values()], indent=2))
     else:
-        Console().print(parameter_table(package))
+        parameter_table(package).show()
 
 
 def parameter_table(package: Package) -> Table:
     """Return the run parameters; the keys of a STRUCT follow it, as `--param` names them."""
-    made = table("parameter", "type", "default", "what it is")
+    made = Table("parameter", "type", "default", "what it is")
     for item in package.inputs.values():
         nested = isinstance(item.default, dict) and item.default
         default = "required" if item.required else ("" if nested else json.dumps(item.default, ensure_ascii=False))
-        made.add_row(item.name, item.type, default, item.description)
+        made.add(item.name, item.type, default, item.description)
         for key, value in _leaves(item.default) if nested else ():
-            made.add_row(f"[dim]{item.name}.{key}", "", json.dumps(value, ensure_ascii=False), "")
+            made.add(Text(f"{item.name}.{key}", "dim"), "", json.dumps(value, ensure_ascii=False), "")
     return made
 
 
@@ -145,41 +122,51 @@ def list_pipelines(
     Example: [bold]agent0 pipeline list evolution[/bold], or agent0 pipeline list --runs --limit 50
     """
     server = connect(connection)
-    rows = _run_rows(server, name) if runs else (_version_rows(server, name) if name else _pipeline_rows(server))
-    columns = next(rows)
-    shown = list(islice(rows, limit or None))
-    show(columns, shown, as_json=as_json)
-    if not as_json and next(rows, None):
-        print(f"… and more than these {len(shown)}; --limit 0 lists all.")
+    table, rows = _runs(server, name) if runs else (_versions(server, name) if name else _pipelines(server))
+    for row in islice(rows, limit or None):
+        table.add(*row)
+    if next(rows, None):
+        table.notes = (f"… and more than these {len(table.rows)}; --limit 0 lists all.",)
+    table.show(as_json=as_json)
 
 
-def _pipeline_rows(server: Server) -> Any:
+Listed = tuple[Table, Iterator[tuple[str, ...]]]
+"""An empty table, and its rows."""
+
+
+def _pipelines(server: Server) -> Listed:
     from agent0.kubeflow import versions
 
-    yield "pipeline", "created", "what it is"
-    for pipeline in versions.list_pipelines(server):
-        yield pipeline.display_name, date(pipeline.created_at), pipeline.description or ""
+    return Table("pipeline", "created", "what it is"), (
+        (pipeline.display_name, date(pipeline.created_at), pipeline.description or "")
+        for pipeline in versions.list_pipelines(server)
+    )
 
 
-def _version_rows(server: Server, name: str) -> Any:
+def _versions(server: Server, name: str) -> Listed:
     from agent0.kubeflow import versions
 
-    yield "version", "created", "iterations", "images"
-    for version in versions.versions_of(server, versions.require_pipeline(server, name)):
-        images = "\n".join(sorted(set(version.package.images.values())))
-        yield version.name, date(version.created_at), str(version.package.iterations or "–"), images
+    return Table("version", "created", "iterations", "images", right=("iterations",), spare=("iterations",)), (
+        (
+            version.name,
+            date(version.created_at),
+            str(version.package.iterations or "–"),
+            "\n".join(sorted(set(version.package.images.values()))),
+        )
+        for version in versions.versions_of(server, versions.require_pipeline(server, name))
+    )
 
 
-def _run_rows(server: Server, name: str) -> Any:
+def _runs(server: Server, name: str) -> Listed:
     from agent0.kubeflow.runs import list_runs
     from agent0.kubeflow.versions import require_pipeline
 
     wanted = require_pipeline(server, name).pipeline_id if name else ""
-    yield "run", "name", "state", "created", "finished"
-    for run in list_runs(server):
-        reference = run.pipeline_version_reference
-        if not wanted or (reference and reference.pipeline_id == wanted):
-            yield run.run_id, run.display_name, run.state or "", date(run.created_at), date(run.finished_at)
+    return Table("run", "name", "state", "created", "finished", spare=("finished", "created")), (
+        (run.run_id, run.display_name, run.state or "", date(run.created_at), date(run.finished_at))
+        for run in list_runs(server)
+        if not wanted or ((of := run.pipeline_version_reference) and of.pipeline_id == wanted)
+    )
 
 
 @connected
@@ -204,7 +191,7 @@ def diff_pipelines(
     if raw:
         print("\n".join(raw_difference(before, after, (old_label, new_label))))
     elif differences:
-        Console().print(difference_table(differences, old_label, new_label))
+        difference_table(differences, old_label, new_label).show()
     else:
         print(f"{old_label} and {new_label} are the same.")
     raise typer.Exit(1 if differences else 0)
@@ -212,9 +199,9 @@ def diff_pipelines(
 
 def difference_table(differences: list[Difference], old: str, new: str) -> Table:
     """Return what differs, side by side."""
-    made = table("what", "where", old, new)
+    made = Table("what", "where", old, new)
     for item in differences:
-        made.add_row(item.kind, item.where, *(_shortened(side) for side in (item.old, item.new)))
+        made.add(item.kind, item.where, *(_shortened(side) for side in (item.old, item.new)))
     return made
 
 

@@ -10,10 +10,8 @@ import time
 from collections import Counter
 from typing import Any
 
-from rich.console import Console
-from rich.markup import escape
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
-
+from agent0.cli.bars import Bars
+from agent0.cli.screen import console
 from agent0.kubeflow.client import Server, UnreachableError
 from agent0.kubeflow.diagnosis import PATIENCE_SECONDS as PENDING_SECONDS
 from agent0.kubeflow.diagnosis import waiting
@@ -30,7 +28,6 @@ def watch(
     server: Server,
     run_id: str,
     package: Package,
-    console: Console,
     *,
     interval: float = POLL_SECONDS,
     patience: float = PATIENCE_SECONDS,
@@ -41,8 +38,8 @@ def watch(
         ServerError: the server refused, or gave no answer for `patience` seconds.
     """
     answered, silent, looked = time.monotonic(), False, -LOOK_SECONDS
-    with _bars(console) as bars:
-        view = _View(console, bars, package)
+    with Bars(console()) as bars:
+        view = TaskView(bars, package)
         while True:
             try:
                 run = get_run(server, run_id)
@@ -50,7 +47,7 @@ def watch(
                 if time.monotonic() - answered > patience:
                     raise
                 if not silent:
-                    view.print(f"[yellow]note[/]  {error} The run goes on; trying again.")
+                    bars.say("note", "yellow", f"{error} The run goes on; trying again.")
                 silent = True
             else:
                 answered, silent = time.monotonic(), False
@@ -67,67 +64,48 @@ def watch(
             time.sleep(interval)
 
 
-def _bars(console: Console) -> Progress:
-    return Progress(
-        SpinnerColumn(),
-        TextColumn("{task.description}"),
-        BarColumn(bar_width=24),
-        MofNCompleteColumn(),
-        TimeElapsedColumn(),
-        console=console,
-        transient=True,
-        disable=not console.is_terminal,
-    )
+class TaskView:
+    """Turns the states of a run's tasks into lines and bars."""
 
-
-class _View:
-    """Turns the states of tasks into lines and bars."""
-
-    def __init__(self, console: Console, bars: Progress, package: Package) -> None:
-        self._console = console
+    def __init__(self, bars: Bars, package: Package) -> None:
         self._bars = bars
+        self._name = package.name
         self._expected = package.expected_tasks
-        self._all = bars.add_task(package.name, total=sum(self._expected.values()))
-        self._stages: dict[str, TaskID] = {}
+        self._stages: set[str] = set()
         self._told: dict[tuple[str, int], str] = {}
         self._waits: dict[tuple[str, int], str] = {}
 
     def show(self, tasks: list[TaskState]) -> None:
         """Show what has changed since the last time."""
-        totals = Counter(task.name for task in tasks)
+        begun = Counter(task.name for task in tasks)
         done = Counter(task.name for task in tasks if task.state in FINISHED)
+        totals = {name: max(self._expected.get(name, 0), begun[name]) for name in {**self._expected, **begun}}
         for task in tasks:
-            total = max(self._expected.get(task.name, 0), totals[task.name])
             if self._told.get((task.name, task.number)) != task.state:
                 self._told[task.name, task.number] = task.state
-                self._tell(task, total)
-            if task.state == "RUNNING" and task.name not in self._stages:
-                self._stages[task.name] = self._bars.add_task(task.name, total=total)
-        for name, bar in list(self._stages.items()):
-            total = max(self._expected.get(name, 0), totals[name])
-            self._bars.update(bar, completed=done[name], total=total)
-            if done[name] == totals[name]:
-                self._bars.remove_task(self._stages.pop(name))
-        everything = sum(max(count, totals[name]) for name, count in self._expected.items())
-        self._bars.update(self._all, completed=done.total(), total=everything)
+                self._tell(task, totals[task.name])
+        self._bars.show(self._name, done.total(), sum(totals.values()), "tasks", lines=False)
+        running = {task.name for task in tasks if task.state == "RUNNING"}
+        self._stages = {name for name in self._stages | running if done[name] < begun[name]}
+        for name in begun:
+            if name in self._stages:
+                self._bars.show(name, done[name], totals[name], lines=False)
+            else:
+                self._bars.drop(name)
 
     def tell_waiting(self, tasks: list[TaskState]) -> None:
         """Say which pods have waited for long, and why; once for each reason."""
         for task, why in waiting(tasks):
             if self._waits.get((task.name, task.number)) != why:
                 self._waits[task.name, task.number] = why
-                self.print(f"[yellow]waits[/]   {task.name} {task.number}: {escape(why)}")
-
-    def print(self, line: str) -> None:
-        """Print a line whole; where it is piped, whoever reads it may wrap it."""
-        self._console.print(line, highlight=False, soft_wrap=True)
+                self._bars.say("waits", "yellow", f"{task.name} {task.number}: {why}")
 
     def _tell(self, task: TaskState, total: int) -> None:
         counted = f"{task.name} {task.number}/{total}" if total > 1 else task.name
         took = f"{task.seconds:8.1f} s" if task.seconds is not None else ""
         if task.state == "RUNNING":
-            self.print(f"[cyan]began[/]   {counted}")
+            self._bars.say("began", "cyan", counted)
         elif task.state == FAILED:
-            self.print(f"[red]failed[/]  {counted:<34}{took}")
+            self._bars.say("failed", "red", f"{counted:<34}{took}".rstrip())
         elif task.state in FINISHED:
-            self.print(f"[green]done[/]    {counted:<34}{took}")
+            self._bars.say("done", "green", f"{counted:<34}{took}".rstrip())

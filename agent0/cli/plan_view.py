@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import math
 
-from rich import box
 from rich.console import Group, RenderableType
-from rich.table import Table
 from rich.text import Text
 
+from agent0.cli.screen import Table
 from agent0.planning.plan import Alternative, Plan, StagePlan
 from agent0.planning.stages import DeviceUse
 
@@ -50,13 +49,8 @@ def plan_view(plan: Plan) -> RenderableType:
 
 
 def _table(plan: Plan) -> Table:
-    table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
-    table.add_column("stage", no_wrap=True)
-    table.add_column("GPUs", no_wrap=True)
-    table.add_column("GiB/GPU", justify="right", no_wrap=True)
-    table.add_column("", no_wrap=True)
-    for title in ("drawn", "trained", "hours"):
-        table.add_column(title, justify="right", no_wrap=True)
+    numbers = ("GiB/GPU", "drawn", "trained", "hours")
+    table = Table("stage", "GPUs", "GiB/GPU", "", "drawn", "trained", "hours", right=numbers)
     for stage in plan.stages:
         _add_stage(table, stage)
     return table
@@ -70,10 +64,10 @@ def _add_stage(table: Table, stage: StagePlan) -> None:
     )
     name = Text(SHORT[stage.stage], style="" if stage.fits else "bold red")
     if not stage.devices:
-        table.add_row(name, "–", "–", "", *numbers)
+        table.add(name, "–", "–", "", *numbers)
     for index, use in enumerate(stage.devices):
         row = (Text(f"{use.gpus} × {use.role}"), Text(f"{use.total_gib:.0f}/{use.limit_gib:.0f}"), _bar(use))
-        table.add_row(*((name, *row, *numbers) if index == 0 else ("", *row, "", "", "")))
+        table.add(*((name, *row, *numbers) if index == 0 else ("", *row, "", "", "")))
 
 
 def _bar(use: DeviceUse) -> Text:

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from agent0.cli.options import AsJson
+from agent0.cli.screen import Table, console
 from agent0.errors import UsageError
 from agent0.listening import LAST_PORT
 
@@ -31,7 +33,7 @@ def run(
     timeout: Annotated[float | None, typer.Option(help="Wall-clock limit, seconds.")] = None,
     memory: Memory = None,
     preload: Preload = "",
-    as_json: Annotated[bool, typer.Option("--json", help="Print the whole result as JSON.")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Run one program and print what it printed.
 
@@ -60,30 +62,22 @@ def run(
 @app.command()
 def check(memory: Memory = None, preload: Preload = "") -> None:
     """Show which layers of isolation are on and what was proven; exits with 1 if policy 'strict' is not met."""
-    from rich.console import Console
-    from rich.table import Table
-
     from agent0.sandbox.layers import LAYERS
     from agent0.sandbox.pool import SandboxPool
 
     with SandboxPool(_settings(memory_mb=memory, preload=preload, policy="permissive")) as pool:
         report = pool.report
     assert report is not None  # a pool that started has one
-    layers = Table(title="Layers", title_justify="left")
-    for column in ("layer", "on", "what it does", "why not"):
-        layers.add_column(column, overflow="fold")
+    layers = Table("layer", "on", "what it does", "why not", title="Layers")
     for layer in report.layers:
-        layers.add_row(layer.name, "yes" if layer.on else "no", LAYERS[layer.name], layer.detail)
-    guarantees = Table(title="Guarantees (each was attacked by a probe program)", title_justify="left")
-    for column in ("guarantee", "proven", "what the probe could do all the same"):
-        guarantees.add_column(column, overflow="fold")
+        layers.add(layer.name, "yes" if layer.on else "no", LAYERS[layer.name], layer.detail)
+    title = "Guarantees (each was attacked by a probe program)"
+    guarantees = Table("guarantee", "proven", "what the probe could do all the same", title=title)
     for guarantee in report.guarantees:
-        guarantees.add_row(guarantee.name, "yes" if guarantee.proven else "NO", ", ".join(guarantee.broken))
-    console = Console()
-    console.print(layers)
-    console.print(guarantees)
+        guarantees.add(guarantee.name, "yes" if guarantee.proven else "NO", ", ".join(guarantee.broken))
+    console().print(layers, "", guarantees, "")
     report.enforce("strict")
-    console.print("Policy 'strict' is met.")
+    print("Policy 'strict' is met.")
 
 
 @app.command()

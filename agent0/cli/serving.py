@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from agent0.cli.models import MODEL_HELP
+from agent0.cli.options import AsJson
 from agent0.errors import UsageError
 
 FORMATS = ("kserve",)
@@ -82,7 +83,7 @@ def publish(
         str, typer.Option(help="Address of Kubeflow's model registry.", envvar="AGENT0_MODEL_REGISTRY")
     ] = "",
     author: Annotated[str, typer.Option(help="Who it is published as.")] = "agent0",
-    as_json: Annotated[bool, typer.Option("--json", help="Print the outcome as JSON.")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Publish a version in Kubeflow's model registry, once: with its lineage, scores and digest.
 

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from agent0.cli.options import run_folder
+from agent0.cli.options import Quiet, run_folder
 from agent0.errors import UsageError, warn
 from agent0.storage.uri import is_in_s3
 
@@ -62,7 +62,7 @@ def reproduce(
         str, typer.Option(help="Write the compiled pipeline to this file, local or s3://, and run nothing.")
     ] = "",
     image: Annotated[str | None, typer.Option(help="Image of the compiled pipeline's components.")] = None,
-    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Show no progress, only the result.")] = False,
+    quiet: Quiet = False,
 ) -> None:
     """Compile the pipeline of an evolution anew from what MLflow keeps of it, and run it on this machine.
 
@@ -71,7 +71,7 @@ def reproduce(
     With --compile-only it is written for Kubeflow instead. The same settings, seed and code give the same results;
     where the installed code is not the one that ran, a warning says so.
     """
-    from agent0.cli.display import run_on_screen
+    from agent0.cli.local_run import run_on_screen
     from agent0.kubeflow.compile_options import CompileOptions
     from agent0.storage.digest import code_version
     from agent0.storage.uri_files import write_file

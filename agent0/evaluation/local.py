@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager
 
 from agent0.benchmarks.spec import file_name
 from agent0.config import Config, RolloutSettings, SamplingSettings
@@ -70,7 +70,7 @@ def opened(
     ablations: Sequence[str] | None = None,
     *,
     resume: bool,
-    bar: AbstractContextManager[ProgressCallback | None] | None = None,
+    progress: ProgressCallback | None = None,
 ) -> Iterator[tuple[Fitted, FoundModel, OutputFolder]]:
     """Yield the settings that fit a model, the model, and the folder that its evaluation may be written to.
 
@@ -82,7 +82,7 @@ def opened(
         given: overrides of single settings.
         ablations: parts of the method to leave out.
         resume: whether to go on with what `output` holds.
-        bar: opens what shows the model being fetched.
+        progress: told how far the model is fetched.
 
     Raises:
         UsageError: `output` holds another evaluation, or a setting is wrong.
@@ -93,7 +93,7 @@ def opened(
     wanted = config.model.model_copy(update={"source": model})
     with output_folder(output, resume=resume, pieces=pieces) as place:
         check_output(place, benchmarks, resume=resume)
-        with bar or nullcontext() as progress, found_model(wanted, progress) as found:
+        with found_model(wanted, progress) as found:
             yield settings_for(found.folder, recipe, given, ablations), found, place
 
 

@@ -8,16 +8,14 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
 
 from agent0.benchmarks.catalogue import BENCHMARKS
 from agent0.errors import UsageError
 from agent0.evaluation.results import BenchmarkScore, EvaluationReport, ResultsError, read_report
-from agent0.evaluation.statistics import Interval
 from agent0.promotion.pairing import PairedResult, compare_paired, pairing_obstacles, read_verdicts, shared_benchmarks
 from agent0.promotion.paper import BASES, COMPARED, ROWS, ReferenceRow
+from agent0.report.intervals import Order, compare
 
-Relation = Literal["above", "below", "overlap", "none"]
 SIGNIFICANCE = 0.05
 _TITLES = {benchmark.name: benchmark.title for benchmark in BENCHMARKS}
 _ORDER = {name: number for number, name in enumerate(dict.fromkeys([*COMPARED, *_TITLES]))}
@@ -85,14 +83,7 @@ def references(runs: Sequence[Run], base: str | None = None) -> list[ReferenceRo
     return [row for row in ROWS if row.base in chosen]
 
 
-def relation(ours: Interval, theirs: Interval) -> Relation:
-    """Return where our interval lies; intervals that share a value support no claim."""
-    if ours.overlaps(theirs):
-        return "overlap"
-    return "above" if ours.low > theirs.high else "below"
-
-
-def against_paper(run: Run, score: BenchmarkScore | None, row: ReferenceRow) -> Relation:
+def against_paper(run: Run, score: BenchmarkScore | None, row: ReferenceRow) -> Order:
     """Return where a score lies beside the paper's figure; `none` where they are not to be compared.
 
     Only the preset `paper` asks as the paper did. A figure of ours is that of the rule.
@@ -100,13 +91,13 @@ def against_paper(run: Run, score: BenchmarkScore | None, row: ReferenceRow) -> 
     theirs = row.interval(score.benchmark) if score else None
     if score is None or theirs is None or run.report.preset != "paper":
         return "none"
-    return relation(score.score.interval(), theirs)
+    return compare(theirs, score.score)
 
 
 def paper_finding(run: Run, row: ReferenceRow) -> str:
     """Return one sentence on a run beside a row of the paper."""
     report = run.report
-    found: dict[Relation, list[str]] = {"above": [], "below": [], "overlap": [], "none": []}
+    found: dict[Order, list[str]] = {"above": [], "below": [], "overlap": [], "none": []}
     for score in report.benchmarks:
         found[against_paper(run, score, row)].append(title(score.benchmark))
     if report.preset != "paper":
@@ -166,7 +157,7 @@ def pair_finding(against: Against) -> str:
     return f"{second} is {' and '.join(parts)}, question by question against {first}{rest}."
 
 
-def result_relation(result: PairedResult) -> Relation:
+def result_relation(result: PairedResult) -> Order:
     """Return what a paired test shows after the correction for several benchmarks."""
     if result.adjusted > SIGNIFICANCE or result.difference.mean == 0:
         return "overlap"

@@ -1,8 +1,4 @@
-"""The comparison as one self-contained HTML file, in the look of the evolution's report.
-
-No script, no network, no file beside it; light and dark follow the reader's setting. The same evaluations give the
-same bytes.
-"""
+"""The comparison of evaluations as a page."""
 
 from __future__ import annotations
 
@@ -10,16 +6,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from markupsafe import Markup
-
 from agent0.evaluation.results import BenchmarkScore, Cost, DecodingRecord
 from agent0.promotion import claims, paper
-from agent0.promotion.claims import Against, Relation, Run
+from agent0.promotion.claims import Against, Run
 from agent0.promotion.figures import history_figure, scores_figure
-from agent0.report import wording
-from agent0.report.page import template
+from agent0.report.intervals import Order, percent
+from agent0.report.page import page
 
-_MARKS: dict[Relation, str] = {"above": "▲", "below": "▼", "overlap": "≈", "none": ""}
+_MARKS: dict[Order, str] = {"above": "▲", "below": "▼", "overlap": "≈", "none": ""}
 _DRAWN = ("base", "Agent0 iteration 3")  # rows of the figure; the table has all of them
 _MANY = 4
 _RATES = ("invalid", "truncated", "timeout", "error")
@@ -31,7 +25,7 @@ class Cell:
 
     text: str
     mark: str
-    relation: Relation
+    relation: Order
     hint: str
 
 
@@ -60,8 +54,10 @@ def render(
     names = claims.benchmarks_of(runs)
     drawn = [row for row in rows if row.method in _DRAWN] if newest.report.preset == "paper" else []
     over_time = [run for run in history or runs if run.setting == newest.setting]
-    drawn_over_time = history_figure(over_time)
-    return template("comparison.html.j2", Path(__file__).parent).render(
+    return page(
+        "comparison.html.j2",
+        Path(__file__).parent,
+        figures={"scores": scores_figure(shown, drawn), "history": history_figure(over_time)},
         runs=shown,
         hidden=len(runs) - len(shown),
         newest=newest,
@@ -77,14 +73,13 @@ def render(
         pairs=[pair for pair in pairs if pair.second in shown],
         pair_finding=claims.pair_finding,
         result_relation=claims.result_relation,
-        signed=_signed,
-        scores=Markup(scores_figure(shown, drawn)),
-        history=Markup(drawn_over_time) if drawn_over_time else None,
         over_time=over_time[::-1],
+        measured_titles=[f">{claims.title(name)}" for name in claims.benchmarks_of(over_time)],
         measured_over_time=claims.benchmarks_of(over_time),
         decoding=_decoding,
         passes=_passes,
         rates=_RATES,
+        rate_heads=[f">{rate}" for rate in _RATES],
         totals=[(run, _total([score.cost for score in run.report.benchmarks])) for run in shown],
     )
 
@@ -106,11 +101,7 @@ def _decoding(score: BenchmarkScore) -> str:
 
 
 def _passes(score: BenchmarkScore) -> str:
-    return ", ".join(f"@{k} {wording.percent(e.mean)}" for k, e in sorted(score.pass_at_k.items()) if k > 1) or "–"
-
-
-def _signed(share: float) -> str:
-    return f"{100 * share:+.1f}"
+    return ", ".join(f"@{k} {percent(e.mean)}" for k, e in sorted(score.pass_at_k.items()) if k > 1) or "–"
 
 
 def _total(costs: Sequence[Cost]) -> Cost:

@@ -13,7 +13,7 @@ from statistics import fmean, stdev
 
 from agent0.ablations import ABLATIONS, FULL
 from agent0.report.history import History
-from agent0.report.page import template
+from agent0.report.page import page
 
 Finals = Mapping[tuple[str, int], float]
 """Accuracy of the last executor by variant and seed."""
@@ -59,8 +59,8 @@ def rows(histories: Mapping[tuple[str, int], History]) -> list[Row]:
 
 
 def render_ablation(found: Sequence[Row], title: str) -> str:
-    """Return the table as one self-contained HTML page."""
-    return template("ablation.html.j2").render(rows=found, title=title)
+    """Return the table as a page."""
+    return page("ablation.html.j2", rows=found, title=title)
 
 
 def paired(finals: Finals, variant: str) -> list[float]:

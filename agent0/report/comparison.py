@@ -15,6 +15,7 @@ from typing import Any
 from agent0.errors import UsageError
 from agent0.report import wording
 from agent0.report.history import ExecutorScores, History, IterationRecord, Score
+from agent0.report.intervals import Order, compare
 from agent0.report.page import flatten
 
 MAX_RUNS = 5
@@ -49,7 +50,7 @@ class Gap:
     mean: float
     low: float
     high: float
-    order: wording.Order
+    order: Order
 
 
 def name_runs(found: Mapping[str, History]) -> tuple[Run, ...]:
@@ -82,7 +83,7 @@ def gap(first: Score, second: Score) -> Gap:
     mean = second.accuracy - first.accuracy
     low = mean - math.hypot(second.accuracy - second.ci_low, first.ci_high - first.accuracy)
     high = mean + math.hypot(second.ci_high - second.accuracy, first.accuracy - first.ci_low)
-    return Gap(mean, max(-1.0, low), min(1.0, high), wording.compare(first, second))
+    return Gap(mean, max(-1.0, low), min(1.0, high), compare(first, second))
 
 
 def level_names(runs: Sequence[Run]) -> list[str]:

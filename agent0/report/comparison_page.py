@@ -1,20 +1,14 @@
-"""The comparison of evolutions as one self-contained HTML file, in the look of the report of one.
-
-No script, no network, no file beside it; light and dark follow the reader's setting. The same runs give the same bytes.
-"""
+"""The comparison of evolutions as a page."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
-
-from markupsafe import Markup
 
 from agent0.report import comparison, figure_style, wording
 from agent0.report.captions import trajectories
-from agent0.report.comparison import Gap, Run
+from agent0.report.comparison import Run
 from agent0.report.comparison_figures import curves_figure, differences_figure, proposals_figure
-from agent0.report.page import template
+from agent0.report.page import page
 
 
 def render_comparison(runs: Sequence[Run]) -> str:
@@ -27,28 +21,18 @@ def render_comparison(runs: Sequence[Run]) -> str:
         ),
         "labels": proposals_figure("labels", "Kept pseudo-labels that are true", runs, wording.label_interval),
     }
-    return template("runs.html.j2", Path(__file__).parent).render(
+    return page(
+        "runs.html.j2",
+        figures=drawn,
+        notes=_notes(runs),
         runs=runs,
         first=runs[0],
         others=runs[1:],
         colours=[f"var({figure_style.ROLES[colour]})" for colour in figure_style.RUNS],
-        wording=wording,
         comparison=comparison,
-        gap_text=gap_text,
         lengths_differ=len({run.last.iteration for run in runs}) > 1,
         settings=comparison.differing_settings(runs),
-        figures={name: Markup(svg) for name, svg in drawn.items() if svg is not None},
-        notes=_notes(runs),
     )
-
-
-def gap_text(found: Gap) -> str:
-    """A difference in percentage points with its interval, such as '+12.5 (+1.0 to +24.0)'."""
-    return f"{_points(found.mean)} ({_points(found.low)} to {_points(found.high)})"
-
-
-def _points(share: float) -> str:
-    return f"{100 * share:+.1f}".replace("-", "−")
 
 
 def _notes(runs: Sequence[Run]) -> dict[str, str]:

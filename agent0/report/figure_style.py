@@ -16,7 +16,6 @@ from xml.sax.saxutils import quoteattr
 import matplotlib
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter
 
 INK = "#1f2328"
 MUTED = "#68707b"
@@ -109,10 +108,15 @@ def place(figure: Figure, left: float, top: float, width: float, height: float) 
     )
 
 
+def percent_label(share: float, _: object) -> str:
+    """The label of a tick on an axis of shares."""
+    return f"{100 * share:.3g}\u00a0%"
+
+
 def percent_axis(axes: Axes, top: float = 1.0) -> None:
     """A y axis of shares from 0 to `top`, labelled in percent."""
     axes.set_ylim(0, top)
-    axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{100 * value:.3g}\u00a0%"))
+    axes.yaxis.set_major_formatter(percent_label)
     if top == 1.0:
         axes.set_yticks([0, 0.25, 0.5, 0.75, 1.0])
 

@@ -9,37 +9,30 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 
+from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
 
 from agent0.report import figure_style as style
 from agent0.report import wording
 from agent0.report.history import History, ProposalStatistics
-from agent0.report.panels import histogram_panel, interval_of, points, score_panel
-
-Interval = wording.Interval
-PANEL_COLUMNS = 3
+from agent0.report.intervals import Interval, interval_of, interval_text, percent
+from agent0.report.panels import Look, by_level, histogram_panel, points, score_panel, value_labels
 
 
 def levels_figure(history: History) -> str:
     """Accuracy over iterations with 95 % intervals: all levels together, then each level in its own panel."""
-    scored, names = wording.scored(history), wording.level_names(history)
-    rows = max(1, math.ceil(len(names) / PANEL_COLUMNS))
-    height = max(310, 20 + 186 * rows)
+    scored = wording.scored(history)
+
+    def draw(axes: Axes, level: str | None) -> None:
+        own = {
+            n: one if level is None else one.levels[level] for n, one in scored.items() if level in (None, *one.levels)
+        }
+        score_panel(axes, own, every_label=level is None)
+
     with style.house_style("levels"):
-        figure = style.canvas(style.FULL_WIDTH, height)
-        overall = style.place(figure, 46, 34, 250 if names else style.FULL_WIDTH - 60, height - 74)
-        score_panel(overall, "All levels", "", dict(scored), every_label=True)
-        overall.set_xlabel("iteration")
-        width = (style.FULL_WIDTH - 340) / PANEL_COLUMNS
-        panel_height = (height - 74 - 60 * (rows - 1)) / rows
-        for index, name in enumerate(names):
-            row, column = divmod(index, PANEL_COLUMNS)
-            axes = style.place(figure, 340 + column * width, 34 + row * (panel_height + 60), width - 22, panel_height)
-            scores = {number: one.levels[name] for number, one in scored.items() if name in one.levels}
-            score_panel(axes, name, wording.level_meaning(name), scores, every_label=False)
-            axes.tick_params(labelleft=False)
+        figure = by_level(wording.level_names(history), draw)
         description = "Executor accuracy: " + "; ".join(
-            f"{wording.name_of(history, number)} {_spoken(interval_of(one))}" for number, one in scored.items()
+            f"{wording.name_of(history, number)} {interval_text(*interval_of(one))}" for number, one in scored.items()
         )
         return style.to_svg(figure, "levels", description)
 
@@ -142,7 +135,7 @@ def yield_figure(history: History) -> str | None:
         for label, colour, count in bars:
             axes.barh(range(len(measured)), [count(p) for _, p in measured], height=0.58, color=colour, label=label)
         for row, (_, p) in enumerate(measured):
-            share = f"  ({wording.percent(p.kept / p.generated, 0)})" if p.generated else ""
+            share = f"  ({percent(p.kept / p.generated, 0)})" if p.generated else ""
             text = f"{p.generated} → {p.valid} → {p.kept}{share}"
             axes.annotate(text, (1, row), (14, 0), ("axes fraction", "data"), textcoords="offset points", va="center")
         axes.legend(ncols=3, loc="lower left", bbox_to_anchor=(0, 1.0), columnspacing=1.4, handletextpad=0.6)
@@ -167,17 +160,14 @@ def diversity_figure(history: History) -> str | None:
             axes = style.place(figure, 46 + index * 218, 34, 166, 198)
             top = 1.0 if index else min(1.0, max(0.1, 1.3 * max(values.values())))
             style.percent_axis(axes, top)
-            points(
-                axes,
-                {n: (v, None, None) for n, v in values.items()},
-                style.CURRICULUM,
-                every_label=len(values) <= 4,
-            )
+            means = {n: Interval(v) for n, v in values.items()}
+            points(axes, means, Look(title, style.CURRICULUM))
+            value_labels(axes, means, all_of_them=len(values) <= 4)
             style.iteration_axis(axes, measured[0][0], max(measured[-1][0], measured[0][0] + 1))
             axes.set_title(title)
             axes.set_xlabel(f"iteration  ({note})")
         description = "; ".join(
-            f"{title} " + ", ".join(f"iteration {n}: {wording.percent(v)}" for n, v in values.items())
+            f"{title} " + ", ".join(f"iteration {n}: {percent(v)}" for n, v in values.items())
             for title, _, values in panels
         )
         return style.to_svg(figure, "diversity", description)
@@ -190,13 +180,10 @@ def _share_figure(name: str, title: str, values: dict[int, Interval], colour: st
         figure = style.canvas(style.HALF_WIDTH, 280)
         axes = style.place(figure, 46, 34, style.HALF_WIDTH - 60, 198)
         style.percent_axis(axes)
-        points(axes, values, colour, every_label=len(values) <= 6)
+        points(axes, values, Look(title, colour))
+        value_labels(axes, values, all_of_them=len(values) <= 6)
         style.iteration_axis(axes, min(values), max(max(values), min(values) + 1))
         axes.set_title(title)
         axes.set_xlabel("iteration")
-        description = f"{title}: " + "; ".join(f"iteration {n} {_spoken(value)}" for n, value in values.items())
-        return style.to_svg(figure, name, description)
-
-
-def _spoken(interval: Interval) -> str:
-    return wording.interval_text(*interval)
+        spoken = "; ".join(f"iteration {n} {interval_text(*value)}" for n, value in values.items())
+        return style.to_svg(figure, name, f"{title}: {spoken}")

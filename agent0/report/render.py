@@ -1,8 +1,4 @@
-"""The report of an evolution as one self-contained HTML file.
-
-No script, no network, no file beside it: styles and figures are inline, so it reads the same in
-MLflow's artifact viewer, from a disk and on paper. The same history gives the same bytes.
-"""
+"""The report of an evolution as a page."""
 
 from __future__ import annotations
 
@@ -10,12 +6,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from markupsafe import Markup
-
+from agent0.progress import duration
 from agent0.report import figures, trajectories, wording
 from agent0.report.captions import figure_notes
 from agent0.report.history import Example, History
-from agent0.report.page import flatten, template
+from agent0.report.intervals import percent
+from agent0.report.page import flatten, page
 from agent0.report.training_figure import clipping_note, training_figure
 
 TRAJECTORIES = 12
@@ -52,21 +48,27 @@ def render(history: History) -> str:
         Agent0Error: the history lacks the base model's record or repeats an iteration.
     """
     records = wording.ordered_iterations(history)
-    return template("report.html.j2").render(
+    return page(
+        "report.html.j2",
+        figures=_figures(history),
+        notes=figure_notes(history),
         history=history,
         records=records,
         rounds=wording.rounds(history),
         base=records[0].executor,
         final=records[-1].executor,
         tiles=_tiles(history),
-        wording=wording,
         clipping_note=clipping_note(history),
-        notes=figure_notes(history),
-        figures={name: Markup(svg) for name, svg in _figures(history).items() if svg is not None},
         rejections=_reasons({number: p.rejections for number, p in wording.rounds(history)}),
         filtered=_reasons({number: p.filtered for number, p in wording.rounds(history)}),
         readings=[_reading(e) for e in trajectories.choose((e for r in records for e in r.examples), TRAJECTORIES)],
         settings=_settings(history.config),
+        per_round=[f">{number}" for number, _ in wording.rounds(history)],
+        per_record=[">Base" if record.iteration == 0 else f">Iteration {record.iteration}" for record in records],
+        measured=[
+            (wording.name_of(history, number), executor, dict(wording.rounds(history)).get(number))
+            for number, executor in wording.scored(history).items()
+        ],
         stages=list(dict.fromkeys(stage for record in records for stage in record.stage_seconds)),
         seconds=history.finished_at - history.started_at,
     )
@@ -97,8 +99,8 @@ def _tiles(history: History) -> list[Tile]:
     ]
     if rounds:
         first, last = rounds[0][1], rounds[-1][1]
-        passes = [wording.percent(p.first_executor_pass_rate) for p in (first, last)]
-        labels = [wording.percent(p.label_accuracy) for p in (first, last)]
+        passes = [percent(p.first_executor_pass_rate) for p in (first, last)]
+        labels = [percent(p.label_accuracy) for p in (first, last)]
         kept, generated = sum(p.kept for _, p in rounds), sum(p.generated for _, p in rounds)
         tiles += [
             Tile("Proposals solved", _course(passes, len(rounds)), "by the first executor"),
@@ -107,7 +109,7 @@ def _tiles(history: History) -> list[Tile]:
         ]
     return [
         *tiles,
-        Tile("Wall time", wording.duration(history.finished_at - history.started_at), f"seed {history.seed}"),
+        Tile("Wall time", duration(history.finished_at - history.started_at), f"seed {history.seed}"),
     ]
 
 

@@ -10,7 +10,7 @@ import math
 from dataclasses import dataclass
 
 from matplotlib.axes import Axes
-from matplotlib.ticker import FuncFormatter, MaxNLocator
+from matplotlib.ticker import MaxNLocator
 
 from agent0.errors import Agent0Error
 from agent0.report import figure_style as style
@@ -115,7 +115,7 @@ def _panel(axes: Axes, history: History, agent: str, metric: Metric, colour: str
     if metric.from_zero and drawn:
         axes.set_ylim(0, max(axes.get_ylim()[1], 1e-6))
     if metric.percent:
-        axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{100 * value:.3g}\u00a0%"))
+        axes.yaxis.set_major_formatter(style.percent_label)
     if not drawn:
         axes.set_yticks([])
         axes.text(0.5, 0.5, "not logged", transform=axes.transAxes, ha="center", va="center", color=style.MUTED)

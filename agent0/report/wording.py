@@ -1,21 +1,15 @@
 """What the numbers of a history say, in sentences that claim no more than their 95 % intervals support.
 
-Pure functions shared by the page and the terminal table. Two intervals that do not overlap are
-called a difference; two that overlap are never called one, though a paired test on the same
-questions could still find it.
+Pure functions shared by the page and the terminal table.
 """
 
 from __future__ import annotations
 
-import math
 import re
-from typing import Literal
 
 from agent0.errors import Agent0Error
-from agent0.report.history import ExecutorScores, History, IterationRecord, ProposalStatistics, Score
-
-Order = Literal["above", "below", "overlap", "unknown"]
-Interval = tuple[float, float | None, float | None]
+from agent0.report.history import ExecutorScores, History, IterationRecord, ProposalStatistics
+from agent0.report.intervals import Interval, compare, interval_text, percent
 
 
 def ordered_iterations(history: History) -> tuple[IterationRecord, ...]:
@@ -56,32 +50,19 @@ def level_names(history: History) -> list[str]:
     return list(dict.fromkeys(name for r in ordered_iterations(history) for name in r.executor.levels))
 
 
-def compare(first: Score | Interval, last: Score | Interval) -> Order:
-    """Where the interval of `last` lies relative to `first`; 'unknown' where a bound is not recorded."""
-    _, first_low, first_high = _interval(first)
-    _, last_low, last_high = _interval(last)
-    if first_low is None or first_high is None or last_low is None or last_high is None:
-        return "unknown"
-    if last_low > first_high:
-        return "above"
-    if last_high < first_low:
-        return "below"
-    return "overlap"
-
-
 def first_pass_interval(proposals: ProposalStatistics) -> Interval | None:
     """The first executor's pass rate with its interval; None without a rate."""
     rate = proposals.first_executor_pass_rate
     if rate is None:
         return None
-    return (rate, proposals.first_executor_pass_rate_low, proposals.first_executor_pass_rate_high)
+    return Interval(rate, proposals.first_executor_pass_rate_low, proposals.first_executor_pass_rate_high)
 
 
 def label_interval(proposals: ProposalStatistics) -> Interval | None:
     """The accuracy of the pseudo-labels in the band with its interval; None without a value."""
     if proposals.label_accuracy is None:
         return None
-    return (proposals.label_accuracy, proposals.label_accuracy_low, proposals.label_accuracy_high)
+    return Interval(proposals.label_accuracy, proposals.label_accuracy_low, proposals.label_accuracy_high)
 
 
 def kept_band(history: History) -> tuple[float, float] | None:
@@ -227,20 +208,6 @@ def in_band(value: float, band: tuple[float, float]) -> bool:
     return band[0] - 1e-9 <= value <= band[1] + 1e-9
 
 
-def percent(share: float | None, digits: int = 1) -> str:
-    """`0.625` as '62.5 %' with a no-break space; a dash where there is no number."""
-    return "–" if share is None or not math.isfinite(share) else f"{100 * share:.{digits}f}\u00a0%"
-
-
-def interval_text(value: float | None, low: float | None, high: float | None) -> str:
-    """A share with its interval, such as '62.5 % (57.1–67.6)'; a dash where there is no number."""
-    if value is None or not math.isfinite(value):
-        return "–"
-    if low is None or high is None:
-        return percent(value)
-    return f"{percent(value)} ({100 * low:.1f}–{100 * high:.1f})"
-
-
 def level_meaning(name: str) -> str:
     """What an arithmetic level's name stands for; empty for a name of another form."""
     match = re.fullmatch(r"(\d+)x(\d+)", name)
@@ -250,23 +217,13 @@ def level_meaning(name: str) -> str:
     return f"{match[1]} operands, {digits}"
 
 
-def duration(seconds: float) -> str:
-    """Seconds in a unit that fits, such as '12.4 s', '4 min 05 s' or '3 h 20 min'."""
-    if seconds < 60:
-        return f"{seconds:.1f} s"
-    minutes, rest = divmod(round(seconds), 60)
-    if minutes < 60:
-        return f"{minutes} min {rest:02d} s"
-    return f"{minutes // 60} h {minutes % 60:02d} min"
-
-
 def _course(measured: list[tuple[int, Interval]], *, subject: str, falls: str, rises: str, none: str) -> str:
     if not measured:
         return none
     (first, a), (last, b) = measured[0], measured[-1]
     if first == last:
         return f"{subject} is {interval_text(*a)} in iteration {first}; one iteration shows no course."
-    change = "fell" if b[0] < a[0] else "rose" if b[0] > a[0] else "went"
+    change = "fell" if b.mean < a.mean else "rose" if b.mean > a.mean else "went"
     start = (
         f"{subject} {change} from {interval_text(*a)} in iteration {first} to {interval_text(*b)} in iteration {last}"
     )
@@ -274,10 +231,6 @@ def _course(measured: list[tuple[int, Interval]], *, subject: str, falls: str, r
         "above": f"the intervals do not overlap: {rises}",
         "below": f"the intervals do not overlap: {falls}",
         "overlap": "the intervals overlap, so chance alone may explain the change",
-        "unknown": "no interval is recorded, so nothing follows from the change",
+        "none": "no interval is recorded, so nothing follows from the change",
     }
     return f"{start}; {ends[compare(a, b)]}."
-
-
-def _interval(value: Score | Interval) -> Interval:
-    return (value.accuracy, value.ci_low, value.ci_high) if isinstance(value, Score) else value
