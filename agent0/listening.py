@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import socket
 
-from agent0.errors import UsageError
+from agent0.errors import Agent0Error, UsageError
 
 LAST_PORT = 65_535
 
@@ -17,14 +18,16 @@ def listening(host: str, port: int) -> socket.socket:
         port: 0 for a free one.
 
     Raises:
-        UsageError: this machine has no such address, or the port is taken or not allowed.
+        Agent0Error: the port is taken.
+        UsageError: this machine has no such address, or the port is not allowed.
     """
     try:
         kind, *_ = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0]
         return socket.create_server((host, port), family=kind)
     except (OSError, UnicodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else error
-        raise UsageError(
+        taken = isinstance(error, OSError) and error.errno == errno.EADDRINUSE
+        raise (Agent0Error if taken else UsageError)(
             f"Nothing can listen at {host or 'an empty address'}, port {port} ({reason}); give an address of this "
             "machine and a free port."
         ) from error

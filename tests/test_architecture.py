@@ -113,15 +113,58 @@ def test_no_room_imports_one_that_imports_it() -> None:
     assert sorted(flow, key=order.index) == flow
 
 
-def test_only_the_room_of_commands_draws_on_a_terminal() -> None:
-    found = {
-        file.relative_to(ROOT).as_posix()
+LOGGERS = {
+    "agent0/errors.py": "a warning, to standard error",
+    "agent0/progress.py": "the events of a stage, to the log of its pod",
+    "agent0/rollout/vllm_process.py": "that a server was started again, to the log of its pod",
+    "agent0/sandbox/jail/program.py": "what a program of a model prints, in its own process",
+    "agent0/sandbox/jail/report.py": "why such a program ended, in its own process",
+    "pipelines/warm_client.py": "how a task ended, in a process that imports nothing of ours",
+}
+"""Who prints outside the room of commands, and what: none of it is a command's answer."""
+
+
+def outside_cli() -> dict[str, Path]:
+    """Return the files that are no part of the room of commands, and are not run by pytest or inside the sandbox."""
+    return {
+        path: file
         for base in ("agent0", "components", "pipelines")
         for file in (ROOT / base).rglob("*.py")
+        if not (path := file.relative_to(ROOT).as_posix()).startswith(("agent0/cli/", "agent0/sandbox/attacks/"))
+        and not file.name.startswith("test_")
+    }
+
+
+def test_only_the_room_of_commands_draws_on_a_terminal() -> None:
+    drawing = {
+        path
+        for path, file in outside_cli().items()
         if any(name.split(".")[0] in ("rich", "typer") for name in imports(file))
     }
-    assert {name for name in found if not name.startswith("agent0/cli/")} == set()
-    assert "agent0/cli/display.py" in found
+    assert drawing == set()
+    assert "rich.console" in imports(ROOT / "agent0" / "cli" / "screen.py")
+
+
+def test_only_the_room_of_commands_prints() -> None:
+    printing = {
+        path
+        for path, file in outside_cli().items()
+        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8")))
+        if isinstance(node, ast.Call) and (ast.unparse(node.func) in ("print", "sys.stdout.write", "sys.stderr.write"))
+    }
+    assert printing == set(LOGGERS)
+
+
+def test_tables_and_bars_are_made_in_one_place_each() -> None:
+    makers = {
+        "rich.table": {"bars.py"},
+        "rich.progress": {"bars.py"},
+        "rich.live": set(),
+        "rich.console": {"screen.py", "bars.py", "plan_view.py"},
+    }
+    for module, places in makers.items():
+        found = {file.name for file in (ROOT / "agent0" / "cli").glob("*.py") if module in runtime_imports(file)}
+        assert found == places, module
 
 
 @pytest.mark.parametrize(("room", "forbidden"), FORBIDDEN.items())

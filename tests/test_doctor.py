@@ -8,7 +8,7 @@ import pytest
 from typer.testing import CliRunner
 
 from agent0 import doctor
-from agent0.cli.findings_table import render_table
+from agent0.cli.doctor import findings_table
 from agent0.cli.main import app
 from agent0.errors import Agent0Error
 from agent0.findings import Finding
@@ -42,5 +42,5 @@ def test_one_failure_is_shown_and_makes_the_command_fail(monkeypatch: pytest.Mon
 
 
 def test_a_finding_with_brackets_is_printed_as_it_is() -> None:
-    table = render_table("title", [Finding("check", "warn", "[red]", "do [this]")])
-    assert list(table.columns[2].cells) == ["\\[red]\n[dim]→[/dim] do \\[this]"]
+    table = findings_table("title", [Finding("check", "warn", "[red]", "do [this]")])
+    assert [str(cell) for cell in table.rows[0]] == ["check", "warn", "[red]\n→ do [this]"]

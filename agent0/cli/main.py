@@ -39,6 +39,7 @@ app = typer.Typer(
     rich_markup_mode="rich",
     pretty_exceptions_enable=False,
     add_completion=False,
+    context_settings={"help_option_names": ["--help", "-h"]},
 )
 app.add_typer(pipeline_app, name="pipeline")
 app.add_typer(sandbox_app, name="sandbox")
@@ -156,8 +157,8 @@ def ui(
     if uri.startswith(("http://", "https://")):
         print(f"Runs are tracked by the server at {uri}; open it in a browser.")
         return
-    open_client(uri)
     listening("127.0.0.1", port).close()
+    open_client(uri)
     print(f"MLflow on {uri}: http://127.0.0.1:{port} (end with Ctrl-C)", flush=True)
     command = [sys.executable, "-m", "mlflow", "ui", "--backend-store-uri", uri, "--host", "127.0.0.1"]
     os.execv(sys.executable, [*command, "--port", str(port)])
@@ -240,6 +241,21 @@ def version() -> None:
     from agent0 import __version__
 
     print(__version__)
+
+
+def _print_version(asked: bool) -> None:
+    if asked:
+        version()
+        raise typer.Exit
+
+
+@app.callback()
+def agent0(
+    _version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None:
+    """Take the options that stand before a command."""
 
 
 def main() -> None:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from agent0.cli.options import AsJson
 from agent0.cli.pipeline_options import connected
 from agent0.cli.pipeline_run import (
     EXPERIMENT,
@@ -21,7 +22,7 @@ from agent0.cli.pipeline_run import (
     ServiceAccount,
     assignments,
 )
-from agent0.cli.pipeline_version import AsJson, show
+from agent0.cli.screen import Table
 from agent0.errors import UsageError, warn
 from agent0.kubeflow.client import Connection, Server, connect
 
@@ -70,13 +71,13 @@ def schedule_pipeline(
     """
     from agent0.kubeflow.acceptance import release_of
     from agent0.kubeflow.acceptance.report import require_accepted
-    from agent0.kubeflow.cron import parse_cron
+    from agent0.kubeflow.cron import check_fields, next_firings
     from agent0.kubeflow.parameters import check_models, resolve_parameters
     from agent0.kubeflow.runs import mlflow_input
     from agent0.kubeflow.schedules import Plan, put_schedule
     from agent0.kubeflow.versions import find_version, latest_version, require_pipeline
 
-    times = parse_cron(cron)
+    check_fields(cron)
     if latest and version:
         raise UsageError("--latest follows every new version, and --version stays with one: give one of them.")
     server = connect(connection)
@@ -90,7 +91,7 @@ def schedule_pipeline(
         name=name or owner.display_name,
         pipeline_id=owner.pipeline_id,
         version_id="" if latest else chosen.version_id,
-        cron=times,
+        cron=cron,
         parameters=values,
         experiment=experiment,
         concurrency=concurrency,
@@ -103,7 +104,8 @@ def schedule_pipeline(
     _warn_of_tags(chosen.package, values)
     follows = f"newest version, now {chosen.name}" if latest else chosen.name
     print(f"schedule  {plan.name}  {made.recurring_run_id}\nruns      {owner.display_name}@{follows}")
-    print(f"at        {', '.join(f'{time:%Y-%m-%d %H:%M:%S}' for time in times.next(datetime.now(UTC), 3))} ({CLOCK})")
+    times = [f"{time:%Y-%m-%d %H:%M:%S}" for time in next_firings(cron, datetime.now(UTC), 3)]
+    print(f"at        {', '.join(times) or 'no time: there is no such day'} ({CLOCK})")
     if replaced:
         print(f"replaced  {', '.join(replaced)}")
     if plugins and not latest:
@@ -156,23 +158,24 @@ def list_schedules(as_json: AsJson = False, *, connection: Connection) -> None:
     server = connect(connection)
     found = schedules.list_schedules(server)
     runs = schedules.last_runs(server) if found else {}
-    rows = []
+    table = Table("schedule", "runs", "cron", "next, UTC", "last runs", spare=("last runs", "runs"))
     for item in found:
         states = ", ".join(run.state or "" for run in runs.get(item.recurring_run_id, ())) or "–"
         cron = item.trigger.cron_schedule.cron if item.trigger and item.trigger.cron_schedule else ""
-        rows.append((item.display_name, _target(server, item), cron or "periodic", _next(item, cron), states))
-    show(("schedule", "runs", "cron", "next, UTC", "last runs"), rows, as_json=as_json)
+        table.add(item.display_name, _target(server, item), cron or "periodic", _next(item, cron), states)
+    table.show(as_json=as_json)
 
 
 def _next(item: Any, cron: str) -> str:
-    from agent0.kubeflow.cron import parse_cron
+    from agent0.kubeflow.cron import check_fields, next_firings
 
     if item.status != "ENABLED":
         return "disabled"
     try:
-        return f"{parse_cron(cron).next(datetime.now(UTC))[0]:%Y-%m-%d %H:%M:%S}" if cron else "–"
+        check_fields(cron)
     except UsageError:  # the server takes forms that a person should not write, such as five fields
-        return "see the cron"
+        return "see the cron" if cron else "–"
+    return next((f"{time:%Y-%m-%d %H:%M:%S}" for time in next_firings(cron, datetime.now(UTC))), "never")
 
 
 def _target(server: Server, item: Any) -> str:

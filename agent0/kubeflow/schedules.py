@@ -14,7 +14,6 @@ from typing import Any
 
 from agent0.errors import UsageError
 from agent0.kubeflow.client import Server, ServerError
-from agent0.kubeflow.cron import Cron
 from agent0.kubeflow.runs import experiment_id, list_runs, reference_to, runtime_config
 from agent0.kubeflow.versions import NEWEST_FIRST, in_namespace, pages
 
@@ -28,7 +27,7 @@ class Plan:
     name: str
     pipeline_id: str
     version_id: str
-    cron: Cron
+    cron: str
     parameters: Mapping[str, Any]
     experiment: str
     concurrency: int = 1
@@ -106,9 +105,7 @@ def _request(server: Server, plan: Plan) -> Any:
         namespace=in_namespace(server) or None,
         pipeline_version_reference=reference_to(plan.pipeline_id, plan.version_id),
         runtime_config=runtime_config(plan.parameters, plan.pipeline_root),
-        trigger=kfp_server_api.V2beta1Trigger(
-            cron_schedule=kfp_server_api.V2beta1CronSchedule(cron=plan.cron.expression)
-        ),
+        trigger=kfp_server_api.V2beta1Trigger(cron_schedule=kfp_server_api.V2beta1CronSchedule(cron=plan.cron)),
         mode=kfp_server_api.RecurringRunMode.ENABLE,
         max_concurrency=str(plan.concurrency),  # a 64-bit integer, which JSON carries as text
         no_catchup=not plan.catchup,

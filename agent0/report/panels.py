@@ -177,9 +177,7 @@ def row_height(lanes: int) -> int:
 def signed_axis(axes: Axes) -> None:
     """An x axis of differences in percentage points, with zero in the middle."""
     axes.axvline(0, color=style.MUTED, linewidth=1.2, zorder=1)
-    axes.xaxis.set_major_formatter(
-        FuncFormatter(lambda value, _: f"{100 * value:+.3g}".replace("-", "−") if value else "0")
-    )
+    axes.xaxis.set_major_formatter(lambda value, _: f"{100 * value:+.3g}".replace("-", "−") if value else "0")
     reach = max(0.05, *(abs(edge) for edge in axes.get_xlim()))
     axes.set_xlim(-reach, reach)
     axes.set_xlabel("difference in percentage points")

@@ -6,7 +6,6 @@ from typing import Any
 import pytest
 from kfp import compiler, dsl
 
-from agent0.kubeflow.cron import parse_cron
 from agent0.kubeflow.schedules import Plan
 from tests.kubeflow.conftest import Command
 from tests.kubeflow.server import KfpServer
@@ -83,16 +82,14 @@ def test_a_server_forgets_the_values_of_a_pinned_schedule_with_input_for_a_plugi
     body = {**only_schedule(server), "display_name": "plugged", "plugins_input": {"mlflow": {}}}
     plugged = server.state.create_recurring_run(body)
     assert "runtime_config" not in server.state.fire(plugged["recurring_run_id"])
-    cron = parse_cron("0 0 3 * * *")
     with pytest.raises(ValueError, match="forgets the parameters of a pinned schedule"):
-        Plan("x", "pipeline", "version", cron, {}, "agent0", plugins={"mlflow": {}})
+        Plan("x", "pipeline", "version", "0 0 3 * * *", {}, "agent0", plugins={"mlflow": {}})
 
 
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
         (["--cron", "0 3 * * *"], "has five fields; Kubeflow's have six"),
-        (["--cron", "0 0 25 * * *"], "is no hour"),
         ([*DAILY, "--param", "sede=1"], "did you mean 'seed'?"),
         ([*DAILY, "--version", "tenth"], "has no version 'tenth'"),
     ],
@@ -104,6 +101,14 @@ def test_a_wrong_schedule_makes_nothing(
     assert done.code == 2
     assert sentence in done.err
     assert server.state.recurring_runs == {}
+
+
+def test_what_a_cron_expression_means_is_judged_by_the_server(server: KfpServer, pipeline: Command) -> None:
+    done = pipeline("schedule", "evaluation", "--cron", "0 0 25 * * *")
+    assert done.code == 1
+    assert "End of range (25) above maximum (23)" in done.err
+    assert server.state.recurring_runs == {}
+    assert "no time: there is no such day" in pipeline("schedule", "evaluation", "--cron", "0 0 0 30 feb *").out
 
 
 def test_an_existing_schedule_is_only_replaced_on_request(server: KfpServer, pipeline: Command) -> None:

@@ -11,7 +11,8 @@ import pytest
 import yaml
 from rich.console import Console
 
-from agent0.cli import display
+from agent0.cli.bars import Bars
+from agent0.cli.local_run import EventView
 from agent0.config import load_config
 from agent0.kubeflow.compile_options import LOCAL
 from agent0.kubeflow.package import read_package
@@ -65,10 +66,9 @@ def test_a_loop_over_pods_is_counted_for_each_pod(tmp_path: Path) -> None:
 
 
 def test_the_screen_counts_to_what_it_is_given() -> None:
-    console = Console(file=StringIO())
-    with display._bars(console) as bars:
-        view = display._View(console, bars, 9)
+    screen = Console(file=StringIO(), force_terminal=True, width=100)
+    with Bars(screen) as bars:
+        view = EventView(bars, 9)
         for kind in ("start", "end"):
             view.show({"kind": kind, "iteration": 1, "stage": "opening", "seconds": 1.0, "message": ""})
-        (whole,) = bars.tasks
-        assert (whole.completed, whole.total) == (1, 9)
+    assert "1/9 stages" in screen.file.getvalue()  # type: ignore[attr-defined]

@@ -11,6 +11,7 @@ from agent0.evaluation.statistics import Interval
 from agent0.promotion import claims
 from agent0.promotion.claims import Run
 from agent0.promotion.paper import COMPARED, GENERAL, JUDGED_BY, MATHEMATICS, ROWS
+from agent0.report.intervals import compare
 
 MakeRun = Callable[..., Run]
 AGENT0 = next(row for row in ROWS if (row.base, row.method) == ("qwen3-8b-base", "Agent0 iteration 3"))
@@ -51,7 +52,7 @@ def test_the_derived_interval_is_that_of_the_number_of_questions() -> None:
     ],
 )
 def test_intervals_that_share_a_value_support_no_claim(ours: tuple[float, float, float], expected: str) -> None:
-    assert claims.relation(Interval(*ours), Interval(0.5, 0.4, 0.6)) == expected
+    assert compare(Interval(0.5, 0.4, 0.6), Interval(*ours)) == expected
 
 
 def test_a_finding_beside_the_paper_says_what_is_and_is_not_told_apart(make_run: MakeRun) -> None:
@@ -75,7 +76,7 @@ def test_runs_are_paired_question_by_question(make_run: MakeRun) -> None:
     (pair,) = claims.pair_runs([first, second])
     assert [claims.result_relation(result) for result in pair.results] == ["above", "overlap"]
     earlier, later = (run.report.benchmarks[0].score.interval() for run in (first, second))
-    assert claims.relation(later, earlier) == "overlap", "the paired test sees what the intervals do not"
+    assert compare(earlier, later) == "overlap", "the paired test sees what the intervals do not"
     assert claims.pair_finding(pair) == (
         "second is above on MATH-500, question by question against first; no difference is shown on GSM8K."
     )

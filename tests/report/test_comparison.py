@@ -76,7 +76,7 @@ def test_overlapping_intervals_are_no_claim_in_sentence_table_and_page(make_runs
     )
     assert re.search(r'\+8\.0 \([^<]*</td><td class="overlap">no difference shown', html)
     assert re.search(r'\+12\.0 \([^<]*</td><td class="above">▲ more accurate', html)
-    assert "not told apart" in str(comparison_table(runs).caption)
+    assert "not told apart" in " ".join(comparison_table(runs).notes)
 
 
 def test_five_runs_make_a_page_that_loads_nothing_and_follows_the_colour_scheme(make_runs: MakeRuns) -> None:

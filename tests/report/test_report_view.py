@@ -1,4 +1,4 @@
-"""The terminal table fits 100 columns and shows the numbers."""
+"""The terminal table fits its window and shows the numbers."""
 
 from __future__ import annotations
 
@@ -8,21 +8,22 @@ from collections.abc import Callable
 import pytest
 from rich.console import Console
 
-from agent0.cli.report_view import terminal_table
+from agent0.cli.report_view import history_table
 from agent0.report.history import History
 
 
-def printed(history: History, *, colour: bool = False) -> str:
+def printed(history: History, *, colour: bool = False, width: int = 100) -> str:
     buffer = io.StringIO()
-    console = Console(file=buffer, width=100, force_terminal=colour, color_system="standard" if colour else None)
-    console.print(terminal_table(history))
+    console = Console(file=buffer, width=width, force_terminal=colour, color_system="standard" if colour else None)
+    console.print(history_table(history))
     return buffer.getvalue()
 
 
+@pytest.mark.parametrize("width", [80, 100])
 @pytest.mark.parametrize("iterations", [0, 3, 10])
-def test_rows_are_whole_within_100_columns(make_history: Callable[[int], History], iterations: int) -> None:
-    lines = printed(make_history(iterations)).splitlines()
-    assert max(map(len, lines)) <= 100
+def test_rows_are_whole_within_a_window(make_history: Callable[[int], History], iterations: int, width: int) -> None:
+    lines = printed(make_history(iterations), width=width).splitlines()
+    assert max(map(len, lines)) <= width
     rows = [line.split() for line in lines if "(" in line and "–" in line and "95" not in line]
     assert [row[0] for row in rows] == ["base", *(str(n) for n in range(1, iterations + 1))]
     assert len({len(row) for row in rows}) == 1

@@ -9,10 +9,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from agent0.errors import Agent0Error
+from agent0.progress import duration
 from agent0.report import wording
 from agent0.report.history import ExecutorScores, History, IterationRecord, ProposalStatistics
+from agent0.report.intervals import Interval, compare
 
-INTERVALS = st.tuples(*[st.floats(0, 1)] * 3).map(lambda t: (sorted(t)[1], sorted(t)[0], sorted(t)[2]))
+INTERVALS = st.tuples(*[st.floats(0, 1)] * 3).map(lambda t: Interval(sorted(t)[1], sorted(t)[0], sorted(t)[2]))
 
 
 def scored(interval: tuple[float, float, float]) -> ExecutorScores:
@@ -46,15 +48,15 @@ def with_proposals(history: History, **changes: object) -> History:
 
 
 @given(INTERVALS, INTERVALS)
-def test_comparison_is_antisymmetric(first: wording.Interval, last: wording.Interval) -> None:
+def test_comparison_is_antisymmetric(first: Interval, last: Interval) -> None:
     mirrored = {"above": "below", "below": "above", "overlap": "overlap"}
-    assert wording.compare(last, first) == mirrored[wording.compare(first, last)]
+    assert compare(last, first) == mirrored[compare(first, last)]
 
 
 def test_touching_intervals_overlap_and_a_missing_bound_compares_with_nothing() -> None:
-    assert wording.compare((0.4, 0.3, 0.5), (0.6, 0.5, 0.7)) == "overlap"
-    assert wording.compare((0.4, 0.3, 0.49), (0.6, 0.5, 0.7)) == "above"
-    assert wording.compare((0.1, None, None), (0.9, 0.8, 1.0)) == "unknown"
+    assert compare(Interval(0.4, 0.3, 0.5), Interval(0.6, 0.5, 0.7)) == "overlap"
+    assert compare(Interval(0.4, 0.3, 0.49), Interval(0.6, 0.5, 0.7)) == "above"
+    assert compare(Interval(0.1), Interval(0.9, 0.8, 1.0)) == "none"
 
 
 @given(INTERVALS, INTERVALS)
@@ -120,7 +122,7 @@ def test_band_includes_its_ends_in_spite_of_rounding() -> None:
     ("seconds", "text"), [(0.04, "0.0 s"), (59.4, "59.4 s"), (245, "4 min 05 s"), (12_000, "3 h 20 min")]
 )
 def test_durations_read_well(seconds: float, text: str) -> None:
-    assert wording.duration(seconds) == text
+    assert duration(seconds) == text
 
 
 def test_level_names_are_explained() -> None:
