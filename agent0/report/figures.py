@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from pathlib import Path
 
 from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
@@ -16,7 +17,10 @@ from agent0.report import figure_style as style
 from agent0.report import wording
 from agent0.report.history import History, ProposalStatistics
 from agent0.report.intervals import Interval, interval_of, interval_text, percent
-from agent0.report.panels import Look, by_level, histogram_panel, points, score_panel, value_labels
+from agent0.report.panels import Look, by_level, histogram_panel, legend, points, score_panel, value_labels
+
+DOTS_PER_INCH = 144
+PICTURE_SIZE = (480, 300)
 
 
 def levels_figure(history: History) -> str:
@@ -52,36 +56,24 @@ def labels_figure(history: History) -> str | None:
 def tools_figure(history: History) -> str:
     """Mean tool calls: the executor on held-out questions and on proposals, and the proposer."""
     scored, measured = wording.scored(history), wording.rounds(history)
-    series = [
-        ("executor, held-out", style.EXECUTOR, "-", {number: one.tool_calls for number, one in scored.items()}),
-        ("executor, proposals", style.CURRICULUM, "-", {n: p.tool_calls for n, p in measured}),
-        ("proposer", style.MUTED, (0, (3, 2)), {n: p.proposer_tool_calls for n, p in measured}),
-    ]
+    series = {
+        Look("executor, held-out", style.EXECUTOR): {number: one.tool_calls for number, one in scored.items()},
+        Look("executor, proposals", style.CURRICULUM): {n: p.tool_calls for n, p in measured},
+        Look("proposer", style.MUTED, "s"): {n: p.proposer_tool_calls for n, p in measured},
+    }
     with style.house_style("tools"):
         figure = style.canvas(style.HALF_WIDTH, 280)
         axes = style.place(figure, 40, 40, style.HALF_WIDTH - 54, 192)
-        for label, colour, dashes, values in series:
-            if values:
-                axes.plot(
-                    list(values),
-                    list(values.values()),
-                    color=colour,
-                    linestyle=dashes,
-                    linewidth=2,
-                    label=label,
-                    marker="o",
-                    markersize=7,
-                    markeredgecolor=style.SURFACE,
-                    markeredgewidth=1.2,
-                    clip_on=False,
-                )
-        axes.set_ylim(0, 1.15 * max([1e-6, *(v for s in series for v in s[3].values())]))
+        drawn = {look: values for look, values in series.items() if values}
+        for look, values in drawn.items():
+            points(axes, {number: Interval(value) for number, value in values.items()}, look)
+        axes.set_ylim(0, 1.15 * max([1e-6, *(value for values in drawn.values() for value in values.values())]))
         axes.yaxis.set_major_locator(MaxNLocator(5))
         style.iteration_axis(axes, min(scored), max(1, *scored))
         axes.set_xlabel("iteration")
-        axes.legend(ncols=3, loc="lower left", bbox_to_anchor=(-0.07, 1.06), columnspacing=1.1, handletextpad=0.5)
+        legend(figure, list(drawn))
         description = "Mean tool calls per trajectory: " + "; ".join(
-            f"{label} " + ", ".join(f"{n}: {v:.2f}" for n, v in values.items()) for label, _, _, values in series
+            f"{look.name} " + ", ".join(f"{n}: {v:.2f}" for n, v in values.items()) for look, values in series.items()
         )
         return style.to_svg(figure, "tools", description)
 
@@ -109,6 +101,19 @@ def consistency_figure(history: History) -> str | None:
             for n, p in measured
         )
         return style.to_svg(figure, "consistency", description)
+
+
+def consistency_picture(history: History, iteration: int, path: Path) -> None:
+    """Draw the histogram of one iteration into a PNG file, for viewers that show one of each side by side."""
+    width, height = PICTURE_SIZE
+    with style.house_style("consistency"):
+        figure = style.canvas(width, height)
+        axes = style.place(figure, 48, 36, width - 72, height - 92)
+        counts = wording.histogram(dict(wording.rounds(history))[iteration])
+        histogram_panel(axes, f"Iteration {iteration}", counts, wording.kept_band(history))
+        axes.set_xlabel("self-consistency p̂")
+        axes.set_ylabel("tasks")
+        figure.savefig(path, dpi=DOTS_PER_INCH, facecolor=style.SURFACE)
 
 
 def yield_figure(history: History) -> str | None:

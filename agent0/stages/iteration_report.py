@@ -13,8 +13,8 @@ from pathlib import Path
 from agent0.answers import equivalent
 from agent0.config import CurriculumSettings
 from agent0.evaluation.statistics import clustered_mean
+from agent0.report.figures import consistency_picture
 from agent0.report.history import HISTORY_FILE, Example, ExecutorScores, History, IterationRecord, ProposalStatistics
-from agent0.report.pictures import consistency_picture
 from agent0.report.render import render
 from agent0.rewards.diversity import diversity_metrics
 from agent0.seeds import sampled
