@@ -58,7 +58,7 @@ def show_parameters(
 
 def parameter_table(package: Package) -> Table:
     """Return the run parameters; the keys of a STRUCT follow it, as `--param` names them."""
-    made = Table("parameter", "type", "default", "what it is")
+    made = Table("parameter", "type", "default", "what it is", spare=("type",))
     for item in package.inputs.values():
         nested = isinstance(item.default, dict) and item.default
         default = "required" if item.required else ("" if nested else json.dumps(item.default, ensure_ascii=False))

@@ -34,7 +34,7 @@ def plan_view(plan: Plan) -> RenderableType:
         f"({plan.gpu_memory_gib:g} GiB each)",
         style="bold",
     )
-    lines: list[RenderableType] = [heading, _table(plan), _verdict(plan)]
+    lines: list[RenderableType] = [heading, "", _table(plan), "", _verdict(plan)]
     for stage in plan.stages:
         lines += [Text(f"{SHORT[stage.stage]}: {problem}.", style="red") for problem in stage.problems]
     notes = dict.fromkeys(note for stage in plan.stages for note in stage.notes)

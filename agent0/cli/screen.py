@@ -1,8 +1,8 @@
 """What commands print with: one console, and one kind of table.
 
 A table goes by the width that it is given: first its cells are wrapped between words, then the columns that can be
-spared are left out and named below, and at last each row stands as lines of its own. Where output is piped there is no
-width to keep to: every value is whole, and a row is a line.
+spared are left out and named below, then long words are cut, and at last each row stands as lines of its own. Where
+output is piped there is no width to keep to: every value is whole, and a row is a line.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from rich.console import Console, ConsoleOptions
 from rich.text import Text
 
 PIPED_WIDTH = 1 << 20
-LONGEST_WORD = 24  # a word that is longer may be cut
+LONGEST_WORD, LONGEST_PIECE = 40, 16  # what is longer may be cut; the second where there is no other way
 GAP = 2  # blanks between columns
 ABSENT = Text("–", style="dim")
 STYLES = {"above": "bold green", "below": "bold red", "overlap": "", "none": ""}
@@ -80,9 +80,12 @@ class Table:
         piped = room >= PIPED_WIDTH
         heads = tuple(Text(name, style="bold") for name in self.columns)
         rows = [heads, *([Text("  ").join(cell.split("\n")) for cell in row] if piped else row for row in self.rows)]
-        kept, spare = list(range(len(self.columns))), list(self._spare)
-        while (widths := self._widths(rows, kept, room)) is None and spare:
-            kept.remove(self.columns.index(spare.pop(0)))
+        kept, spare, longest = list(range(len(self.columns))), list(self._spare), LONGEST_WORD
+        while (widths := self._widths(rows, kept, room, longest)) is None and longest == LONGEST_WORD:
+            if spare:
+                kept.remove(self.columns.index(spare.pop(0)))
+            else:
+                longest = LONGEST_PIECE
         if widths is None:
             yield from self._records()
             return
@@ -93,14 +96,16 @@ class Table:
         if absent := [name for index, name in enumerate(self.columns) if index not in widths]:
             yield Text(f"There is no room for {', '.join(absent)}; a wider window or a pipe shows all.", style="dim")
 
-    def _widths(self, rows: Sequence[Sequence[Text]], kept: Sequence[int], room: int) -> dict[int, int] | None:
-        """Return the width of each column that is kept, or None where there is no room for their words."""
+    def _widths(
+        self, rows: Sequence[Sequence[Text]], kept: Sequence[int], room: int, longest: int
+    ) -> dict[int, int] | None:
+        """Return the width of each column that is kept, or None where there is no room for words up to `longest`."""
         widths, least = {}, {}
         for column in kept:
             lines = [line for row in rows for line in row[column].plain.split("\n")]
             widths[column] = least[column] = max(map(cell_len, lines))
             if column and self.columns[column] not in self._right:
-                words = [min(LONGEST_WORD, cell_len(word)) for line in lines for word in line.split()]
+                words = [min(longest, cell_len(word)) for line in lines for word in line.split()]
                 least[column] = min(widths[column], max(words, default=0))
         room -= GAP * (len(kept) - 1)
         if sum(least.values()) > room:
@@ -124,10 +129,10 @@ class Table:
             yield line
 
     def _records(self) -> Iterator[Text]:
-        """Yield each row as lines, a name and a value each, with an empty line between rows."""
+        """Yield each row as lines, a name and a value each where there is one, with an empty line between rows."""
         width = max(map(cell_len, self.columns))
         for index, row in enumerate(self.rows):
             if index:
                 yield Text()
-            for name, cell in zip(self.columns, row, strict=True):
+            for name, cell in ((n, c) for n, c in zip(self.columns, row, strict=True) if c.plain):
                 yield Text.assemble((f"{name:<{width}}", "bold"), " " * GAP, cell)

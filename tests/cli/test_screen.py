@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import io
 import os
-import pty
+import re
 import subprocess
 import sys
 from collections.abc import Callable
 from typing import Any
 
 import pytest
+from rich.cells import cell_len
 from rich.console import Console
 from rich.text import Text
 
@@ -19,6 +20,7 @@ from agent0.cli.bars import Bars
 from agent0.cli.options import SILENT
 from agent0.cli.screen import Table, console
 from agent0.progress import Drawing
+from tests.support.terminal import on_a_terminal
 
 PATH = "s3://bucket/evaluations/of-a-schedule/2026-01-31/evaluation.json"
 COLUMNS = ("version", "aliases", "scores", "sha256", "place")
@@ -77,27 +79,6 @@ def test_cells_are_never_markup() -> None:
     assert "[red]x[/red]  [/]" in drawn(80, made)
 
 
-def on_a_terminal(code: str, **environment: str) -> str:
-    """Run Python code with a terminal of 80 columns as its output, and return what it writes there."""
-    near, far = pty.openpty()
-    names = {name: value for name, value in os.environ.items() if name not in ("NO_COLOR", "FORCE_COLOR")}
-    env = {**names, "COLUMNS": "80", "LINES": "24", "TERM": "xterm-256color", **environment}
-    process = subprocess.Popen([sys.executable, "-c", code], stdout=far, stderr=far, env=env)
-    os.close(far)
-    written = b""
-    while True:
-        try:
-            data = os.read(near, 65_536)
-        except OSError:  # the other end was closed
-            break
-        if not data:
-            break
-        written += data
-    os.close(near)
-    assert process.wait() == 0
-    return written.decode()
-
-
 COLOURED = (
     "from rich.text import Text; from agent0.cli.screen import Table, console; from agent0.cli.bars import Bars\n"
     "t = Table('a'); t.add(Text('x', 'red')); t.show()\n"
@@ -107,10 +88,28 @@ COLOURED = (
 
 @pytest.mark.parametrize("refused", [False, True])
 def test_no_color_leaves_no_colour_on_a_terminal(refused: bool) -> None:
-    shown = on_a_terminal(COLOURED, **({"NO_COLOR": "1"} if refused else {}))
+    shown = on_a_terminal("-c", COLOURED, **({"NO_COLOR": "1"} if refused else {}))
     colours = [code for code in ("\x1b[31m", "\x1b[32m") if code in shown]
     assert len(colours) == (0 if refused else 2)
     assert "1/2 stages" in shown
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        "ablations",
+        "domains",
+        "benchmarks list",
+        "pipeline options",
+        "plan --recipe qwen3-8b --gpus 8xH200",
+    ],
+)
+def test_a_command_keeps_to_the_window(command: str) -> None:
+    shown = on_a_terminal("-m", "agent0", *command.split(), NO_COLOR="1")
+    lines = re.sub(r"\x1b\[[0-9;]*m", "", shown).splitlines()
+    assert any("───" in line for line in lines)
+    assert max(map(cell_len, lines)) <= 80
+    assert "…" not in shown
 
 
 class Clock:
