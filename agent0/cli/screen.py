@@ -8,6 +8,7 @@ output is piped there is no width to keep to: every value is whole, and a row is
 from __future__ import annotations
 
 import json
+import os
 import sys
 from collections.abc import Collection, Iterator, Sequence
 from typing import TextIO
@@ -25,12 +26,16 @@ STYLES = {"above": "bold green", "below": "bold red", "overlap": "", "none": ""}
 
 
 def console(*, stderr: bool = False, file: TextIO | None = None) -> Console:
-    """Return what prints text as it is, in colours on a terminal unless NO_COLOR is set; a pipe has no width."""
+    """Return what prints text as it is, in colours on a terminal unless NO_COLOR is set.
+
+    A pipe has the width that COLUMNS says, and else none.
+    """
     target = file or (sys.stderr if stderr else sys.stdout)
     made = Console(file=target, highlight=False, markup=False)
     if not target.isatty():
-        made.width = PIPED_WIDTH
         made.is_interactive = False
+        if "COLUMNS" not in os.environ:
+            made.width = PIPED_WIDTH
     return made
 
 

@@ -39,6 +39,11 @@ def drawn(width: int, what: Table) -> list[str]:
     return file.getvalue().splitlines()
 
 
+@pytest.fixture(autouse=True)
+def _without_columns(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("COLUMNS", raising=False)
+
+
 def test_piped_values_are_whole_and_a_row_is_a_line(capsys: pytest.CaptureFixture[str]) -> None:
     table().show()
     title, heads, first, second, note = capsys.readouterr().out.splitlines()
