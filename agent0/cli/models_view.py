@@ -120,8 +120,7 @@ def _latest_scores(version: ModelVersion) -> str:
         return "damaged"
     if latest is None:
         return "–"
-    shown = [f"{name} {100 * mean:.1f}" for name, (mean, _, _) in list(latest.scores.items())[:2]]
-    return ", ".join([*shown, *(["…"] if len(latest.scores) > len(shown) else [])])
+    return ", ".join(f"{name} {100 * mean:.1f}" for name, (mean, _, _) in latest.scores.items())
 
 
 def _pointing(client: MlflowClient, name: str) -> dict[str, str]:

@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     from agent0.kubeflow.comparison import Difference
     from agent0.kubeflow.package import Package
 
-LONGEST_CELL = 120
 REFERENCE_HELP = "A compiled file (local or s3://), NAME@VERSION, or NAME for the newest version."
 
 
@@ -201,12 +200,5 @@ def difference_table(differences: list[Difference], old: str, new: str) -> Table
     """Return what differs, side by side."""
     made = Table("what", "where", old, new)
     for item in differences:
-        made.add(item.kind, item.where, *(_shortened(side) for side in (item.old, item.new)))
+        made.add(item.kind, item.where, *("–" if side is None else side for side in (item.old, item.new)))
     return made
-
-
-def _shortened(side: str | None) -> str:
-    """Return a value as a cell; what is longer is whole in the diff of the YAML."""
-    if side is None:
-        return "–"
-    return side if len(side) <= LONGEST_CELL else f"{side[: LONGEST_CELL - 1]}…"

@@ -41,7 +41,7 @@ class Interval(NamedTuple):
 
 def compare(first: Score | Bounds, last: Score | Bounds) -> Order:
     """Where the interval of `last` lies relative to `first`; two that have a value in common support no claim."""
-    one, other = (interval_of(value) if isinstance(value, Score) else value for value in (first, last))
+    one, other = _bounds(first), _bounds(last)
     if one.low is None or one.high is None or other.low is None or other.high is None:
         return "none"
     if other.low > one.high:
@@ -85,3 +85,7 @@ def gap_text(found: Bounds) -> str:
     if found.low is None or found.high is None:
         return signed(found.mean)
     return f"{signed(found.mean)} ({signed(found.low)} to {signed(found.high)})"
+
+
+def _bounds(value: Score | Bounds) -> Bounds:
+    return interval_of(value) if isinstance(value, Score) else value

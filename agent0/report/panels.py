@@ -9,6 +9,7 @@ import itertools
 import math
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -53,7 +54,7 @@ class Lane:
 
 def points(
     axes: Axes,
-    values: Mapping[int, Bounds] | Mapping[float, Bounds],
+    values: Mapping[Any, Bounds],
     look: Look,
     *,
     shift: float = 0.0,
