@@ -44,13 +44,13 @@ def show(model: Annotated[str, typer.Argument(help=MODEL_HELP)]) -> None:
 
     Example: [bold]agent0 models show models:/agent0-executor@champion[/bold]
     """
-    from agent0.cli.models_view import version_tables
+    from agent0.cli.models_view import version_view
     from agent0.tracking.model_uri import parse_model_uri
     from agent0.tracking.registry import resolve
 
     client = _open()
-    for table in version_tables(client, resolve(client, parse_model_uri(model))):
-        console().print(table, "")
+    for part in version_view(client, resolve(client, parse_model_uri(model))):
+        console().print(part, "", soft_wrap=True)
 
 
 @app.command()

@@ -52,14 +52,13 @@ def versions_table(client: MlflowClient, name: str) -> Table:
     return table
 
 
-def version_tables(client: MlflowClient, version: ModelVersion) -> tuple[Table, ...]:
+def version_view(client: MlflowClient, version: ModelVersion) -> tuple[str | Table, ...]:
     """Return everything about a version: facts with the last decision, lineage, evaluations."""
     with explained(f"reading {version.name} version {version.version}"):
         pointing = _pointing(client, version.name)
         line = ancestry(client, version)
         base = _base_model(client, line[-1])
-    facts = Table("of", "this version")
-    for key, value in {
+    facts = {
         "version": f"models:/{version.name}/{version.version}",
         "aliases": pointing.get(str(version.version), "none"),
         "files": version.source,
@@ -69,14 +68,14 @@ def version_tables(client: MlflowClient, version: ModelVersion) -> tuple[Table, 
         "code": version.tags.get("code_version", "unknown"),
         "image": version.tags.get("image_digest", "none"),
         "decision": version.tags.get("decision_reason", "none yet"),
-    }.items():
-        facts.add(key, value)
-    return facts, _lineage_table(line, pointing, base), _evaluations_table(version)
+    }
+    told = "\n".join(f"{key:<10} {value}" for key, value in facts.items())
+    return told, _lineage_table(line, pointing, base), _evaluations_table(version)
 
 
 def _lineage_table(line: list[ModelVersion], pointing: dict[str, str], base: str) -> Table:
     columns = ("version", "aliases", "iteration", "model", "trained on tasks", "code")
-    table = Table(*columns, right=("iteration",), spare=("code", "trained on tasks"), title="Lineage")
+    table = Table(*columns, right=("iteration",), spare=("code", "trained on tasks"))
     for version in line:
         tags = version.tags
         digests = [tags.get(name, "–")[:SHORT] for name in ("model_sha256", "tasks_sha256")]
@@ -89,7 +88,7 @@ def _lineage_table(line: list[ModelVersion], pointing: dict[str, str], base: str
 
 def _evaluations_table(version: ModelVersion) -> Table:
     columns = ("benchmark", "score", "95 %", "preset", "tool", "evaluated", "place")
-    table = Table(*columns, right=("score", "95 %"), spare=("tool", "preset", "evaluated"), title="Evaluations")
+    table = Table(*columns, right=("score", "95 %"), spare=("tool", "preset", "evaluated"), empty="Not evaluated yet.")
     for item in recorded_evaluations(version).values():
         for benchmark, (mean, low, high) in item.scores.items():
             table.add(

@@ -48,6 +48,7 @@ class Table:
         spare: those that are left out where there is no room, the first of them first.
         title: above the table.
         notes: sentences below it.
+        empty: what is said where there are no rows.
     """
 
     def __init__(
@@ -57,8 +58,9 @@ class Table:
         spare: Sequence[str] = (),
         title: str = "",
         notes: Sequence[str] = (),
+        empty: str = "There are none.",
     ) -> None:
-        self.columns, self.notes = columns, notes
+        self.columns, self.notes, self._empty = columns, notes, empty
         self.rows: list[tuple[Text, ...]] = []
         self._right, self._spare, self._title = right, spare, title
 
@@ -78,7 +80,7 @@ class Table:
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> Iterator[Text]:
         if self._title:
             yield Text(self._title, style="bold")
-        yield from self._laid_out(console, options.max_width) if self.rows else [Text("There are none.")]
+        yield from self._laid_out(console, options.max_width) if self.rows else [Text(self._empty)]
         yield from map(Text, self.notes)
 
     def _laid_out(self, console: Console, room: int) -> Iterator[Text]:
