@@ -1,11 +1,14 @@
 from __future__ import annotations
 
 import json
+import socket
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+
+from agent0 import __version__
 
 
 def agent0(*arguments: str | bytes, cwd: Path | None = None, **environment: str) -> subprocess.CompletedProcess[str]:
@@ -26,6 +29,21 @@ def test_every_command_has_help_with_an_example(command: list[str]) -> None:
     assert "agent0 " in done.stdout
     if command:
         assert "Example" in done.stdout
+
+
+def test_the_short_help_is_the_help_and_the_version_is_an_option() -> None:
+    for command in ([], ["pipeline", "run"], ["models", "list"]):
+        assert agent0(*command, "-h").stdout == agent0(*command, "--help").stdout
+    assert agent0("--version").stdout == agent0("version").stdout == f"{__version__}\n"
+
+
+def test_a_busy_port_is_an_error(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = str(taken.getsockname()[1])
+        done = agent0("ui", "--port", port, cwd=tmp_path)
+    assert done.returncode == 1
+    assert done.stderr.startswith(f"agent0: Nothing can listen at 127.0.0.1, port {port} (Address already in use")
+    assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize(
