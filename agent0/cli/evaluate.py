@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Annotated
@@ -101,7 +102,7 @@ def evaluate(
             fitted, found, folder = evaluation
             if fitted.chosen and not quiet:
                 console(stderr=True).print(fitted.chosen, soft_wrap=True)
-            shown = partial(_shown, screen, quiet)
+            shown = functools.partial(_shown, screen, quiet)
             report = evaluate_model(fitted.config, found, name or found.name, folder, seed, shown)
     if as_json:
         print((folder.folder / REPORT_FILE).read_text(encoding="utf-8"), end="")
