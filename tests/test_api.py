@@ -16,9 +16,9 @@ PAGE = Path(__file__).parents[1] / "docs" / "api.md"
 
 
 @pytest.mark.slow
-@pytest.mark.usefixtures("model_cache")
-def test_the_page_shows_what_happens(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_page_shows_what_happens(tmp_path: Path, model_cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("AGENT0_CACHE", str(model_cache))
     monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path / 'mlflow.db'}")
     done = doctest.testfile(
         str(PAGE), module_relative=False, globs={"SHORT": [*short_evolution.SHORTEST, "iterations=1"]}

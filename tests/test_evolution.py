@@ -21,15 +21,6 @@ from agent0.tracking.fetching import fetch_model
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 
 
-def environment(folder: Path) -> dict[str, str]:
-    return {
-        **os.environ,
-        "AGENT0_CACHE": str(folder / "cache"),
-        "MLFLOW_TRACKING_URI": f"sqlite:///{folder / 'mlflow.db'}",
-        "COLUMNS": "120",
-    }
-
-
 def comparable(output: Path) -> dict[str, Any]:
     """The summary without what two runs cannot share: times and the run's id."""
     summary = json.loads((output / "summary.json").read_text())
@@ -43,10 +34,20 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def whole(folder: Path) -> Path:
+def environment(folder: Path, model_cache: Path) -> dict[str, str]:
+    return {
+        **os.environ,
+        "AGENT0_CACHE": str(model_cache),
+        "MLFLOW_TRACKING_URI": f"sqlite:///{folder / 'mlflow.db'}",
+        "COLUMNS": "120",
+    }
+
+
+@pytest.fixture(scope="module")
+def whole(folder: Path, environment: dict[str, str]) -> Path:
     """A run that nothing disturbs."""
     output = folder / "whole"
-    done = subprocess.run(command(output), capture_output=True, text=True, env=environment(folder), check=False)
+    done = subprocess.run(command(output), capture_output=True, text=True, env=environment, check=False)
     assert done.returncode == 0, done.stderr + (output / "log.txt").read_text()[-3000:]
     assert "report.html" in done.stdout
     assert "done" in done.stdout  # plain progress lines, since this is no terminal
@@ -116,20 +117,22 @@ def test_both_agents_are_registered_where_they_are_and_come_back_by_alias(whole:
         assert model_digest(folder / f"downloaded {name}") == model_digest(trained) == newest.tags["model_sha256"]
 
 
-def test_a_run_in_mlflow_compiles_to_the_same_pipeline(whole: Path, folder: Path) -> None:
+def test_a_run_in_mlflow_compiles_to_the_same_pipeline(whole: Path, folder: Path, environment: dict[str, str]) -> None:
     run_id = json.loads((whole / "summary.json").read_text())["mlflow_run_id"]
     arguments = ["reproduce", run_id, "--output", str(folder / "again"), "--compile-only", str(folder / "again.yaml")]
     done = subprocess.run(
-        [*command(whole)[:3], *arguments], capture_output=True, text=True, env=environment(folder), check=False
+        [*command(whole)[:3], *arguments], capture_output=True, text=True, env=environment, check=False
     )
     assert done.returncode == 0, done.stderr
     assert done.stderr == ""
     assert (folder / "again.yaml").read_bytes() == (whole / "evolution.yaml").read_bytes()
 
 
-def test_killed_and_resumed_it_ends_as_if_nothing_had_happened(whole: Path, folder: Path) -> None:
+def test_killed_and_resumed_it_ends_as_if_nothing_had_happened(
+    whole: Path, folder: Path, environment: dict[str, str]
+) -> None:
     output = folder / "killed"
-    process = subprocess.Popen(command(output), env=environment(folder), stdout=subprocess.DEVNULL)
+    process = subprocess.Popen(command(output), env=environment, stdout=subprocess.DEVNULL)
     deadline = time.monotonic() + 600
     while not any(e["stage"] == "sandboxed_execution" and e["iteration"] == 2 for e in events(output)):
         assert process.poll() is None
@@ -145,7 +148,7 @@ def test_killed_and_resumed_it_ends_as_if_nothing_had_happened(whole: Path, fold
         [*command(output)[:3], "evolve", "--output", str(output), "--resume"],
         capture_output=True,
         text=True,
-        env=environment(folder),
+        env=environment,
         check=False,
     )
     assert done.returncode == 0, done.stderr

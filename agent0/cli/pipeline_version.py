@@ -97,7 +97,7 @@ def upload_pipeline(
     server = connect(connection)
     require_accepted(package, release_of(server.version))
     with read_file(file) as path:
-        done = upload(server, path, version)
+        done = upload(server, package, path, version)
     if not done.made_version:
         print(f"{done.version} holds the same content already; nothing was uploaded.")
     elif done.made_pipeline:

@@ -168,19 +168,19 @@ def version_name(package: Package) -> str:
     return f"{agent0.__version__}-{_commit()}{rounds}"
 
 
-def upload(server: Server, path: Path, name: str = "") -> Upload:
+def upload(server: Server, package: Package, path: Path, name: str = "") -> Upload:
     """Make sure that the server has the content of a file as a version of its pipeline.
 
     Args:
         server: where to.
+        package: what the file holds.
         path: a compiled pipeline.
         name: name of a new version; derived from package version, commit and iterations if empty.
 
     Raises:
-        UsageError: the file holds no pipeline, or another content has the given name.
+        UsageError: another content has the given name.
         ServerError: the server refused; nothing is left behind.
     """
-    package = read_package(str(path))
     pipeline = find_pipeline(server, package.name)
     taken = set()
     for version in versions_of(server, pipeline) if pipeline is not None else ():

@@ -145,12 +145,15 @@ def test_the_embedded_model_is_the_one_that_an_evolution_starts_from_and_is_made
     assert (report.name, report.model, report.revision) == ("tiny", "tiny", model_digest(tmp_path / "base"))
 
 
-def test_the_record_is_printed_as_json(model: Path, tmp_path: Path) -> None:
-    done = evaluate(
-        model, tmp_path, tmp_path / "out", "--set", "evaluation.questions_per_level=1", "--json", "--quiet", "--no-tool"
-    )
-    assert done.returncode == 0, done.stderr
-    record = json.loads(done.stdout)
+def test_the_record_is_printed_as_json(
+    model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    given = ["--model", str(model), "--output", str(tmp_path / "out"), "--json", "--quiet", "--no-tool"]
+    monkeypatch.setattr(sys, "argv", ["agent0", "evaluate", *given, "--set", "evaluation.questions_per_level=1"])
+    with pytest.raises(SystemExit) as ended:
+        main()
+    assert ended.value.code == 0
+    record = json.loads(capfd.readouterr().out)
     assert record["benchmarks"][0]["benchmark"] == "tiny"
     assert record["tool"] is False
 

@@ -69,6 +69,7 @@ def test_the_page_builds_a_domain_in_under_sixty_lines() -> None:
     assert sum(FILES[name].count("\n") for name in BUILT) < 60
 
 
+@pytest.mark.slow
 def test_the_commands_of_the_page_print_what_it_says(folder: Path, environment: Mapping[str, str]) -> None:
     assert len(commands("")) > 5
     for command, printed in commands(""):

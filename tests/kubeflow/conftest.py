@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import copy
 import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -11,6 +12,7 @@ from typer.testing import CliRunner
 from agent0.config import load_config
 from agent0.errors import Agent0Error
 from tests.kubeflow.server import KfpServer, kfp_server
+from tests.kubeflow.state import State
 
 IMAGE = "registry.example/agent0-python@sha256:" + "0" * 64
 
@@ -28,8 +30,14 @@ Command = Callable[..., Done]
 
 
 @pytest.fixture
-def server() -> Iterator[KfpServer]:
-    with kfp_server() as running:
+def state() -> State:
+    """What the server keeps when a test begins; a file's own fixture of this name may say otherwise."""
+    return State()
+
+
+@pytest.fixture
+def server(state: State) -> Iterator[KfpServer]:
+    with kfp_server(state) as running:
         yield running
 
 
@@ -56,6 +64,10 @@ def compiled(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(autouse=True)
 def _own_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    keep_machine_away(monkeypatch, tmp_path)
+
+
+def keep_machine_away(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """Keep settings of this machine away: variables, kfp's context, a cluster's configuration, S3 credentials."""
     import kfp
 
@@ -76,6 +88,23 @@ def pipeline(server: KfpServer, compiled: Path, monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setenv("KF_PIPELINES_ENDPOINT", server.url)
     monkeypatch.chdir(compiled)
     return command
+
+
+@pytest.fixture(scope="session")
+def _uploaded_once(compiled: Path, tmp_path_factory: pytest.TempPathFactory) -> State:
+    with kfp_server() as running, pytest.MonkeyPatch.context() as patch:
+        keep_machine_away(patch, tmp_path_factory.mktemp("uploaded"))
+        patch.setenv("KF_PIPELINES_ENDPOINT", running.url)
+        for name in ("evolution.yaml", "evaluation.yaml"):
+            done = command("upload", str(compiled / name), "--version", "first")
+            assert done.code == 0, done.err
+        return running.state
+
+
+@pytest.fixture
+def uploaded(_uploaded_once: State) -> State:
+    """What a server keeps that got the compiled evolution and evaluation, each as its version `first`."""
+    return copy.deepcopy(_uploaded_once)
 
 
 def command(*arguments: str) -> Done:

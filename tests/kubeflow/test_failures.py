@@ -13,6 +13,7 @@ from tests.kubeflow.admission import refusal
 from tests.kubeflow.argo import Step, steps_of
 from tests.kubeflow.conftest import Command
 from tests.kubeflow.server import KfpServer
+from tests.kubeflow.state import State
 
 QUICK = ("--wait", "--interval", "0.05")
 TRAINING = "iteration-2.executor-training"
@@ -22,10 +23,9 @@ PRIVILEGED = 'pods "x" is forbidden: violates PodSecurity "restricted:latest": r
 REFUSED = json.dumps({"error_message": "BadRequestError: Failed to read logs for run 7: gone", "error_details": "gone"})
 
 
-@pytest.fixture(autouse=True)
-def _uploaded(pipeline: Command) -> None:
-    for file in ("evolution.yaml", "evaluation.yaml"):
-        assert pipeline("upload", file, "--version", "first").code == 0
+@pytest.fixture
+def state(uploaded: State) -> State:
+    return uploaded
 
 
 def finished(server: KfpServer, pipeline: Command, name: str) -> str:

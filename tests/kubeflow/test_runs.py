@@ -17,14 +17,14 @@ from kfp_server_api import V2beta1RuntimeState
 from agent0.kubeflow.runs import FINISHED, GOING_ON
 from tests.kubeflow.conftest import Command
 from tests.kubeflow.server import KfpServer
+from tests.kubeflow.state import State
 
 QUICK = ("--wait", "--interval", "0.05")
 
 
-@pytest.fixture(autouse=True)
-def _uploaded(pipeline: Command) -> None:
-    for file in ("evolution.yaml", "evaluation.yaml"):
-        assert pipeline("upload", file, "--version", "first").code == 0
+@pytest.fixture
+def state(uploaded: State) -> State:
+    return uploaded
 
 
 def only_run(server: KfpServer) -> dict:  # type: ignore[type-arg]
@@ -183,6 +183,7 @@ def test_a_file_may_get_a_new_token_while_waiting(server: KfpServer, pipeline: C
     assert int(file.read_text()) > 2
 
 
+@pytest.mark.usefixtures("pipeline")
 def test_interrupting_ends_the_waiting_and_says_how_to_end_the_run(server: KfpServer, compiled: Path) -> None:
     command = [sys.executable, "-m", "agent0", "pipeline", "run", "evolution", *QUICK]
     environment = {**os.environ, "PYTHONUNBUFFERED": "1"}

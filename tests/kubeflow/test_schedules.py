@@ -9,13 +9,14 @@ from kfp import compiler, dsl
 from agent0.kubeflow.schedules import Plan
 from tests.kubeflow.conftest import Command
 from tests.kubeflow.server import KfpServer
+from tests.kubeflow.state import State
 
 DAILY = ("--cron", "0 0 3 * * *")
 
 
-@pytest.fixture(autouse=True)
-def _uploaded(pipeline: Command) -> None:
-    assert pipeline("upload", "evaluation.yaml", "--version", "first").code == 0
+@pytest.fixture
+def state(uploaded: State) -> State:
+    return uploaded
 
 
 def only_schedule(server: KfpServer) -> dict[str, Any]:
