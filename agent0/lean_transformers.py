@@ -6,13 +6,23 @@ imported as usual afterwards.
 """
 
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+
+@contextmanager
+def hidden(*names: str) -> Iterator[None]:
+    """Let packages that are not imported yet seem not to be installed, for the length of the block."""
+    absent = [name for name in names if name not in sys.modules]
+    for name in absent:
+        sys.modules[name] = None  # type: ignore[assignment]
+    try:
+        yield
+    finally:
+        for name in absent:
+            del sys.modules[name]
+
 
 if "transformers" not in sys.modules:
-    _hidden = [name for name in ("sklearn", "scipy") if name not in sys.modules]
-    for _name in _hidden:
-        sys.modules[_name] = None  # type: ignore[assignment]
-    try:
+    with hidden("sklearn", "scipy"):
         import transformers.generation.utils  # noqa: F401
-    finally:
-        for _name in _hidden:
-            del sys.modules[_name]

@@ -26,9 +26,12 @@ settings.load_profile("agent0")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Begin with the files that have slow tests, so that no process is left with one of them at the end."""
-    slow = {item.path for item in items if item.get_closest_marker("slow")}
-    items.sort(key=lambda item: item.path not in slow)
+    """Begin with the files that are given most time, so that no process is left with one of them at the end."""
+    given: dict[Path, float] = {}
+    for item in items:
+        limit = item.get_closest_marker("timeout")
+        given[item.path] = max(given.get(item.path, 0.0), limit.args[0] if limit else 0.0)
+    items.sort(key=lambda item: -given[item.path])
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import agent0.lean_transformers  # noqa: F401  # before anything that imports transformers
+import agent0.training.lean_trl  # noqa: F401  # before anything that imports trl
 from agent0.config import CurriculumSettings
 from agent0.domains import get_prompts
 from agent0.errors import Agent0Error
