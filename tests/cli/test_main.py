@@ -1,33 +1,65 @@
 from __future__ import annotations
 
 import json
+import os
 import socket
 import subprocess
 import sys
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
 from agent0 import __version__
+from agent0.cli.main import main
 
 
-def agent0(*arguments: str | bytes, cwd: Path | None = None, **environment: str) -> subprocess.CompletedProcess[str]:
-    import os
+@dataclass(frozen=True)
+class Done:
+    """What a command printed, and how it ended."""
 
+    returncode: int
+    stdout: str
+    stderr: str
+
+
+Command = Callable[..., Done]
+
+
+@pytest.fixture
+def command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Command:
+    """Run the command line in this process, which spares its imports, and in an empty folder."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("COLUMNS", "200")
+
+    def run(*arguments: str | bytes) -> Done:
+        monkeypatch.setattr(sys, "argv", ["agent0", *map(os.fsdecode, arguments)])
+        capfd.readouterr()
+        with pytest.raises(SystemExit) as ended:
+            main()
+        said = capfd.readouterr()
+        return Done(int(ended.value.code or 0), said.out, said.err)
+
+    return run
+
+
+def agent0(*arguments: str, cwd: Path | None = None, **environment: str) -> subprocess.CompletedProcess[str]:
+    """Run the command line in a process of its own."""
     command = [sys.executable, "-c", "from agent0.cli.main import main; main()", *arguments]
     env = {**os.environ, "COLUMNS": "200", **environment}
     return subprocess.run(command, capture_output=True, text=True, cwd=cwd, env=env, check=False, timeout=250)
 
 
 @pytest.mark.parametrize(
-    "command",
+    "of",
     [[], ["evolve"], ["evaluate"], ["plan"], ["compare"], ["report"], ["ui"], ["doctor"], ["pipeline", "compile"]],
 )
-def test_every_command_has_help_with_an_example(command: list[str]) -> None:
-    done = agent0(*command, "--help")
+def test_every_command_has_help_with_an_example(of: list[str], command: Command) -> None:
+    done = command(*of, "--help")
     assert done.returncode == 0
     assert "agent0 " in done.stdout
-    if command:
+    if of:
         assert "Example" in done.stdout
 
 
@@ -91,12 +123,12 @@ def test_a_busy_port_is_an_error(tmp_path: Path) -> None:
     ids=str,
 )
 def test_bad_input_is_one_sentence_and_an_exit_code(
-    arguments: list[str | bytes], code: int, message: str, tmp_path: Path
+    arguments: list[str | bytes], code: int, message: str, command: Command, tmp_path: Path
 ) -> None:
     (tmp_path / "latin.toml").write_bytes(b"name = 'caf\xe9'")
     (tmp_path / "deep.toml").write_text(f"a = {'[' * 5000}{']' * 5000}")
     (tmp_path / "digits.toml").write_text(f"iterations = {'9' * 5000}")
-    done = agent0(*arguments, cwd=tmp_path)
+    done = command(*arguments)
     assert message in done.stderr
     assert done.returncode == code
     assert "Traceback" not in done.stderr
@@ -139,8 +171,6 @@ def test_a_terminal_that_lacks_a_sign_gets_its_number() -> None:
 
 
 def test_help_waits_for_nothing_but_what_draws_it() -> None:
-    import os
-
     def seconds(*arguments: str) -> float:
         process = subprocess.Popen([sys.executable, *arguments], stdout=subprocess.DEVNULL)
         _, status, usage = os.wait4(process.pid, 0)
@@ -160,16 +190,17 @@ def test_commands_load_no_library_before_they_need_it() -> None:
     assert heavy.isdisjoint(done.stdout.split())
 
 
-def test_a_folder_that_holds_another_run_is_left_alone(tmp_path: Path) -> None:
+def test_a_folder_that_holds_another_run_is_left_alone(command: Command, tmp_path: Path) -> None:
     (tmp_path / "run").mkdir()
     (tmp_path / "run" / "run.json").write_text("{}")
-    done = agent0("evolve", "--output", "run", cwd=tmp_path)
+    done = command("evolve", "--output", "run")
     assert done.returncode == 2
     assert "already holds another run" in done.stderr
     assert "--resume" in done.stderr
     assert (tmp_path / "run" / "run.json").read_text() == "{}"
 
 
+@pytest.mark.slow
 def test_an_unreachable_mlflow_ends_the_run_with_its_sentence(tmp_path: Path) -> None:
     done = agent0("evolve", "--output", "run", cwd=tmp_path, MLFLOW_TRACKING_URI="http://127.0.0.1:9")
     assert done.returncode == 1
@@ -186,6 +217,6 @@ def test_compiling_twice_gives_identical_bytes(tmp_path: Path) -> None:
     assert (tmp_path / "a.yaml").read_bytes() == (tmp_path / "b.yaml").read_bytes()
 
 
-def test_config_prints_what_would_run() -> None:
-    done = agent0("config", "--set", "executor.steps=5")
+def test_config_prints_what_would_run(command: Command) -> None:
+    done = command("config", "--set", "executor.steps=5")
     assert json.loads(done.stdout)["executor"]["steps"] == 5
