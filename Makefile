@@ -11,7 +11,7 @@ OUTPUT ?= runs/demo-seed$(SEED)
 LM_OUTPUT ?= runs/demo-lm-seed$(SEED)
 PROCESSES ?= 2
 # Of 23,000 modules most are never imported; Python compiles a module when it is.
-PIP := python -m pip install --quiet --no-compile
+PIP := python -m pip install -qq --no-compile
 TEST = OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses $(PROCESSES) --dist loadfile --no-loadscope-reorder
 ELSEWHERE := integration or gpu or vllm or docker
 

@@ -33,7 +33,8 @@ from agent0.evaluation.scoring import score_responses
 from agent0.rollout.engine import Backend
 from agent0.rollout.scripted import ScriptedBackend
 
-pytest.importorskip("reasoning_gym")
+if importlib.util.find_spec("reasoning_gym") is None:  # importing it takes seconds, here in each process
+    pytest.skip("reasoning-gym is not installed", allow_module_level=True)
 ROLLOUT = RolloutSettings(batch_size=8, max_response_tokens=64, max_observation_tokens=8)
 
 
