@@ -9,8 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import agent0.lean_transformers  # noqa: F401  # before anything that imports transformers
-import agent0.training.lean_trl  # noqa: F401  # before anything that imports trl
+import agent0.training.lean_trl  # noqa: F401  # before anything that imports transformers or trl
 from agent0.config import CurriculumSettings
 from agent0.domains import get_prompts
 from agent0.errors import Agent0Error
