@@ -32,7 +32,7 @@ from agent0.report.history import HISTORY_FILE
 from agent0.rollout.vllm_environment import visible_gpus
 from agent0.stages.files import REPORT_FILE, SUMMARY_FILE
 from agent0.storage import workspace
-from agent0.storage.atomic import write_json
+from agent0.storage.atomic import atomic_path, write_json
 from agent0.storage.digest import code_version
 from agent0.storage.manifest import file_sha256
 from agent0.storage.reading import UnreadableError, read_object
@@ -154,8 +154,8 @@ class LocalEvolution:
         latest = self._latest_report()
         if latest:
             for name in PUBLISHED:
-                shutil.copyfile(latest / name, self.folder / f".{name}.tmp")
-                (self.folder / f".{name}.tmp").replace(self.folder / name)
+                with atomic_path(self.folder / name) as temporary:
+                    shutil.copyfile(latest / name, temporary)
 
     def _run_pipeline(self) -> None:
         local.init(

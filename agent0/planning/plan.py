@@ -7,7 +7,7 @@ from typing import Literal
 from pydantic import Field
 
 from agent0.config import Config
-from agent0.planning.architecture import Architecture, architecture_of
+from agent0.planning.architecture import architecture_of
 from agent0.planning.duration import ASSUMPTIONS, Duration, Setting, Source, stage_duration
 from agent0.planning.hardware import Cluster
 from agent0.planning.placement import STAGES, StageName, place
@@ -114,11 +114,6 @@ def make_plan(
         mean_response_tokens=lengths.response,
         assumptions=dict(ASSUMPTIONS),
     )
-
-
-def fits(architecture: Architecture, config: Config, cluster: Cluster) -> bool:
-    """Return whether all stages fit."""
-    return all(stage_memory(stage, architecture, config, cluster).fits for stage in STAGES)
 
 
 def _stage(stage: StageName, setting: Setting) -> StagePlan:

@@ -1,14 +1,13 @@
 """The least change of the settings with which a configuration that does not fit does.
 
-A beam search over single changes, gentle ones first; what it returns was planned again and fits. Batch sizes, lengths
-and the model are the method's and are never changed; where no change helps, more GPUs of the same kind are tried.
+Changes are taken one after the other; what comes out was planned again and fits. Batch sizes, lengths and the model are
+the method's and are never changed; where no change helps, more GPUs of the same kind are tried.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
-from functools import reduce
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from agent0.config import Config
@@ -18,8 +17,6 @@ from agent0.planning.placement import STAGES
 from agent0.planning.plan import Proposal
 from agent0.planning.stages import StageMemory, stage_memory
 
-BEAM_WIDTH = 24
-MAX_CHANGES = 8
 PROBLEM_GIB = 1000.0
 """What a problem weighs that is none of memory, against one missing GiB."""
 LORA_RANK = 64
@@ -107,55 +104,25 @@ def propose(config: Config, cluster: Cluster, given: Sequence[str] = ()) -> Prop
 
 
 def _search(architecture: Architecture, config: Config, cluster: Cluster) -> dict[str, Value] | None:
+    """Take the change that helps most, the gentler of equals, until all fits; None where no further one helps."""
     choices = moves(cluster.gpus_per_node)
 
-    def lacking(changes: Changes) -> float:
+    def rank(changes: Changes) -> tuple[float, float]:
         changed = changed_config(config, changes)
-        return sum(_lacking(stage_memory(stage, architecture, changed, cluster)) for stage in STAGES)
+        lacking = sum(_lacking(stage_memory(stage, architecture, changed, cluster)) for stage in STAGES)
+        return lacking, sum(COSTS[name] for name in changes)
 
-    def cost(changes: Changes) -> float:
-        return sum(COSTS[name] for name in changes)
-
-    beam: list[dict[str, Value]] = [{}]
-    for _ in range(MAX_CHANGES + 1):
-        ranked = sorted(((lacking(changes), cost(changes), changes) for changes in beam), key=lambda item: item[:2])
-        fitting = [item for item in ranked if item[0] == 0]
-        if fitting:
-            return _pruned(min(fitting, key=lambda item: item[1])[2], lacking)
-        best = [changes for _, _, changes in ranked[:BEAM_WIDTH]]
-        beam = list(_unique(changed for changes in best for changed in _neighbours(config, changes, choices)))
-    return None
-
-
-def _neighbours(config: Config, changes: Changes, choices: tuple[Changes, ...]) -> Iterator[dict[str, Value]]:
-    for move in choices:
-        if any(name in changes for name in move):
-            continue
-        needed = {name: value for name, value in move.items() if value != _current(config, name)}
-        if needed:
-            yield {**changes, **needed}
-
-
-def _current(config: Config, name: str) -> Any:
-    return reduce(getattr, name.split("."), config)
-
-
-def _unique(candidates: Iterator[dict[str, Value]]) -> Iterator[dict[str, Value]]:
-    seen: set[frozenset[tuple[str, Value]]] = set()
-    for changes in candidates:
-        key = frozenset(changes.items())
-        if key not in seen:
-            seen.add(key)
-            yield changes
-
-
-def _pruned(changes: dict[str, Value], lacking: Any) -> dict[str, Value]:
-    """Drop each change without which it still fits."""
-    for name in list(changes):
-        fewer = {other: value for other, value in changes.items() if other != name}
-        if lacking(fewer) == 0:
-            changes = fewer
-    return changes
+    chosen: dict[str, Value] = {}
+    while rank(chosen)[0]:
+        further = min(({**chosen, **move} for move in choices), key=rank)
+        if rank(further) >= rank(chosen):
+            return None
+        chosen = further
+    for name in list(chosen):  # what a later change made needless
+        fewer = {other: value for other, value in chosen.items() if other != name}
+        if not rank(fewer)[0]:
+            chosen = fewer
+    return chosen
 
 
 def _lacking(memory: StageMemory) -> float:

@@ -12,6 +12,9 @@ from typing import Any, TextIO
 from agent0.errors import UsageError, explain, is_disk_full
 from agent0.storage.uri import StorageError
 
+TEMPORARY_SUFFIX = ".agent0-tmp"
+"""Of the names of files that are still being written."""
+
 
 @contextmanager
 def atomic_path(path: Path) -> Iterator[Path]:
@@ -25,7 +28,7 @@ def atomic_path(path: Path) -> Iterator[Path]:
     """
     with _refused(path) as names:
         target = path.resolve() if path.is_symlink() else path
-        temporary = target.with_name(f".{target.name}.{os.getpid()}.tmp")
+        temporary = target.with_name(f".{target.name}.{os.urandom(4).hex()}{TEMPORARY_SUFFIX}")
         names |= {str(name) for name in (target, temporary, *target.parents)}
         if target.exists() and not target.is_file():
             raise UsageError(f"{path} is {_kind(target)}, and a file is to be written there; name a file.")

@@ -6,21 +6,18 @@ What a broken attempt fetched waits in `.NAME.partial` for the next one; nothing
 
 from __future__ import annotations
 
-import os
 import shutil
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
-from agent0.storage.atomic_folder import locked
+from agent0.storage.atomic_folder import atomic_folder
 from agent0.storage.digest import Wanted, folder_digest
 from agent0.storage.manifest import is_inside
 from agent0.storage.open_store import disk_errors, opened
 from agent0.storage.store import Item, Store
 from agent0.storage.transfer_threads import Crew, Meter, ProgressCallback
 from agent0.storage.uri import NotThereError, StorageError, join
-
-PART_SUFFIX = ".agent0-part"
 
 
 def get_plain(
@@ -95,26 +92,13 @@ def land(
     Raises:
         StorageError: the digest is another one, or `target` holds other files.
     """
-    target = target.absolute()
-    with disk_errors(where):
-        target.parent.mkdir(parents=True, exist_ok=True)
-        scratch = target.with_name(f".{target.name}.partial")
-        descriptor = locked(scratch)
-        try:
-            if target.is_dir() and folder_digest(target, wanted) == sha256:
-                shutil.rmtree(scratch)
-                return
-            if not replace and not _is_free(target):
-                raise StorageError(f"{target} holds other files than {where}; name an empty or a new folder.")
-            _fill(scratch / "plain", sha256, where, fill, wanted)
-            if target.exists():
-                target.replace(scratch / "replaced")
-            (scratch / "plain").replace(target)
-            shutil.rmtree(scratch)
-        finally:
-            if scratch.is_dir() and next(scratch.iterdir(), None) is None:
-                scratch.rmdir()
-            os.close(descriptor)
+    with disk_errors(where), atomic_folder(target) as folder:
+        if target.is_dir() and folder_digest(target, wanted) == sha256:
+            shutil.rmtree(folder)
+            return
+        if not replace and not _is_free(target):
+            raise StorageError(f"{target} holds other files than {where}; name an empty or a new folder.")
+        _fill(folder, sha256, where, fill, wanted)
 
 
 def not_as_registered(where: str, found: str, sha256: str) -> StorageError:
@@ -131,9 +115,8 @@ def nothing_at(uri: str) -> NotThereError:
 
 
 def _fill(folder: Path, sha256: str, where: str, fill: Callable[[Path], None], wanted: Wanted) -> None:
-    resumed = folder.is_dir()
+    resumed = next(folder.iterdir(), None) is not None
     while True:
-        folder.mkdir(exist_ok=True)
         fill(folder)
         found = folder_digest(folder, wanted)
         if found == sha256:
@@ -142,6 +125,7 @@ def _fill(folder: Path, sha256: str, where: str, fill: Callable[[Path], None], w
         if not resumed:
             raise not_as_registered(where, found, sha256)
         resumed = False  # a file that an earlier attempt left may have been the wrong one
+        folder.mkdir()
 
 
 def _is_free(target: Path) -> bool:
@@ -165,8 +149,6 @@ def _fetch(store: Store, key: str, found: dict[str, Item], folder: Path, crew: C
             meter.add(item.size)
             return
         place.parent.mkdir(parents=True, exist_ok=True)
-        arriving = place.with_name(f"{place.name}{PART_SUFFIX}")
-        store.fetch(join(key, name), arriving, item.size, meter)
-        arriving.replace(place)
+        store.fetch(join(key, name), place, meter)
 
     crew.run([partial(fetch, name, item) for name, item in sorted(found.items())])

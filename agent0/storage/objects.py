@@ -3,6 +3,7 @@
 Credentials come from boto3's own chain: environment, shared files, IRSA and pod identity on a cluster. For an endpoint
 that is not Amazon's, keys go into the path, not into the host name, and requests carry checksums only where S3 demands
 them: boto3 otherwise sends them as trailers, which some servers refuse behind TLS (Ceph 16: 411 MissingContentLength).
+What is read is checked against its sha256, so boto3 need not ask for a checksum of its own before each download.
 `AWS_REQUEST_CHECKSUM_CALCULATION`, `AWS_RESPONSE_CHECKSUM_VALIDATION` and the settings of the profile win over that.
 """
 
@@ -11,8 +12,9 @@ from __future__ import annotations
 import os
 import random
 import time
-from collections.abc import Callable
-from typing import Any, TypeVar
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
 from urllib.parse import urlsplit
 
 import boto3
@@ -27,13 +29,13 @@ from botocore.exceptions import (
     PartialCredentialsError,
     SSLError,
 )
+from s3transfer.exceptions import RetriesExceededError, S3DownloadFailedError, S3ValidationError
 from urllib3.exceptions import HTTPError
 
 from agent0.storage.settings import TransferSettings
 from agent0.storage.transfer_threads import Crew
 from agent0.storage.uri import NotThereError, StorageError
 
-Answer = TypeVar("Answer")
 RESPONSE_SECONDS = 60.0
 CONNECT_SECONDS = 10.0
 FIRST_PAUSE_SECONDS = 0.2
@@ -47,6 +49,7 @@ CREDENTIAL_CODES = {
     "InvalidToken",
     "SignatureDoesNotMatch",
 }
+CLEANING_UP = "AbortMultipartUpload"
 FULL_CODES = {"EntityTooLarge", "InsufficientStorage", "QuotaExceeded", "XAmzQuotaExceeded"}
 
 
@@ -65,16 +68,15 @@ def make_client(settings: TransferSettings) -> Any:
     try:
         client = session.client("s3", region_name=region, config=config)
         host = urlsplit(client.meta.endpoint_url).hostname or ""
-        if host.endswith((".amazonaws.com", ".amazonaws.com.cn")):
-            return client
+        amazon = host.endswith((".amazonaws.com", ".amazonaws.com.cn"))
         profile = session._session.get_scoped_config()
         checksums = {
             name: "when_required"
-            for name in ("request_checksum_calculation", "response_checksum_validation")
+            for name in ("response_checksum_validation", *(() if amazon else ("request_checksum_calculation",)))
             if f"AWS_{name.upper()}" not in os.environ and name not in profile
         }
-        other = config.merge(Config(s3={"addressing_style": "path"}, **checksums))
-        return session.client("s3", region_name=region, config=other)
+        config = config.merge(Config(s3=None if amazon else {"addressing_style": "path"}, **checksums))
+        return session.client("s3", region_name=region, config=config)
     except (BotoCoreError, ValueError) as error:
         raise StorageError(
             f"The S3 client cannot be set up ({error}); check AWS_ENDPOINT_URL_S3, AWS_PROFILE, AWS_REGION and "
@@ -82,54 +84,69 @@ def make_client(settings: TransferSettings) -> Any:
         ) from error
 
 
-class Requests:
-    """Requests to one endpoint, tried again until a deadline while the server is away."""
+class AwayError(Exception):
+    """The server did not answer one request until the deadline."""
 
-    def __init__(self, endpoint: str, deadline_seconds: float, crew: Crew) -> None:
-        self._endpoint = endpoint
-        self._deadline = deadline_seconds
-        self._crew = crew
 
-    def call(self, doing: str, request: Callable[[], Answer]) -> Answer:
-        """Return what `request` returns.
+def keep_trying(client: Any, deadline_seconds: float, crew: Crew) -> None:
+    """Let each request of `client` be tried again while the server is away, and none begin once the transfer failed.
 
-        Args:
-            doing: what it does and to what, for errors: 'reading s3://bucket/key'.
-            request: may be called several times.
+    A request raises `AwayError` at the deadline, and `StoppedError` where another thread of the transfer failed. What
+    boto3 gives up for either, an upload in parts, it cleans up with one attempt and whatever happened.
+    """
 
-        Raises:
-            NotThereError: there is no such object or upload.
-            StorageError: the server refuses, or did not answer until the deadline.
-            StoppedError: another thread of the transfer failed.
-        """
-        begin = None
-        pause = FIRST_PAUSE_SECONDS
-        while True:
-            try:
-                return request()
-            except (ClientError, BotoCoreError, HTTPError) as error:
-                if not is_transient(error):
-                    raise self._explained(doing, error) from error
-                begin = begin or time.monotonic()
-                waited = time.monotonic() - begin
-                if waited >= self._deadline:
-                    raise StorageError(
-                        f"{self._endpoint} did not answer for {waited:.0f} s while {doing} (last: {error}); what was "
-                        "copied is kept: start again when the server is back, or allow it more time with "
-                        "AGENT0_STORAGE_DEADLINE (seconds)."
-                    ) from error
-            self._crew.pause(min(pause * random.uniform(0.5, 1.0), max(0.05, self._deadline - waited)))
-            pause = min(2 * pause, LONGEST_PAUSE_SECONDS)
+    def begin(model: Any, **_: Any) -> None:
+        if model.name != CLEANING_UP:
+            crew.pause(0)
 
-    def _explained(self, doing: str, error: Exception) -> StorageError:
-        if not isinstance(error, ClientError):
-            return StorageError(f"{_client_reason(error)} It happened at {self._endpoint} while {doing}.")
+    def again(
+        operation: Any, attempts: int, request_dict: Any, response: Any, caught_exception: Exception | None, **_: Any
+    ) -> float | None:
+        error = caught_exception or ClientError(response[1], operation.name)
+        if not is_transient(error) or operation.name == CLEANING_UP:
+            return None
+        begun = request_dict["context"].setdefault("agent0_away_since", time.monotonic())
+        waited = time.monotonic() - begun
+        if waited >= deadline_seconds:
+            raise AwayError(f"did not answer for {waited:.0f} s", error) from error
+        pause = min(FIRST_PAUSE_SECONDS * 2 ** min(attempts - 1, 10), LONGEST_PAUSE_SECONDS)
+        crew.pause(min(pause * random.uniform(0.5, 1.0), max(0.05, deadline_seconds - waited)))
+        return 0.0
+
+    client.meta.events.register("before-call.s3", begin)
+    client.meta.events.register("needs-retry.s3", again)
+
+
+@contextmanager
+def explained(endpoint: str, doing: str) -> Iterator[None]:
+    """Say in a sentence why a request in the block failed.
+
+    Args:
+        endpoint: the server.
+        doing: what the block does and to what: 'reading s3://bucket/key'.
+
+    Raises:
+        NotThereError: there is no such object or upload.
+        StorageError: the server refuses, or did not answer until the deadline.
+    """
+    try:
+        yield
+    except (AwayError, RetriesExceededError) as error:
+        how, last = error.args if isinstance(error, AwayError) else ("broke off again and again", error.last_exception)
+        raise StorageError(
+            f"{endpoint} {how} while {doing} (last: {last}); what was copied is kept: start again when the server is "
+            "back, or allow it more time with AGENT0_STORAGE_DEADLINE (seconds)."
+        ) from error
+    except (S3DownloadFailedError, S3ValidationError) as error:
+        raise StorageError(f"It was changed by someone else while {doing} ({error}); start again.") from error
+    except ClientError as error:
         code = error_code(error)
-        message = error.response.get("Error", {}).get("Message", "")
-        where = f"{self._endpoint} while {doing} ({code}: {message})"
+        where = f"{endpoint} while {doing} ({code}: {error.response.get('Error', {}).get('Message', '')})"
         if code in MISSING_CODES:
-            return NotThereError(f"There is nothing there: {where}.")
-        return StorageError(f"{_server_reason(error, code)} It happened at {where}.")
+            raise NotThereError(f"There is nothing there: {where}.") from error
+        raise StorageError(f"{_server_reason(error, code)} It happened at {where}.") from error
+    except (BotoCoreError, HTTPError) as error:
+        raise StorageError(f"{_client_reason(error)} It happened at {endpoint} while {doing}.") from error
 
 
 def error_code(error: ClientError) -> str:

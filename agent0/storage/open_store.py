@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import replace
 from importlib.util import find_spec
 
@@ -30,8 +30,8 @@ def opened(uri: str, deadline_seconds: float | None = None) -> Iterator[tuple[St
         settings = replace(settings, deadline_seconds=deadline_seconds)
     location = parse(uri)
     crew = Crew(settings.workers)
-    with disk_errors(uri):
-        yield _store(location, settings, crew), location.key, crew
+    with disk_errors(uri), _store(location, settings, crew) as store:
+        yield store, location.key, crew
 
 
 @contextmanager
@@ -48,11 +48,11 @@ def disk_errors(uri: str) -> Iterator[None]:
         ) from error
 
 
-def _store(location: Location, settings: TransferSettings, crew: Crew) -> Store:
+def _store(location: Location, settings: TransferSettings, crew: Crew) -> AbstractContextManager[Store]:
     if location.bucket is None:
-        return LocalStore()
+        return nullcontext(LocalStore())
     if find_spec("boto3") is None:
         raise StorageError(f"{location} needs boto3, which is not installed; install agent0[s3].")
-    from agent0.storage.s3_store import S3Store
+    from agent0.storage.s3_store import s3_store
 
-    return S3Store(location.bucket, settings, crew)
+    return s3_store(location.bucket, settings, crew)

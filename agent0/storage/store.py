@@ -1,11 +1,10 @@
 """What a transfer needs of a store, and the store that is a local disk.
 
-The local store writes each file under a temporary name, flushes it to the disk and moves it into place.
+Files of the local store are whole or absent; see `agent0.storage.atomic`.
 """
 
 from __future__ import annotations
 
-import os
 import shutil
 from collections.abc import Sequence
 from contextlib import suppress
@@ -13,12 +12,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
+from agent0.storage.atomic import TEMPORARY_SUFFIX, atomic_path
 from agent0.storage.manifest import FileRecord, file_sha256
 from agent0.storage.transfer_threads import Meter
 from agent0.storage.tree import files_under
 from agent0.storage.uri import Location, NotThereError, StorageError
-
-TEMPORARY_SUFFIX = ".agent0-tmp"
 
 
 @dataclass(frozen=True)
@@ -60,8 +58,8 @@ class Store(Protocol):
     def send(self, source: Path, key: str, record: FileRecord, meter: Meter) -> str:
         """Copy the file `source`, which is as `record` says, to `key`, whole or not at all; return its version."""
 
-    def fetch(self, key: str, target: Path, size: int, meter: Meter) -> None:
-        """Copy the object of `size` bytes to the file `target`, which is the caller's to check and to move."""
+    def fetch(self, key: str, target: Path, meter: Meter) -> None:
+        """Copy the object to the file `target`, which is the caller's to check and to move."""
 
     def delete(self, keys: Sequence[str]) -> None:
         """Remove objects; those that are not there are no error."""
@@ -98,35 +96,27 @@ class LocalStore:
         return path.read_bytes() if path.is_file() else None
 
     def write(self, key: str, data: bytes) -> None:
-        """Write a file under a temporary name and move it into place."""
-        temporary = _temporary(key)
-        try:
+        """Write a file."""
+        with atomic_path(Path(key)) as temporary:
             temporary.write_bytes(data)
-            _move(temporary, Path(key))
-        finally:
-            temporary.unlink(missing_ok=True)
 
     def send(self, source: Path, key: str, record: FileRecord, meter: Meter) -> str:
-        """Copy a file under a temporary name, check it and move it into place."""
-        temporary = _temporary(key)
-        try:
+        """Copy a file and check the copy."""
+        with atomic_path(Path(key)) as temporary:
             shutil.copyfile(source, temporary)
             if file_sha256(temporary) != record.sha256:
                 raise StorageError(f"{source} changed while it was copied to {key}; copy it once nothing writes to it.")
             version = _version(temporary)
-            _move(temporary, Path(key))
-        finally:
-            temporary.unlink(missing_ok=True)
         meter.add(record.size)
         return version
 
-    def fetch(self, key: str, target: Path, size: int, meter: Meter) -> None:
+    def fetch(self, key: str, target: Path, meter: Meter) -> None:
         """Copy a file."""
         try:
             shutil.copyfile(key, target)
         except FileNotFoundError as error:
             raise NotThereError(f"{key} is not there.") from error
-        meter.add(size)
+        meter.add(target.stat().st_size)
 
     def delete(self, keys: Sequence[str]) -> None:
         """Remove files, and folders with all that is in them."""
@@ -142,15 +132,3 @@ class LocalStore:
 def _version(path: Path) -> str:
     status = path.stat()
     return f"{status.st_ino}-{status.st_mtime_ns}"
-
-
-def _temporary(key: str) -> Path:
-    path = Path(key)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    return path.with_name(f".{path.name}.{os.getpid()}{TEMPORARY_SUFFIX}")
-
-
-def _move(temporary: Path, path: Path) -> None:
-    with temporary.open("rb") as file:
-        os.fsync(file.fileno())
-    temporary.replace(path)

@@ -8,13 +8,13 @@ again. Nothing is unpickled, ever. Copies from one store to another are not made
 from __future__ import annotations
 
 import os
-import threading
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from agent0.storage.atomic_folder import check, landing
+from agent0.storage.atomic import atomic_path
+from agent0.storage.atomic_folder import atomic_folder
 from agent0.storage.manifest import MANIFEST, FileRecord, Manifest, file_sha256, is_manifest
 from agent0.storage.open_store import opened
 from agent0.storage.store import Item, Store
@@ -195,24 +195,68 @@ def _get_folder(
     store: Store, key: str, manifest: Manifest, target: Path, crew: Crew, progress: ProgressCallback | None
 ) -> None:
     meter = Meter(manifest.size, progress)
-    with landing(target, manifest) as place:
+    with atomic_folder(target) as folder:
+        _refuse_strangers(target, manifest)
+        for path in _strangers(folder, manifest):  # an earlier attempt may have been for a folder of other files
+            (folder / path).unlink()
 
         def fetch(record: FileRecord) -> None:
-            if place.has(record):
+            place, where = folder / record.path, join(key, record.path)
+            if _is(place, record):
                 meter.add(record.size)
                 return
-            where = join(key, record.path)
+            place.parent.mkdir(parents=True, exist_ok=True)
+            place.unlink(missing_ok=True)  # it may be a file of `target`
+            if _is(target / record.path, record):
+                os.link(target / record.path, place)
+                meter.add(record.size)
+                return
             try:
-                store.fetch(where, place.incoming(record), record.size, meter)
+                store.fetch(where, place, meter)
             except NotThereError as error:
                 raise StorageError(
                     f"{store.name(where)} is in the manifest of {store.name(key)} but is gone; copy the folder there "
                     "again from its source."
                 ) from error
-            place.accept(record, str(store.name(where)))
+            _check(place, record, str(store.name(where)))
 
         crew.run([partial(fetch, record) for record in manifest.files])
-        place.finish(manifest)
+
+
+def _refuse_strangers(target: Path, manifest: Manifest) -> None:
+    if target.exists() and not target.is_dir():
+        raise StorageError(f"{target} is a file, and a folder is to be copied there; name another place.")
+    strangers = _strangers(target, manifest)
+    if strangers:
+        raise StorageError(
+            f"{target} holds files that are not of the folder to be copied there ({', '.join(strangers[:3])}"
+            f"{', …' if len(strangers) > 3 else ''}); name an empty or a new folder."
+        )
+
+
+def _strangers(folder: Path, manifest: Manifest) -> list[str]:
+    wanted = {record.path for record in manifest.files}
+    found = {path.relative_to(folder).as_posix() for path in folder.rglob("*") if not path.is_dir()}
+    return sorted(found - wanted)
+
+
+def _is(path: Path, record: FileRecord) -> bool:
+    return path.is_file() and path.stat().st_size == record.size and file_sha256(path) == record.sha256
+
+
+def _check(path: Path, record: FileRecord, where: str) -> None:
+    """Compare a fetched file with what it should be.
+
+    Raises:
+        StorageError: its size or its content differ.
+    """
+    size, sha256 = path.stat().st_size, file_sha256(path)
+    if (size, sha256) != (record.size, record.sha256):
+        raise StorageError(
+            f"{where} is not what was stored there: {size:,} bytes with sha256 {sha256[:12]}… instead of "
+            f"{record.size:,} with {record.sha256[:12]}…. It was changed or damaged since; copy it there again from "
+            "its source, and do not use it as it is."
+        )
 
 
 def _get_file(store: Store, key: str, item: Item, target: Path, progress: ProgressCallback | None) -> None:
@@ -225,17 +269,12 @@ def _get_file(store: Store, key: str, item: Item, target: Path, progress: Progre
         raise StorageError(f"{target} is a folder, and a file is to be copied there; name a file.")
     record = FileRecord(target.name, item.size, item.sha256)
     meter = Meter(item.size, progress)
-    if target.is_file() and target.stat().st_size == item.size and file_sha256(target) == item.sha256:
+    if _is(target, record):
         meter.add(item.size)
         return
-    target.parent.mkdir(parents=True, exist_ok=True)
-    temporary = target.with_name(f".{target.name}.{os.getpid()}-{threading.get_ident()}.tmp")
-    try:
-        store.fetch(key, temporary, item.size, meter)
-        check(temporary, record, str(store.name(key)))
-        temporary.replace(target)
-    finally:
-        temporary.unlink(missing_ok=True)
+    with atomic_path(target) as temporary:
+        store.fetch(key, temporary, meter)
+        _check(temporary, record, str(store.name(key)))
 
 
 def _nothing_whole(store: Store, key: str, uri: str) -> StorageError:

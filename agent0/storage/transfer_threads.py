@@ -16,16 +16,10 @@ class StoppedError(Exception):
 
 
 class Crew:
-    """Threads for the length of one transfer.
-
-    Attributes:
-        size: jobs at a time.
-        slots: held while a job has a request's body in memory, so that jobs inside jobs need no more of it.
-    """
+    """Threads for the length of one transfer, `size` jobs at a time."""
 
     def __init__(self, size: int) -> None:
         self.size = size
-        self.slots = threading.BoundedSemaphore(size)
         self._stop = threading.Event()
 
     def run(self, jobs: Sequence[Callable[[], Result]]) -> list[Result]:

@@ -7,7 +7,6 @@ in the first run of a newcomer. It saves no checkpoints: the finished model is c
 from __future__ import annotations
 
 import hashlib
-import os
 import random
 import shutil
 from collections.abc import Callable, Sequence
@@ -19,6 +18,7 @@ from transformers import PreTrainedTokenizerFast, Qwen3Config, Qwen3ForCausalLM
 from agent0.config import TinyPretraining
 from agent0.domains import Demonstration
 from agent0.errors import warn
+from agent0.storage.atomic_folder import atomic_folder
 from agent0.storage.cache import cache_root
 from agent0.storage.seal import is_intact, seal
 from agent0.storage.uri_files import require_folder
@@ -49,18 +49,19 @@ def ensure_base_model(settings: TinyPretraining, report: Report) -> Path:
         UsageError: nothing can be written to the cache.
     """
     target = cache_directory(settings)
-    if not is_intact(target):
+    if is_intact(target):
+        return target
+    require_folder(target.parent)
+    with atomic_folder(target) as folder:
+        shutil.rmtree(folder)
+        if is_intact(target):  # another process has just trained it
+            return target
         if target.exists():
             warn(f"{target} was damaged, or is of an earlier version; the embedded model is trained anew.")
-        temporary = target.with_name(f"{target.name}.{os.getpid()}.tmp")
-        shutil.rmtree(temporary, ignore_errors=True)
-        require_folder(temporary)  # before the minute that it takes
         model, tokenizer = pretrain(settings, report)
-        model.save_pretrained(temporary)
-        tokenizer.save_pretrained(temporary)
-        seal(temporary)
-        shutil.rmtree(target, ignore_errors=True)
-        temporary.rename(target)
+        model.save_pretrained(folder)
+        tokenizer.save_pretrained(folder)
+        seal(folder)
     return target
 
 

@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from agent0.errors import Agent0Error, UsageError
+from agent0.storage.atomic_folder import atomic_folder
 from agent0.storage.cache import cached
 from agent0.storage.manifest import file_sha256
 from agent0.storage.seal import is_intact, seal
@@ -116,12 +117,10 @@ class ModelPackage:
         require_gguf()
         from agent0.rollout.gguf import convert
 
-        partial = folder.with_name(f".{folder.name}.partial")
-        for left in (partial, folder):
-            shutil.rmtree(left, ignore_errors=True)
-        convert(self.file, partial)
-        seal(partial)
-        partial.rename(folder)
+        with atomic_folder(folder) as incoming:
+            shutil.rmtree(incoming)
+            convert(self.file, incoming)
+            seal(incoming)
 
 
 def is_in_package(source: str) -> bool:

@@ -7,12 +7,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from agent0.config import Config, load_config
-from agent0.planning import training_host_gib
+from agent0.planning import make_plan, training_host_gib
 from agent0.planning.architecture import KNOWN, Architecture, architecture_of
 from agent0.planning.hardware import parse_cluster
 from agent0.planning.memory import engine, layer_activation_bytes
 from agent0.planning.placement import STAGES
-from agent0.planning.plan import fits
 from agent0.planning.proposal import changed_config
 from agent0.planning.stages import stage_memory
 
@@ -151,7 +150,7 @@ def test_full_training_of_8b_with_adamw_in_32_bits_does_not_fit_one_80_gb_gpu() 
 
 def test_full_training_of_8b_fits_eight_h200_when_sharded() -> None:
     assert QWEN.training.sharding == "fsdp2"
-    assert fits(KNOWN["Qwen3-8B"], QWEN, EIGHT)
+    assert make_plan(QWEN, EIGHT).fits
 
 
 @pytest.mark.parametrize("gpus", ["1xL4", "1xA10G", "2xL40S", "8xH200", "2x8xH100"])
@@ -159,7 +158,7 @@ def test_the_embedded_model_fits_anywhere(gpus: str) -> None:
     tiny = load_config("tiny")
     # The recipe's batches of 32 and 16 sequences go to one process wherever they do not divide over the GPUs.
     config = changed_config(tiny, {"training.processes": 1})
-    assert fits(architecture_of(tiny.model), config, parse_cluster(gpus))
+    assert make_plan(config, parse_cluster(gpus)).fits
 
 
 @pytest.mark.parametrize("recipe", ["qwen3-4b", "qwen3-8b", "official-code", "r-zero"])
@@ -175,7 +174,7 @@ def test_the_shipped_recipes_fit_a_node_of_eight(recipe: str, gpus: str) -> None
 @pytest.mark.parametrize("gpus", ["1xRTX4090", "1xL4", "1xA10G", "1xH100"])
 def test_one_gpu_of_24_gb_is_enough_for_the_recipe_of_that_name(gpus: str) -> None:
     config = load_config("one-gpu")
-    assert fits(architecture_of(config.model), config, parse_cluster(gpus))
+    assert make_plan(config, parse_cluster(gpus)).fits
 
 
 def test_a_shared_engine_is_counted_once() -> None:

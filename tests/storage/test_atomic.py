@@ -1,9 +1,12 @@
-"""A file is written whole or not at all, and never takes the place of what is no file."""
+"""A file or a folder is written whole or not at all, and a file never takes the place of what is none."""
 
 from __future__ import annotations
 
 import os
+import shutil
 import stat
+import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -12,6 +15,7 @@ import pytest
 
 from agent0.errors import Agent0Error, UsageError
 from agent0.storage.atomic import atomic_write
+from agent0.storage.atomic_folder import atomic_folder
 from agent0.storage.uri import StorageError
 from agent0.storage.uri_files import output_folder, write_file
 
@@ -90,3 +94,56 @@ def test_a_folder_that_cannot_be_is_told_before_anything_is_made_for_it(name: st
 def test_a_new_folder_appears_with_what_is_written_to_it(tmp_path: Path) -> None:
     with output_folder(str(tmp_path / "new"), resume=False) as output:
         assert not output.folder.exists()
+
+
+def test_a_folder_takes_its_place_whole_and_what_an_error_broke_off_is_there_again(tmp_path: Path) -> None:
+    target = tmp_path / "out"
+    target.mkdir()
+    (target / "older").touch()
+
+    def break_off() -> None:
+        with atomic_folder(target) as folder:
+            (folder / "first").touch()
+            raise TimeoutError
+
+    with pytest.raises(TimeoutError):
+        break_off()
+    assert [path.name for path in target.iterdir()] == ["older"]
+    with atomic_folder(target) as folder:
+        assert [path.name for path in folder.iterdir()] == ["first"]
+        (folder / "second").touch()
+    assert sorted(path.relative_to(tmp_path).as_posix() for path in tmp_path.rglob("*")) == [
+        "out",
+        "out/first",
+        "out/second",
+    ]
+
+
+def test_a_folder_that_is_removed_within_leaves_its_target_as_it_was(tmp_path: Path) -> None:
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "older").touch()
+    with atomic_folder(tmp_path / "out") as folder:
+        shutil.rmtree(folder)
+    with pytest.raises(TimeoutError), atomic_folder(tmp_path / "out"):
+        raise TimeoutError
+    assert sorted(path.name for path in tmp_path.rglob("*")) == ["older", "out"]
+
+
+def test_who_wants_the_same_folder_waits_for_whoever_makes_it(tmp_path: Path) -> None:
+    made: list[int] = []
+
+    def make(number: int) -> None:
+        with atomic_folder(tmp_path / "out") as folder:
+            if (tmp_path / "out").is_dir():
+                shutil.rmtree(folder)
+                return
+            made.append(number)
+            time.sleep(0.1)
+
+    threads = [threading.Thread(target=make, args=(number,)) for number in range(6)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(made) == 1
+    assert [path.name for path in tmp_path.iterdir()] == ["out"]

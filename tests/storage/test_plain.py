@@ -70,7 +70,7 @@ def test_another_digest_is_refused_and_nothing_appears(source: Path, tmp_path: P
 def test_what_an_earlier_attempt_fetched_is_used_unless_it_is_wrong(
     source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    left = tmp_path / ".back.partial" / "plain"
+    left = tmp_path / ".back.partial" / "whole"
     left.mkdir(parents=True)
     shutil.copyfile(source / "model.safetensors", left / "model.safetensors")
     fetched: list[str] = []

@@ -159,7 +159,7 @@ def test_an_object_of_another_tool_is_refused(tmp_path: Path, bucket: str, clien
 
 
 @on_swift_alone
-def test_a_killed_upload_goes_on_where_it_was(tmp_path: Path, bucket: str, swift: Any) -> None:
+def test_a_killed_upload_goes_on_with_the_files_that_are_missing(tmp_path: Path, bucket: str, swift: Any) -> None:
     source = make_folder(tmp_path / "source", small=60, big_bytes=100 * MEBIBYTE)
     before = set(swift.files())
     process = put_process(source, f"s3://{bucket}/folder")
@@ -173,27 +173,16 @@ def test_a_killed_upload_goes_on_where_it_was(tmp_path: Path, bucket: str, swift
     with pytest.raises(StorageError, match="not whole"):
         transfer.get(f"s3://{bucket}/folder", tmp_path / "back")
     kept = {path for path in set(swift.files()) - before if path.stat().st_size > 0}
-    parts = [path for path in kept if path.stat().st_size == 8 * MEBIBYTE]
-    assert len(parts) >= 4
+    files = {path for path in kept if path.stat().st_size < MEBIBYTE}
+    assert len(files) >= 40
 
     transfer.put(source, f"s3://{bucket}/folder")
-    sent = {path for path in set(swift.files()) - before - kept if path.stat().st_size == 8 * MEBIBYTE}
-    assert len(parts) + len(sent) == 12
+    assert files <= set(swift.files())
     transfer.get(f"s3://{bucket}/folder", tmp_path / "back")
     assert contents(tmp_path / "back") == contents(source)
     now = set(swift.files())
     transfer.put(source, f"s3://{bucket}/folder")
     assert set(swift.files()) == now
-
-
-def test_an_unfinished_upload_of_another_file_is_given_up(tmp_path: Path, bucket: str, client: Any) -> None:
-    (tmp_path / "file").write_bytes(os.urandom(20 * MEBIBYTE))
-    other = client.create_multipart_upload(Bucket=bucket, Key="file", Metadata={"sha256": "0" * 64})["UploadId"]
-    client.upload_part(Bucket=bucket, Key="file", UploadId=other, PartNumber=1, Body=os.urandom(8 * MEBIBYTE))
-    transfer.put(tmp_path / "file", f"s3://{bucket}/file")
-    transfer.get(f"s3://{bucket}/file", tmp_path / "back")
-    assert (tmp_path / "back").read_bytes() == (tmp_path / "file").read_bytes()
-    assert "Uploads" not in client.list_multipart_uploads(Bucket=bucket)
 
 
 def test_a_server_that_restarts_is_waited_for(tmp_path: Path, bucket: str, s3: Any) -> None:
