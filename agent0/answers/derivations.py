@@ -86,8 +86,8 @@ def _normal_form(code: str) -> str:
         return " ".join(code.split())
     assigned = [node for node in ast.walk(tree) if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store)]
     numbers: dict[str, str] = {}
-    for node in assigned:
-        numbers.setdefault(node.id, f"name {len(numbers)}")
+    for name in assigned:
+        numbers.setdefault(name.id, f"name {len(numbers)}")
     for node in ast.walk(tree):
         if isinstance(node, ast.Name):
             node.id = numbers.get(node.id, node.id)
