@@ -100,6 +100,7 @@ bench: install  ## Run every benchmark against its bar.
 	@$(BIN)/python bench/sandbox.py --check
 	@$(BIN)/python bench/answers.py --check
 	@$(BIN)/python bench/repetition.py --check
+	@$(BIN)/python bench/gates.py --check
 	@$(BIN)/python bench/evaluation.py --check
 	@$(BIN)/python bench/decoding.py --check
 	@$(BIN)/python bench/useful_tokens.py --check

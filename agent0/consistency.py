@@ -21,7 +21,7 @@ from agent0.config import (
     load_config,
     parse_section,
 )
-from agent0.domains import get_prompts, task_writer
+from agent0.domains import get_domain, get_prompts, task_writer
 from agent0.errors import NotInstalledError, UsageError, warn
 
 
@@ -178,5 +178,10 @@ def check_consistency(config: Config) -> None:
     check_evaluation(config)
     if config.warm_start.steps and config.warm_start.source == "demonstrations":
         task_writer(config.rollout.domain)
+    if config.filtering.truth != "audit" and not get_domain(config.rollout.domain).knows_truth:
+        raise UsageError(
+            f"filtering.truth is {config.filtering.truth!r}, but the domain {config.rollout.domain} computes no truth; "
+            "set it to 'audit'."
+        )
     if is_benchmark(config.execution.known_tasks):
         known_tasks(config.execution.known_tasks, config.execution.known_count)

@@ -121,7 +121,11 @@ class LabelledTask(Record):
     answers: tuple[str | None, ...]
     tool_calls: float = Field(description="Mean tool calls per trajectory.")
     truncated: float = Field(description="Share of trajectories out of budget.")
-    known_answer: str | None = Field(None, description="The truth where the domain knows it; for the label audit only.")
+    derivations: Int32 = Field(0, ge=0, description="Different derivations of that answer; `answers.derivations`.")
+    grounded: float = Field(0.0, ge=0, le=1, description="Share of the samples with that answer that are grounded.")
+    known_answer: str | None = Field(
+        None, description="The truth where the domain knows it; for the audit, unless filtering.truth says otherwise."
+    )
     first_executor_pass_rate: float | None = Field(
         None,
         description="Share of the first executor's answers that are right (by the truth, else the pseudo-label).",

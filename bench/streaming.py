@@ -23,7 +23,7 @@ from pathlib import Path
 
 import numpy as np
 
-from agent0.config import ExecutionSettings, FilteringSettings
+from agent0.config import CurriculumSettings, EvaluationSettings, ExecutionSettings, FilteringSettings
 from agent0.domains import get_domain
 from agent0.rollout.watch import NOBODY, Watch
 from agent0.stages import Stage
@@ -133,8 +133,11 @@ def stream(folder: Path, tasks: int, tokens: int) -> dict[str, float]:
     filtered = run_task_filtering(
         Stage.untracked("task_filtering"),
         labelled=folder / "labelled",
+        history=folder / "history",
         output=folder / "kept",
+        curriculum=CurriculumSettings(),
         filtering=FilteringSettings(),
+        evaluation=EvaluationSettings(),
     )
     disk = sum(path.stat().st_size for path in (folder / "trajectories").iterdir())
     return {

@@ -214,7 +214,7 @@ class Rounds:
             "execution_collection",
             run,
         )
-        kept = task("task_filtering", labelled=labelled).outputs["kept"]
+        kept = task("task_filtering", labelled=labelled, history=inputs["history"]).outputs["kept"]
         solver = task("executor_training", image=inputs["image"], executor_model=executor, tasks=kept).outputs[
             "trained"
         ]

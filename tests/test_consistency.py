@@ -45,7 +45,18 @@ def test_a_domain_without_a_program_has_nothing_to_demonstrate() -> None:
     check_consistency(load_config("tiny", [*mathematics, "warm_start.source=own"]))
 
 
+def test_a_domain_without_truth_has_none_to_train_on() -> None:
+    mathematics = ["model.embedded_only=false", "rollout.domain=mathematics", "filtering.truth=refuse"]
+    with pytest.raises(UsageError, match="the domain mathematics computes no truth; set it to 'audit'"):
+        check_consistency(load_config("tiny", mathematics))
+    check_consistency(load_config("tiny", ["filtering.truth=refuse"]))
+
+
 CONTRADICTIONS = {
+    "filtering.min_grounded=0.5": "filtering.min_grounded asks for programs",
+    "executor.guard_samples=4": "executor.guard_samples needs tasks whose answers are known",
+    "filtering.min_derivations=2": "filtering.min_derivations asks for programs",
+    "curriculum.reward.grounded=true": "curriculum.reward.grounded asks for programs",
     "filtering.min_tasks=4": "min_tasks is 4 but one training batch needs",
     "generation.proposals=4": "fewer than filtering.min_tasks",
     "rollout.max_observation_tokens=96": "leaves no room",
@@ -58,6 +69,9 @@ CONTRADICTIONS = {
     "training.launcher=trainjob": "serves one pod only",
 }
 NEEDED = {
+    "filtering.min_grounded": ["rollout.max_turns=0"],
+    "filtering.min_derivations": ["rollout.max_turns=0"],
+    "curriculum.reward": ["rollout.max_turns=0"],
     "generation.sampling": ["rollout.backend=vllm"],
     "curriculum.executor_sampling": ["rollout.backend=vllm_server"],
     "executor.sampling": ["training.policy_backend=vllm"],

@@ -60,6 +60,12 @@ def test_the_summary_has_every_iteration(whole: Path) -> None:
     assert [record["iteration"] for record in summary["iterations"]] == [0, 1, 2]
     assert summary["iterations"][0]["proposals"] is None
     assert list(summary["iterations"][2]["executor"]["levels"]) == ["2x1", "2x2", "3x2", "4x2", "5x3"]
+    questions = [record["executor"]["n"] for record in summary["iterations"][1:]]
+    assert [record["flips"]["questions"] for record in summary["iterations"][1:]] == questions
+    first, second = (record["proposals"] for record in summary["iterations"][1:])
+    assert {"grounded", "one_derivation"} <= first["label_accuracy_by"].keys() | second["label_accuracy_by"].keys()
+    assert first["kept_novelty"] is None
+    assert 0 <= second["kept_repeated"] <= 1
     proposals = summary["iterations"][1]["proposals"]
     assert proposals["generated"] == 48
     assert 8 <= proposals["kept"] <= proposals["valid"] <= 48

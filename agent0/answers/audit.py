@@ -7,7 +7,7 @@ here fails a run: a floor that is not met is a warning in the returned value, fo
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice, pairwise
 from statistics import NormalDist
@@ -18,6 +18,14 @@ from agent0.types import LabelledTask
 
 COMPARED_AT_ONCE = 1024
 DEFAULT_EDGES = (0.0, 0.3, 0.5, 0.8, 1.0)
+EVIDENCE: Mapping[str, Callable[[LabelledTask], bool]] = {
+    "one_derivation": lambda task: task.derivations < 2,
+    "agreed": lambda task: task.derivations >= 2,
+    "ungrounded": lambda task: task.grounded < 0.5,
+    "grounded": lambda task: task.grounded >= 0.5,
+}
+BREAKDOWN = (*(f"p{low:g}_{high:g}" for low, high in pairwise(DEFAULT_EDGES)), *EVIDENCE)
+"""Names of the parts of an audit with the default edges."""
 
 
 @dataclass(frozen=True)
@@ -46,17 +54,22 @@ class AuditBin:
 
 @dataclass(frozen=True)
 class LabelAudit:
-    """What an audit found; `warnings` are sentences, empty where every floor is met."""
+    """What an audit found; `warnings` are sentences, empty where every floor is met.
+
+    `by_evidence` parts the labels by what else speaks for them (`agent0.answers.derivations`), each in two ways:
+    `one_derivation` and `agreed`, which has several; `ungrounded` and `grounded`, which most of its samples are.
+    """
 
     accuracy: Rate
     bins: tuple[AuditBin, ...]
+    by_evidence: Mapping[str, Rate]
     known: int
     unlabelled: int
     filter_yield: Rate | None
     warnings: tuple[str, ...]
 
     def metrics(self) -> dict[str, float]:
-        """Numbers for the tracker, without those that are not defined."""
+        """Numbers of the whole for the tracker, without those that are not defined."""
         values = {
             "label_accuracy": self.accuracy.value,
             "label_accuracy_low": self.accuracy.low,
@@ -64,11 +77,14 @@ class LabelAudit:
             "label_known": float(self.known),
             "label_missing": float(self.unlabelled),
         }
-        for part in self.bins:
-            values[f"label_accuracy_p{part.low:g}_{part.high:g}"] = part.accuracy.value
         if self.filter_yield is not None:
             values["filter_yield"] = self.filter_yield.value
         return {name: value for name, value in values.items() if not math.isnan(value)}
+
+    def breakdown(self) -> dict[str, float]:
+        """The accuracy by self-consistency and by evidence, for the tracker, where it is defined."""
+        rates = {f"p{part.low:g}_{part.high:g}": part.accuracy for part in self.bins} | dict(self.by_evidence)
+        return {f"label_accuracy_{name}": rate.value for name, rate in rates.items() if rate.trials}
 
 
 def wilson_interval(successes: int, trials: int, confidence: float = 0.95) -> Rate:
@@ -118,6 +134,7 @@ def audit_labels(
     total = known = 0
     shares: list[float] = []
     right: list[bool] = []
+    by_evidence: dict[str, list[bool]] = {name: [] for name in EVIDENCE}
     pending = iter(tasks)
     while chunk := list(islice(pending, COMPARED_AT_ONCE)):
         with_truth = [task for task in chunk if task.known_answer is not None]
@@ -126,6 +143,9 @@ def audit_labels(
         total, known = total + len(chunk), known + len(with_truth)
         shares += [task.vote.self_consistency for task in labelled]
         right += [verdict.correct for verdict in verdicts]
+        for name, holds in EVIDENCE.items():
+            pairs = zip(labelled, verdicts, strict=True)
+            by_evidence[name] += [verdict.correct for task, verdict in pairs if holds(task)]
     bins = []
     for low, high in pairwise(edges):
         inside = [
@@ -133,8 +153,8 @@ def audit_labels(
             for share, correct in zip(shares, right, strict=True)
             if low <= share < high or (high == edges[-1] == share)
         ]
-        bins.append(AuditBin(low, high, wilson_interval(sum(inside), len(inside))))
-    accuracy = wilson_interval(sum(right), len(right))
+        bins.append(AuditBin(low, high, _rate(inside)))
+    accuracy = _rate(right)
     filter_yield = None if kept is None else wilson_interval(kept, total)
     warnings = [
         f"The {name} is {rate.value:.3f} ({rate.successes} of {rate.trials}), below its floor of {floor:g}: {advice}."
@@ -144,4 +164,9 @@ def audit_labels(
         )
         if rate is not None and rate.trials and rate.value < floor
     ]
-    return LabelAudit(accuracy, tuple(bins), known, known - len(right), filter_yield, tuple(warnings))
+    parted = {name: _rate(judged) for name, judged in by_evidence.items()}
+    return LabelAudit(accuracy, tuple(bins), parted, known, known - len(right), filter_yield, tuple(warnings))
+
+
+def _rate(right: Sequence[bool]) -> Rate:
+    return wilson_interval(sum(right), len(right))

@@ -17,6 +17,7 @@ from agent0.promotion.claims import Run as Evaluation
 from agent0.promotion.paper import JUDGED_BY
 from agent0.report import wording
 from agent0.report.comparison import Gap, Run, finding, gap
+from agent0.report.explanation import explanations
 from agent0.report.history import History, Score
 from agent0.report.intervals import bounds, compare, gap_text
 
@@ -40,7 +41,7 @@ def history_table(history: History) -> Table:
         right=numbers,
         spare=(*names, "calls"),
         title=f"{history.title}, seed {history.seed}: executor accuracy, %",
-        notes=(wording.headline(history),),
+        notes=(wording.headline(history), *explanations(history)),
     )
     measured = dict(wording.rounds(history))
     for number, executor in wording.scored(history).items():

@@ -16,6 +16,7 @@ from agent0.config.data import (
 )
 from agent0.config.evolution import SECTIONS, WIRE, Config
 from agent0.config.loader import load_config, parse_section, read_overrides
+from agent0.config.reward import RewardSettings
 from agent0.config.rollout import (
     EMBEDDED_MODEL,
     ModelSettings,
@@ -34,7 +35,6 @@ from agent0.config.training import (
     ExecutorSettings,
     GuardSettings,
     LoraSettings,
-    RewardSettings,
     TrainingSettings,
     TrainJobSettings,
     WarmStartSettings,

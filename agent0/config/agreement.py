@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 def contradictions(config: Config) -> Iterator[str]:
     """Yield a sentence about each pair of settings that cannot both hold, without a full stop."""
     yield from _amounts(config)
+    yield from _evidence(config)
     yield from _batches(config)
     yield from _backends(config)
 
@@ -36,6 +37,25 @@ def _amounts(config: Config) -> Iterator[str]:
         yield (
             f"the setting rollout.max_observation_tokens {config.rollout.max_observation_tokens} leaves no room in "
             f"rollout.max_response_tokens {config.rollout.max_response_tokens}; lower the first"
+        )
+
+
+def _evidence(config: Config) -> Iterator[str]:
+    """Whether what gates ask for can be there."""
+    asked = {
+        "filtering.min_derivations": config.filtering.min_derivations > 1,
+        "filtering.min_grounded": config.filtering.min_grounded > 0,
+        "curriculum.reward.grounded": config.curriculum.reward.grounded,
+    }
+    for name in (name for name, needed in asked.items() if needed and not config.rollout.max_turns):
+        yield (
+            f"the setting {name} asks for programs, but with rollout.max_turns = 0 the executor writes none; switch it "
+            "off, or give the executor its tool"
+        )
+    if config.executor.guard_samples and not config.execution.known_tasks:
+        yield (
+            "the setting executor.guard_samples needs tasks whose answers are known; name a file or a benchmark in "
+            "execution.known_tasks, or set it to 0"
         )
 
 

@@ -54,6 +54,37 @@ class FilteringSettings(Section):
         0.3, description="Lower end of the band. Paper: 0.3 (0.5 minus delta 0.2)."
     )
     max_self_consistency: Probability = Field(0.8, description="Upper end of the band. Paper: 0.8.")
+    truth: Literal["audit", "refuse", "label"] = Field(
+        "audit",
+        description=(
+            "What the truth is for, where the domain computes it. 'audit': to say how good the labels are (zero data); "
+            "'refuse': a task whose label it contradicts is not trained on; 'label': it takes the vote's place, and "
+            "self-consistency is the share of answers that are right."
+        ),
+    )
+    min_derivations: Positive = Field(
+        1,
+        description=(
+            "Different programs, one of which may be none at all, that must have reached the label. 2: a label that "
+            "rests on repetitions of one program does not count. 1: off."
+        ),
+    )
+    min_grounded: Probability = Field(
+        0.0,
+        description=(
+            "Share of the samples behind a label in which the sandbox printed it and the programs hold every number "
+            "that the question states; 0: off."
+        ),
+    )
+    min_novelty: Probability = Field(
+        0.0,
+        description="1 - BLEU with the nearest question of all earlier iterations that a task must have; 0: off.",
+    )
+    max_per_cluster: int = Field(
+        0,
+        ge=0,
+        description="Tasks kept of each cluster of like questions (curriculum.reward.repetition_distance); 0: all.",
+    )
     min_tasks: Positive = Field(
         128, description="Fewer kept tasks than this fail the stage; one training batch must be among them."
     )

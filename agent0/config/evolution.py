@@ -68,8 +68,11 @@ class Config(Section):
         return self
 
 
-WIRE = 2
-"""Number of what the tasks of a compiled pipeline hand each other: the whole `Config`. In 1 it was single sections."""
+WIRE = 3
+"""Number of what the tasks of a compiled pipeline hand each other.
+
+Since 2 it is the whole `Config`, where in 1 it was single sections; since 3 task filtering is given the history.
+"""
 SECTIONS: tuple[str, ...] = tuple(
     name
     for name, field in Config.model_fields.items()

@@ -8,6 +8,7 @@ from pydantic import Field, model_validator
 
 from agent0.config.base import Positive, Probability, Section
 from agent0.config.kubernetes import LabelKey, LabelValue, Quantity, QueueName
+from agent0.config.reward import RewardSettings
 from agent0.config.rollout import RolloutSettings, SamplingSettings
 
 QUEUE_LABEL = "kueue.x-k8s.io/queue-name"
@@ -39,38 +40,6 @@ class WarmStartSettings(Section):
     )
     own_minimum: Positive = Field(16, description="Fewer valid transcripts of a role than this fail the stage.")
     sampling: SamplingSettings = Field(SamplingSettings(), description="How the model's own transcripts are drawn.")
-
-
-class RewardSettings(Section):
-    """The curriculum agent's reward (paper section 3.2; design: R = R_format * max(0, ...))."""
-
-    composition: Literal["paper", "official-code"] = Field(
-        "paper",
-        description=(
-            "'paper': format gate times the positive part; 'official-code': min(p, 1-p) or -1, minus share, plus tools."
-        ),
-    )
-    uncertainty_weight: float = Field(1.0, ge=0, description="lambda_unc. Paper: 1.")
-    tool_weight: float = Field(0.6, ge=0, description="lambda_tool. Paper: 0.6.")
-    tool_reward_per_call: float = Field(0.05, ge=0, description="gamma, reward per tool call. Official code: 0.05.")
-    tool_call_cap: float = Field(4.0, ge=0, description="C, calls that count. Paper: 4.")
-    repetition_weight: float = Field(
-        1.0, ge=0, description="lambda_rep on the share of the task's cluster in the batch. Paper: 1."
-    )
-    repetition_distance: float = Field(
-        0.5, gt=0, le=1, description="Average-linkage threshold on 1 - BLEU. Official code: 0.5."
-    )
-
-    @model_validator(mode="after")
-    def _weights_act(self) -> RewardSettings:
-        weights = ("uncertainty_weight", "tool_weight", "repetition_weight")
-        changed = [name for name in weights if getattr(self, name) != type(self).model_fields[name].default]
-        if self.composition == "official-code" and changed:
-            raise ValueError(
-                f"{', '.join(changed)} would do nothing, since composition 'official-code' knows no weights; leave it "
-                "at its default, or set composition to 'paper'"
-            )
-        return self
 
 
 class CurriculumSettings(Section):
@@ -145,6 +114,14 @@ class ExecutorSettings(Section):
         0.2, gt=0, lt=1, description="epsilon, lower bound and base of the upper one. Paper: 0.2."
     )
     max_grad_norm: float = Field(1.0, gt=0, description="Gradient clipping.")
+    guard_samples: int = Field(
+        0,
+        ge=0,
+        description=(
+            "Trajectories to each known task (execution.known_tasks) before and after the training; where the paired "
+            "test says that it did harm, the executor before it is kept. 0: off, as in the paper."
+        ),
+    )
     sampling: SamplingSettings = SamplingSettings()
     adpo: ADPOSettings = ADPOSettings()
 

@@ -129,7 +129,7 @@ def _nothing_held_out(question: str) -> bool:
 
 @dataclass(frozen=True)
 class Domain:
-    """A kind of task. It never helps an agent: truth is for audits and held-out evaluation only.
+    """A kind of task. Its truth is for audits and held-out evaluation, unless `filtering.truth` says otherwise.
 
     Attributes:
         prompts: of both agents.

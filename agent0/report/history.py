@@ -43,6 +43,15 @@ class ExecutorScores(Score):
     levels: dict[str, Score] = Field(description="By level name, such as '2x1' (2 operands of 1 digit), easiest first.")
 
 
+class Flips(Entry):
+    """Held-out questions whose verdict changed in an iteration; right is a question with most of its samples right."""
+
+    questions: int
+    lost: int = Field(description="Right before, wrong after.")
+    won: int = Field(description="Wrong before, right after.")
+    p_value: float = Field(description="Two-sided, of the paired test by sign flips on each question's accuracy.")
+
+
 class ProposalStatistics(Entry):
     """What the curriculum agent proposed in one iteration, and what the filter made of it."""
 
@@ -61,6 +70,16 @@ class ProposalStatistics(Entry):
     label_accuracy_low: float | None
     label_accuracy_high: float | None
     labelled_with_truth: int = Field(description="Tasks in the band, kept or for the audit, whose truth is known.")
+    label_accuracy_by: dict[str, float] = Field(
+        default={}, description="Of all labels, by p-hat ('p0.3_0.5') and by evidence ('agreed', 'grounded', …)."
+    )
+    kept_wrong: float | None = Field(None, description="Share of kept labels that are wrong, if any truth is known.")
+    kept_novelty: float | None = Field(
+        None, description="Mean of 1 - BLEU of a kept question with the nearest of all earlier iterations."
+    )
+    kept_repeated: float | None = Field(
+        None, description="Share of kept questions nearer to an earlier one than like questions of a batch are."
+    )
     self_consistency_histogram: dict[str, int] = Field(description="Tasks by p-hat = count/k, keys such as '0.3'.")
     rejections: dict[str, int] = Field(description="Why proposals were not valid.")
     filtered: dict[str, int] = Field(description="Why valid tasks were not kept.")
@@ -91,6 +110,8 @@ class IterationRecord(Entry):
     iteration: int
     executor: ExecutorScores
     proposals: ProposalStatistics | None
+    flips: Flips | None = Field(None, description="Against the iteration before; None where its verdicts are not kept.")
+    kept_previous: bool = Field(False, description="Whether the guard kept the executor of the iteration before.")
     training: dict[str, tuple[dict[str, float], ...]] = Field(
         default={},
         description="Logged steps of 'curriculum' and 'executor', each with 'step' and its metrics.",
@@ -141,6 +162,8 @@ class History(Entry):
                 {
                     "iteration": record.iteration,
                     "executor": _scores(record.executor),
+                    "flips": None if record.flips is None else record.flips.model_dump(),
+                    "kept_previous": record.kept_previous,
                     "proposals": None if record.proposals is None else _proposals(record.proposals),
                 }
                 for record in self.iterations
@@ -163,7 +186,7 @@ def _score(score: Score) -> dict[str, float | int]:
     }
 
 
-def _proposals(proposals: ProposalStatistics) -> dict[str, float | int | None]:
+def _proposals(proposals: ProposalStatistics) -> dict[str, Any]:
     return {
         "generated": proposals.generated,
         "valid": proposals.valid,
@@ -172,6 +195,10 @@ def _proposals(proposals: ProposalStatistics) -> dict[str, float | int | None]:
         "self_consistency": round(proposals.self_consistency, DIGITS),
         "tool_calls": round(proposals.tool_calls, DIGITS),
         "label_accuracy": _rounded(proposals.label_accuracy),
+        "label_accuracy_by": {name: round(value, DIGITS) for name, value in proposals.label_accuracy_by.items()},
+        "kept_wrong": _rounded(proposals.kept_wrong),
+        "kept_novelty": _rounded(proposals.kept_novelty),
+        "kept_repeated": _rounded(proposals.kept_repeated),
     }
 
 

@@ -9,6 +9,7 @@ from typing import Any
 from agent0.progress import duration
 from agent0.report import figures, trajectories, wording
 from agent0.report.captions import figure_notes
+from agent0.report.explanation import evidence_rows, explanations
 from agent0.report.history import Example, History
 from agent0.report.intervals import percent
 from agent0.report.page import flatten, page
@@ -58,6 +59,8 @@ def render(history: History) -> str:
         base=records[0].executor,
         final=records[-1].executor,
         tiles=_tiles(history),
+        explanations=explanations(history),
+        evidence=evidence_rows(history),
         clipping_note=clipping_note(history),
         rejections=_reasons({number: p.rejections for number, p in wording.rounds(history)}),
         filtered=_reasons({number: p.filtered for number, p in wording.rounds(history)}),

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 from agent0.config import (
+    ExecutionSettings,
     ExecutorSettings,
     ModelSettings,
     RolloutSettings,
@@ -14,6 +16,7 @@ from agent0.config import (
     TrainingSettings,
 )
 from agent0.errors import Agent0Error
+from agent0.stages.executor_guard import guard_training
 from agent0.stages.files import TASKS_FOLDER
 from agent0.stages.lineage import origin_of
 from agent0.stages.mlflow_evidence import log_tasks
@@ -36,12 +39,15 @@ def run_executor_training(
     model: ModelSettings,
     rollout: RolloutSettings,
     sandbox: SandboxSettings,
+    execution: ExecutionSettings,
     executor: ExecutorSettings,
     training: TrainingSettings,
     tracking: TrackingSettings,
     nodes: Nodes | None = None,
 ) -> StageResult:
     """Write the trained executor to `output`, which is stored at `output_uri`, and register it with its lineage.
+
+    With `executor.guard_samples` it is the one before, where the training did harm (`agent0.stages.executor_guard`).
 
     Raises:
         Agent0Error: there are fewer tasks than one batch needs.
@@ -69,6 +75,17 @@ def run_executor_training(
             tasks=tasks / TASKS_FOLDER,
             nodes=nodes,
         )
+        if executor.guard_samples:
+            guarded = guard_training(
+                stage,
+                before=executor_model,
+                trained=output,
+                samples=executor.guard_samples,
+                rollout=rollout,
+                sandbox=sandbox,
+                execution=execution,
+            )
+            result = replace(result.with_metrics(guarded.metrics), warnings=guarded.warnings)
     else:
         shutil.copytree(executor_model, output, dirs_exist_ok=True)
         result = StageResult({})

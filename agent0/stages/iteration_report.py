@@ -11,13 +11,15 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from agent0.answers import equivalent
+from agent0.answers.audit import BREAKDOWN
 from agent0.config import CurriculumSettings
 from agent0.evaluation.statistics import clustered_mean
 from agent0.report.figures import consistency_picture
 from agent0.report.history import HISTORY_FILE, Example, ExecutorScores, History, IterationRecord, ProposalStatistics
 from agent0.report.render import render
-from agent0.rewards.diversity import diversity_metrics
+from agent0.rewards.diversity import diversity_metrics, novelty
 from agent0.seeds import sampled
+from agent0.stages.executor_guard import KEPT_PREVIOUS
 from agent0.stages.files import (
     BEFORE_FILE,
     QUESTIONS_FOLDER,
@@ -26,8 +28,10 @@ from agent0.stages.files import (
     SCORES_FILE,
     SUMMARY_FILE,
     TASKS_FOLDER,
+    VERDICTS_FOLDER,
 )
-from agent0.stages.open_history import read_history
+from agent0.stages.flips import count_flips, keep_verdicts
+from agent0.stages.open_history import earlier_questions, read_history
 from agent0.stages.session import Stage, StageResult, read_report
 from agent0.storage.atomic import atomic_write, write_json
 from agent0.storage.reading import read_model
@@ -62,7 +66,15 @@ def run_iteration_report(
     record = IterationRecord(
         iteration=stage.iteration,
         executor=_scores(evaluation),
-        proposals=_proposals(generation, execution, filtering, iterate_records(LabelledTask, labelled / TASKS_FOLDER)),
+        proposals=_proposals(
+            generation,
+            execution,
+            filtering,
+            iterate_records(LabelledTask, labelled / TASKS_FOLDER),
+            _novelty(stage, kept, history, curriculum),
+        ),
+        flips=count_flips(history / VERDICTS_FOLDER if past.iterations else base_evaluation, evaluation),
+        kept_previous=training.metrics.get(KEPT_PREVIOUS) == 1,
         training={"curriculum": proposing.log, "executor": training.log},
         examples=_examples(stage, labelled, kept),
         stage_seconds={report.stage: report.seconds for report in reports},
@@ -75,6 +87,7 @@ def run_iteration_report(
         }
     )
     write_history(grown, output)
+    keep_verdicts(evaluation, output)
     finished = {stage.iteration: {**evolution_metrics(record), **_diversity(stage, tasks, history, output, curriculum)}}
     if stage.iteration == past.first_iteration:
         finished[0] = evolution_metrics(iterations[0])
@@ -138,14 +151,20 @@ def evolution_metrics(record: IterationRecord) -> dict[str, float]:
         optional = {
             "tasks/first_executor_pass_rate": record.proposals.first_executor_pass_rate,
             "tasks/label_accuracy": record.proposals.label_accuracy,
+            "tasks/kept_wrong": record.proposals.kept_wrong,
+            "tasks/kept_novelty": record.proposals.kept_novelty,
+            "tasks/kept_repeated": record.proposals.kept_repeated,
         }
         metrics |= {
             "tasks/kept": float(record.proposals.kept),
             "tasks/self_consistency": record.proposals.self_consistency,
             "tasks/tool_calls": record.proposals.tool_calls,
             "tasks/repetition": record.proposals.repetition,
+            **{f"tasks/label_accuracy_{name}": value for name, value in record.proposals.label_accuracy_by.items()},
             **{name: value for name, value in optional.items() if value is not None},
         }
+    if record.flips is not None:
+        metrics |= {"eval/lost": float(record.flips.lost), "eval/won": float(record.flips.won)}
     return metrics
 
 
@@ -166,7 +185,11 @@ def _before(evaluation: Path) -> ExecutorScores | None:
 
 
 def _proposals(
-    generation: StageReport, execution: StageReport, filtering: StageReport, labelled: Iterable[LabelledTask]
+    generation: StageReport,
+    execution: StageReport,
+    filtering: StageReport,
+    labelled: Iterable[LabelledTask],
+    fresh: tuple[float, float] | None,
 ) -> ProposalStatistics:
     rates = [task.first_executor_pass_rate for task in labelled if task.first_executor_pass_rate is not None]
     difficulty = clustered_mean(rates) if rates else None
@@ -185,6 +208,12 @@ def _proposals(
         label_accuracy_low=labels.get("label_accuracy_low"),
         label_accuracy_high=labels.get("label_accuracy_high"),
         labelled_with_truth=int(labels.get("label_known", 0)),
+        label_accuracy_by={
+            name: labels[f"label_accuracy_{name}"] for name in BREAKDOWN if f"label_accuracy_{name}" in labels
+        },
+        kept_wrong=labels.get("kept_wrong"),
+        kept_novelty=fresh[0] if fresh else None,
+        kept_repeated=fresh[1] if fresh else None,
         self_consistency_histogram=execution.counts["self_consistency"],
         rejections=generation.counts["rejections"],
         filtered=filtering.counts["filtered"],
@@ -193,6 +222,16 @@ def _proposals(
         proposer_tool_calls=generation.metrics["curriculum/tool_calls"],
         proposer_agreement=execution.metrics.get("curriculum/agreement"),
     )
+
+
+def _novelty(stage: Stage, kept: Path, history: Path, curriculum: CurriculumSettings) -> tuple[float, float] | None:
+    """Return the mean novelty of the kept questions and the share that repeats an earlier one; None in the first."""
+    earlier = sampled(earlier_questions(history), DIVERSITY_SAMPLE, stage.seed)
+    if not earlier:
+        return None
+    questions = [task.task.question for task in iterate_records(LabelledTask, kept / TASKS_FOLDER)]
+    fresh = novelty(sampled(questions, DIVERSITY_SAMPLE, stage.seed), earlier)
+    return float(fresh.mean()), float((fresh < curriculum.reward.repetition_distance).mean())
 
 
 def _diversity(

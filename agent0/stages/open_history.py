@@ -12,10 +12,13 @@ from pathlib import Path
 from agent0.errors import Agent0Error, UsageError
 from agent0.report.comparison import MAX_RUNS, Run, name_runs
 from agent0.report.history import HISTORY_FILE, History
+from agent0.stages.files import QUESTIONS_FOLDER
 from agent0.storage.reading import read_model
+from agent0.storage.shards import iterate_records
 from agent0.storage.uri import is_in_s3
 from agent0.storage.uri_files import read_file
 from agent0.tracking.location import tracking_uri
+from agent0.types import Task
 
 MLFLOW_SCHEME = "runs:/"
 
@@ -63,6 +66,12 @@ def read_history(folder: Path) -> History:
         Agent0Error: there is none, or it was written by another version.
     """
     return _parse(folder / HISTORY_FILE, str(folder))
+
+
+def earlier_questions(folder: Path) -> list[str]:
+    """Read the questions of all iterations before, from the folder of a history; none before the first."""
+    kept = folder / QUESTIONS_FOLDER
+    return [task.question for task in iterate_records(Task, kept)] if kept.is_dir() else []
 
 
 def _parse(path: Path, place: str) -> History:

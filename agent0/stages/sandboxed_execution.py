@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from statistics import fmean
 
-from agent0.answers import Verdict, equivalent_many, majority_vote
-from agent0.benchmarks.catalogue import is_benchmark, known_tasks
+from agent0.answers import Verdict, default_grader, equivalent_many, majority_vote
+from agent0.answers.derivations import evidence
 from agent0.config import ExecutionSettings, RolloutSettings, SandboxSettings, TrackingSettings
 from agent0.domains import Domain, get_domain
 from agent0.progress import Drawing
@@ -23,6 +23,7 @@ from agent0.sandbox import open_sandbox
 from agent0.seeds import derive_seed, sampled
 from agent0.stages.execution_collection import collect_votes
 from agent0.stages.files import SAMPLE_FOLDER, TASKS_FOLDER
+from agent0.stages.known import read_known_tasks
 from agent0.stages.open_agents import open_executor, seed_everything
 from agent0.stages.session import Stage, StageResult
 from agent0.stages.sharding import ALONE, Share, deliver, piece, unfinished
@@ -30,7 +31,7 @@ from agent0.storage.digest import folder_digest
 from agent0.storage.seal import seal
 from agent0.storage.shards import iterate_records, iterate_shard, shard_name, write_shard
 from agent0.storage.workspace import Workspace
-from agent0.types import KnownTask, LabelledTask, SolvedTask, Task, Trajectory, read_records
+from agent0.types import LabelledTask, SolvedTask, Task, Trajectory
 
 TRAJECTORIES, VOTES, PROBED = "trajectories", "votes", "probed"
 """Names of pieces; a shard's votes are written after its trajectories, and say that it is whole."""
@@ -203,25 +204,22 @@ class Labelling:
 
 def _known_tasks(execution: ExecutionSettings, iteration: int) -> list[Task]:
     """Return the tasks that audit the vote, if a file or a benchmark is configured."""
-    source = execution.known_tasks
-    if not source:
-        return []
-    if is_benchmark(source):
-        known = known_tasks(source, execution.known_count)
-    else:
-        known = read_records(Path(source), KnownTask)
     return [
         Task(id=f"audit-{number:05d}", iteration=iteration, question=task.question, audit_answer=task.answer)
-        for number, task in enumerate(known)
+        for number, task in enumerate(read_known_tasks(execution))
     ]
 
 
 def _label(task: Task, trajectories: list[Trajectory], domain: Domain) -> LabelledTask:
     answers = tuple(trajectory.answer for trajectory in trajectories)
+    vote = majority_vote(answers)
+    behind = evidence(task.question, trajectories, vote, default_grader())
     return LabelledTask(
         task=task,
-        vote=majority_vote(answers),
+        vote=vote,
         answers=answers,
+        derivations=behind.derivations,
+        grounded=behind.grounded,
         tool_calls=mean_tool_calls(trajectories),
         truncated=truncated_share(trajectories),
         known_answer=task.audit_answer or domain.truth(task.question),

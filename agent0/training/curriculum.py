@@ -15,7 +15,8 @@ from datasets import Dataset
 from transformers import PrinterCallback
 from trl import GRPOConfig
 
-from agent0.answers import majority_vote
+from agent0.answers import default_grader, majority_vote
+from agent0.answers.derivations import evidence
 from agent0.config import CurriculumSettings
 from agent0.domains import get_prompts
 from agent0.errors import Agent0Error
@@ -89,12 +90,13 @@ class ExecutorInTheLoopReward:
         answers = self._executor.solve(questions, samples, seed, watch)
         solved = dict(zip(questions, answers, strict=True))
         votes = {q: majority_vote([t.answer for t in ts]) for q, ts in solved.items()}
+        consistency = {q: self._consistency(q, solved[q], vote) for q, vote in votes.items()}
         valid = np.array([p.question is not None for p in proposals])
         shares = np.zeros(len(proposals))
         shares[valid] = self._shares([p.question for p in proposals if p.question is not None], len(proposals))
         score = curriculum_reward(
             valid=valid,
-            self_consistency=np.array([votes[p.question].self_consistency if p.question else 0.0 for p in proposals]),
+            self_consistency=np.array([consistency[p.question] if p.question else 0.0 for p in proposals]),
             tool_calls=np.array([mean_tool_calls(solved[p.question]) if p.question else 0.0 for p in proposals]),
             shares=shares,
             settings=self._settings.reward,
@@ -103,6 +105,12 @@ class ExecutorInTheLoopReward:
         self._log(log_metric, proposals, solved, votes, score.means())
         log_metric(REWARD_SECONDS, time.monotonic() - began)
         return [float(reward) for reward in score.total]
+
+    def _consistency(self, question: str, trajectories: list[Trajectory], vote: Vote) -> float:
+        """Return the share of all samples that speak for the majority answer, or of the grounded ones alone."""
+        if not self._settings.reward.grounded:
+            return vote.self_consistency
+        return vote.self_consistency * evidence(question, trajectories, vote, default_grader()).grounded
 
     def _shares(self, questions: list[str], batch: int) -> np.ndarray[Any, np.dtype[np.float64]]:
         """Return the cluster size of each valid question of this process as a share of all processes' batch."""

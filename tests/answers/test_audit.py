@@ -3,7 +3,7 @@ import math
 import pytest
 
 from agent0.answers import Grader
-from agent0.answers.audit import audit_labels, wilson_interval
+from agent0.answers.audit import BREAKDOWN, audit_labels, wilson_interval
 from agent0.errors import UsageError
 from agent0.types import LabelledTask, Task, Vote
 
@@ -53,8 +53,21 @@ def test_accuracy_is_counted_per_bin_and_only_where_the_truth_is_known():
     assert [(part.accuracy.successes, part.accuracy.trials) for part in audit.bins] == [(0, 0), (1, 2), (0, 0), (2, 3)]
     assert audit.filter_yield.value == 3 / 7
     assert audit.warnings == ()
-    assert audit.metrics()["label_accuracy_p0.8_1"] == pytest.approx(2 / 3)
-    assert "label_accuracy_p0_0.3" not in audit.metrics()
+    assert audit.breakdown()["label_accuracy_p0.8_1"] == pytest.approx(2 / 3)
+    assert "label_accuracy_p0_0.3" not in audit.breakdown()
+
+
+def test_labels_are_parted_by_the_evidence_for_them():
+    truths = {"4": (2, 1.0), "5": (1, 0.2), "6": (3, 0.5)}
+    tasks = [
+        labelled("4", truth, 5).model_copy(update={"derivations": several, "grounded": share})
+        for truth, (several, share) in truths.items()
+    ]
+    with Grader() as grader:
+        found = audit_labels(tasks, grader).breakdown()
+    parts = {name: found[f"label_accuracy_{name}"] for name in ("one_derivation", "agreed", "ungrounded", "grounded")}
+    assert parts == {"one_derivation": 0, "agreed": 0.5, "ungrounded": 0, "grounded": 0.5}
+    assert {name.removeprefix("label_accuracy_") for name in found} <= set(BREAKDOWN)
 
 
 def test_floors_that_are_not_met_come_back_as_sentences():

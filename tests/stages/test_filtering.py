@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from agent0.benchmarks.catalogue import generated_items
-from agent0.config import EvaluationSettings, FilteringSettings
+from agent0.config import CurriculumSettings, EvaluationSettings, FilteringSettings
 from agent0.errors import Agent0Error, UsageError
 from agent0.stages import Stage
 from agent0.stages.contamination_check import CONTAMINATION_FILE
@@ -35,11 +35,11 @@ def labelled(number: int, count: int, answer: str | None = "5", known: str | Non
     [(2, "too_ambiguous"), (3, None), (5, None), (8, None), (9, "too_easy"), (10, "too_easy")],
 )
 def test_the_band_includes_both_ends(count: int, reason: str | None) -> None:
-    assert reason_to_drop(labelled(0, count), FilteringSettings()) == reason
+    assert reason_to_drop(labelled(0, count), FilteringSettings(), {}) == reason
 
 
 def test_a_task_without_an_answer_is_dropped_first() -> None:
-    assert reason_to_drop(labelled(0, 0, answer=None), FilteringSettings()) == "no_majority"
+    assert reason_to_drop(labelled(0, 0, answer=None), FilteringSettings(), {}) == "no_majority"
 
 
 def test_kept_tasks_are_written_with_counts_and_an_audit(tmp_path: Path) -> None:
@@ -48,7 +48,9 @@ def test_kept_tasks_are_written_with_counts_and_an_audit(tmp_path: Path) -> None
     result = run_task_filtering(
         Stage.untracked("task_filtering"),
         labelled=tmp_path / "in",
+        history=tmp_path / "history",
         output=tmp_path / "out",
+        curriculum=CurriculumSettings(),
         filtering=FilteringSettings(min_tasks=3),
         evaluation=PUBLISHED,
     )
@@ -68,7 +70,9 @@ def test_tasks_that_audit_the_vote_are_never_trained_on(tmp_path: Path) -> None:
     result = run_task_filtering(
         Stage.untracked("task_filtering"),
         labelled=tmp_path / "in",
+        history=tmp_path / "history",
         output=tmp_path / "out",
+        curriculum=CurriculumSettings(),
         filtering=FilteringSettings(min_tasks=8),
         evaluation=PUBLISHED,
     )
@@ -85,7 +89,9 @@ def test_too_few_tasks_name_the_settings_to_change(tmp_path: Path) -> None:
         run_task_filtering(
             Stage.untracked("task_filtering"),
             labelled=tmp_path / "in",
+            history=tmp_path / "history",
             output=tmp_path / "out",
+            curriculum=CurriculumSettings(),
             filtering=FilteringSettings(),
             evaluation=PUBLISHED,
         )
@@ -108,7 +114,9 @@ def contaminated(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, mode: str, **s
     return run_task_filtering(
         Stage.untracked("task_filtering"),
         labelled=tmp_path / "in",
+        history=tmp_path / "history",
         output=tmp_path / "out",
+        curriculum=CurriculumSettings(),
         filtering=FilteringSettings.model_validate({"min_tasks": 1, "contamination": mode, **settings}),
         evaluation=PUBLISHED,
     )
@@ -162,7 +170,9 @@ def test_without_test_sets_a_metric_says_so_and_nothing_warns(tmp_path: Path, mo
     result = run_task_filtering(
         Stage.untracked("task_filtering"),
         labelled=tmp_path / "in",
+        history=tmp_path / "history",
         output=tmp_path / "out",
+        curriculum=CurriculumSettings(),
         filtering=FilteringSettings(min_tasks=1),
         evaluation=PUBLISHED,
     )
@@ -181,7 +191,9 @@ def test_whoever_asks_for_clean_tasks_needs_test_sets(
         run_task_filtering(
             Stage.untracked("task_filtering"),
             labelled=tmp_path / "in",
+            history=tmp_path / "history",
             output=tmp_path / "out",
+            curriculum=CurriculumSettings(),
             filtering=FilteringSettings.model_validate({"min_tasks": 1, "contamination": mode}),
             evaluation=PUBLISHED,
         )
@@ -194,7 +206,9 @@ def filtered(tmp_path: Path, question: str, mode: str, evaluation: EvaluationSet
     return run_task_filtering(
         Stage.untracked("task_filtering"),
         labelled=tmp_path / "in",
+        history=tmp_path / "history",
         output=tmp_path / "out",
+        curriculum=CurriculumSettings(),
         filtering=FilteringSettings.model_validate({"min_tasks": 1, "contamination": mode}),
         evaluation=evaluation,
     )

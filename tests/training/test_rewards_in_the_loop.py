@@ -67,6 +67,32 @@ def test_the_frontier_earns_the_most_and_nonsense_nothing(tokenizer: Any, sandbo
     assert logged["executor/tool_calls"] == pytest.approx(0.5)
 
 
+def test_an_answer_that_is_not_grounded_speaks_for_nothing_where_that_is_asked_for(
+    tokenizer: Any, sandbox: Any
+) -> None:
+    def copies_wrongly(text: str) -> str:
+        """Half of the samples run a program, which leaves out a number of 2+3+4; the others disagree."""
+        if "```output" in text:
+            return "\\boxed{12}" if "5+7" in text else "\\boxed{5}"
+        drawn.append(text)
+        if len(drawn) % 2:
+            return f"\\boxed{{{100 + len(drawn)}}}"
+        return "```python\nprint(5+7)\n```\n" if "5+7" in text else "```python\nprint(2+3)\n```\n"
+
+    batch = [proposal("<question>What is 2+3+4?</question>"), proposal("<question>What is 5+7?</question>")]
+    earned = {}
+    for grounded in (False, True):
+        drawn: list[str] = []
+        weights = RewardSettings(repetition_weight=0.0, tool_reward_per_call=0.0, grounded=grounded)
+        settings = SETTINGS.model_copy(update={"reward": weights})
+        reward = ExecutorInTheLoopReward(
+            executor(tokenizer, sandbox, copies_wrongly), get_domain("arithmetic"), settings, 0
+        )
+        earned[grounded] = reward(batch, log_metric=lambda *_: None, trainer_state=STATE)
+    assert earned[False] == pytest.approx([1.0, 1.0])
+    assert sorted(earned[True]) == pytest.approx([0.0, 1.0])
+
+
 def test_a_repeated_question_is_solved_once_and_pays_for_its_share(tokenizer: Any, sandbox: Any) -> None:
     asked: list[str] = []
 

@@ -1,0 +1,48 @@
+"""Settings of the curriculum agent's reward."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field, model_validator
+
+from agent0.config.base import Section
+
+
+class RewardSettings(Section):
+    """The curriculum agent's reward (paper section 3.2; design: R = R_format * max(0, ...))."""
+
+    composition: Literal["paper", "official-code"] = Field(
+        "paper",
+        description=(
+            "'paper': format gate times the positive part; 'official-code': min(p, 1-p) or -1, minus share, plus tools."
+        ),
+    )
+    uncertainty_weight: float = Field(1.0, ge=0, description="lambda_unc. Paper: 1.")
+    tool_weight: float = Field(0.6, ge=0, description="lambda_tool. Paper: 0.6.")
+    tool_reward_per_call: float = Field(0.05, ge=0, description="gamma, reward per tool call. Official code: 0.05.")
+    tool_call_cap: float = Field(4.0, ge=0, description="C, calls that count. Paper: 4.")
+    grounded: bool = Field(
+        False,
+        description=(
+            "Whether only grounded samples of the majority answer count in its self-consistency (see "
+            "filtering.min_grounded), so that questions that the executor copies wrongly earn nothing. Paper: no."
+        ),
+    )
+    repetition_weight: float = Field(
+        1.0, ge=0, description="lambda_rep on the share of the task's cluster in the batch. Paper: 1."
+    )
+    repetition_distance: float = Field(
+        0.5, gt=0, le=1, description="Average-linkage threshold on 1 - BLEU. Official code: 0.5."
+    )
+
+    @model_validator(mode="after")
+    def _weights_act(self) -> RewardSettings:
+        weights = ("uncertainty_weight", "tool_weight", "repetition_weight")
+        changed = [name for name in weights if getattr(self, name) != type(self).model_fields[name].default]
+        if self.composition == "official-code" and changed:
+            raise ValueError(
+                f"{', '.join(changed)} would do nothing, since composition 'official-code' knows no weights; leave it "
+                "at its default, or set composition to 'paper'"
+            )
+        return self

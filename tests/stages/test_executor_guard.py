@@ -1,0 +1,70 @@
+"""The guard of the executor's training, on the embedded model and on one that was spoilt."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+import short_evolution
+
+from agent0.config import load_config
+from agent0.domains.arithmetic import DOMAIN
+from agent0.domains.arithmetic_grammar import LEVELS, held_out_questions
+from agent0.rollout.models import load_model, load_tokenizer
+from agent0.stages import Stage, StageResult
+from agent0.stages.executor_guard import KEPT_PREVIOUS, guard_training
+from agent0.storage.digest import model_digest
+
+
+@pytest.fixture
+def base(model_cache: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    from agent0.tiny.pretrain import ensure_base_model
+
+    monkeypatch.setenv("AGENT0_CACHE", str(model_cache))
+    return ensure_base_model(load_config("tiny", short_evolution.SHORT).model.tiny, lambda *_: None)
+
+
+def known(folder: Path, count: int = 24) -> Path:
+    """A file of easy questions with their answers."""
+    path = folder / "known.jsonl"
+    questions = held_out_questions(LEVELS[:1], count, 3)[LEVELS[0].name]
+    lines = (json.dumps({"question": question, "answer": DOMAIN.known_answer(question)}) for question in questions)
+    path.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    return path
+
+
+def guarded(base: Path, trained: Path, folder: Path) -> StageResult:
+    config = load_config("tiny", [*short_evolution.SHORT, f"execution.known_tasks={known(folder)}"])
+    return guard_training(
+        Stage.untracked("executor_training"),
+        before=base,
+        trained=trained,
+        samples=2,
+        rollout=config.rollout,
+        sandbox=config.sandbox,
+        execution=config.execution,
+    )
+
+
+def test_a_training_that_changed_nothing_stays(base: Path, tmp_path: Path) -> None:
+    shutil.copytree(base, tmp_path / "trained")
+    result = guarded(base, tmp_path / "trained", tmp_path)
+    assert result.metrics[KEPT_PREVIOUS] == 0
+    assert result.metrics["guard/accuracy_before"] == result.metrics["guard/accuracy_after"]
+    assert result.warnings == ()
+
+
+def test_a_training_that_did_harm_is_undone_and_said(base: Path, tmp_path: Path) -> None:
+    model, _ = load_model(base, "float32")
+    for parameter in model.parameters():
+        parameter.data.mul_(0.01)  # what it draws has no sense any more
+    model.save_pretrained(tmp_path / "trained")
+    load_tokenizer(base).save_pretrained(tmp_path / "trained")
+    assert model_digest(tmp_path / "trained") != model_digest(base)
+    result = guarded(base, tmp_path / "trained", tmp_path)
+    assert result.metrics[KEPT_PREVIOUS] == 1
+    assert result.metrics["guard/accuracy_after"] < result.metrics["guard/accuracy_before"]
+    assert "24 known tasks" in result.warnings[0]
+    assert model_digest(tmp_path / "trained") == model_digest(base)
