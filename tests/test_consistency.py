@@ -50,7 +50,7 @@ CONTRADICTIONS = {
     "generation.proposals=4": "fewer than filtering.min_tasks",
     "rollout.max_observation_tokens=96": "leaves no room",
     "executor.updates_per_step=7": "cannot be cut into executor.updates_per_step = 7 updates;",
-    "curriculum.micro_batch_size=7": "cannot be cut into .* of micro-batches of 7;",
+    "training.micro_batch_tokens=167": "max_response_tokens = 168; set it to that or more",
     "generation.sampling.vocabulary_retention=0.5": "set it to 1, or rollout.backend to 'transformers'",
     "curriculum.executor_sampling.vocabulary_retention=0.5": "set it to 1, or rollout.backend to 'transformers'",
     "executor.sampling.vocabulary_retention=0.5": "set it to 1, or training.policy_backend to 'transformers'",

@@ -76,6 +76,7 @@ def executor_trainer(
         ),
         peft_config=lora_configuration(job),
         adpo=settings.adpo,
+        micro_batch_tokens=job.training.micro_batch_tokens,
     )
     trainer.remove_callback(PrinterCallback)  # the step logger reports instead
     return trainer

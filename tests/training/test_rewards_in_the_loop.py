@@ -102,10 +102,10 @@ def test_the_executor_is_paid_for_the_majority_answer_in_any_form() -> None:
 
 
 def test_a_batch_that_cannot_be_cut_is_refused() -> None:
-    assert BatchPlan(8, 8, 2, 0).forward_size == 32
-    assert (BatchPlan(8, 8, 2, 4).forward_size, BatchPlan(8, 8, 2, 4).accumulation) == (4, 8)
+    assert BatchPlan(8, 8, 2).rows == 32
+    assert BatchPlan(8, 8, 2, processes=4).rows == 8
     with pytest.raises(UsageError, match="choose numbers that divide"):
-        BatchPlan(3, 3, 2, 0)
+        BatchPlan(3, 3, 2)
     with pytest.raises(UsageError, match="choose numbers that divide"):
         BatchPlan(8, 8, 2, 5)
 
