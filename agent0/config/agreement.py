@@ -48,6 +48,11 @@ def _batches(config: Config) -> Iterator[str]:
             f"may have: rollout.max_prompt_tokens + rollout.max_response_tokens = {longest}; set it to that or more, "
             "or to 0 for no limit"
         )
+    if config.executor.overlong_buffer >= config.rollout.max_response_tokens:
+        yield (
+            f"the setting executor.overlong_buffer {config.executor.overlong_buffer} punishes every response, since "
+            f"rollout.max_response_tokens is {config.rollout.max_response_tokens}; lower the first"
+        )
     for name, training in (("curriculum", config.curriculum), ("executor", config.executor)):
         sequences = training.groups_per_step * training.group_size
         update, rest = divmod(sequences, training.updates_per_step)
