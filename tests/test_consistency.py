@@ -49,6 +49,8 @@ CONTRADICTIONS = {
     "filtering.min_tasks=4": "min_tasks is 4 but one training batch needs",
     "generation.proposals=4": "fewer than filtering.min_tasks",
     "rollout.max_observation_tokens=96": "leaves no room",
+    "generation.least_tasks=9": "set it to 0, or pods to 1",
+    "executor.overlong_buffer=72": "punishes every response",
     "executor.updates_per_step=7": "cannot be cut into executor.updates_per_step = 7 updates;",
     "training.micro_batch_tokens=167": "max_response_tokens = 168; set it to that or more",
     "generation.sampling.vocabulary_retention=0.5": "set it to 1, or rollout.backend to 'transformers'",
@@ -58,6 +60,7 @@ CONTRADICTIONS = {
     "training.launcher=trainjob": "serves one pod only",
 }
 NEEDED = {
+    "generation.least_tasks": ["pods=2", "generation.max_proposals=999"],
     "generation.sampling": ["rollout.backend=vllm"],
     "curriculum.executor_sampling": ["rollout.backend=vllm_server"],
     "executor.sampling": ["training.policy_backend=vllm"],

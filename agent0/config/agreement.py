@@ -32,6 +32,11 @@ def _amounts(config: Config) -> Iterator[str]:
             f"the setting generation.proposals is {config.generation.proposals}, fewer than filtering.min_tasks = "
             f"{config.filtering.min_tasks}; generate more"
         )
+    if config.generation.least_tasks and config.pods > 1:
+        yield (
+            f"the setting generation.least_tasks {config.generation.least_tasks} needs all proposals in one place to "
+            f"count their tasks, but pods is {config.pods}; set it to 0, or pods to 1"
+        )
     if config.rollout.max_observation_tokens >= config.rollout.max_response_tokens:
         yield (
             f"the setting rollout.max_observation_tokens {config.rollout.max_observation_tokens} leaves no room in "
