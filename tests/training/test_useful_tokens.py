@@ -177,6 +177,6 @@ def test_a_pass_is_as_wide_as_its_longest_row_and_reads_a_prompt_once(
         assert max(width for _, width in completions) <= 1 + 9
     else:
         assert [rows for rows, _ in read] == [4, 4, 4]
-        assert [width for _, width in read] == sorted(width for _, width in read)
-        assert read[-1][1] <= PROMPT + 9
+        assert [width for _, width in read] == sorted((width for _, width in read), reverse=True)
+        assert read[0][1] <= PROMPT + 9
     assert sum(rows * width for rows, width in read) < 0.6 * mask.numel()
