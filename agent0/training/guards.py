@@ -63,9 +63,11 @@ class ToolFormat:
 
     def measured(self, metrics: Mapping[str, float]) -> float | None:
         """Take in a step and return the share where there are enough calls; the next measurement begins anew."""
-        calls = metrics.get(TOOL_CALLS, 0.0) * self._trajectories
+        if TOOL_FORMAT not in metrics:
+            return None
+        calls = metrics[TOOL_CALLS] * self._trajectories
         self._calls += calls
-        self._whole += calls * metrics.get(TOOL_FORMAT, 0.0)
+        self._whole += calls * metrics[TOOL_FORMAT]
         if round(self._calls) < self._least:
             return None
         share = self._whole / self._calls
