@@ -32,7 +32,6 @@ from agent0.planning.architecture import Architecture, architecture_of
 from agent0.planning.duration import Setting, training_rate
 from agent0.planning.hardware import GPUS, Cluster, Gpu
 from agent0.planning.memory import GIB, MARGIN, full_length, training_state
-from agent0.planning.placement import BatchCut
 from agent0.planning.work import Lengths
 from agent0.tiny.pretrain import _render
 from agent0.tiny.tokenizer import train_tokenizer
@@ -94,6 +93,7 @@ class Meter(TrainerCallback):
 def configuration(case: str, options: argparse.Namespace) -> Config:
     """Return the recipe's settings for one GPU, a small batch and the case's model."""
     model, _, rank = case.partition(":")
+    recipe = load_config(options.recipe)
     return load_config(
         options.recipe,
         [
@@ -104,7 +104,7 @@ def configuration(case: str, options: argparse.Namespace) -> Config:
             f"executor.steps={options.batches}",
             f"executor.tasks_per_step={GROUPS}",
             f"executor.group_size={GROUP_SIZE}",
-            f"executor.micro_batch_size={options.micro_batch}",
+            f"training.micro_batch_tokens={options.micro_batch * full_length(recipe)}",
             "executor.kl_coefficient=0",
         ],
     )
@@ -161,6 +161,7 @@ def train(config: Config, folder: Path) -> Measured:
         peft_config=lora_configuration(job),
         callbacks=[meter],
         adpo=config.executor.adpo,
+        micro_batch_tokens=config.training.micro_batch_tokens,
     )
     trainer.remove_callback(PrinterCallback)
     trainer.train()
@@ -179,8 +180,8 @@ def train(config: Config, folder: Path) -> Measured:
 def planned(config: Config, gpu: Gpu) -> Measured:
     """Return what the plan says of the same training; torch may reserve the margin beyond what it uses."""
     architecture, rollout = architecture_of(config.model), config.rollout
-    cut = BatchCut(config.executor.micro_batch_size, GROUPS * GROUP_SIZE // config.executor.micro_batch_size)
-    state = training_state(architecture, config, config.executor, cut, 1)
+    rows = GROUPS * GROUP_SIZE // config.executor.updates_per_step
+    state = training_state(architecture, config, config.executor, rows, 1)
     standing = sum(gib for part, gib in state.standing.items() if part != "CUDA")
     peak = standing + sum(state.updating.values())
     lengths = Lengths(rollout.max_prompt_tokens, rollout.max_response_tokens)
@@ -229,7 +230,7 @@ def measured_in_a_child(case: str, arguments: Sequence[str]) -> Measured | None:
 def report(case: str, config: Config, gpu: Gpu, arguments: Sequence[str]) -> bool:
     """Measure a case, print its table, and return whether its bars are met."""
     rank = config.training.lora.rank
-    shape = f"micro-batch {config.executor.micro_batch_size}, {full_length(config)} tokens"
+    shape = f"{config.training.micro_batch_tokens} tokens a pass, rows of {full_length(config)}"
     print(f"{config.model.source}, {f'adapters of rank {rank}' if rank else 'all weights'}, {shape}, on one {gpu.name}")
     plan = planned(config, gpu)
     if plan.reserved + plan.context > gpu.memory_gib:
@@ -250,7 +251,7 @@ def main() -> None:
     parser.add_argument("cases", nargs="*", default=CASES, metavar="MODEL[:RANK]", help=f"default: {' '.join(CASES)}")
     parser.add_argument("--check", action="store_true", help="exit with 1 when a bar is missed")
     parser.add_argument("--recipe", default="qwen3-8b", help="whose types, lengths and checkpointing")
-    parser.add_argument("--micro-batch", type=int, default=4, help="sequences per forward pass")
+    parser.add_argument("--micro-batch", type=int, default=4, help="sequences of full length per forward pass")
     parser.add_argument("--batches", type=int, default=3, help="generation batches, each of two updates")
     parser.add_argument("--child", action="store_true", help=argparse.SUPPRESS)
     options = parser.parse_args()

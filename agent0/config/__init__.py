@@ -5,6 +5,7 @@ comes from the paper or from the official code says so in its description: 'pape
 code' is its repository at commit 3cf8bfe. This package imports neither torch nor kfp nor mlflow.
 """
 
+from agent0.config.algorithms import ADPOSettings, CurriculumSettings, ExecutorSettings
 from agent0.config.base import Section
 from agent0.config.data import (
     EvaluationSettings,
@@ -29,10 +30,7 @@ from agent0.config.rollout import (
     VllmSettings,
 )
 from agent0.config.training import (
-    ADPOSettings,
     CheckpointSettings,
-    CurriculumSettings,
-    ExecutorSettings,
     GuardSettings,
     LoraSettings,
     TrainingSettings,

@@ -33,6 +33,11 @@ def _amounts(config: Config) -> Iterator[str]:
             f"the setting generation.proposals is {config.generation.proposals}, fewer than filtering.min_tasks = "
             f"{config.filtering.min_tasks}; generate more"
         )
+    if config.generation.least_tasks and config.pods > 1:
+        yield (
+            f"the setting generation.least_tasks {config.generation.least_tasks} needs all proposals in one place to "
+            f"count their tasks, but pods is {config.pods}; set it to 0, or pods to 1"
+        )
     if config.rollout.max_observation_tokens >= config.rollout.max_response_tokens:
         yield (
             f"the setting rollout.max_observation_tokens {config.rollout.max_observation_tokens} leaves no room in "
@@ -60,16 +65,27 @@ def _evidence(config: Config) -> Iterator[str]:
 
 
 def _batches(config: Config) -> Iterator[str]:
-    """Whether generation batches can be cut into updates and micro-batches, on however many processes."""
+    """Whether generation batches can be cut into updates, and a pass holds a trajectory, on however many processes."""
+    longest = config.rollout.max_prompt_tokens + config.rollout.max_response_tokens
+    if 0 < config.training.micro_batch_tokens < longest:
+        yield (
+            f"the setting training.micro_batch_tokens {config.training.micro_batch_tokens} is less than one trajectory "
+            f"may have: rollout.max_prompt_tokens + rollout.max_response_tokens = {longest}; set it to that or more, "
+            "or to 0 for no limit"
+        )
+    if config.executor.overlong_buffer >= config.rollout.max_response_tokens:
+        yield (
+            f"the setting executor.overlong_buffer {config.executor.overlong_buffer} punishes every response, since "
+            f"rollout.max_response_tokens is {config.rollout.max_response_tokens}; lower the first"
+        )
     for name, training in (("curriculum", config.curriculum), ("executor", config.executor)):
         sequences = training.groups_per_step * training.group_size
         update, rest = divmod(sequences, training.updates_per_step)
-        if training.steps and (rest or not update or update % (training.micro_batch_size or update)):
-            micro = f" of micro-batches of {training.micro_batch_size}" if training.micro_batch_size else ""
+        if training.steps and (rest or not update):
             yield (
                 f"the {sequences} trajectories of a batch ({training.groups_per_step} groups by {name}.group_size = "
                 f"{training.group_size}) cannot be cut into {name}.updates_per_step = {training.updates_per_step} "
-                f"updates{micro}; choose numbers that divide"
+                "updates; choose numbers that divide"
             )
 
 

@@ -14,8 +14,26 @@ class GenerationSettings(Section):
     """Task generation by the trained curriculum agent."""
 
     proposals: Positive = Field(8000, description="Proposals drawn. Official code: 1,000 on each of 8 GPUs.")
+    least_tasks: int = Field(
+        0,
+        ge=0,
+        description=(
+            "Distinct valid questions with fewer of which proposals are drawn on, up to max_proposals: "
+            "filtering.min_tasks over the share of tasks that is kept (tasks/kept_share), say. 0: never. One pod only."
+        ),
+    )
+    max_proposals: int = Field(0, ge=0, description="Most proposals that are drawn for least_tasks.")
     shard_size: Positive = Field(1000, description="Proposals per shard: the unit that a restart does not repeat.")
     sampling: SamplingSettings = SamplingSettings()
+
+    @model_validator(mode="after")
+    def _can_draw_on(self) -> GenerationSettings:
+        if self.least_tasks and self.max_proposals <= self.proposals:
+            raise ValueError(
+                f"least_tasks {self.least_tasks} could do nothing, since max_proposals {self.max_proposals} allows no "
+                f"more than the {self.proposals} proposals that are drawn anyway; raise max_proposals"
+            )
+        return self
 
 
 class ExecutionSettings(Section):

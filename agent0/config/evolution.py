@@ -5,6 +5,7 @@ from __future__ import annotations
 from pydantic import Field, model_validator
 
 from agent0.config.agreement import contradictions
+from agent0.config.algorithms import CurriculumSettings, ExecutorSettings
 from agent0.config.base import Section, Seed
 from agent0.config.data import (
     EvaluationSettings,
@@ -15,7 +16,7 @@ from agent0.config.data import (
     TrackingSettings,
 )
 from agent0.config.rollout import EMBEDDED_MODEL, ModelSettings, RolloutSettings, SandboxSettings
-from agent0.config.training import CurriculumSettings, ExecutorSettings, TrainingSettings, WarmStartSettings
+from agent0.config.training import TrainingSettings, WarmStartSettings
 from agent0.recipes import purposes
 
 

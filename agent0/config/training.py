@@ -1,4 +1,4 @@
-"""Settings of both trainings: the algorithms with the paper's constants, and how they run on the devices at hand."""
+"""How both trainings run on the devices at hand, what stops them, and the warm start before them."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ from pydantic import Field, model_validator
 
 from agent0.config.base import Positive, Probability, Section
 from agent0.config.kubernetes import LabelKey, LabelValue, Quantity, QueueName
-from agent0.config.reward import RewardSettings
 from agent0.config.rollout import RolloutSettings, SamplingSettings
 
 QUEUE_LABEL = "kueue.x-k8s.io/queue-name"
@@ -42,95 +41,6 @@ class WarmStartSettings(Section):
     sampling: SamplingSettings = Field(SamplingSettings(), description="How the model's own transcripts are drawn.")
 
 
-class CurriculumSettings(Section):
-    """Training of the curriculum agent by GRPO."""
-
-    steps: int = Field(5, ge=0, description="Generation batches. Paper App. A: 5. 0 leaves the agent as it is.")
-    prompts_per_step: Positive = Field(512, description="Groups per batch. Official code: 512.")
-    group_size: int = Field(4, ge=2, description="Proposals per group. Paper App. A: 4.")
-    updates_per_step: Positive = Field(1, description="Optimizer steps per generation batch.")
-    micro_batch_size: int = Field(
-        0, ge=0, description="Sequences per forward pass and device; 0: the whole update at once."
-    )
-    learning_rate: float = Field(1e-6, gt=0, description="AdamW rate. Paper App. A: 1e-6.")
-    warmup_updates: int = Field(0, ge=0, description="Optimizer steps over which the rate rises to that, from 0.")
-    kl_coefficient: float = Field(
-        1e-2, ge=0, description="KL penalty to the stage's starting weights. Paper App. A: 1e-2."
-    )
-    clip_range: float = Field(0.2, gt=0, lt=1, description="epsilon of the clipped ratio. Official code: 0.2.")
-    max_grad_norm: float = Field(1.0, gt=0, description="Gradient clipping.")
-    executor_samples: int = Field(10, ge=2, description="k, executor trajectories per proposed task. Paper: 10.")
-    sampling: SamplingSettings = SamplingSettings()
-    executor_sampling: SamplingSettings = SamplingSettings()
-    reward: RewardSettings = RewardSettings()
-
-    @property
-    def groups_per_step(self) -> int:
-        """Groups of trajectories in a generation batch."""
-        return self.prompts_per_step
-
-
-class ADPOSettings(Section):
-    """Ambiguity-dynamic policy optimisation (paper section 3.3): w = clip((p - low) / (high - low), 0, 1)."""
-
-    enabled: bool = Field(True, description="False trains with plain GRPO.")
-    low: Probability = Field(0.3, description="Self-consistency at and below which w = 0. Official script: 0.3.")
-    high: Probability = Field(0.8, description="Self-consistency at and above which w = 1. Official script: 0.8.")
-    min_advantage_scale: Probability = Field(0.6, description="Advantage factor at w = 0. Official script: 0.6.")
-    max_clip_bonus: float = Field(
-        0.1, ge=0, description="Added to the upper clip bound at w = 0. Official script: 0.1."
-    )
-
-    @model_validator(mode="after")
-    def _band(self) -> ADPOSettings:
-        if self.low >= self.high:
-            raise ValueError(f"low {self.low} must be below high {self.high}")
-        return self
-
-
-class ExecutorSettings(Section):
-    """Training of the executor agent by ADPO."""
-
-    steps: int = Field(40, ge=0, description="Generation batches. Paper App. A: 40. 0 leaves the agent as it is.")
-    tasks_per_step: Positive = Field(128, description="Tasks per batch. Paper App. A: 128.")
-    group_size: int = Field(16, ge=2, description="Trajectories per task. Paper App. A: 16.")
-    updates_per_step: Positive = Field(
-        2,
-        description=(
-            "Optimizer steps per batch. With 1 (paper) the ratio is 1 and no clip ever acts; see ADPO in the docs."
-        ),
-    )
-    micro_batch_size: int = Field(
-        0, ge=0, description="Sequences per forward pass and device; 0: the whole update at once."
-    )
-    learning_rate: float = Field(1e-6, gt=0, description="AdamW rate. Paper App. A: 1e-6.")
-    warmup_updates: int = Field(
-        0, ge=0, description="Optimizer steps over which the rate rises to that, from 0. Official script: 10."
-    )
-    kl_coefficient: float = Field(
-        1e-2, ge=0, description="KL penalty to the stage's starting weights. Paper App. A: 1e-2."
-    )
-    clip_range: float = Field(
-        0.2, gt=0, lt=1, description="epsilon, lower bound and base of the upper one. Paper: 0.2."
-    )
-    max_grad_norm: float = Field(1.0, gt=0, description="Gradient clipping.")
-    guard_samples: int = Field(
-        0,
-        ge=0,
-        description=(
-            "Trajectories to each known task (execution.known_tasks) before and after the training; where the paired "
-            "test says that it did harm, the executor before it is kept. 0: off, as in the paper."
-        ),
-    )
-    sampling: SamplingSettings = SamplingSettings()
-    adpo: ADPOSettings = ADPOSettings()
-
-    @property
-    def groups_per_step(self) -> int:
-        """Groups of trajectories in a generation batch."""
-        return self.tasks_per_step
-
-
 class LoraSettings(Section):
     """Low-rank adapters instead of full training; the stage's output holds the merged weights."""
 
@@ -149,10 +59,19 @@ class CheckpointSettings(Section):
 class GuardSettings(Section):
     """What stops a training that has gone wrong; measured at each optimizer step, 0 switches a guard off.
 
-    A loss or gradient that is not a number stops at once; the others after `patience` steps in a row.
+    A loss or gradient that is not a number stops at once; the others after `patience` measurements in a row.
     """
 
-    patience: Positive = Field(3, description="Steps in a row that a guard must be violated.")
+    patience: Positive = Field(3, description="Measurements in a row that a guard must be violated.")
+    grace: int = Field(
+        3,
+        ge=0,
+        description=(
+            "First measurements of each guard, in which it does not count. Where entropy, truncation or tool format "
+            "are beyond their limit already, the model is weak rather than broken, and is held to half of what it "
+            "could at first: see the docs."
+        ),
+    )
     max_grad_norm: float = Field(100.0, ge=0, description="Gradient norm before clipping.")
     min_entropy: float = Field(0.01, ge=0, description="Mean entropy of the policy's tokens, nats.")
     max_zero_advantage_share: Probability = Field(
@@ -160,6 +79,9 @@ class GuardSettings(Section):
     )
     max_truncated_share: Probability = Field(0.9, description="Share of trajectories out of budget.")
     min_tool_format: Probability = Field(0.3, description="Share of tool calls that hold a complete program.")
+    min_tool_calls: Positive = Field(
+        8, description="Calls that make one measurement of that share; those of several steps are taken together."
+    )
     max_importance_ratio: float = Field(
         1000.0, ge=0, description="Largest ratio between the trainer's and vLLM's probability of a drawn token."
     )
@@ -219,6 +141,14 @@ class TrainingSettings(Section):
         description=(
             "Type of the arithmetic; see model.dtype. 'fastest': bfloat16 on GPUs and on CPUs that are much faster in "
             "it, else float32."
+        ),
+    )
+    micro_batch_tokens: int = Field(
+        0,
+        ge=0,
+        description=(
+            "Tokens of one forward pass on one device, padding included: rows of like lengths go together, as many as "
+            "fit; 0: the whole update at once."
         ),
     )
     gradient_checkpointing: bool = Field(False, description="Recompute activations instead of keeping them.")

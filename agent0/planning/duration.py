@@ -25,7 +25,9 @@ DECODE_EFFICIENCY = 0.5
 TRANSFORMERS_EFFICIENCY = 0.05
 """The same for the transformers backend. Assumed."""
 TRAINING_UTILISATION = 0.35
-"""Share of the dense bf16 rate that a training step reaches on its padded tokens. Assumed."""
+"""Share of the dense bf16 rate that a training step reaches on all that it computes. Assumed."""
+USEFUL_TOKENS = 0.9
+"""Share of that which is tokens rather than padding; the bar of `bench/training.py`."""
 FLOAT32_SLOWDOWN = 12.0
 """How much slower 32-bit arithmetic is than bf16 on tensor cores. Assumed; near the data sheets' ratio."""
 ENGINE_START_SECONDS = 180.0
@@ -169,13 +171,13 @@ def training_rate(setting: Setting, stage: StageName) -> float:
     """Return an estimate of the tokens trained on per second and GPU, padding not counted as tokens.
 
     A forward pass costs 2 operations per parameter and token, a backward pass twice that (Kaplan et al. 2020); beside
-    the pass that is trained there are those for the old and the reference log-probabilities. Each sequence is padded
-    to the longest of its batch, taken to be of full length.
+    the pass that is trained there are those for the old and the reference log-probabilities. Of what a pass computes
+    `USEFUL_TOKENS` are tokens, the rest is padding.
     """
     config, architecture = setting.config, setting.architecture
     training, settings = config.training, algorithm(config, stage)
-    padded = full_length(config)
-    attention = 2 * architecture.layers * padded * architecture.query_width
+    length = setting.lengths.prompt + setting.lengths.response
+    attention = 2 * architecture.layers * length * architecture.query_width
     forward = 2 * architecture.parameters + attention
     lora = training.lora.rank > 0
     passes = 1 + (1 if lora else 2)  # adapters need no gradients of the frozen weights
@@ -185,5 +187,4 @@ def training_rate(setting: Setting, stage: StageName) -> float:
     peak = setting.cluster.gpu.tflops * 1e12 * TRAINING_UTILISATION
     if config.training.precision == "float32" and config.model.dtype == "float32":
         peak /= FLOAT32_SLOWDOWN
-    useful = (setting.lengths.prompt + setting.lengths.response) / padded
-    return peak / (passes * forward) * useful
+    return peak / (passes * forward) * USEFUL_TOKENS

@@ -11,7 +11,6 @@ from dataclasses import dataclass
 
 from agent0.config import Config, CurriculumSettings, ExecutorSettings, VllmSettings
 from agent0.planning.architecture import Architecture
-from agent0.planning.placement import BatchCut
 
 GIB = float(1 << 30)
 MARGIN = 0.05
@@ -118,10 +117,10 @@ def training_state(
     architecture: Architecture,
     config: Config,
     settings: CurriculumSettings | ExecutorSettings,
-    cut: BatchCut,
+    rows: int,
     processes: int,
 ) -> TrainingState:
-    """Return the memory of one training process, without any engine beside it."""
+    """Return the memory of one training process, of `rows` trajectories an update, without any engine beside it."""
     training, stored = config.training, stored_bytes(config)
     computed = BFLOAT16 if training.precision != "float32" else stored
     shards = processes if training.sharding != "ddp" else 1
@@ -142,7 +141,7 @@ def training_state(
     updating = {
         "gradients": gradient_bytes * trained / shards / GIB,
         "working weights": _working_weights(architecture, training.sharding, stored, computed) / GIB,
-        **_activations(architecture, config, cut.forward_size, stored, computed),
+        **_activations(architecture, config, rows, stored, computed),
     }
     if training.sharding == "ddp" and processes > 1:
         updating["gradient buckets"] = gradient_bytes * trained / GIB
@@ -212,16 +211,16 @@ def layer_activation_bytes(architecture: Architecture, element: int, stream: int
     return 2 * norm * architecture.hidden + attention + mlp
 
 
-def _activations(architecture: Architecture, config: Config, forward_size: int, stored: int, element: int) -> Parts:
+def _activations(architecture: Architecture, config: Config, rows: int, stored: int, element: int) -> Parts:
     length = full_length(config)
-    tokens = forward_size * length
+    tokens = min(rows * length, config.training.micro_batch_tokens or rows * length)
     stream = stored if config.training.sharding == "ddp" else element  # a sharded model's weights are cast whole
     layer = layer_activation_bytes(architecture, element, stream)
     if config.training.gradient_checkpointing:
         per_token = architecture.layers * architecture.hidden * stream + layer
     else:
         per_token = architecture.layers * layer
-    mask = forward_size * length * length
+    mask = tokens * length
     head_gradient = 0 if config.training.lora.rank else FLOAT32 * architecture.vocabulary * architecture.hidden
     tile = min(tokens, HEAD_TOKENS) * min(architecture.vocabulary, HEAD_COLUMNS) * element
     head = head_gradient + tile + FLOAT32 * tokens * architecture.hidden

@@ -43,14 +43,6 @@ class Placement:
     problems: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True)
-class BatchCut:
-    """How one process cuts its share of an optimizer update."""
-
-    forward_size: int
-    accumulation: int
-
-
 def algorithm(config: Config, stage: StageName) -> CurriculumSettings | ExecutorSettings:
     """Return the settings of a training stage's algorithm."""
     return config.curriculum if stage == "curriculum_training" else config.executor
@@ -61,13 +53,10 @@ def sequences_per_step(settings: CurriculumSettings | ExecutorSettings) -> int:
     return settings.groups_per_step * settings.group_size
 
 
-def cut_batch(settings: CurriculumSettings | ExecutorSettings, processes: int) -> BatchCut | None:
-    """Return how a batch is cut, or None where it does not divide (the rule of `agent0.training.grpo.BatchPlan`)."""
-    share, rest = divmod(sequences_per_step(settings), settings.updates_per_step * processes)
-    forward_size = settings.micro_batch_size or share
-    if rest or not share or share % forward_size:
-        return None
-    return BatchCut(forward_size, share // forward_size)
+def rows_per_update(settings: CurriculumSettings | ExecutorSettings, processes: int) -> int | None:
+    """Return a process's trajectories of one update; None where they do not divide (`agent0.training.batch`)."""
+    rows, rest = divmod(sequences_per_step(settings), settings.updates_per_step * processes)
+    return None if rest or not rows else rows
 
 
 def place(config: Config, stage: StageName, nodes: int, gpus_per_node: int) -> Placement:
@@ -109,11 +98,10 @@ def _place_training(config: Config, stage: StageName, nodes: int, gpus_per_node:
             f"'{training.sharding}'; use 'vllm'"
         )
     settings = algorithm(config, stage)
-    if cut_batch(settings, trainers) is None:
-        section = "curriculum" if stage == "curriculum_training" else "executor"
+    if rows_per_update(settings, trainers) is None:
         problems.append(
             f"{sequences_per_step(settings)} sequences per step do not divide into {settings.updates_per_step} "
-            f"update(s) on {trainers} processes of {section}.micro_batch_size={settings.micro_batch_size}"
+            f"update(s) on {trainers} processes"
         )
     in_process = trainers if frozen_model and not served and not shared else 0
     return Placement(stage, trainers, nodes * policy, nodes * frozen, in_process, shared, tuple(problems))

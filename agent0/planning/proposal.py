@@ -13,6 +13,7 @@ from typing import Any
 from agent0.config import Config
 from agent0.planning.architecture import Architecture, architecture_of
 from agent0.planning.hardware import Cluster
+from agent0.planning.memory import full_length
 from agent0.planning.placement import STAGES
 from agent0.planning.plan import Proposal
 from agent0.planning.stages import StageMemory, stage_memory
@@ -27,8 +28,7 @@ Changes = Mapping[str, Value]
 
 
 COSTS: dict[str, float] = {
-    "curriculum.micro_batch_size": 1.0,
-    "executor.micro_batch_size": 1.0,
+    "training.micro_batch_tokens": 1.0,
     "training.gradient_checkpointing": 1.0,
     "training.colocated_sleep": 1.0,
     "rollout.batch_size": 1.0,
@@ -47,12 +47,16 @@ COSTS: dict[str, float] = {
 """How unwelcome a change of each setting is."""
 
 
-def moves(gpus_per_node: int) -> tuple[Changes, ...]:
-    """Return the changes to try on nodes of so many GPUs; settings that need each other change together."""
+def moves(gpus_per_node: int, length: int) -> tuple[Changes, ...]:
+    """Return the changes to try on nodes of so many GPUs; settings that need each other change together.
+
+    Args:
+        gpus_per_node: GPUs of each node.
+        length: tokens of the longest trajectory.
+    """
     shares = sorted({gpus_per_node // 2, gpus_per_node // 4, 1} - {0}, reverse=True)
     values: dict[str, tuple[Value, ...]] = {
-        "curriculum.micro_batch_size": (4, 2, 1),
-        "executor.micro_batch_size": (4, 2, 1),
+        "training.micro_batch_tokens": tuple(trajectories * length for trajectories in (4, 2, 1)),
         "training.gradient_checkpointing": (True,),
         "training.colocated_sleep": (True,),
         "rollout.batch_size": (128, 32, 8),
@@ -105,7 +109,7 @@ def propose(config: Config, cluster: Cluster, given: Sequence[str] = ()) -> Prop
 
 def _search(architecture: Architecture, config: Config, cluster: Cluster) -> dict[str, Value] | None:
     """Take the change that helps most, the gentler of equals, until all fits; None where no further one helps."""
-    choices = moves(cluster.gpus_per_node)
+    choices = moves(cluster.gpus_per_node, full_length(config))
 
     def rank(changes: Changes) -> tuple[float, float]:
         changed = changed_config(config, changes)

@@ -24,7 +24,7 @@ from agent0.planning.memory import (
     host_gib,
     training_state,
 )
-from agent0.planning.placement import BatchCut, Placement, StageName, algorithm, cut_batch, place, sequences_per_step
+from agent0.planning.placement import Placement, StageName, algorithm, place, rows_per_update, sequences_per_step
 
 ROUNDING_GIB = 1e-6
 
@@ -166,10 +166,10 @@ def _trainer(
     stage: StageName, architecture: Architecture, config: Config, cluster: Cluster, placement: Placement
 ) -> DeviceUse:
     settings, processes = algorithm(config, stage), placement.trainers
-    # A batch that does not divide is a problem already; its micro-batch still says what it would need.
-    cut = cut_batch(settings, processes) or BatchCut(settings.micro_batch_size or 1, 2)
     share = -(-sequences_per_step(settings) // processes)
-    state = training_state(architecture, config, settings, cut, processes)
+    # A batch that does not divide is a problem already; what it would need is still said.
+    rows = rows_per_update(settings, processes) or -(-share // settings.updates_per_step)
+    state = training_state(architecture, config, settings, rows, processes)
     drawing, updating = dict(state.standing), {**state.standing, **state.updating}
     fitting = wanted = None
     backend = config.training.policy_backend

@@ -1,14 +1,18 @@
 """Stage: draw proposals from the trained curriculum agent, shard by shard.
 
 A finished shard is kept at once, so a restart draws only what is missing, with the same result. Several pods may draw
-side by side; a pod alone also makes the tasks (`agent0.stages.task_collection`).
+side by side; a pod alone also makes the tasks (`agent0.stages.task_collection`), and draws on where they are too few.
+How many of them the filter will keep nobody knows here: the votes are another stage's.
 """
 
 from __future__ import annotations
 
+import math
+from itertools import chain
 from pathlib import Path
 
 from agent0.config import CurriculumSettings, GenerationSettings, RolloutSettings, SandboxSettings
+from agent0.domains import get_domain
 from agent0.progress import Drawing
 from agent0.rollout import Throughput
 from agent0.rollout.agents import CurriculumAgent, Proposal
@@ -17,8 +21,8 @@ from agent0.stages.files import PROPOSALS_FOLDER
 from agent0.stages.open_agents import open_proposer, seed_everything
 from agent0.stages.session import Stage, StageResult
 from agent0.stages.sharding import ALONE, Share, deliver, piece, unfinished
-from agent0.stages.task_collection import collect_tasks
-from agent0.storage.shards import write_shard
+from agent0.stages.task_collection import collect_tasks, pool_proposals
+from agent0.storage.shards import iterate_shard, write_shard
 from agent0.storage.workspace import Workspace
 from agent0.types import ProposalOutcome
 
@@ -48,8 +52,16 @@ def run_task_generation(
     seed_everything(stage.seed)
     workspace = stage.workspace(output, share.part)
     shards = share.shards(generation.proposals, generation.shard_size)
-    missing = unfinished(workspace, PIECE, ProposalOutcome, shards)
     measured = Throughput().metrics()
+
+    def left() -> dict[int, range]:
+        missing = unfinished(workspace, PIECE, ProposalOutcome, shards)
+        while not missing and (further := further_shards(stage, workspace, shards, rollout, generation)):
+            shards.update(further)
+            missing = unfinished(workspace, PIECE, ProposalOutcome, shards)
+        return missing
+
+    missing = left()
     if missing:
         with (
             open_sandbox(sandbox) as pool,
@@ -57,7 +69,9 @@ def run_task_generation(
                 curriculum_model, pool, rollout, generation.sampling, executor=executor_model, log=output
             ) as agent,
         ):
-            draw_shards(stage, agent, workspace, shards, missing)
+            while missing:
+                draw_shards(stage, agent, workspace, shards, missing)
+                missing = left()
             measured = {**agent.throughput.metrics(), **pool.gauges().metrics()}
     for number in shards:
         deliver(workspace, piece(PIECE, number), output / PROPOSALS_FOLDER, number)
@@ -84,6 +98,37 @@ def draw_shards(
         keep,
         Drawing(stage.progress, total, "proposals", restored),
     )
+
+
+def further_shards(
+    stage: Stage,
+    workspace: Workspace,
+    shards: dict[int, range],
+    rollout: RolloutSettings,
+    generation: GenerationSettings,
+) -> dict[int, range]:
+    """Return the shards to draw beyond finished ones whose tasks are too few, as many as these tasks let expect."""
+    if not generation.least_tasks:
+        return {}
+    pieces = (workspace.folder / piece(PIECE, number) for number in shards)
+    outcomes = chain.from_iterable(iterate_shard(path, ProposalOutcome) for path in pieces)
+    tasks = len(pool_proposals(outcomes, stage.iteration, get_domain(rollout.domain)).tasks)
+    drawn = sum(map(len, shards.values()))
+    if tasks >= generation.least_tasks:
+        return {}
+    if drawn >= generation.max_proposals:
+        stage.progress.warn(
+            f"{drawn} proposals gave {tasks} tasks, fewer than generation.least_tasks = {generation.least_tasks}, and "
+            "generation.max_proposals allows no more."
+        )
+        return {}
+    wanted = min(generation.max_proposals, math.ceil(drawn * generation.least_tasks / max(1, tasks)))
+    starts = range(drawn, wanted, generation.shard_size)
+    stage.progress.note(f"{drawn} proposals gave {tasks} tasks; drawing on to {wanted} proposals")
+    return {
+        len(shards) + number: range(start, min(wanted, start + generation.shard_size))
+        for number, start in enumerate(starts)
+    }
 
 
 def _outcome(proposal: Proposal) -> ProposalOutcome:

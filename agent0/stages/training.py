@@ -24,7 +24,7 @@ from agent0.stages.training_log import last_steps, sandbox_readings, step_logger
 from agent0.training.gpu_placement import Placement, place
 from agent0.training.job import TrainingJob
 from agent0.training.launch import run_job
-from agent0.training.preflight import check_job
+from agent0.training.preflight import check_job, doubts
 from agent0.training.shared_volume import Nodes, own_address, train_on_nodes
 
 WEIGHT_TRANSFER = ('--weight-transfer-config={"backend":"nccl"}', "--max-logprobs=-1")
@@ -87,6 +87,8 @@ def run_training(
         training=training,
         seed=stage.seed,
     )
+    for doubt in doubts(job):
+        stage.progress.warn(doubt)
     if not elsewhere:  # the nodes check what they have
         check_job(job, gpus, placement.processes * int(os.environ.get("PET_NNODES", "1")))
         with open_sandbox(sandbox):  # where there is none, the stage ends here, before servers start

@@ -1,4 +1,4 @@
-"""How one generation batch is cut into updates, processes and micro-batches."""
+"""How one generation batch is cut into updates and processes; the passes of each are `agent0.training.passes`."""
 
 from __future__ import annotations
 
@@ -10,25 +10,18 @@ from agent0.training.job import TrainingJob
 
 @dataclass(frozen=True)
 class BatchPlan:
-    """How one generation batch is cut: groups of trajectories, optimizer updates, processes, micro-batches."""
+    """How one generation batch is cut: groups of trajectories, optimizer updates, processes."""
 
     groups: int
     group_size: int
     updates: int
-    micro_batch_size: int
     processes: int = 1
 
     @classmethod
     def of(cls, job: TrainingJob, processes: int) -> BatchPlan:
         """Return the plan of a job on that many processes."""
         settings = job.algorithm
-        return cls(
-            settings.groups_per_step,
-            settings.group_size,
-            settings.updates_per_step,
-            settings.micro_batch_size,
-            processes,
-        )
+        return cls(settings.groups_per_step, settings.group_size, settings.updates_per_step, processes)
 
     @property
     def sequences(self) -> int:
@@ -36,20 +29,14 @@ class BatchPlan:
         return self.groups * self.group_size
 
     def __post_init__(self) -> None:
-        per_process, rest = divmod(self.sequences, self.updates * self.processes)
-        if rest or not per_process or per_process % (self.micro_batch_size or per_process):
+        rows, rest = divmod(self.sequences, self.updates * self.processes)
+        if rest or not rows:
             raise UsageError(
                 f"{self.groups} groups of {self.group_size} trajectories cannot be cut into {self.updates} updates on "
-                f"{self.processes} processes of micro-batches of {self.micro_batch_size or per_process}; choose "
-                "numbers that divide."
+                f"{self.processes} processes; choose numbers that divide."
             )
 
     @property
-    def forward_size(self) -> int:
-        """Sequences per forward pass of one process."""
-        return self.micro_batch_size or self.sequences // self.updates // self.processes
-
-    @property
-    def accumulation(self) -> int:
-        """Forward passes of one process per optimizer update."""
-        return self.sequences // self.updates // self.processes // self.forward_size
+    def rows(self) -> int:
+        """Trajectories that one process trains on in one update."""
+        return self.sequences // self.updates // self.processes

@@ -185,6 +185,7 @@ def curriculum_trainer(
             shown,
         ),
         peft_config=lora_configuration(job),
+        micro_batch_tokens=job.training.micro_batch_tokens,
     )
     trainer.remove_callback(PrinterCallback)  # the step logger reports instead
     return trainer

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from statistics import fmean
 from typing import Any
 
 import torch
@@ -14,9 +15,11 @@ from agent0.answers import Verdict, equivalent_many
 from agent0.config import ExecutorSettings
 from agent0.domains import get_prompts
 from agent0.progress import UNSHOWN, Shown
+from agent0.rewards import overlong_penalty
 from agent0.rollout.engine import ProgramRunner, TokenBudget
 from agent0.training.adpo import SELF_CONSISTENCY_COLUMN, ADPOTrainer
 from agent0.training.batch import BatchPlan
+from agent0.training.dynamic_sampling import DynamicSampling
 from agent0.training.grpo import lora_configuration, ordered_rows
 from agent0.training.job import TrainingJob
 from agent0.training.policy import PolicyRollouts
@@ -26,22 +29,44 @@ from agent0.types import LabelledTask, Trajectory
 LABEL_COLUMN = "pseudo_label"
 
 
+def correctness(trajectories: Sequence[Trajectory], labels: Sequence[str]) -> list[float]:
+    """Return 1 where a trajectory's answer is equivalent to its label, else 0."""
+    verdicts = equivalent_many([(label, t.answer) for label, t in zip(labels, trajectories, strict=True)])
+    return [float(verdict is Verdict.TRUE) for verdict in verdicts]
+
+
 class ExecutorReward:
-    """1 where the answer is equivalent to the majority answer, else 0."""
+    """1 where the answer is equivalent to the majority answer, else 0; less what an overlong response loses.
+
+    Args:
+        settings: whether length is punished.
+        limit: tokens that a response may have.
+    """
 
     __name__ = "executor_reward"
+
+    def __init__(self, settings: ExecutorSettings, limit: int) -> None:
+        self._settings = settings
+        self._limit = limit
 
     def __call__(
         self,
         trajectory: Sequence[Trajectory],
         pseudo_label: Sequence[str],
         log_metric: Callable[[str, float], None],
+        redrawn: Sequence[float] = (),
         **_: Any,
     ) -> list[float]:
         """Return the reward of each trajectory; the signature is TRL's."""
         log_rollouts(log_metric, list(trajectory))
-        verdicts = equivalent_many([(label, t.answer) for label, t in zip(pseudo_label, trajectory, strict=True)])
-        return [float(verdict is Verdict.TRUE) for verdict in verdicts]
+        for share in redrawn:
+            log_metric("rollout/redrawn", share)
+        buffer, penalty = self._settings.overlong_buffer, self._settings.overlong_penalty
+        lost = [overlong_penalty(len(t.completion_ids), self._limit, buffer, penalty) for t in trajectory]
+        if buffer:
+            log_metric("reward/overlong", -fmean(lost))
+        right = correctness(trajectory, pseudo_label)
+        return [reward - penalised for reward, penalised in zip(right, lost, strict=True)]
 
 
 def executor_trainer(
@@ -65,17 +90,29 @@ def executor_trainer(
         }
         for task in tasks
     ]
+    choose = DynamicSampling(
+        rows,
+        lambda group, row: correctness(group, [row[LABEL_COLUMN]] * len(group)),
+        settings.group_size,
+        settings.redraws,
+    )
     trainer = ADPOTrainer(
         model=model,
-        reward_funcs=[ExecutorReward()],
+        reward_funcs=[ExecutorReward(settings, job.rollout.max_response_tokens)],
         args=arguments,
         train_dataset=Dataset.from_list(ordered_rows(rows, plan, settings.steps, job.seed)),
         processing_class=tokenizer,
         rollout_func=PolicyRollouts(
-            job, settings.sampling, sandbox, TokenBudget.from_settings(job.rollout), shown=shown
+            job,
+            settings.sampling,
+            sandbox,
+            TokenBudget.from_settings(job.rollout),
+            shown=shown,
+            choose=choose if settings.redraws else None,
         ),
         peft_config=lora_configuration(job),
         adpo=settings.adpo,
+        micro_batch_tokens=job.training.micro_batch_tokens,
     )
     trainer.remove_callback(PrinterCallback)  # the step logger reports instead
     return trainer

@@ -22,6 +22,8 @@ from agent0.training.batch import BatchPlan
 from agent0.training.job import TrainingJob
 
 Row = dict[str, Any]
+LOSS_TYPES = {"sequence": "grpo", "token": "dapo", "dr_grpo": "dr_grpo"}
+"""TRL's names of `loss_aggregation`."""
 LogMetrics = Callable[[Mapping[str, float], int], None]
 
 
@@ -58,23 +60,25 @@ def grpo_arguments(job: TrainingJob, plan: BatchPlan) -> GRPOConfig:
         gradient_checkpointing=training.gradient_checkpointing,
         max_steps=job.updates,
         shuffle_dataset=False,  # see `ordered_rows`
-        per_device_train_batch_size=plan.forward_size,
-        gradient_accumulation_steps=plan.accumulation,
-        steps_per_generation=plan.updates * plan.accumulation,
+        per_device_train_batch_size=plan.rows,  # one "micro-batch" of TRL's is an update, which ours cuts itself
+        gradient_accumulation_steps=1,
+        steps_per_generation=plan.updates,
         num_generations=plan.group_size,
         max_completion_length=job.rollout.max_response_tokens,
         learning_rate=settings.learning_rate,
         lr_scheduler_type="constant_with_warmup",
         warmup_steps=settings.warmup_updates,
-        adam_beta2=0.95,
-        weight_decay=0.01,
+        adam_beta1=settings.adam_beta1,
+        adam_beta2=settings.adam_beta2,
+        weight_decay=settings.weight_decay,
         max_grad_norm=settings.max_grad_norm,
         beta=settings.kl_coefficient,
+        use_bias_correction_kl=settings.kl_bias_correction,
         epsilon=settings.clip_range,
         temperature=settings.sampling.temperature,
         top_p=settings.sampling.top_p,
         top_k=settings.sampling.top_k,
-        loss_type="grpo",
+        loss_type=LOSS_TYPES[settings.loss_aggregation],
         logging_steps=1,
         logging_nan_inf_filter=False,  # the guards must see what is not a number
         report_to=[],
@@ -144,7 +148,7 @@ def _sharding_arguments(job: TrainingJob) -> dict[str, Any]:
     file = resources.files("agent0.training") / "configs" / f"{sharding}.json"
     if sharding == "zero3":
         return {"deepspeed": str(file)}
-    # Without a reduction after each micro-batch, every GPU would hold the gradients of the whole model.
+    # Without a reduction after each pass, every GPU would hold the gradients of the whole model.
     accumulation = {"gradient_accumulation_kwargs": {"sync_each_batch": True}}
     return {"fsdp": True, "fsdp_config": str(file), "accelerator_config": accumulation}
 

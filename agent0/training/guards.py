@@ -1,6 +1,7 @@
 """What stops a training that has gone wrong, before a checkpoint of the bad step is saved.
 
-The numbers are those that the trainer logs at each optimizer step. Leaves out going back: whoever runs the training
+The numbers are those that the trainer logs at each optimizer step. A weak model is no broken one: where its behaviour
+is beyond a limit from the beginning, it is measured by that beginning. Leaves out going back: whoever runs the training
 again starts from the last good checkpoint.
 """
 
@@ -8,14 +9,15 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from statistics import fmean
 from typing import Any
 
 from transformers import TrainerCallback
 
 from agent0.config import GuardSettings
 from agent0.errors import Agent0Error
-from agent0.training.rollout_metrics import TOOL_FORMAT, TRUNCATED
+from agent0.training.rollout_metrics import TOOL_CALLS, TOOL_FORMAT, TRUNCATED
 
 FINITE_METRICS = ("loss", "grad_norm", "reward", "kl", "entropy")
 
@@ -34,15 +36,58 @@ class _Guard:
     violated: Callable[[float, float], bool]
     relation: str
     advice: str
+    relaxed: Callable[[float], float] | None = None
+    """The limit of a policy that began with this value; None where no beginning excuses anything."""
+
+
+@dataclass
+class _Record:
+    """What a guard has seen: values of its grace, and the steps in a row that violated it."""
+
+    first: list[float] = field(default_factory=list)
+    streak: list[int] = field(default_factory=list)
+
+
+class ToolFormat:
+    """The share of well-formed calls, over as many steps as it takes to see enough calls: of a few, one decides.
+
+    Args:
+        least: calls that make one measurement.
+        trajectories: of a generation batch, over all processes.
+    """
+
+    def __init__(self, least: int, trajectories: int) -> None:
+        self._least = least
+        self._trajectories = trajectories
+        self._calls = self._whole = 0.0
+
+    def measured(self, metrics: Mapping[str, float]) -> float | None:
+        """Take in a step and return the share where there are enough calls; the next measurement begins anew."""
+        if TOOL_FORMAT not in metrics:
+            return None
+        calls = metrics[TOOL_CALLS] * self._trajectories
+        self._calls += calls
+        self._whole += calls * metrics[TOOL_FORMAT]
+        if round(self._calls) < self._least:
+            return None
+        share = self._whole / self._calls
+        self._calls = self._whole = 0.0
+        return share
 
 
 class Guards:
-    """Counts for each guard the steps in a row that violate it; a step without its metric counts neither way."""
+    """Counts for each guard the measurements in a row that violate it; a step without its metric counts neither way.
 
-    def __init__(self, settings: GuardSettings) -> None:
-        self._patience = settings.patience
+    Args:
+        settings: limits, patience, grace.
+        trajectories: of a generation batch, over all processes.
+    """
+
+    def __init__(self, settings: GuardSettings, trajectories: int) -> None:
+        self._patience, self._grace = settings.patience, settings.grace
         self._guards = [guard for guard in _guards(settings) if guard.limit > 0]
-        self._streaks: dict[str, list[int]] = {guard.field: [] for guard in self._guards}
+        self._records = {guard.field: _Record() for guard in self._guards}
+        self._tool_format = ToolFormat(settings.min_tool_calls, trajectories)
 
     def check(self, step: int, metrics: Mapping[str, float]) -> str | None:
         """Return the sentence that says what happened, or None where the training may go on.
@@ -57,14 +102,20 @@ class Guards:
                     f"{name} is {metrics[name]} at step {step}: the weights are lost from here on; lower the learning "
                     "rate or training's max_grad_norm, and look at the rewards of this batch"
                 )
-        sentences = [
-            self._judge(guard, step, metrics[guard.metric]) for guard in self._guards if guard.metric in metrics
-        ]
+        measured = {**metrics, TOOL_FORMAT: self._tool_format.measured(metrics)}
+        values = ((guard, measured.get(guard.metric)) for guard in self._guards)
+        sentences = [self._judge(guard, step, value) for guard, value in values if value is not None]
         return next((sentence for sentence in sentences if sentence), None)
 
     def _judge(self, guard: _Guard, step: int, value: float) -> str | None:
-        streak = self._streaks[guard.field]
-        if not guard.violated(value, guard.limit):
+        first, streak = self._records[guard.field].first, self._records[guard.field].streak
+        if len(first) < self._grace:
+            first.append(value)
+            return None
+        limit = guard.limit
+        if first and guard.relaxed and guard.violated(fmean(first), limit):
+            limit = guard.relaxed(fmean(first))
+        if not guard.violated(value, limit):
             streak.clear()
             return None
         streak.append(step)
@@ -72,10 +123,10 @@ class Guards:
             return None
         steps = "1 step" if len(streak) == 1 else f"{len(streak)} steps"
         span = f"step {step}" if len(streak) == 1 else f"steps {streak[0]} to {step}"
-        return (
-            f"{guard.metric} {value:.4g} has been {guard.relation} training.guards.{guard.field} {guard.limit:g} for "
-            f"{steps} ({span}): {guard.advice}"
-        )
+        allowed = f"training.guards.{guard.field} {guard.limit:g}"
+        if limit != guard.limit:
+            allowed += f", or rather {limit:.3g}, since it began at {fmean(first):.3g},"
+        return f"{guard.metric} {value:.4g} has been {guard.relation} {allowed} for {steps} ({span}): {guard.advice}"
 
 
 class GuardCallback(TrainerCallback):  # type: ignore[misc]
@@ -85,22 +136,36 @@ class GuardCallback(TrainerCallback):  # type: ignore[misc]
         self._guards = guards
         self._last_good = last_good
 
+    def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        """Called by the trainer once it knows its history: a resumed training counts on where it was."""
+        for row in state.log_history:
+            self._guards.check(int(row["step"]), _numbers(row))
+
     def on_log(self, args: Any, state: Any, control: Any, logs: dict[str, Any] | None = None, **kwargs: Any) -> None:
         """Called by the trainer after each optimizer step.
-
-        TRL logs None where every value of a metric was not a number.
 
         Raises:
             GuardTripped: a guard says that the training has gone wrong.
         """
-        logs = logs or {}
-        metrics = {name: float(value) for name, value in logs.items() if isinstance(value, int | float)}
-        metrics |= {name: math.nan for name in FINITE_METRICS if name in logs and logs[name] is None}
-        sentence = self._guards.check(state.global_step, metrics)
+        sentence = self._guards.check(state.global_step, _numbers(logs or {}))
         if sentence:
             good = self._last_good()
             kept = f"The last good checkpoint is {good}." if good else "There is no good checkpoint yet."
             raise GuardTripped(f"The training was stopped: {sentence}. {kept}")
+
+
+def _numbers(logs: Mapping[str, Any]) -> dict[str, float]:
+    """Return what a guard may read; TRL logs None where every value of a metric was not a number."""
+    numbers = {name: float(value) for name, value in logs.items() if isinstance(value, int | float)}
+    return numbers | {name: math.nan for name in FINITE_METRICS if name in logs and logs[name] is None}
+
+
+def _half(value: float) -> float:
+    return value / 2
+
+
+def _half_way_to_all(share: float) -> float:
+    return (1 + share) / 2
 
 
 def _guards(settings: GuardSettings) -> list[_Guard]:
@@ -120,6 +185,7 @@ def _guards(settings: GuardSettings) -> list[_Guard]:
             float.__lt__,
             "below",
             "the policy has collapsed onto single tokens; lower the learning rate or raise the KL coefficient",
+            _half,
         ),
         _Guard(
             "frac_reward_zero_std",
@@ -136,6 +202,7 @@ def _guards(settings: GuardSettings) -> list[_Guard]:
             float.__gt__,
             "above",
             "trajectories run out of budget; raise rollout.max_response_tokens or rollout.max_turns",
+            _half_way_to_all,
         ),
         _Guard(
             TOOL_FORMAT,
@@ -144,6 +211,7 @@ def _guards(settings: GuardSettings) -> list[_Guard]:
             float.__lt__,
             "below",
             "the policy forgets how to write a tool call; lower the learning rate or raise the KL coefficient",
+            _half,
         ),
         _Guard(
             # The logged ratios are already capped by the correction; this difference is not, and has both directions.

@@ -9,7 +9,7 @@ the probabilities of its ratio from the model in training, so the first update s
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -26,16 +26,24 @@ from agent0.seeds import derive_seed
 from agent0.training.drawing_copy import DrawingCopy
 from agent0.training.engine_turns import EngineTurns
 from agent0.training.job import TrainingJob
+from agent0.types import Trajectory
 
 ROLLOUT_SECONDS = "rollout/seconds"
 TRAJECTORY_COLUMN = "trajectory"
 RolloutFunction = Callable[[list[str], Any], dict[str, Any]]
+Columns = dict[str, list[Any]]
+"""Values of each trajectory, by name, which replace those of the dataset's row."""
+Draw = Callable[[Sequence[str], int], list[Trajectory]]
+"""Draws one trajectory per prompt with a seed."""
+Choose = Callable[[Sequence[str], Draw, int], tuple[list[Trajectory], Columns]]
+"""Draws what is trained on, given the prompts of a batch and a seed."""
 
 
 class PolicyRollouts:
     """TRL's `rollout_func`; each reward function finds the trajectories in its `trajectory` argument.
 
-    `turns` are those at the engine of this process, for a frozen model that draws from it too.
+    `turns` are those at the engine of this process, for a frozen model that draws from it too. `choose` may draw other
+    trajectories than one per prompt.
     """
 
     def __init__(
@@ -46,6 +54,7 @@ class PolicyRollouts:
         budget: TokenBudget,
         turns: EngineTurns | None = None,
         shown: Shown = UNSHOWN,
+        choose: Choose | None = None,
     ) -> None:
         self._job = job
         self._sampling = sampling
@@ -53,19 +62,28 @@ class PolicyRollouts:
         self._budget = budget
         self._turns = turns or EngineTurns()
         self._shown = shown
+        self._choose = choose or (lambda prompts, draw, seed: (draw(prompts, seed), {}))
         self._copy = DrawingCopy(getattr(torch, transformers_dtype(job.rollout)))
 
     def __call__(self, prompts: list[str], trainer: Any) -> dict[str, Any]:
         """Roll out one trajectory per prompt of this process."""
         tokenizer = trainer.processing_class
-        encoded = [tokenizer(prompt, add_special_tokens=False).input_ids for prompt in prompts]
+
+        def encoded(text: str) -> list[int]:
+            ids: list[int] = tokenizer(text, add_special_tokens=False).input_ids
+            return ids
+
         step, process = trainer.state.global_step, trainer.accelerator.process_index
         with self._backend(trainer) as backend:
             if self._job.training.policy_backend != "transformers":
-                asyncio.run(self._turns.canary.check(backend, encoded[0], step, _has_moved(trainer)))
-            watch = Drawing(self._shown, len(encoded), f"{self._job.agent} trajectories")
+                asyncio.run(self._turns.canary.check(backend, encoded(prompts[0]), step, _has_moved(trainer)))
             engine = RolloutEngine(tokenizer, backend, self._sandbox, self._budget)
-            trajectories = engine.run(encoded, derive_seed(self._job.seed, step, process), watch)
+
+            def draw(texts: Sequence[str], seed: int) -> list[Trajectory]:
+                watch = Drawing(self._shown, len(texts), f"{self._job.agent} trajectories")
+                return engine.run([encoded(text) for text in texts], seed, watch)
+
+            trajectories, columns = self._choose(prompts, draw, derive_seed(self._job.seed, step, process))
         trainer._metrics["train"][ROLLOUT_SECONDS].append(engine.throughput.seconds)
         drawn_by_vllm = self._job.training.policy_backend != "transformers"
         return {
@@ -74,6 +92,7 @@ class PolicyRollouts:
             "env_mask": [list(t.mask) for t in trajectories],
             "logprobs": [list(t.logprobs or ()) for t in trajectories] if drawn_by_vllm else None,
             TRAJECTORY_COLUMN: trajectories,
+            **columns,
         }
 
     @contextmanager

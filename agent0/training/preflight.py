@@ -11,7 +11,7 @@ from pathlib import Path
 
 from transformers import AutoConfig
 
-from agent0.config import CurriculumSettings
+from agent0.config import CurriculumSettings, ExecutorSettings
 from agent0.domains import get_prompts
 from agent0.errors import UsageError
 from agent0.rollout.models import load_tokenizer
@@ -52,7 +52,7 @@ def check_job(job: TrainingJob, gpus: int, processes: int) -> None:
         UsageError: its batches cannot be cut; it needs GPUs, or a package, that are not here; its parts cannot work
             together; model, tokenizer, chat template and budget do not fit; or a prompt is longer than the budget.
     """
-    BatchPlan.of(job, processes)
+    _check_batches(job, processes)
     _check_sharding(job, gpus)
     _check_vllm(job, gpus)
     if job.shares_engine:
@@ -65,6 +65,29 @@ def check_job(job: TrainingJob, gpus: int, processes: int) -> None:
     if job.frozen_executor is not None:
         prompts = get_prompts(job.rollout)
         prompts.render(load_tokenizer(job.frozen_executor), prompts.solve(_ANY_QUESTION))
+
+
+def doubts(job: TrainingJob) -> Iterator[str]:
+    """Yield a sentence about each setting with which a job can be trained, but is not what it seems."""
+    sampling = job.algorithm.sampling
+    if sampling.top_p < 1 or sampling.top_k:
+        cut = f"top_p {sampling.top_p:g}" if sampling.top_p < 1 else f"top_k {sampling.top_k}"
+        yield (
+            f"{job.agent}.sampling draws with {cut}, so each token is drawn more often than the trainer, which knows "
+            "of no cut, believes: every importance ratio is biased. Set top_p to 1 and top_k to 0 to train on what "
+            "the policy itself would draw."
+        )
+
+
+def _check_batches(job: TrainingJob, processes: int) -> None:
+    plan = BatchPlan.of(job, processes)
+    rows = plan.rows * plan.updates
+    if isinstance(job.algorithm, ExecutorSettings) and job.algorithm.redraws and rows % plan.group_size:
+        raise UsageError(
+            f"executor.redraws replaces whole groups, but each of {processes} processes has {rows} trajectories of a "
+            f"batch, which are no whole groups of {plan.group_size}; set it to 0, or executor.tasks_per_step to a "
+            f"multiple of {processes}."
+        )
 
 
 def _check_sharding(job: TrainingJob, gpus: int) -> None:

@@ -80,7 +80,7 @@ def _run(
     plan = BatchPlan.of(job, _processes())
     arguments = grpo_arguments(job, plan)  # before the model is loaded: sharded loading is switched on by it
     keeper = CheckpointKeeper(workspace, job.training.checkpoints.keep, plan.updates, job.folder)
-    callbacks = [StepLogger(log), GuardCallback(Guards(job.training.guards), keeper.last_good), keeper]
+    callbacks = [StepLogger(log), GuardCallback(Guards(job.training.guards, plan.sequences), keeper.last_good), keeper]
     with open_sandbox(job.sandbox, int(os.environ.get("LOCAL_WORLD_SIZE", "1"))) as pool:
         model, tokenizer = load_model(job.base, job.model.dtype)
         if isinstance(job.algorithm, CurriculumSettings):

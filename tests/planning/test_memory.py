@@ -103,7 +103,7 @@ def test_longer_responses_never_need_less(
 )
 def test_more_sharding_never_needs_more_on_a_gpu(few: int, sharding: str, rank: int, micro: int) -> None:
     config = changed_config(
-        QWEN, {"training.sharding": sharding, "training.lora.rank": rank, "executor.micro_batch_size": micro}
+        QWEN, {"training.sharding": sharding, "training.lora.rank": rank, "training.micro_batch_tokens": micro * 5120}
     )
     # From one process to two NCCL's buffers come on top, so one process is compared without them.
     alone = 1.0 if few == 1 else 0.0
@@ -122,7 +122,7 @@ def test_sharding_needs_less_than_copies(sharding: str, rank: int) -> None:
     "changes",
     [
         {"training.gradient_checkpointing": True},
-        {"executor.micro_batch_size": 1},
+        {"training.micro_batch_tokens": 5120},
         {"training.lora.rank": 16},
         {"executor.kl_coefficient": 0.0},
     ],

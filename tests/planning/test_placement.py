@@ -10,7 +10,7 @@ from agent0.config import load_config
 from agent0.errors import UsageError
 from agent0.planning import check_devices, check_pods
 from agent0.planning.hardware import GPUS, parse_cluster
-from agent0.planning.placement import GENERATION_STAGES, STAGES, Placement, cut_batch, place
+from agent0.planning.placement import GENERATION_STAGES, STAGES, Placement, place, rows_per_update
 from agent0.planning.proposal import changed_config
 
 QWEN = load_config("qwen3-8b")
@@ -92,23 +92,19 @@ def test_servers_must_fill_a_node(parallel: int) -> None:
     groups=st.integers(1, 64),
     size=st.integers(2, 16),
     updates=st.integers(1, 6),
-    micro=st.integers(0, 8),
     processes=st.integers(1, 9),
 )
-def test_batches_divide_where_the_trainer_says_so(
-    groups: int, size: int, updates: int, micro: int, processes: int
-) -> None:
+def test_batches_divide_where_the_trainer_says_so(groups: int, size: int, updates: int, processes: int) -> None:
     from agent0.training.batch import BatchPlan
 
-    values = {"tasks_per_step": groups, "group_size": size, "updates_per_step": updates, "micro_batch_size": micro}
-    cut = cut_batch(QWEN.executor.model_copy(update=values), processes)
+    values = {"tasks_per_step": groups, "group_size": size, "updates_per_step": updates}
+    rows = rows_per_update(QWEN.executor.model_copy(update=values), processes)
     try:
-        plan = BatchPlan(groups, size, updates, micro, processes)
+        plan = BatchPlan(groups, size, updates, processes)
     except UsageError:
-        assert cut is None
+        assert rows is None
     else:
-        assert cut is not None
-        assert (cut.forward_size, cut.accumulation) == (plan.forward_size, plan.accumulation)
+        assert rows == plan.rows
 
 
 @pytest.mark.parametrize("recipe", ["qwen3-8b", "qwen3-4b", "official-code", "r-zero"])

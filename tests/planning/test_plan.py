@@ -131,7 +131,7 @@ def test_measured_rates_make_the_hours() -> None:
         ("qwen3-8b", "8xH200", ["training.colocated_memory=0.1"]),
         ("qwen3-8b", "8xH200", ["training.policy_backend=vllm_server"]),
         ("qwen3-8b", "8xH200", ["rollout.vllm.tensor_parallel_size=3"]),
-        ("qwen3-8b", "8xH200", ["executor.micro_batch_size=256"]),
+        ("qwen3-8b", "8xH200", ["training.micro_batch_tokens=0"]),
         ("qwen3-4b", "1xH100", []),
         ("one-gpu", "1xL4", ["rollout.backend=vllm_server"]),
         ("tiny", "3xL4", []),

@@ -135,6 +135,39 @@ def execute(model: Path, tmp_path: Path) -> Callable[..., StageResult]:
     return run
 
 
+def tasks_of(folder: Path) -> list[str]:
+    return [task.question for task in iterate_records(Task, folder / TASKS_FOLDER)]
+
+
+def test_too_few_tasks_make_the_generation_draw_on_up_to_its_bound(
+    generate: Callable[..., StageResult], backend: SeededBackend, tmp_path: Path
+) -> None:
+    """The script knows fifteen questions."""
+    generate("plain", proposals=6)
+    enough = generate("enough", proposals=6, least_tasks=1, max_proposals=300)
+    assert enough.metrics["tasks/generated"] == 6
+    on = generate("on", proposals=6, least_tasks=12, max_proposals=300)
+    assert 6 < on.metrics["tasks/generated"] < 300
+    assert len(tasks_of(tmp_path / "on")) >= 12
+    assert tasks_of(tmp_path / "on")[: len(tasks_of(tmp_path / "plain"))] == tasks_of(tmp_path / "plain")
+    bound = generate("bound", proposals=6, least_tasks=16, max_proposals=31)
+    assert bound.metrics["tasks/generated"] == 31
+
+
+def test_a_generation_that_is_killed_while_it_draws_on_ends_the_same(
+    generate: Callable[..., StageResult], backend: SeededBackend, tmp_path: Path
+) -> None:
+    wanted = {"proposals": 6, "least_tasks": 12, "max_proposals": 300}
+    generate("whole", **wanted)
+    backend.drawn.clear()
+    backend.killed_after = 11
+    with pytest.raises(Killed):
+        generate("killed", **wanted)
+    backend.killed_after = None
+    generate("killed", **wanted)
+    assert tasks_of(tmp_path / "killed") == tasks_of(tmp_path / "whole")
+
+
 def test_a_task_that_the_first_executor_has_no_room_for_is_not_put_to_it(
     execute: Callable[..., StageResult], backend: SeededBackend, model: Path, tmp_path: Path
 ) -> None:

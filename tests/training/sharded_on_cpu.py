@@ -17,21 +17,22 @@ from accelerate import PartialState
 from accelerate.utils import DistributedType
 from datasets import Dataset
 from transformers import PrinterCallback
-from trl import GRPOTrainer
 
 import agent0.lean_transformers  # noqa: F401  # before anything that imports transformers
 from agent0.rollout.models import load_model
 from agent0.training.batch import BatchPlan
 from agent0.training.grpo import grpo_arguments
 from agent0.training.job import TrainingJob
+from agent0.training.useful_tokens import UsefulTokensTrainer
 
 HISTORY_FILE = "history.json"
 
 
 def rollout(prompts: list[str], trainer: Any) -> dict[str, Any]:
-    """Return completions that depend on the step and the process only."""
-    drawing = random.Random(trainer.state.global_step * 10 + trainer.accelerator.process_index)
-    completions = [[drawing.randrange(10, 300) for _ in range(10)] for _ in prompts]
+    """Return completions that depend on the step and the process only; those of the second process are short."""
+    process = trainer.accelerator.process_index
+    drawing = random.Random(trainer.state.global_step * 10 + process)
+    completions = [[drawing.randrange(10, 300) for _ in range(3 if process else 10)] for _ in prompts]
     prompt_ids = [trainer.processing_class(prompt).input_ids for prompt in prompts]
     return {"prompt_ids": prompt_ids, "completion_ids": completions, "logprobs": None}
 
@@ -48,13 +49,14 @@ def main(path: Path, checkpoint: str | None) -> None:
     if job.training.sharding == "fsdp2":
         PartialState._shared_state["distributed_type"] = DistributedType.MULTI_GPU
     model, tokenizer = load_model(job.base, "float32")
-    trainer = GRPOTrainer(
+    trainer = UsefulTokensTrainer(
         model=model,
         reward_funcs=[reward],
         args=arguments,
         train_dataset=Dataset.from_list([{"prompt": "solve 1+2"}] * 8),
         processing_class=tokenizer,
         rollout_func=rollout,
+        micro_batch_tokens=job.training.micro_batch_tokens,
     )
     trainer.remove_callback(PrinterCallback)
     trainer.train(resume_from_checkpoint=checkpoint)

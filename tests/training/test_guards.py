@@ -13,10 +13,11 @@ from trl import GRPOConfig, GRPOTrainer
 
 from agent0.config import GuardSettings
 from agent0.training.guards import GuardCallback, Guards, GuardTripped
-from agent0.training.rollout_metrics import JUDGED_CALLS, log_rollouts
+from agent0.training.rollout_metrics import log_rollouts
 from agent0.types import ToolCall, Trajectory
 
-ON = GuardSettings(max_zero_advantage_share=1.0)
+ON = GuardSettings(grace=0)
+TRAJECTORIES = 8
 OFF = GuardSettings(
     max_grad_norm=0,
     min_entropy=0,
@@ -35,15 +36,20 @@ CASES = [
 ]
 
 
+def step_of(metric: str, value: float) -> dict[str, float]:
+    """A step with enough calls."""
+    return {metric: value, "rollout/tool_calls": 1.0}
+
+
 @pytest.mark.parametrize(("metric", "field", "bad", "good"), CASES)
 def test_a_guard_trips_at_its_patience_and_a_good_step_starts_over(
     metric: str, field: str, bad: float, good: float
 ) -> None:
-    guards = Guards(ON)
+    guards = Guards(ON, TRAJECTORIES)
     values = [bad, bad, good, bad, bad]
-    assert [guards.check(step, {metric: value}) for step, value in enumerate(values, 1)] == [None] * 5
+    assert [guards.check(step, step_of(metric, value)) for step, value in enumerate(values, 1)] == [None] * 5
     assert guards.check(6, {"loss": 0.0}) is None  # neither counts nor starts over
-    sentence = guards.check(7, {metric: bad})
+    sentence = guards.check(7, step_of(metric, bad))
     assert sentence is not None
     assert f"{metric} {bad:.4g}" in sentence
     assert f"training.guards.{field} " in sentence
@@ -52,14 +58,49 @@ def test_a_guard_trips_at_its_patience_and_a_good_step_starts_over(
 
 @pytest.mark.parametrize(("metric", "field", "bad", "good"), CASES)
 def test_zero_switches_a_guard_off(metric: str, field: str, bad: float, good: float) -> None:
-    guards = Guards(OFF)
-    assert all(guards.check(step, {metric: bad}) is None for step in range(9))
+    guards = Guards(OFF, TRAJECTORIES)
+    assert all(guards.check(step, step_of(metric, bad)) is None for step in range(9))
+
+
+@pytest.mark.parametrize(("metric", "field", "bad", "good"), CASES)
+def test_the_first_measurements_do_not_count(metric: str, field: str, bad: float, good: float) -> None:
+    settings = GuardSettings(grace=2, patience=1)
+    guards = Guards(settings, TRAJECTORIES)
+    assert [guards.check(step, step_of(metric, value)) for step, value in enumerate([good, good], 1)] == [None] * 2
+    assert f"{metric} {bad:.4g}" in (guards.check(3, step_of(metric, bad)) or "")
+    guards = Guards(settings, TRAJECTORIES)
+    assert [guards.check(step, step_of(metric, value)) for step, value in enumerate([good, bad], 1)] == [None] * 2
+
+
+@pytest.mark.parametrize(
+    ("metric", "began", "kept_up", "worse"),
+    [
+        ("entropy", 0.008, 0.005, 0.003),
+        ("rollout/truncated", 0.96, 0.97, 0.99),
+        ("rollout/tool_format", 0.2, 0.15, 0.05),
+    ],
+)
+def test_a_weak_model_is_measured_by_its_beginning(metric: str, began: float, kept_up: float, worse: float) -> None:
+    guards = Guards(GuardSettings(), TRAJECTORIES)
+    assert [guards.check(step, step_of(metric, value)) for step, value in enumerate([began] * 3 + [kept_up] * 9)] == [
+        None
+    ] * 12
+    sentences = [guards.check(step, step_of(metric, worse)) for step in range(12, 15)]
+    assert sentences[:2] == [None, None]
+    assert f"since it began at {began:.3g}" in (sentences[2] or "")
+
+
+@pytest.mark.parametrize("metric", ["grad_norm", "frac_reward_zero_std", "sampling/sampling_logp_difference/max"])
+def test_no_beginning_excuses_what_is_broken(metric: str) -> None:
+    bad = next(bad for name, _, bad, _ in CASES if name == metric)
+    guards = Guards(GuardSettings(), TRAJECTORIES)
+    assert [bool(guards.check(step, {metric: bad})) for step in range(6)] == [False] * 5 + [True]
 
 
 @pytest.mark.parametrize("metric", ["loss", "grad_norm", "reward"])
 @pytest.mark.parametrize("value", [math.nan, math.inf])
 def test_what_is_not_a_number_trips_at_once(metric: str, value: float) -> None:
-    assert f"{metric} is {value} at step 1" in (Guards(OFF).check(1, {metric: value}) or "")
+    assert f"{metric} is {value} at step 1" in (Guards(OFF, TRAJECTORIES).check(1, {metric: value}) or "")
 
 
 def logged_rollouts(statuses: list[str]) -> dict[str, list[float]]:
@@ -80,14 +121,18 @@ def test_tool_format_is_the_share_of_calls_with_a_program() -> None:
     assert logged["rollout/tool_calls"] == [8.0, 0.0]
 
 
-@pytest.mark.parametrize(("calls", "trips"), [(1, False), (JUDGED_CALLS - 1, False), (JUDGED_CALLS, True)])
-def test_a_handful_of_malformed_calls_stops_no_training(calls: int, trips: bool) -> None:
-    guards = Guards(ON)
-    sentences = []
-    for step in range(9):
-        logged = logged_rollouts(["no_code"] * calls if step % 2 else [])
-        sentences.append(guards.check(step, {name: sum(values) / len(values) for name, values in logged.items()}))
-    assert any(sentences) is trips
+@pytest.mark.parametrize(("calls", "tripping_step"), [(1, 24), (3, 9), (8, 3), (20, 3)])
+def test_a_handful_of_malformed_calls_stops_no_training(calls: int, tripping_step: int) -> None:
+    """Three steps with one malformed call each say nothing; eight calls make one measurement, in however many steps."""
+    guards = Guards(ON, 2)
+    for step in range(1, 30):
+        logged = logged_rollouts(["no_code"] * calls)
+        sentence = guards.check(step, {name: sum(values) / len(values) for name, values in logged.items()})
+        assert guards.check(step, {"loss": 0.0}) is None  # an update on the same batch
+        if sentence:
+            assert step == tripping_step
+            return
+    pytest.fail("never tripped")
 
 
 def tiny(model: Any, tokenizer: Any, folder: Path, reward: Any, settings: GuardSettings, rate: float) -> Any:
@@ -112,7 +157,7 @@ def tiny(model: Any, tokenizer: Any, folder: Path, reward: Any, settings: GuardS
         train_dataset=Dataset.from_list([{"prompt": "solve 1+2"}] * 8),
         processing_class=tokenizer,
     )
-    run.add_callback(GuardCallback(Guards(settings), lambda: "checkpoint-x"))
+    run.add_callback(GuardCallback(Guards(settings, 4), lambda: "checkpoint-x"))
     return run
 
 
@@ -121,7 +166,7 @@ def token_reward(completion_ids: list[list[int]], **_: Any) -> list[float]:
 
 
 def test_a_training_stops_before_the_bad_step_is_saved(random_model: Any, tokenizer: Any, tmp_path: Path) -> None:
-    settings = GuardSettings(min_entropy=1000.0, patience=2)
+    settings = GuardSettings(min_entropy=1000.0, patience=2, grace=0)
     run = tiny(random_model, tokenizer, tmp_path, token_reward, settings, 1e-6)
     with pytest.raises(GuardTripped, match=r"steps 1 to 2.*last good checkpoint is checkpoint-x"):
         run.train()
@@ -135,3 +180,12 @@ def test_a_reward_that_is_not_a_number_stops_a_training(random_model: Any, token
     with pytest.raises(GuardTripped, match="at step 1"):
         tiny(random_model, tokenizer, tmp_path, broken, OFF, 1e-6).train()
     assert not list(tmp_path.glob("checkpoint-*"))
+
+
+def test_a_resumed_training_counts_on_where_it_was(random_model: Any, tokenizer: Any, tmp_path: Path) -> None:
+    settings = GuardSettings(min_entropy=1000.0, patience=4, grace=0)
+    with pytest.raises(GuardTripped, match="steps 1 to 4"):
+        tiny(random_model, tokenizer, tmp_path, token_reward, settings, 1e-6).train()
+    resumed = tiny(random_model, tokenizer, tmp_path, token_reward, settings, 1e-6)
+    with pytest.raises(GuardTripped, match="steps 1 to 4"):
+        resumed.train(resume_from_checkpoint=str(tmp_path / "checkpoint-3"))

@@ -8,7 +8,14 @@ from typing import Any
 
 import pytest
 
-from agent0.config import CurriculumSettings, PromptMessage, PromptSettings, RewardSettings, RolloutSettings
+from agent0.config import (
+    CurriculumSettings,
+    ExecutorSettings,
+    PromptMessage,
+    PromptSettings,
+    RewardSettings,
+    RolloutSettings,
+)
 from agent0.domains import get_domain, get_prompts
 from agent0.errors import Agent0Error, UsageError
 from agent0.rollout import RolloutEngine, TokenBudget
@@ -123,15 +130,30 @@ def test_a_batch_without_any_question_earns_nothing_and_the_first_such_batch_is_
 def test_the_executor_is_paid_for_the_majority_answer_in_any_form() -> None:
     answers = ["408", "408.0", "409", None]
     trajectories = [proposal(f"\\boxed{{{a}}}").model_copy(update={"answer": a}) for a in answers]
-    rewards = ExecutorReward()(trajectories, pseudo_label=["408"] * 4, log_metric=lambda *_: None)
+    rewards = ExecutorReward(ExecutorSettings(), 4096)(
+        trajectories, pseudo_label=["408"] * 4, log_metric=lambda *_: None
+    )
     assert rewards == [1.0, 1.0, 0.0, 0.0]
 
 
+def test_a_response_near_its_limit_loses_part_of_its_reward() -> None:
+    logged: dict[str, float] = {}
+    trajectories = [
+        proposal("\\boxed{1}").model_copy(
+            update={"answer": "1", "completion_ids": (0,) * length, "mask": (1,) * length}
+        )
+        for length in (80, 90, 100)
+    ]
+    reward = ExecutorReward(ExecutorSettings(overlong_buffer=20, overlong_penalty=0.5), 100)
+    assert reward(trajectories, pseudo_label=["1"] * 3, log_metric=logged.__setitem__) == [1.0, 0.75, 0.5]
+    assert logged["reward/overlong"] == -0.25
+
+
 def test_a_batch_that_cannot_be_cut_is_refused() -> None:
-    assert BatchPlan(8, 8, 2, 0).forward_size == 32
-    assert (BatchPlan(8, 8, 2, 4).forward_size, BatchPlan(8, 8, 2, 4).accumulation) == (4, 8)
+    assert BatchPlan(8, 8, 2).rows == 32
+    assert BatchPlan(8, 8, 2, processes=4).rows == 8
     with pytest.raises(UsageError, match="choose numbers that divide"):
-        BatchPlan(3, 3, 2, 0)
+        BatchPlan(3, 3, 2)
     with pytest.raises(UsageError, match="choose numbers that divide"):
         BatchPlan(8, 8, 2, 5)
 

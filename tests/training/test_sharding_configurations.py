@@ -76,8 +76,11 @@ def test_zero3_is_written_from_its_weights_in_float32(
 @pytest.mark.slow
 @pytest.mark.timeout(900)
 def test_fsdp2_trains_and_resumes_with_the_numbers_of_ddp(make_job: MakeJob) -> None:
-    """Its reference model, too, must hold the base's weights on every process: the KL term of the first update is 0."""
-    ddp, sharded = (small_job(make_job, sharding) for sharding in ("ddp", "fsdp2"))
+    """Its reference model, too, must hold the base's weights on every process: the KL term of the first update is 0.
+
+    It makes several passes where DDP makes one, and one process makes as many as the other needs.
+    """
+    ddp, sharded = small_job(make_job, "ddp", 0), small_job(make_job, "fsdp2", 40)
     _, *expected = launch(ddp)
     names, *history = launch(sharded)
     assert names["layer"].startswith("FSDP")
@@ -86,6 +89,7 @@ def test_fsdp2_trains_and_resumes_with_the_numbers_of_ddp(make_job: MakeJob) -> 
         assert {k: row[k] for k in compared if k in row} == pytest.approx(
             {k: same[k] for k in compared if k in same}, rel=1e-3, abs=1e-6
         )
+    assert expected[0]["passes/count"] == 1 < history[0]["passes/count"]
     assert history[0]["kl"] == pytest.approx(0, abs=1e-6)
     written = sharded.workspace / "checkpoint-4" / "model.safetensors"
     whole, copied = load_file(written), load_file(ddp.workspace / "checkpoint-4" / "model.safetensors")
@@ -96,9 +100,10 @@ def test_fsdp2_trains_and_resumes_with_the_numbers_of_ddp(make_job: MakeJob) -> 
     assert all(torch.allclose(resumed[name], whole[name], atol=1e-6) for name in whole)
 
 
-def small_job(make_job: MakeJob, sharding: Any) -> TrainingJob:
-    job = make_job(sharding, training=TrainingSettings(sharding=sharding, gradient_checkpointing=True))
-    settings = {"steps": 2, "tasks_per_step": 2, "kl_coefficient": 0.01}
+def small_job(make_job: MakeJob, sharding: Any, budget: int) -> TrainingJob:
+    training = TrainingSettings(sharding=sharding, gradient_checkpointing=True, micro_batch_tokens=budget)
+    job = make_job(sharding, training=training)
+    settings = {"steps": 2, "tasks_per_step": 4, "kl_coefficient": 0.01}
     job = job.model_copy(update={"algorithm": job.algorithm.model_copy(update=settings)})
     job.write()
     return job

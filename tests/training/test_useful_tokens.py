@@ -18,12 +18,15 @@ from agent0.training.useful_tokens import UsefulTokensTrainer
 PROMPT, COMPLETION, ROWS = 20, 30, 12
 
 
-def trainer_of(kind: Callable[..., Any], model: Any, tokenizer: Any, folder: Path, **settings: Any) -> Any:
+def trainer_of(
+    kind: Callable[..., Any], model: Any, tokenizer: Any, folder: Path, rollout_func: Any = None, **settings: Any
+) -> Any:
     return kind(
         model=copy.deepcopy(model),
         reward_funcs=[lambda completion_ids, **_: [sum(ids) % 7 / 7 for ids in completion_ids]],
         args=GRPOConfig(output_dir=str(folder), use_cpu=True, report_to=[], bf16=False, disable_tqdm=True, **settings),
-        train_dataset=Dataset.from_list([{"prompt": f"solve {number}+1"} for number in range(8)]),
+        train_dataset=Dataset.from_list([{"prompt": f"solve {number}+1"} for number in range(16)]),
+        rollout_func=rollout_func,
         processing_class=tokenizer,
     )
 
@@ -44,18 +47,26 @@ def ragged(longest: int, prompts: int = ROWS) -> tuple[torch.Tensor, torch.Tenso
     return ids * mask, mask
 
 
-@pytest.mark.parametrize("longest", [1, 9, COMPLETION])
-@pytest.mark.parametrize("rows", [None, 1, 5])
+@pytest.mark.parametrize("longest", [1, COMPLETION])
+@pytest.mark.parametrize(("rows", "budget"), [(None, 0), (5, 0), (5, PROMPT + COMPLETION), (5, 150)])
 @pytest.mark.parametrize("prompts", [1, 3, ROWS])
 @pytest.mark.parametrize("shared", [True, False])
 def test_scores_and_gradients_are_those_of_the_padded_pass(
-    random_model: Any, tokenizer: Any, tmp_path: Path, longest: int, rows: int | None, prompts: int, shared: bool
+    random_model: Any,
+    tokenizer: Any,
+    tmp_path: Path,
+    longest: int,
+    rows: int | None,
+    budget: int,
+    prompts: int,
+    shared: bool,
 ) -> None:
     ids, mask = ragged(longest, prompts)
     weight = torch.rand(ROWS, COMPLETION)
     found = []
     for kind in (GRPOTrainer, UsefulTokensTrainer):
         trainer = trainer_of(kind, random_model, tokenizer, tmp_path, gradient_checkpointing=not shared)
+        trainer._micro_batch_tokens = budget
         logps, entropies, loss = trainer._get_per_token_logps_and_entropies(
             trainer.model, ids, mask, COMPLETION, batch_size=rows, compute_entropy=True
         )
@@ -69,86 +80,77 @@ def test_scores_and_gradients_are_those_of_the_padded_pass(
         torch.testing.assert_close(trimmed, padded, atol=1e-4, rtol=1e-4)
 
 
-@pytest.mark.parametrize("updates", [1, 2])
-@pytest.mark.parametrize("beta", [0.0, 0.1])
+SPREAD = (4, 5, 6, 7, 9, 12, 17, 24)
+"""Lengths of the completions of a group, a third of the longest on average."""
+
+
+def scripted(prompts: list[str], trainer: Any) -> dict[str, Any]:
+    """Completions of different lengths that depend on the step only, with some tokens that the model did not draw."""
+    rng = random.Random(trainer.state.global_step)
+    lengths = [SPREAD[number % len(SPREAD)] for number in range(len(prompts))]
+    return {
+        "prompt_ids": [trainer.processing_class(prompt).input_ids for prompt in prompts],
+        "completion_ids": [[rng.randrange(10, 250) for _ in range(length)] for length in lengths],
+        "env_mask": [[int(place % 5 < 4) for place in range(length)] for length in lengths],
+        "logprobs": None,
+    }
+
+
+@pytest.mark.parametrize(("updates", "beta"), [(1, 0.0), (2, 0.1)])
 @pytest.mark.parametrize("checkpointing", [False, True])
+@pytest.mark.parametrize(("budget", "loss"), [(0, "grpo"), (160, "grpo"), (160, "dapo"), (160, "dr_grpo")])
 def test_weights_after_training_are_those_of_the_padded_run(
-    random_model: Any, tokenizer: Any, tmp_path: Path, updates: int, beta: float, checkpointing: bool
+    random_model: Any,
+    tokenizer: Any,
+    tmp_path: Path,
+    updates: int,
+    beta: float,
+    checkpointing: bool,
+    budget: int,
+    loss: str,
 ) -> None:
-    """Two batches of eight groups, in micro-batches of eight rows of whatever prompts TRL's shuffle deals them."""
+    """Two batches of eight groups of eight; TRL's micro-batches hold eight rows of whatever prompts it deals them."""
     random_model.save_pretrained(tmp_path / "base")  # where TRL finds the reference
     tokenizer.save_pretrained(tmp_path / "base")
     base = type(random_model).from_pretrained(tmp_path / "base")
-    found = []
-    for kind in (GRPOTrainer, UsefulTokensTrainer):
+    found, logged = [], []
+    for kind, micro_batch in ((GRPOTrainer, 8), (UsefulTokensTrainer, 64 // updates)):
         run = trainer_of(
             kind,
             base,
             tokenizer,
             tmp_path,
-            per_device_train_batch_size=8,
-            gradient_accumulation_steps=4 // updates,
-            steps_per_generation=4,
-            num_generations=4,
-            max_completion_length=12,
+            rollout_func=scripted,
+            per_device_train_batch_size=micro_batch,
+            gradient_accumulation_steps=64 // updates // micro_batch,
+            steps_per_generation=64 // micro_batch,
+            num_generations=8,
+            max_completion_length=max(SPREAD),
             max_steps=2 * updates,
-            learning_rate=1e-2,
+            learning_rate=1e-3,
             lr_scheduler_type="constant",
+            adam_epsilon=1e-4,  # else Adam makes one full step of a gradient that is rounding alone
             beta=beta,
+            loss_type=loss,
             gradient_checkpointing=checkpointing,
+            logging_steps=1,
         )
+        run._micro_batch_tokens = budget
         before = torch.cat([weights.detach().flatten() for weights in run.model.parameters()])
         run.train()
         found.append(torch.cat([weights.detach().flatten() for weights in run.model.parameters()]))
+        logged.append([row for row in run.state.log_history if "loss" in row])
     padded, trimmed = found
-    assert (padded - before).abs().mean() > 1e-3
-    # Adam's first steps are of one size whatever the gradient's, so a weight without one moves by rounding alone.
-    assert ((trimmed - padded).abs() > 1e-3).float().mean() < 0.01
-
-
-def test_micro_batches_hold_the_rows_of_their_update_by_prompt(
-    random_model: Any, tokenizer: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    trainer = trainer_of(
-        UsefulTokensTrainer,
-        random_model,
-        tokenizer,
-        tmp_path,
-        per_device_train_batch_size=4,
-        gradient_accumulation_steps=3,
-        steps_per_generation=6,
-        num_generations=4,
-        gradient_checkpointing=False,
-    )
-    rows = torch.arange(24)
-    batch = {
-        "prompt_ids": (rows // 4 + 5).repeat_interleave(3).view(24, 3),
-        "prompt_mask": torch.ones(24, 3, dtype=torch.long),
-        "completion_mask": (torch.arange(9) <= rows[:, None] % 9).long(),
-        "row": rows,
-        "num_items_in_batch": torch.tensor(7),
-    }
-    monkeypatch.setattr(GRPOTrainer, "_generate_and_score_completions", lambda self, inputs: dict(inputs))
-    monkeypatch.setattr(UsefulTokensTrainer, "_dealt_anew", lambda self, parts: list(parts))
-    trainer.model.train()
-    torch.manual_seed(1)
-    trainer._prepare_inputs(batch)
-    shuffled = [part["row"] for part in trainer._buffered_inputs]
-    monkeypatch.undo()
-    monkeypatch.setattr(GRPOTrainer, "_generate_and_score_completions", lambda self, inputs: dict(inputs))
-    trainer._buffered_inputs = None
-    torch.manual_seed(1)
-    first = trainer._prepare_inputs(batch)
-    dealt = [part["row"] for part in trainer._buffered_inputs]
-    assert torch.equal(first["row"], dealt[0])
-    assert all(part["num_items_in_batch"] == 7 for part in trainer._buffered_inputs)
-    for update in (slice(0, 3), slice(3, 6)):
-        mine = torch.cat(dealt[update])
-        assert sorted(mine) == sorted(torch.cat(shuffled[update]))
-        keys = [(int(row) // 4, int(row) % 9) for row in mine]
-        assert keys == sorted(keys)
-    trainer._step = 1
-    assert torch.equal(trainer._prepare_inputs(batch)["row"], dealt[1])
+    assert (padded - before).norm() > 1e-3 * before.norm()
+    assert (trimmed - padded).norm() < 1e-6 * before.norm()
+    for theirs, ours in zip(*logged, strict=True):
+        assert [ours[name] for name in ("loss", "grad_norm")] == pytest.approx(
+            [theirs[name] for name in ("loss", "grad_norm")], rel=1e-3, abs=1e-6
+        )
+        assert ours["entropy"] == pytest.approx(theirs["entropy"], rel=1e-3)
+        assert (ours["passes/count"] > 1) is bool(budget)
+        assert ours["passes/useful_tokens"] > (0.75 if budget else 0.4)
+    assert [row.get("clip_ratio/noise_floor") for row in logged[1]] == [0.0, *([None] * (updates - 1))] * 2
 
 
 @pytest.mark.parametrize("shared", [True, False])
@@ -175,6 +177,6 @@ def test_a_pass_is_as_wide_as_its_longest_row_and_reads_a_prompt_once(
         assert max(width for _, width in completions) <= 1 + 9
     else:
         assert [rows for rows, _ in read] == [4, 4, 4]
-        assert [width for _, width in read] == sorted(width for _, width in read)
-        assert read[-1][1] <= PROMPT + 9
+        assert [width for _, width in read] == sorted((width for _, width in read), reverse=True)
+        assert read[0][1] <= PROMPT + 9
     assert sum(rows * width for rows, width in read) < 0.6 * mask.numel()
