@@ -15,14 +15,12 @@ from datasets import Dataset
 from transformers import PrinterCallback
 from trl import GRPOConfig
 
-from agent0.answers import majority_vote
 from agent0.config import CurriculumSettings
 from agent0.domains import get_prompts
 from agent0.errors import Agent0Error
-from agent0.progress import UNSHOWN, Drawing, Shown
+from agent0.progress import UNSHOWN, Shown
 from agent0.rewards import curriculum_reward, repetition_shares
 from agent0.rollout.agents import (
-    ExecutorAgent,
     Proposal,
     QuestionRules,
     mean_tool_calls,
@@ -38,6 +36,7 @@ from agent0.training.grpo import lora_configuration
 from agent0.training.job import TrainingJob
 from agent0.training.policy import PolicyRollouts
 from agent0.training.rollout_metrics import log_rollouts
+from agent0.training.solver import Solver
 from agent0.training.useful_tokens import UsefulTokensTrainer
 from agent0.types import Trajectory, Vote
 
@@ -45,7 +44,7 @@ REWARD_SECONDS = "reward/seconds"
 
 
 class ExecutorInTheLoopReward:
-    """Rewards a batch of proposals: parse, let the frozen executor solve each k times, vote, score.
+    """Rewards a batch of proposals: parse, let the frozen executor behind `solver` solve each k times, vote, score.
 
     A question that was proposed several times in the batch is solved once, and its vote shared.
     """
@@ -54,17 +53,21 @@ class ExecutorInTheLoopReward:
 
     def __init__(
         self,
-        executor: ExecutorAgent,
+        solver: Solver,
         rules: QuestionRules,
         settings: CurriculumSettings,
         seed: int,
-        shown: Shown = UNSHOWN,
     ) -> None:
-        self._executor = executor
+        self._solver = solver
         self._rules = rules
         self._settings = settings
         self._seed = seed
-        self._shown = shown
+
+    def proposed(self, trajectory: Trajectory, step: int) -> None:
+        """Hear of a proposal of this process, for the batch before update `step`, the moment it has ended."""
+        question = read_proposal(trajectory, self._rules).question
+        if question is not None:
+            self._solver.ask(question, self._seed_of(step))
 
     def __call__(
         self,
@@ -83,12 +86,9 @@ class ExecutorInTheLoopReward:
         if trainer_state.global_step == 0:
             _check_first(proposals)
         questions = sorted({p.question for p in proposals if p.question is not None})
-        seed = derive_seed(self._seed, "reward", trainer_state.global_step, PartialState().process_index)
-        samples = self._settings.executor_samples
-        watch = Drawing(self._shown, len(questions) * samples, "executor trajectories")
-        answers = self._executor.solve(questions, samples, seed, watch)
-        solved = dict(zip(questions, answers, strict=True))
-        votes = {q: majority_vote([t.answer for t in ts]) for q, ts in solved.items()}
+        solutions = self._solver.solve(questions, self._seed_of(trainer_state.global_step))
+        solved = {question: solutions[question].trajectories for question in questions}
+        votes = {question: solutions[question].counted.result() for question in questions}
         valid = np.array([p.question is not None for p in proposals])
         shares = np.zeros(len(proposals))
         shares[valid] = self._shares([p.question for p in proposals if p.question is not None], len(proposals))
@@ -103,6 +103,9 @@ class ExecutorInTheLoopReward:
         self._log(log_metric, proposals, solved, votes, score.means())
         log_metric(REWARD_SECONDS, time.monotonic() - began)
         return [float(reward) for reward in score.total]
+
+    def _seed_of(self, step: int) -> int:
+        return derive_seed(self._seed, "reward", step, PartialState().process_index)
 
     def _shares(self, questions: list[str], batch: int) -> np.ndarray[Any, np.dtype[np.float64]]:
         """Return the cluster size of each valid question of this process as a share of all processes' batch."""
@@ -175,6 +178,7 @@ def curriculum_trainer(
             TokenBudget.from_settings(job.rollout.for_proposer(), "question"),
             turns,
             shown,
+            reward.proposed,
         ),
         peft_config=lora_configuration(job),
     )

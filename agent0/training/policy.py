@@ -26,6 +26,7 @@ from agent0.seeds import derive_seed
 from agent0.training.drawing_copy import DrawingCopy
 from agent0.training.engine_turns import EngineTurns
 from agent0.training.job import TrainingJob
+from agent0.types import Trajectory
 
 ROLLOUT_SECONDS = "rollout/seconds"
 TRAJECTORY_COLUMN = "trajectory"
@@ -35,7 +36,8 @@ RolloutFunction = Callable[[list[str], Any], dict[str, Any]]
 class PolicyRollouts:
     """TRL's `rollout_func`; each reward function finds the trajectories in its `trajectory` argument.
 
-    `turns` are those at the engine of this process, for a frozen model that draws from it too.
+    `turns` are those at the engine of this process, for a frozen model that draws from it too. `ended` is told of each
+    trajectory the moment it has ended, with the number of updates before it.
     """
 
     def __init__(
@@ -46,6 +48,7 @@ class PolicyRollouts:
         budget: TokenBudget,
         turns: EngineTurns | None = None,
         shown: Shown = UNSHOWN,
+        ended: Callable[[Trajectory, int], None] = lambda *_: None,
     ) -> None:
         self._job = job
         self._sampling = sampling
@@ -53,6 +56,7 @@ class PolicyRollouts:
         self._budget = budget
         self._turns = turns or EngineTurns()
         self._shown = shown
+        self._ended = ended
         self._copy = DrawingCopy(getattr(torch, transformers_dtype(job.rollout)))
 
     def __call__(self, prompts: list[str], trainer: Any) -> dict[str, Any]:
@@ -65,7 +69,12 @@ class PolicyRollouts:
                 asyncio.run(self._turns.canary.check(backend, encoded[0], step, _has_moved(trainer)))
             watch = Drawing(self._shown, len(encoded), f"{self._job.agent} trajectories")
             engine = RolloutEngine(tokenizer, backend, self._sandbox, self._budget)
-            trajectories = engine.run(encoded, derive_seed(self._job.seed, step, process), watch)
+            trajectories = engine.run(
+                encoded,
+                derive_seed(self._job.seed, step, process),
+                watch,
+                lambda _batch, _number, drawn: self._ended(drawn[0], step),
+            )
         trainer._metrics["train"][ROLLOUT_SECONDS].append(engine.throughput.seconds)
         drawn_by_vllm = self._job.training.policy_backend != "transformers"
         return {

@@ -40,6 +40,7 @@ from agent0.training.grpo import LogMetrics, SandboxReadings, StepLogger, grpo_a
 from agent0.training.guards import GuardCallback, Guards
 from agent0.training.job import ERROR_FILE, LOG_FILE, PreemptedError, StepsFile, TrainingJob
 from agent0.training.preflight import check_job
+from agent0.training.solver import BatchSolver, EarlySolver, Solver
 from agent0.types import LabelledTask
 
 
@@ -86,9 +87,12 @@ def _run(
         if isinstance(job.algorithm, CurriculumSettings):
             turns = EngineTurns()
             assert job.frozen_executor is not None
-            with _frozen_executor(job, job.algorithm, job.frozen_executor, pool, turns) as executor:
+            with (
+                _frozen_executor(job, job.algorithm, job.frozen_executor, pool, turns) as executor,
+                _solver(job, job.algorithm, executor, shown) as solver,
+            ):
                 rules = askable(job.frozen_executor, job.rollout)
-                reward = ExecutorInTheLoopReward(executor, rules, job.algorithm, job.seed, shown)
+                reward = ExecutorInTheLoopReward(solver, rules, job.algorithm, job.seed)
                 trainer = curriculum_trainer(
                     job, job.algorithm, plan, arguments, model, tokenizer, reward, pool, turns, shown
                 )
@@ -126,6 +130,18 @@ def _frozen_executor(
     with _executor_backend(job, settings, folder, tokenizer, turns) as backend:
         engine = RolloutEngine(tokenizer, backend, pool, TokenBudget.from_settings(job.rollout))
         yield ExecutorAgent(engine, get_prompts(job.rollout))
+
+
+@contextmanager
+def _solver(
+    job: TrainingJob, settings: CurriculumSettings, executor: ExecutorAgent, shown: Shown
+) -> Iterator[Solver]:
+    """Open the way in which that executor comes to questions: on servers of its own, to each as it is proposed."""
+    if not job.executor_endpoints:
+        yield BatchSolver(executor, settings.executor_samples, shown)
+        return
+    with EarlySolver(executor, settings.executor_samples, shown) as solver:
+        yield solver
 
 
 @contextmanager

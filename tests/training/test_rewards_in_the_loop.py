@@ -18,6 +18,7 @@ from agent0.sandbox import RunResult
 from agent0.training.batch import BatchPlan
 from agent0.training.curriculum import ExecutorInTheLoopReward
 from agent0.training.executor import ExecutorReward
+from agent0.training.solver import BatchSolver
 from agent0.types import Trajectory
 
 STATE = SimpleNamespace(global_step=0)
@@ -29,10 +30,10 @@ def proposal(text: str, finish: Any = "eos") -> Trajectory:
     return Trajectory(prompt_ids=(1,), completion_ids=(2,), mask=(1,), text=text, finish=finish)
 
 
-def executor(tokenizer: Any, sandbox: Any, write: Callable[[str], str]) -> ExecutorAgent:
+def executor(tokenizer: Any, sandbox: Any, write: Callable[[str], str]) -> BatchSolver:
     budget = TokenBudget.from_settings(RolloutSettings(max_prompt_tokens=96, max_response_tokens=96))
     engine = RolloutEngine(tokenizer, ScriptedBackend(tokenizer, write), sandbox, budget)
-    return ExecutorAgent(engine, get_prompts(RolloutSettings()))
+    return BatchSolver(ExecutorAgent(engine, get_prompts(RolloutSettings())), SETTINGS.executor_samples)
 
 
 def undecided(answers: list[str]) -> Callable[[str], str]:
@@ -128,7 +129,9 @@ def test_the_whole_batch_is_put_to_the_executor_at_once(tokenizer: Any) -> None:
     backend = ScriptedBackend(tokenizer, undecided([]), concurrency=512)
     agent = ExecutorAgent(RolloutEngine(tokenizer, backend, programs, budget), get_prompts(RolloutSettings()))
     batch = [proposal(f"<question>What is {number}+7?</question>") for number in range(10, 30)]
-    reward = ExecutorInTheLoopReward(agent, get_domain("arithmetic"), SETTINGS, 0)
+    reward = ExecutorInTheLoopReward(
+        BatchSolver(agent, SETTINGS.executor_samples), get_domain("arithmetic"), SETTINGS, 0
+    )
     reward(batch, log_metric=lambda *_: None, trainer_state=STATE)
     assert programs.most == len(batch) * SETTINGS.executor_samples
 
@@ -146,6 +149,7 @@ def test_a_question_beyond_the_executors_prompt_costs_its_own_reward_only(
     long = "\N{SNOWMAN}" * 1500  # within the domain's limit of characters
     assert rules.domain.rejection(long) is None
     assert rules.rejection(long) == "too_many_tokens"
-    reward = ExecutorInTheLoopReward(ExecutorAgent(engine, rules.prompts), rules, SETTINGS, 0)
+    solver = BatchSolver(ExecutorAgent(engine, rules.prompts), SETTINGS.executor_samples)
+    reward = ExecutorInTheLoopReward(solver, rules, SETTINGS, 0)
     batch = [proposal("<question>What is 2+3 now?</question>"), proposal(f"<question>{long}</question>")]
     assert reward(batch, log_metric=lambda *_: None, trainer_state=STATE) == pytest.approx([1.0, 0.0])
