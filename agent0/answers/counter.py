@@ -37,7 +37,6 @@ class VoteCounter:
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             env=worker_environment(),
-            bufsize=0,
             start_new_session=True,
         )
         self._uncounted = _Uncounted()
@@ -85,6 +84,7 @@ class _Uncounted:
             self._futures[number] = future
             with contextlib.suppress(BrokenPipeError):  # `read` is about to tell whoever waits
                 process.stdin.write(json.dumps({"number": number, "answers": list(answers)}).encode() + b"\n")
+                process.stdin.flush()
         return future
 
     def read(self, process: subprocess.Popen[bytes]) -> None:
@@ -123,7 +123,8 @@ def _end(process: subprocess.Popen[bytes], owner: int) -> None:
     if os.getpid() != owner:  # a forked copy must not end the original's process
         return
     assert process.stdin is not None
-    process.stdin.close()
+    with contextlib.suppress(BrokenPipeError):
+        process.stdin.close()
     try:
         process.wait(GRACE_SECONDS)
     except subprocess.TimeoutExpired:

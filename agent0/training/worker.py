@@ -133,9 +133,7 @@ def _frozen_executor(
 
 
 @contextmanager
-def _solver(
-    job: TrainingJob, settings: CurriculumSettings, executor: ExecutorAgent, shown: Shown
-) -> Iterator[Solver]:
+def _solver(job: TrainingJob, settings: CurriculumSettings, executor: ExecutorAgent, shown: Shown) -> Iterator[Solver]:
     """Open the way in which that executor comes to questions: on servers of its own, to each as it is proposed."""
     if not job.executor_endpoints:
         yield BatchSolver(executor, settings.executor_samples, shown)
