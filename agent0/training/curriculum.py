@@ -34,6 +34,7 @@ from agent0.training.batch import BatchPlan
 from agent0.training.engine_turns import EngineTurns
 from agent0.training.grpo import lora_configuration
 from agent0.training.job import TrainingJob
+from agent0.training.oversampling import PROMPT_COLUMN, Oversampling
 from agent0.training.policy import PolicyRollouts
 from agent0.training.rollout_metrics import log_rollouts
 from agent0.training.solver import Solver
@@ -164,12 +165,15 @@ def curriculum_trainer(
     Every prompt is the same text, so the dataset has one row per group of each batch and no content.
     """
     prompts = get_prompts(job.rollout)
-    text = prompts.render(tokenizer, prompts.propose())
+    row = {PROMPT_COLUMN: prompts.render(tokenizer, prompts.propose())}
+    # Any proposals make a group, since all have one prompt; so none is drawn for a group that does not come about.
+    factor = job.training.oversample
+    more = Oversampling(factor, 1, [row], lambda own, count, _: [own[0]] * count) if factor > 1 else None
     trainer = UsefulTokensTrainer(
         model=model,
         reward_funcs=[reward],
         args=arguments,
-        train_dataset=Dataset.from_list([{"prompt": text}] * (plan.groups * settings.steps)),
+        train_dataset=Dataset.from_list([row] * (plan.groups * settings.steps)),
         processing_class=tokenizer,
         rollout_func=PolicyRollouts(
             job,
@@ -179,6 +183,7 @@ def curriculum_trainer(
             turns,
             shown,
             reward.proposed,
+            more,
         ),
         peft_config=lora_configuration(job),
     )

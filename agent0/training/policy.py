@@ -26,6 +26,7 @@ from agent0.seeds import derive_seed
 from agent0.training.drawing_copy import DrawingCopy
 from agent0.training.engine_turns import EngineTurns
 from agent0.training.job import TrainingJob
+from agent0.training.oversampling import Oversampling
 from agent0.types import Trajectory
 
 ROLLOUT_SECONDS = "rollout/seconds"
@@ -37,7 +38,8 @@ class PolicyRollouts:
     """TRL's `rollout_func`; each reward function finds the trajectories in its `trajectory` argument.
 
     `turns` are those at the engine of this process, for a frozen model that draws from it too. `ended` is told of each
-    trajectory the moment it has ended, with the number of updates before it.
+    trajectory the moment it has ended, with the number of updates before it. With `oversampling` more are begun
+    than are returned.
     """
 
     def __init__(
@@ -49,6 +51,7 @@ class PolicyRollouts:
         turns: EngineTurns | None = None,
         shown: Shown = UNSHOWN,
         ended: Callable[[Trajectory, int], None] = lambda *_: None,
+        oversampling: Oversampling | None = None,
     ) -> None:
         self._job = job
         self._sampling = sampling
@@ -57,27 +60,41 @@ class PolicyRollouts:
         self._turns = turns or EngineTurns()
         self._shown = shown
         self._ended = ended
+        self._oversampling = oversampling
         self._copy = DrawingCopy(getattr(torch, transformers_dtype(job.rollout)))
 
     def __call__(self, prompts: list[str], trainer: Any) -> dict[str, Any]:
         """Roll out one trajectory per prompt of this process."""
         tokenizer = trainer.processing_class
-        encoded = [tokenizer(prompt, add_special_tokens=False).input_ids for prompt in prompts]
         step, process = trainer.state.global_step, trainer.accelerator.process_index
+        seed = derive_seed(self._job.seed, step, process)
+
+        def encode(prompt: str) -> list[int]:
+            ids: list[int] = tokenizer(prompt, add_special_tokens=False).input_ids
+            return ids
+
         with self._backend(trainer) as backend:
             if self._job.training.policy_backend != "transformers":
-                asyncio.run(self._turns.canary.check(backend, encoded[0], step, _has_moved(trainer)))
-            watch = Drawing(self._shown, len(encoded), f"{self._job.agent} trajectories")
+                asyncio.run(self._turns.canary.check(backend, encode(prompts[0]), step, _has_moved(trainer)))
+            watch = Drawing(self._shown, len(prompts), f"{self._job.agent} trajectories")
             engine = RolloutEngine(tokenizer, backend, self._sandbox, self._budget)
-            trajectories = engine.run(
-                encoded,
-                derive_seed(self._job.seed, step, process),
-                watch,
-                lambda _batch, _number, drawn: self._ended(drawn[0], step),
-            )
+            columns: dict[str, Any] = {}
+            if self._oversampling is None:
+                trajectories = engine.run(
+                    [encode(prompt) for prompt in prompts],
+                    seed,
+                    watch,
+                    lambda _batch, _number, drawn: self._ended(drawn[0], step),
+                )
+            else:
+                taken = self._oversampling.draw(engine, prompts, encode, seed, watch, lambda t: self._ended(t, step))
+                trajectories, columns = taken.trajectories, taken.columns
+                for name, value in taken.metrics.items():
+                    trainer._metrics["train"][name].append(value)
         trainer._metrics["train"][ROLLOUT_SECONDS].append(engine.throughput.seconds)
         drawn_by_vllm = self._job.training.policy_backend != "transformers"
         return {
+            **columns,
             "prompt_ids": [list(t.prompt_ids) for t in trajectories],
             "completion_ids": [list(t.completion_ids) for t in trajectories],
             "env_mask": [list(t.mask) for t in trajectories],

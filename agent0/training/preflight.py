@@ -52,7 +52,13 @@ def check_job(job: TrainingJob, gpus: int, processes: int) -> None:
         UsageError: its batches cannot be cut; it needs GPUs, or a package, that are not here; its parts cannot work
             together; model, tokenizer, chat template and budget do not fit; or a prompt is longer than the budget.
     """
-    BatchPlan.of(job, processes)
+    plan = BatchPlan.of(job, processes)
+    if job.training.oversample > 1 and job.agent == "executor" and plan.groups % processes:
+        raise UsageError(
+            f"training.oversample {job.training.oversample} takes whole groups, and {plan.groups} groups "
+            f"(executor.tasks_per_step) do not divide among {processes} processes; choose numbers that divide, or set "
+            "it to 1."
+        )
     _check_sharding(job, gpus)
     _check_vllm(job, gpus)
     if job.shares_engine:
