@@ -27,7 +27,7 @@ from dataclasses import dataclass
 from types import SimpleNamespace
 from typing import Any
 
-from agent0.answers import count_vote, majority_vote
+from agent0.answers import VoteCounter, majority_vote
 from agent0.config import CurriculumSettings, PromptMessage, PromptSettings, RolloutSettings
 from agent0.domains import get_domain, get_prompts
 from agent0.rollout import Generation, Request, RolloutEngine, TokenBudget
@@ -132,12 +132,12 @@ def step(tokenizer: Any, proposals: int, concurrency: int, solver: Solver, setti
     return [proposed - began, time.perf_counter() - proposed]
 
 
-def curriculum_step(tokenizer: Any, proposals: int, concurrency: int) -> list[Row]:
+def curriculum_step(tokenizer: Any, counter: VoteCounter, proposals: int, concurrency: int) -> list[Row]:
     """One step in turn, and one in which the executor begins with each proposal."""
     settings = CurriculumSettings(executor_samples=SAMPLES)
     solves = executor(tokenizer, concurrency * SAMPLES, plain)  # as many questions at once as proposals
-    proposing, solving = step(tokenizer, proposals, concurrency, BatchSolver(solves, SAMPLES), settings)
-    with EarlySolver(solves, SAMPLES) as early:
+    proposing, solving = step(tokenizer, proposals, concurrency, BatchSolver(solves, counter, SAMPLES), settings)
+    with EarlySolver(solves, counter, SAMPLES) as early:
         together = sum(step(tokenizer, proposals, concurrency, early, settings))
     ratio = together / max(proposing, solving)
     return [
@@ -148,7 +148,7 @@ def curriculum_step(tokenizer: Any, proposals: int, concurrency: int) -> list[Ro
     ]
 
 
-def votes(tokenizer: Any, tasks: int, concurrency: int) -> list[Row]:
+def votes(tokenizer: Any, counter: VoteCounter, tasks: int, concurrency: int) -> list[Row]:
     """The executor solves tasks while their votes are counted."""
     held = 0.0
     answers: list[list[str | None]] = []
@@ -158,7 +158,7 @@ def votes(tokenizer: Any, tasks: int, concurrency: int) -> list[Row]:
         nonlocal held
         began = time.thread_time()
         answers.append([trajectory.answer for trajectory in trajectories])
-        counted.append(count_vote(answers[-1]))
+        counted.append(counter.count(answers[-1]))
         held += time.thread_time() - began
 
     agent = executor(tokenizer, concurrency, polynomial)
@@ -193,12 +193,13 @@ def main() -> None:
     parser.add_argument("--tasks", type=int, default=512, help="tasks that are voted on (default: 512)")
     options = parser.parse_args()
     tokenizer = new_tokenizer()
-    for begin in (lambda pair: count_vote(pair).result(), majority_vote):  # the workers of both start
-        begin(["x+1", "1+x"])
-    rows = [
-        *curriculum_step(tokenizer, options.proposals, options.at_once),
-        *votes(tokenizer, options.tasks, concurrency=128),
-    ]
+    with VoteCounter() as counter:
+        for begin in (lambda pair: counter.count(pair).result(), majority_vote):  # the workers of both start
+            begin(["x+1", "1+x"])
+        rows = [
+            *curriculum_step(tokenizer, counter, options.proposals, options.at_once),
+            *votes(tokenizer, counter, options.tasks, concurrency=128),
+        ]
     for row in rows:
         print(f"{row.name:52}{row.measured:>18}  {row.bar:10}{'' if not row.bar else 'met' if row.met else 'MISSED'}")
     if options.check and not all(row.met for row in rows):

@@ -2,7 +2,8 @@
 
 The functions here use one default grader, created at the first comparison; its worker processes start only
 when a pair needs Math-Verify and end with the program (or with `close_default_grader`). Construct a `Grader`
-to own one. `count_vote` counts in a process of its own, for callers that have an event loop to turn.
+to own one. A `VoteCounter` counts votes in a process of its own, for
+callers that have an event loop to turn.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from __future__ import annotations
 import functools
 from collections.abc import Iterable, Sequence
 
-from agent0.answers.counter import VoteCounter, count_vote
+from agent0.answers.counter import VoteCounter
 from agent0.answers.extraction import extract_answer, extract_boxed
 from agent0.answers.grader import Grader, Pair
 from agent0.answers.normalisation import normalise
@@ -23,7 +24,6 @@ __all__ = [
     "Verdict",
     "VoteCounter",
     "close_default_grader",
-    "count_vote",
     "default_grader",
     "equivalent",
     "equivalent_many",

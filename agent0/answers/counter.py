@@ -8,7 +8,6 @@ up an event loop from any thread of its process. Here the loop writes a line and
 from __future__ import annotations
 
 import contextlib
-import functools
 import itertools
 import json
 import os
@@ -19,6 +18,7 @@ import threading
 import weakref
 from collections.abc import Sequence
 from concurrent.futures import Future
+from types import TracebackType
 
 from agent0.answers.pool import worker_environment
 from agent0.errors import Agent0Error, UsageError
@@ -29,7 +29,10 @@ GRACE_SECONDS = 5.0
 
 
 class VoteCounter:
-    """A process that counts votes; it ends with `close` or with the program."""
+    """A process that counts votes; use it as a context manager, or `close` it. It ends with the program at the latest.
+
+    It belongs to the process that made it, not to forked copies.
+    """
 
     def __init__(self) -> None:
         self._process = subprocess.Popen(
@@ -46,6 +49,14 @@ class VoteCounter:
             target=self._uncounted.read, args=(self._process,), name="agent0-vote-counter", daemon=True
         )
         reader.start()
+
+    def __enter__(self) -> VoteCounter:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
 
     def count(self, answers: Sequence[str | None]) -> Future[Vote]:
         """Begin to count a vote over `answers` (`agent0.answers.vote.vote`); the caller does not wait.
@@ -106,17 +117,6 @@ class _Uncounted:
             for future in self._futures.values():
                 future.set_exception(self._ended)
             self._futures.clear()
-
-
-@functools.cache
-def _counter_of(process: int) -> VoteCounter:
-    """Return the counter of a process of this program: a forked copy has neither its thread nor a sound lock."""
-    return VoteCounter()
-
-
-def count_vote(answers: Sequence[str | None]) -> Future[Vote]:
-    """Begin to count a vote with the program's own counter, which starts at the first; see `VoteCounter.count`."""
-    return _counter_of(os.getpid()).count(answers)
 
 
 def _end(process: subprocess.Popen[bytes], owner: int) -> None:

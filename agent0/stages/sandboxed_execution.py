@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from statistics import fmean
 
-from agent0.answers import Verdict, count_vote, equivalent_many
+from agent0.answers import Verdict, VoteCounter, equivalent_many
 from agent0.benchmarks.catalogue import is_benchmark, known_tasks
 from agent0.config import ExecutionSettings, RolloutSettings, SandboxSettings, TrackingSettings
 from agent0.domains import Domain, get_domain
@@ -133,13 +133,13 @@ class Labelling:
         votes: dict[tuple[int, int], Future[Vote]] = {}
 
         def solved(number: int, place: int, trajectories: list[Trajectory]) -> None:
-            votes[number, place] = count_vote([trajectory.answer for trajectory in trajectories])
+            votes[number, place] = counter.count([trajectory.answer for trajectory in trajectories])
 
         def finished(number: int, groups: list[list[Trajectory]]) -> None:
             counted = [votes.pop((number, place)) for place in range(len(groups))]
             keep(lambda: self._keep(number, missing[number], groups, counted))
 
-        with kept_aside() as keep:
+        with VoteCounter() as counter, kept_aside() as keep:
             executor.solve_batches(
                 ((number, [self.tasks[row].question for row in rows]) for number, rows in missing.items()),
                 k,

@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Protocol
 
-from agent0.answers import count_vote
+from agent0.answers import VoteCounter
 from agent0.progress import UNSHOWN, Drawing, Shown
 from agent0.rollout.agents import ExecutorAgent
 from agent0.types import Trajectory, Vote
@@ -30,11 +30,6 @@ class Solution:
 
     trajectories: list[Trajectory]
     counted: Future[Vote]
-
-    @classmethod
-    def of(cls, trajectories: list[Trajectory]) -> Solution:
-        """Begin to count the vote."""
-        return cls(trajectories, count_vote([trajectory.answer for trajectory in trajectories]))
 
 
 class Solver(Protocol):
@@ -54,8 +49,9 @@ class Solver(Protocol):
 class BatchSolver:
     """Solves a batch when all of it is there, `samples` trajectories a question."""
 
-    def __init__(self, executor: ExecutorAgent, samples: int, shown: Shown = UNSHOWN) -> None:
+    def __init__(self, executor: ExecutorAgent, counter: VoteCounter, samples: int, shown: Shown = UNSHOWN) -> None:
         self._executor = executor
+        self._counter = counter
         self._samples = samples
         self._shown = shown
 
@@ -67,7 +63,7 @@ class BatchSolver:
         solutions: dict[str, Solution] = {}
 
         def solved(_: int, place: int, trajectories: list[Trajectory]) -> None:
-            solutions[questions[place]] = Solution.of(trajectories)
+            solutions[questions[place]] = _begin_to_count(trajectories, self._counter)
 
         watch = Drawing(self._shown, len(questions) * self._samples, UNIT)
         self._executor.solve(questions, self._samples, seed, watch, solved)
@@ -80,8 +76,9 @@ class EarlySolver:
     Use it as a context manager; what it is at work on when left is given up.
     """
 
-    def __init__(self, executor: ExecutorAgent, samples: int, shown: Shown = UNSHOWN) -> None:
+    def __init__(self, executor: ExecutorAgent, counter: VoteCounter, samples: int, shown: Shown = UNSHOWN) -> None:
         self._executor = executor
+        self._counter = counter
         self._samples = samples
         self._shown = shown
         self._loop = asyncio.new_event_loop()
@@ -126,7 +123,7 @@ class EarlySolver:
         return {question: batch.solutions[question] for question in questions}
 
     def _begin(self, seed: int) -> _Batch:
-        batch = _Batch(Drawing(self._shown, 0, UNIT))
+        batch = _Batch(Drawing(self._shown, 0, UNIT), self._counter)
         work = self._executor.solve_as_they_come(batch.come(), self._samples, seed, batch.solved, batch.watch)
         batch.work = asyncio.run_coroutine_threadsafe(work, self._loop)
         return batch
@@ -137,6 +134,7 @@ class _Batch:
     """A batch whose questions come one by one, and what has become of them."""
 
     watch: Drawing
+    counter: VoteCounter
     work: Future[None] = field(init=False)
     questions: list[str] = field(default_factory=list)
     solutions: dict[str, Solution] = field(default_factory=dict)
@@ -147,7 +145,11 @@ class _Batch:
             yield asked
 
     def solved(self, number: int, _: int, trajectories: list[Trajectory]) -> None:
-        self.solutions[self.questions[number]] = Solution.of(trajectories)
+        self.solutions[self.questions[number]] = _begin_to_count(trajectories, self.counter)
+
+
+def _begin_to_count(trajectories: list[Trajectory], counter: VoteCounter) -> Solution:
+    return Solution(trajectories, counter.count([trajectory.answer for trajectory in trajectories]))
 
 
 async def _end_tasks() -> None:

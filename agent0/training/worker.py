@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import agent0.lean_transformers  # noqa: F401  # before anything that imports transformers
+from agent0.answers import VoteCounter
 from agent0.config import CurriculumSettings
 from agent0.domains import get_prompts
 from agent0.errors import Agent0Error
@@ -135,11 +136,12 @@ def _frozen_executor(
 @contextmanager
 def _solver(job: TrainingJob, settings: CurriculumSettings, executor: ExecutorAgent, shown: Shown) -> Iterator[Solver]:
     """Open the way in which that executor comes to questions: on servers of its own, to each as it is proposed."""
-    if not job.executor_endpoints:
-        yield BatchSolver(executor, settings.executor_samples, shown)
-        return
-    with EarlySolver(executor, settings.executor_samples, shown) as solver:
-        yield solver
+    with VoteCounter() as counter:
+        if not job.executor_endpoints:
+            yield BatchSolver(executor, counter, settings.executor_samples, shown)
+            return
+        with EarlySolver(executor, counter, settings.executor_samples, shown) as solver:
+            yield solver
 
 
 @contextmanager

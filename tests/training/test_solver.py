@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from agent0.answers import VoteCounter
 from agent0.config import CurriculumSettings, RewardSettings, RolloutSettings
 from agent0.domains import get_domain, get_prompts
 from agent0.errors import Agent0Error
@@ -66,7 +67,9 @@ def step(tokenizer: Any, solver: Solver, proposed: Sequence[str], after_each: Ca
     return reward(drawn, log_metric=lambda *_: None, trainer_state=SimpleNamespace(global_step=0))
 
 
-def test_a_question_is_solved_while_others_are_still_proposed_and_earns_the_same(tokenizer: Any) -> None:
+def test_a_question_is_solved_while_others_are_still_proposed_and_earns_the_same(
+    tokenizer: Any, counter: VoteCounter
+) -> None:
     asked = threading.Event()
     backend = Executor(tokenizer, ANSWERS, lambda _: asked.set())
     calls = 0
@@ -77,20 +80,22 @@ def test_a_question_is_solved_while_others_are_still_proposed_and_earns_the_same
         if calls == 3:  # two proposals have been made, and nobody has asked for a reward
             assert asked.wait(timeout=60)
 
-    with EarlySolver(backend.agent(), SETTINGS.executor_samples) as solver:
+    with EarlySolver(backend.agent(), counter, SETTINGS.executor_samples) as solver:
         rewards = [step(tokenizer, solver, PROPOSED, after_each) for _ in range(2)]
     questions = 3  # that are valid and different
     assert len(backend.requests) == 2 * questions * SETTINGS.executor_samples
     together = Executor(tokenizer, ANSWERS)
-    expected = step(tokenizer, BatchSolver(together.agent(), SETTINGS.executor_samples), PROPOSED, lambda: None)
+    expected = step(
+        tokenizer, BatchSolver(together.agent(), counter, SETTINGS.executor_samples), PROPOSED, lambda: None
+    )
     assert rewards == [expected, expected]
     assert len(together.requests) == questions * SETTINGS.executor_samples
 
 
-def test_the_order_in_which_questions_come_changes_no_seed(tokenizer: Any) -> None:
+def test_the_order_in_which_questions_come_changes_no_seed(tokenizer: Any, counter: VoteCounter) -> None:
     def seeds(questions: Sequence[str]) -> list[tuple[str, int]]:
         backend = Executor(tokenizer, ANSWERS)
-        with EarlySolver(backend.agent(), SETTINGS.executor_samples) as solver:
+        with EarlySolver(backend.agent(), counter, SETTINGS.executor_samples) as solver:
             for question in questions:
                 solver.ask(question, 7)
             solver.solve(sorted(questions), 7)
@@ -101,12 +106,12 @@ def test_the_order_in_which_questions_come_changes_no_seed(tokenizer: Any) -> No
     assert len({seed for _, seed in first}) == len(first)
 
 
-def test_an_executor_that_fails_ends_the_proposing_too(tokenizer: Any) -> None:
+def test_an_executor_that_fails_ends_the_proposing_too(tokenizer: Any, counter: VoteCounter) -> None:
     def fail(_: str) -> None:
         raise Agent0Error("the servers are gone")
 
     backend = Executor(tokenizer, ANSWERS, fail)
-    with EarlySolver(backend.agent(), 2) as solver:
+    with EarlySolver(backend.agent(), counter, 2) as solver:
         solver.ask("What is 2+3?", 0)
         failed = solver._batch
         assert failed is not None
@@ -115,7 +120,7 @@ def test_an_executor_that_fails_ends_the_proposing_too(tokenizer: Any) -> None:
             step(tokenizer, solver, PROPOSED, lambda: None)
 
 
-def test_what_is_at_work_when_the_training_fails_is_given_up(tokenizer: Any) -> None:
+def test_what_is_at_work_when_the_training_fails_is_given_up(tokenizer: Any, counter: VoteCounter) -> None:
     class Endless(Executor):
         async def generate(self, request: Request) -> Generation:
             self.requests.append(("", 0))
@@ -127,7 +132,7 @@ def test_what_is_at_work_when_the_training_fails_is_given_up(tokenizer: Any) -> 
     backend = Endless(tokenizer, ANSWERS)
 
     def fail() -> None:
-        with EarlySolver(backend.agent(), 2) as solver:
+        with EarlySolver(backend.agent(), counter, 2) as solver:
             solver.ask("What is 2+3?", 0)
             assert started.wait(timeout=60)
             raise KeyError
