@@ -105,6 +105,7 @@ bench: install  ## Run every benchmark against its bar.
 	@$(BIN)/python bench/decoding.py --check
 	@$(BIN)/python bench/useful_tokens.py --check
 	@$(BIN)/python bench/adpo.py --check
+	@$(BIN)/python bench/waiting.py --check
 	@$(BIN)/python bench/streaming.py --check
 	@$(BIN)/python bench/kill_anywhere.py --check
 	@$(BIN)/python bench/storage.py --full --check

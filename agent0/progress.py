@@ -131,6 +131,10 @@ class Drawing:
         self._tokens = 0
         self._began = time.monotonic()
 
+    def expect(self, more: int) -> None:
+        """Take note that the whole work has so many trajectories more."""
+        self._total += more
+
     def drew(self, tokens: int) -> None:
         """Take note of `tokens` more tokens."""
         self._tokens += tokens

@@ -25,7 +25,8 @@ import numpy as np
 
 from agent0.config import CurriculumSettings, EvaluationSettings, ExecutionSettings, FilteringSettings
 from agent0.domains import get_domain
-from agent0.rollout.watch import NOBODY, Watch
+from agent0.rollout.agents import Solved
+from agent0.rollout.watch import Watch
 from agent0.stages import Stage
 from agent0.stages.execution_collection import collect_votes
 from agent0.stages.files import SAMPLE_FOLDER, TASKS_FOLDER
@@ -64,13 +65,18 @@ class ScriptedExecutor:
         samples: int,
         seed: int,
         deliver: Callable[[int, list[list[Trajectory]]], None],
-        watch: Watch = NOBODY,
+        watch: Watch,
+        solved: Solved,
     ) -> None:
         """Deliver each batch whole; see `agent0.rollout.agents.ExecutorAgent.solve_batches`."""
         for key, questions in batches:
             rng = random.Random(seed + key)
             numbers = np.random.default_rng(seed + key)
-            deliver(key, [self._solve(rng, numbers, samples) for _ in questions])
+            groups = []
+            for place in range(len(questions)):
+                groups.append(self._solve(rng, numbers, samples))
+                solved(key, place, groups[-1])
+            deliver(key, groups)
 
     def _solve(self, rng: random.Random, numbers: np.random.Generator, samples: int) -> list[Trajectory]:
         truth, skill = rng.randrange(10_000), rng.random()

@@ -57,6 +57,18 @@ def test_piped_lines_come_ten_seconds_apart_for_each_unit_and_the_last_always(
     assert len([line for line in lines if "training steps  reward 0.5" in line]) == 3
 
 
+def test_work_that_grows_while_it_is_done_ends_with_all_of_it(clock: Clock, capsys: pytest.CaptureFixture[str]) -> None:
+    drawing = Drawing(Progress("curriculum_training", 1), 0)
+    for _ in range(2):
+        drawing.expect(10)
+        for _ in range(10):
+            clock.now += 11
+            drawing.finished()
+    shown = capsys.readouterr().err
+    assert "1/10 trajectories" in shown
+    assert shown.splitlines()[-1].startswith("[iteration 1] curriculum training: 20/20 trajectories")
+
+
 def test_the_display_reads_the_detail_from_the_file(
     clock: Clock, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -2,7 +2,8 @@
 
 The functions here use one default grader, created at the first comparison; its worker processes start only
 when a pair needs Math-Verify and end with the program (or with `close_default_grader`). Construct a `Grader`
-to own one.
+to own one. A `VoteCounter` counts votes in a process of its own, for
+callers that have an event loop to turn.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from __future__ import annotations
 import functools
 from collections.abc import Iterable, Sequence
 
+from agent0.answers.counter import VoteCounter
 from agent0.answers.extraction import extract_answer, extract_boxed
 from agent0.answers.grader import Grader, Pair
 from agent0.answers.normalisation import normalise
@@ -20,6 +22,7 @@ from agent0.types import Vote
 __all__ = [
     "Grader",
     "Verdict",
+    "VoteCounter",
     "close_default_grader",
     "default_grader",
     "equivalent",

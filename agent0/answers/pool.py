@@ -26,19 +26,23 @@ from agent0.errors import Agent0Error
 START_SECONDS = 120.0
 
 
+def worker_environment() -> dict[str, str]:
+    """Return the environment of a child that imports this very package, and computes on one core."""
+    root = str(Path(__file__).resolve().parents[2])
+    paths = [root, *filter(None, os.environ.get("PYTHONPATH", "").split(os.pathsep))]
+    return {**os.environ, "PYTHONPATH": os.pathsep.join(paths), "OMP_NUM_THREADS": "1"}
+
+
 class Worker:
     """One process, asked one question at a time; owned by one thread at a time."""
 
     def __init__(self, memory_mb: int) -> None:
-        root = str(Path(__file__).resolve().parents[2])
-        paths = [root, *filter(None, os.environ.get("PYTHONPATH", "").split(os.pathsep))]
-        environment = {**os.environ, "PYTHONPATH": os.pathsep.join(paths), "OMP_NUM_THREADS": "1"}
         self._process = subprocess.Popen(
             [sys.executable, "-P", "-m", "agent0.answers.worker", str(memory_mb)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
-            env=environment,
+            env=worker_environment(),
             bufsize=0,
             start_new_session=True,
         )

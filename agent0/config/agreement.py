@@ -7,6 +7,7 @@ and what a name stands for to `agent0.consistency`.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
@@ -109,6 +110,23 @@ def _backends(config: Config) -> Iterator[str]:
         yield (
             f"the setting training.policy_backend 'transformers' cannot draw from weights that training.sharding "
             f"{training.sharding!r} shares out; use 'vllm' or 'vllm_server'"
+        )
+    if training.oversample > 1 and training.policy_backend == "transformers":
+        yield (
+            f"the setting training.oversample is {training.oversample}, but the backend 'transformers' draws a batch's "
+            "turns together and cannot leave the slowest behind; set it to 1, or training.policy_backend to 'vllm' or "
+            "'vllm_server'"
+        )
+    if training.oversample > 1 and config.executor.redraws:
+        yield (
+            f"the settings training.oversample {training.oversample} and executor.redraws {config.executor.redraws} "
+            "both choose the groups of a batch; set the first to 1 or the second to 0"
+        )
+    begun = math.ceil(config.executor.tasks_per_step * training.oversample)
+    if config.filtering.min_tasks < begun:
+        yield (
+            f"the setting filtering.min_tasks is {config.filtering.min_tasks}, but training.oversample "
+            f"{training.oversample} begins {begun} tasks for each batch; raise the first or lower the second"
         )
     if training.launcher == "trainjob" and training.policy_backend == "vllm_server":
         yield (

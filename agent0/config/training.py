@@ -159,6 +159,15 @@ class TrainingSettings(Section):
             "process, or 'vllm_server' on GPUs of its own (policy_gpus)."
         ),
     )
+    oversample: float = Field(
+        1.0,
+        ge=1,
+        le=2,
+        description=(
+            "Groups begun for each that a batch needs; the first that end are trained on, which favours short ones and "
+            "makes no two runs alike. 1: all are waited for. Above 1 for policy_backend 'vllm' and 'vllm_server'."
+        ),
+    )
     colocated_memory: float = Field(
         0.3,
         gt=0,

@@ -21,7 +21,8 @@ from agent0.config import RolloutSettings, SamplingSettings, SandboxSettings
 from agent0.errors import Agent0Error
 from agent0.evaluation.preparation import Assignment, Question
 from agent0.evaluation.sample_store import SampleRecord, SampleStore
-from agent0.rollout.engine import Backend, Batch, ProgramRunner, RolloutEngine, Throughput, TokenBudget
+from agent0.rollout.batches import Batch
+from agent0.rollout.engine import Backend, ProgramRunner, RolloutEngine, Throughput, TokenBudget
 from agent0.rollout.watch import NOBODY, Watch
 from agent0.sandbox import RunResult, Sandbox, open_sandbox
 from agent0.sandbox.gauges import Gauges, Meter

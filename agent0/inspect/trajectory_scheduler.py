@@ -10,7 +10,8 @@ import asyncio
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
 
-from agent0.rollout.engine import Batch, RolloutEngine
+from agent0.rollout.batches import Batch
+from agent0.rollout.engine import RolloutEngine
 from agent0.types import Trajectory
 
 Ask = tuple[tuple[int, ...], int]

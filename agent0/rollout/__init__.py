@@ -1,8 +1,8 @@
 """Multi-turn trajectories: one token-in, token-out engine over interchangeable backends."""
 
+from agent0.rollout.batches import Batch
 from agent0.rollout.engine import (
     Backend,
-    Batch,
     Generation,
     Request,
     RolloutEngine,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import AsyncIterable, Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -11,7 +11,8 @@ from typing import Any, Protocol
 from agent0.config import RolloutSettings
 from agent0.domains import Domain, Prompts, get_domain, get_prompts
 from agent0.protocol import parse_question
-from agent0.rollout.engine import Batch, RolloutEngine, Throughput
+from agent0.rollout.batches import Batch
+from agent0.rollout.engine import RolloutEngine, Throughput
 from agent0.rollout.models import load_tokenizer
 from agent0.rollout.watch import NOBODY, Watch
 from agent0.seeds import derive_seed
@@ -45,6 +46,15 @@ class Askable:
     def has_room(self, question: str) -> bool:
         """Whether the executor's prompt with `question` is within the budget."""
         return len(self.prompts.encode(self.tokenizer, self.prompts.solve(question))) <= self.prompt_tokens
+
+
+Solved = Callable[[int, int, list[Trajectory]], None]
+"""Told of a question that was solved, by its batch's key and its place in it, the moment its last trajectory has ended.
+It must be quick."""
+
+
+def _unheard(key: int, place: int, trajectories: list[Trajectory]) -> None:
+    """Let a question be solved; see `Solved`."""
 
 
 @dataclass(frozen=True)
@@ -100,11 +110,18 @@ class ExecutorAgent:
         """What the engine has drawn so far, and how fast."""
         return self._engine.throughput
 
-    def solve(self, questions: Sequence[str], samples: int, seed: int, watch: Watch = NOBODY) -> list[list[Trajectory]]:
+    def solve(
+        self,
+        questions: Sequence[str],
+        samples: int,
+        seed: int,
+        watch: Watch = NOBODY,
+        solved: Solved = _unheard,
+    ) -> list[list[Trajectory]]:
         """Draw `samples` trajectories for each question; the result is aligned with `questions`."""
-        solved: list[list[Trajectory]] = []
-        self.solve_batches([(0, questions)], samples, seed, lambda _, groups: solved.extend(groups), watch)
-        return solved
+        groups: list[list[Trajectory]] = []
+        self.solve_batches([(0, questions)], samples, seed, lambda _, batch: groups.extend(batch), watch, solved)
+        return groups
 
     def solve_batches(
         self,
@@ -113,16 +130,34 @@ class ExecutorAgent:
         seed: int,
         deliver: Callable[[int, list[list[Trajectory]]], None],
         watch: Watch = NOBODY,
+        solved: Solved = _unheard,
     ) -> None:
         """Solve batches of questions, given as (key, questions), and hand over each with its key when it is whole.
 
         What is delivered is aligned with the batch's questions, `samples` trajectories for each.
         """
         self._engine.run_batches(
-            (Batch(key, self._prompts_of(questions, samples), derive_seed(seed, key)) for key, questions in batches),
+            (self._batch(key, questions, samples, derive_seed(seed, key)) for key, questions in batches),
             lambda batch, flat: deliver(batch.key, [flat[i : i + samples] for i in range(0, len(flat), samples)]),
             watch,
+            lambda batch, place, trajectories: solved(batch.key, place, trajectories),
         )
+
+    async def solve_as_they_come(
+        self, questions: AsyncIterable[tuple[int, str]], samples: int, seed: int, solved: Solved, watch: Watch = NOBODY
+    ) -> None:
+        """Solve questions, given as (key, question), from the moment each is there until there are no more.
+
+        Seeds come from `seed` and the question itself, so that the order in which questions come does not matter.
+        """
+        await self._engine.arun_batches(
+            (self._batch(key, [text], samples, derive_seed(seed, text)) async for key, text in questions),
+            lambda batch, trajectories: solved(batch.key, 0, trajectories),
+            watch,
+        )
+
+    def _batch(self, key: int, questions: Sequence[str], samples: int, seed: int) -> Batch:
+        return Batch(key, self._prompts_of(questions, samples), seed, group=samples)
 
     def _prompts_of(self, questions: Sequence[str], samples: int) -> list[list[int]]:
         encoded = [

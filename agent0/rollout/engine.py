@@ -9,19 +9,20 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import AsyncIterable, Callable, Iterable, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol
 
 from agent0.config import RolloutSettings
 from agent0.protocol import STOP
+from agent0.rollout.batches import Batch, Deliver, Ended, one_by_one, unheard
 from agent0.rollout.tokens import check_prompts
 from agent0.rollout.trajectory import Observations, TrajectoryBuilder, opens_thought, shown
 from agent0.rollout.turn import EndsAt, TurnRules
 from agent0.rollout.watch import NOBODY, Watch
 from agent0.sandbox import RunResult
-from agent0.seeds import SEED_LIMIT, derive_seed
+from agent0.seeds import SEED_LIMIT
 from agent0.types import ToolCall, Trajectory
 
 _DRAW_STRIDE = 0x9E3779B1  # between the seeds of a trajectory's draws; odd, so that they do not meet
@@ -124,27 +125,6 @@ class Throughput:
         return {"system/generated_tokens": float(self.tokens), "system/generation_seconds": self.seconds}
 
 
-@dataclass(frozen=True)
-class Batch:
-    """Prompts (token ids) that are delivered together; `seed` determines every trajectory's own.
-
-    `seeds` names those seeds one by one, for who may run any part of a larger batch.
-    """
-
-    key: int
-    prompts: Sequence[Sequence[int]]
-    seed: int = 0
-    seeds: Sequence[int] | None = None
-
-    def seed_of(self, number: int) -> int:
-        """Return the seed of the trajectory of prompt `number`."""
-        return derive_seed(self.seed, number) if self.seeds is None else self.seeds[number]
-
-
-Deliver = Callable[[Batch, list[Trajectory]], None]
-"""Takes over a batch with its trajectories, in the order of its prompts."""
-
-
 class RolloutEngine:
     """Turns prompts into trajectories with a tokenizer, a backend, a sandbox and a budget.
 
@@ -160,13 +140,17 @@ class RolloutEngine:
         self._observations = Observations(tokenizer, budget.observation)
         self.throughput = Throughput()
 
-    def run(self, prompts: Sequence[Sequence[int]], seed: int, watch: Watch = NOBODY) -> list[Trajectory]:
+    def run(
+        self, prompts: Sequence[Sequence[int]], seed: int, watch: Watch = NOBODY, ended: Ended = unheard
+    ) -> list[Trajectory]:
         """Roll out one trajectory per prompt, in order; see `run_batches`."""
-        delivered: list[Trajectory] = []
-        self.run_batches([Batch(0, prompts, seed)], lambda _, trajectories: delivered.extend(trajectories), watch)
-        return delivered
+        drawn: list[Trajectory] = []
+        self.run_batches([Batch(0, prompts, seed)], lambda _, trajectories: drawn.extend(trajectories), watch, ended)
+        return drawn
 
-    def run_batches(self, batches: Iterable[Batch], deliver: Deliver, watch: Watch = NOBODY) -> None:
+    def run_batches(
+        self, batches: Iterable[Batch], deliver: Deliver, watch: Watch = NOBODY, ended: Ended = unheard
+    ) -> None:
         """Roll out batch after batch, and hand each over as soon as it is whole.
 
         Where the backend serves any mixture, the next batch begins while the last trajectories of the one before still
@@ -177,38 +161,45 @@ class RolloutEngine:
             batches: consumed as capacity frees up.
             deliver: called with a batch and its trajectories in the order of its prompts.
             watch: told of tokens as they are drawn, and of each trajectory that has ended.
+            ended: told of each group that has ended, before its batch is whole.
 
         Raises:
             UsageError: a prompt is longer than the budget.
             SandboxError: the sandbox itself failed (a failing program is an observation, not an error).
         """
-        asyncio.run(self.arun_batches(batches, deliver, watch))
+        asyncio.run(self.arun_batches(batches, deliver, watch, ended))
 
-    async def arun_batches(self, batches: Iterable[Batch], deliver: Deliver, watch: Watch = NOBODY) -> None:
-        """Do as `run_batches` inside a running event loop."""
+    async def arun_batches(
+        self,
+        batches: Iterable[Batch] | AsyncIterable[Batch],
+        deliver: Deliver,
+        watch: Watch = NOBODY,
+        ended: Ended = unheard,
+    ) -> None:
+        """Do as `run_batches` inside a running event loop, where batches may still be to come."""
         began = time.monotonic()
         try:
-            await self._run_batches(batches, deliver, watch)
+            await self._run_batches(one_by_one(batches), deliver, watch, ended)
         except BaseExceptionGroup as group:
             raise _first_error(group) from group
         finally:
             self.throughput.seconds += time.monotonic() - began
 
-    async def _run_batches(self, batches: Iterable[Batch], deliver: Deliver, watch: Watch) -> None:
+    async def _run_batches(self, batches: AsyncIterable[Batch], deliver: Deliver, watch: Watch, ended: Ended) -> None:
         limit = self._backend.concurrency
         if limit is None:
-            for batch in batches:
+            async for batch in batches:
                 check_prompts(batch.prompts, self._budget.prompt)
                 places = asyncio.Semaphore(len(batch.prompts))
                 async with self._backend.session(len(batch.prompts), watch) as session:
-                    await self._roll_batch(session, batch, places, watch, deliver)
+                    await self._roll_batch(session, batch, places, watch, deliver, ended)
             return
         places = asyncio.Semaphore(limit)
         async with self._backend.session(limit, watch) as session, asyncio.TaskGroup() as group:
-            for batch in batches:
+            async for batch in batches:
                 check_prompts(batch.prompts, self._budget.prompt)
                 begun = asyncio.Event()
-                group.create_task(self._roll_batch(session, batch, places, watch, deliver, begun))
+                group.create_task(self._roll_batch(session, batch, places, watch, deliver, ended, begun))
                 await begun.wait()
 
     async def _roll_batch(
@@ -218,6 +209,7 @@ class RolloutEngine:
         places: asyncio.Semaphore,
         watch: Watch,
         deliver: Deliver,
+        ended: Ended,
         begun: asyncio.Event | None = None,
     ) -> None:
         """Roll out a batch, each trajectory as a place frees up; `begun` is set once all have one.
@@ -225,12 +217,16 @@ class RolloutEngine:
         The trajectory that ends last delivers the batch before it gives way to others, so that no error among those
         can lose what is whole.
         """
-        ended: dict[int, Trajectory] = {}
+        rolled: dict[int, Trajectory] = {}
 
         async def one(number: int) -> None:
-            ended[number] = await self._roll(session, batch.prompts[number], batch.seed_of(number))
-            if len(ended) == len(batch.prompts):
-                deliver(batch, [ended[place] for place in range(len(ended))])
+            rolled[number] = await self._roll(session, batch.prompts[number], batch.seed_of(number))
+            first = number - number % batch.group
+            members = range(first, first + batch.group)
+            if all(member in rolled for member in members):
+                ended(batch, first // batch.group, [rolled[member] for member in members])
+            if len(rolled) == len(batch.prompts):
+                deliver(batch, [rolled[place] for place in range(len(rolled))])
             # Not where it failed: the others are cancelled then, and a session must not draw for them once more.
             places.release()
             session.retire()

@@ -8,11 +8,12 @@ first executor, so that difficulty is measured against a fixed solver. Several p
 from __future__ import annotations
 
 from collections.abc import Sequence
+from concurrent.futures import Future
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import fmean
 
-from agent0.answers import Verdict, default_grader, equivalent_many, majority_vote
+from agent0.answers import Verdict, VoteCounter, default_grader, equivalent_many
 from agent0.answers.derivations import evidence
 from agent0.config import ExecutionSettings, RolloutSettings, SandboxSettings, TrackingSettings
 from agent0.domains import Domain, get_domain
@@ -23,6 +24,7 @@ from agent0.sandbox import open_sandbox
 from agent0.seeds import derive_seed, sampled
 from agent0.stages.execution_collection import collect_votes
 from agent0.stages.files import SAMPLE_FOLDER, TASKS_FOLDER
+from agent0.stages.keeping import kept_aside
 from agent0.stages.known import read_known_tasks
 from agent0.stages.open_agents import open_executor, seed_everything
 from agent0.stages.session import Stage, StageResult
@@ -31,7 +33,7 @@ from agent0.storage.digest import folder_digest
 from agent0.storage.seal import seal
 from agent0.storage.shards import iterate_records, iterate_shard, shard_name, write_shard
 from agent0.storage.workspace import Workspace
-from agent0.types import LabelledTask, SolvedTask, Task, Trajectory
+from agent0.types import LabelledTask, SolvedTask, Task, Trajectory, Vote
 
 TRAJECTORIES, VOTES, PROBED = "trajectories", "votes", "probed"
 """Names of pieces; a shard's votes are written after its trajectories, and say that it is whole."""
@@ -122,17 +124,31 @@ class Labelling:
         return unfinished(self.workspace, PROBED, LabelledTask, wanted)
 
     def solve(self, executor: ExecutorAgent, stage: Stage) -> None:
-        """Solve the missing shards, vote, and keep each as it finishes."""
+        """Solve the missing shards, have each task's vote counted as it is solved, and keep each shard as it finishes.
+
+        Votes and shards are other processes' and threads' work, and hold up nothing that is drawn.
+        """
         k, missing = self.settings.samples, self.unsolved
         total = k * sum(map(len, self.shards.values()))
         restored = total - k * sum(map(len, missing.values()))
-        executor.solve_batches(
-            ((number, [self.tasks[row].question for row in rows]) for number, rows in missing.items()),
-            k,
-            self.seed,
-            lambda number, solved: self._keep(number, missing[number], solved),
-            Drawing(stage.progress, total, done=restored),
-        )
+        votes: dict[tuple[int, int], Future[Vote]] = {}
+
+        def solved(number: int, place: int, trajectories: list[Trajectory]) -> None:
+            votes[number, place] = counter.count([trajectory.answer for trajectory in trajectories])
+
+        def finished(number: int, groups: list[list[Trajectory]]) -> None:
+            counted = [votes.pop((number, place)) for place in range(len(groups))]
+            keep(lambda: self._keep(number, missing[number], groups, counted))
+
+        with VoteCounter() as counter, kept_aside() as keep:
+            executor.solve_batches(
+                ((number, [self.tasks[row].question for row in rows]) for number, rows in missing.items()),
+                k,
+                self.seed,
+                finished,
+                Drawing(stage.progress, total, done=restored),
+                solved,
+            )
 
     def probe(self, first: ExecutorAgent, askable: Askable, stage: Stage) -> None:
         """Let the first executor solve the tasks of the difficulty probe, and keep each shard with its pass rates.
@@ -142,13 +158,14 @@ class Labelling:
         """
         samples = self.settings.probe_samples
         asked = {number: self._to_probe(number, askable) for number in self.unprobed}
-        first.solve_batches(
-            ((number, [task.task.question for task in tasks]) for number, tasks in asked.items()),
-            samples,
-            derive_seed(self.seed, "probe"),
-            lambda number, solved: self._keep_probed(number, asked[number], solved),
-            Drawing(stage.progress, samples * sum(map(len, asked.values())), "trajectories of the first executor"),
-        )
+        with kept_aside() as keep:
+            first.solve_batches(
+                ((number, [task.task.question for task in tasks]) for number, tasks in asked.items()),
+                samples,
+                derive_seed(self.seed, "probe"),
+                lambda number, solved: keep(lambda: self._keep_probed(number, asked[number], solved)),
+                Drawing(stage.progress, samples * sum(map(len, asked.values())), "trajectories of the first executor"),
+            )
 
     def deliver(self, tasks: Path, trajectories: Path) -> None:
         """Copy the finished shards to the output folders."""
@@ -170,7 +187,7 @@ class Labelling:
                 found += list(iterate_shard(path, SolvedTask, here))
         return found
 
-    def _keep(self, number: int, rows: range, solved: list[list[Trajectory]]) -> None:
+    def _keep(self, number: int, rows: range, solved: list[list[Trajectory]], counted: list[Future[Vote]]) -> None:
         tasks = self.tasks[rows.start : rows.stop]
         trajectories = (
             SolvedTask.model_construct(task_id=task.id, trajectory=trajectory)
@@ -178,7 +195,10 @@ class Labelling:
             for trajectory in group
         )
         write_shard(self.workspace.folder / piece(TRAJECTORIES, number), trajectories, SolvedTask)
-        labelled = (_label(task, group, self.domain) for task, group in zip(tasks, solved, strict=True))
+        labelled = (
+            _label(task, group, vote.result(), self.domain)
+            for task, group, vote in zip(tasks, solved, counted, strict=True)
+        )
         write_shard(self.workspace.folder / piece(VOTES, number), labelled, LabelledTask)
         for name in (TRAJECTORIES, VOTES):
             self.workspace.save(piece(name, number))
@@ -210,14 +230,12 @@ def _known_tasks(execution: ExecutionSettings, iteration: int) -> list[Task]:
     ]
 
 
-def _label(task: Task, trajectories: list[Trajectory], domain: Domain) -> LabelledTask:
-    answers = tuple(trajectory.answer for trajectory in trajectories)
-    vote = majority_vote(answers)
+def _label(task: Task, trajectories: list[Trajectory], vote: Vote, domain: Domain) -> LabelledTask:
     behind = evidence(task.question, trajectories, vote, default_grader())
     return LabelledTask(
         task=task,
         vote=vote,
-        answers=answers,
+        answers=tuple(trajectory.answer for trajectory in trajectories),
         derivations=behind.derivations,
         grounded=behind.grounded,
         tool_calls=mean_tool_calls(trajectories),

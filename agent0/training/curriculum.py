@@ -15,15 +15,14 @@ from datasets import Dataset
 from transformers import PrinterCallback
 from trl import GRPOConfig
 
-from agent0.answers import default_grader, majority_vote
+from agent0.answers import default_grader
 from agent0.answers.derivations import evidence
 from agent0.config import CurriculumSettings
 from agent0.domains import get_prompts
 from agent0.errors import Agent0Error
-from agent0.progress import UNSHOWN, Drawing, Shown
+from agent0.progress import UNSHOWN, Shown
 from agent0.rewards import curriculum_reward, repetition_shares
 from agent0.rollout.agents import (
-    ExecutorAgent,
     Proposal,
     QuestionRules,
     mean_tool_calls,
@@ -37,8 +36,10 @@ from agent0.training.batch import BatchPlan
 from agent0.training.engine_turns import EngineTurns
 from agent0.training.grpo import lora_configuration
 from agent0.training.job import TrainingJob
+from agent0.training.oversampling import PROMPT_COLUMN, Oversampling
 from agent0.training.policy import PolicyRollouts
 from agent0.training.rollout_metrics import log_rollouts
+from agent0.training.solver import Solver
 from agent0.training.useful_tokens import UsefulTokensTrainer
 from agent0.types import Trajectory, Vote
 
@@ -46,7 +47,7 @@ REWARD_SECONDS = "reward/seconds"
 
 
 class ExecutorInTheLoopReward:
-    """Rewards a batch of proposals: parse, let the frozen executor solve each k times, vote, score.
+    """Rewards a batch of proposals: parse, let the frozen executor behind `solver` solve each k times, vote, score.
 
     A question that was proposed several times in the batch is solved once, and its vote shared.
     """
@@ -55,17 +56,21 @@ class ExecutorInTheLoopReward:
 
     def __init__(
         self,
-        executor: ExecutorAgent,
+        solver: Solver,
         rules: QuestionRules,
         settings: CurriculumSettings,
         seed: int,
-        shown: Shown = UNSHOWN,
     ) -> None:
-        self._executor = executor
+        self._solver = solver
         self._rules = rules
         self._settings = settings
         self._seed = seed
-        self._shown = shown
+
+    def proposed(self, trajectory: Trajectory, step: int) -> None:
+        """Hear of a proposal of this process, for the batch before update `step`, the moment it has ended."""
+        question = read_proposal(trajectory, self._rules).question
+        if question is not None:
+            self._solver.ask(question, self._seed_of(step))
 
     def __call__(
         self,
@@ -84,12 +89,9 @@ class ExecutorInTheLoopReward:
         if trainer_state.global_step == 0:
             _check_first(proposals)
         questions = sorted({p.question for p in proposals if p.question is not None})
-        seed = derive_seed(self._seed, "reward", trainer_state.global_step, PartialState().process_index)
-        samples = self._settings.executor_samples
-        watch = Drawing(self._shown, len(questions) * samples, "executor trajectories")
-        answers = self._executor.solve(questions, samples, seed, watch)
-        solved = dict(zip(questions, answers, strict=True))
-        votes = {q: majority_vote([t.answer for t in ts]) for q, ts in solved.items()}
+        solutions = self._solver.solve(questions, self._seed_of(trainer_state.global_step))
+        solved = {question: solutions[question].trajectories for question in questions}
+        votes = {question: solutions[question].counted.result() for question in questions}
         consistency = {q: self._consistency(q, solved[q], vote) for q, vote in votes.items()}
         valid = np.array([p.question is not None for p in proposals])
         shares = np.zeros(len(proposals))
@@ -111,6 +113,9 @@ class ExecutorInTheLoopReward:
         if not self._settings.reward.grounded:
             return vote.self_consistency
         return vote.self_consistency * evidence(question, trajectories, vote, default_grader()).grounded
+
+    def _seed_of(self, step: int) -> int:
+        return derive_seed(self._seed, "reward", step, PartialState().process_index)
 
     def _shares(self, questions: list[str], batch: int) -> np.ndarray[Any, np.dtype[np.float64]]:
         """Return the cluster size of each valid question of this process as a share of all processes' batch."""
@@ -169,12 +174,15 @@ def curriculum_trainer(
     Every prompt is the same text, so the dataset has one row per group of each batch and no content.
     """
     prompts = get_prompts(job.rollout)
-    text = prompts.render(tokenizer, prompts.propose())
+    row = {PROMPT_COLUMN: prompts.render(tokenizer, prompts.propose())}
+    # Any proposals make a group, since all have one prompt; so none is drawn for a group that does not come about.
+    factor = job.training.oversample
+    more = Oversampling(factor, 1, [row], lambda own, count, _: [own[0]] * count) if factor > 1 else None
     trainer = UsefulTokensTrainer(
         model=model,
         reward_funcs=[reward],
         args=arguments,
-        train_dataset=Dataset.from_list([{"prompt": text}] * (plan.groups * settings.steps)),
+        train_dataset=Dataset.from_list([row] * (plan.groups * settings.steps)),
         processing_class=tokenizer,
         rollout_func=PolicyRollouts(
             job,
@@ -183,6 +191,8 @@ def curriculum_trainer(
             TokenBudget.from_settings(job.rollout.for_proposer(), "question"),
             turns,
             shown,
+            reward.proposed,
+            more,
         ),
         peft_config=lora_configuration(job),
         micro_batch_tokens=job.training.micro_batch_tokens,

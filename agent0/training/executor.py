@@ -17,11 +17,13 @@ from agent0.domains import get_prompts
 from agent0.progress import UNSHOWN, Shown
 from agent0.rewards import overlong_penalty
 from agent0.rollout.engine import ProgramRunner, TokenBudget
+from agent0.seeds import sampled
 from agent0.training.adpo import SELF_CONSISTENCY_COLUMN, ADPOTrainer
 from agent0.training.batch import BatchPlan
 from agent0.training.dynamic_sampling import DynamicSampling
-from agent0.training.grpo import lora_configuration, ordered_rows
+from agent0.training.grpo import Row, lora_configuration, ordered_rows
 from agent0.training.job import TrainingJob
+from agent0.training.oversampling import PROMPT_COLUMN, Oversampling
 from agent0.training.policy import PolicyRollouts
 from agent0.training.rollout_metrics import log_rollouts
 from agent0.types import LabelledTask, Trajectory
@@ -82,9 +84,9 @@ def executor_trainer(
 ) -> ADPOTrainer:
     """Return the trainer of the executor agent on `tasks`."""
     prompts = get_prompts(job.rollout)
-    rows = [
+    rows: list[Row] = [
         {
-            "prompt": prompts.render(tokenizer, prompts.solve(task.task.question)),
+            PROMPT_COLUMN: prompts.render(tokenizer, prompts.solve(task.task.question)),
             LABEL_COLUMN: task.vote.answer,
             SELF_CONSISTENCY_COLUMN: task.vote.self_consistency,
         }
@@ -96,6 +98,11 @@ def executor_trainer(
         settings.group_size,
         settings.redraws,
     )
+    factor = job.training.oversample
+
+    def others(own: Sequence[str], count: int, seed: int) -> list[str]:
+        return sampled([row[PROMPT_COLUMN] for row in rows if row[PROMPT_COLUMN] not in own], count, seed)
+
     trainer = ADPOTrainer(
         model=model,
         reward_funcs=[ExecutorReward(settings, job.rollout.max_response_tokens)],
@@ -109,6 +116,7 @@ def executor_trainer(
             TokenBudget.from_settings(job.rollout),
             shown=shown,
             choose=choose if settings.redraws else None,
+            oversampling=Oversampling(factor, settings.group_size, rows, others) if factor > 1 else None,
         ),
         peft_config=lora_configuration(job),
         adpo=settings.adpo,

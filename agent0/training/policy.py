@@ -26,6 +26,7 @@ from agent0.seeds import derive_seed
 from agent0.training.drawing_copy import DrawingCopy
 from agent0.training.engine_turns import EngineTurns
 from agent0.training.job import TrainingJob
+from agent0.training.oversampling import Oversampling
 from agent0.types import Trajectory
 
 ROLLOUT_SECONDS = "rollout/seconds"
@@ -42,8 +43,9 @@ Choose = Callable[[Sequence[str], Draw, int], tuple[list[Trajectory], Columns]]
 class PolicyRollouts:
     """TRL's `rollout_func`; each reward function finds the trajectories in its `trajectory` argument.
 
-    `turns` are those at the engine of this process, for a frozen model that draws from it too. `choose` may draw other
-    trajectories than one per prompt.
+    `turns` are those at the engine of this process, for a frozen model that draws from it too. `ended` is told of each
+    trajectory the moment it has ended, with the number of updates before it. `choose` may draw other trajectories than
+    one per prompt; with `oversampling` more are begun than are returned.
     """
 
     def __init__(
@@ -54,7 +56,9 @@ class PolicyRollouts:
         budget: TokenBudget,
         turns: EngineTurns | None = None,
         shown: Shown = UNSHOWN,
+        ended: Callable[[Trajectory, int], None] = lambda *_: None,
         choose: Choose | None = None,
+        oversampling: Oversampling | None = None,
     ) -> None:
         self._job = job
         self._sampling = sampling
@@ -62,28 +66,43 @@ class PolicyRollouts:
         self._budget = budget
         self._turns = turns or EngineTurns()
         self._shown = shown
+        self._ended = ended
         self._choose = choose or (lambda prompts, draw, seed: (draw(prompts, seed), {}))
+        self._oversampling = oversampling
         self._copy = DrawingCopy(getattr(torch, transformers_dtype(job.rollout)))
 
     def __call__(self, prompts: list[str], trainer: Any) -> dict[str, Any]:
         """Roll out one trajectory per prompt of this process."""
         tokenizer = trainer.processing_class
+        step, process = trainer.state.global_step, trainer.accelerator.process_index
+        seed = derive_seed(self._job.seed, step, process)
 
-        def encoded(text: str) -> list[int]:
-            ids: list[int] = tokenizer(text, add_special_tokens=False).input_ids
+        def encode(prompt: str) -> list[int]:
+            ids: list[int] = tokenizer(prompt, add_special_tokens=False).input_ids
             return ids
 
-        step, process = trainer.state.global_step, trainer.accelerator.process_index
+        def ended(trajectory: Trajectory) -> None:
+            self._ended(trajectory, step)
+
         with self._backend(trainer) as backend:
             if self._job.training.policy_backend != "transformers":
-                asyncio.run(self._turns.canary.check(backend, encoded(prompts[0]), step, _has_moved(trainer)))
+                asyncio.run(self._turns.canary.check(backend, encode(prompts[0]), step, _has_moved(trainer)))
             engine = RolloutEngine(tokenizer, backend, self._sandbox, self._budget)
 
-            def draw(texts: Sequence[str], seed: int) -> list[Trajectory]:
-                watch = Drawing(self._shown, len(texts), f"{self._job.agent} trajectories")
-                return engine.run([encoded(text) for text in texts], seed, watch)
+            def watching(texts: Sequence[str]) -> Drawing:
+                return Drawing(self._shown, len(texts), f"{self._job.agent} trajectories")
 
-            trajectories, columns = self._choose(prompts, draw, derive_seed(self._job.seed, step, process))
+            def draw(texts: Sequence[str], seed: int) -> list[Trajectory]:
+                ids = [encode(text) for text in texts]
+                return engine.run(ids, seed, watching(texts), lambda _batch, _number, drawn: ended(drawn[0]))
+
+            if self._oversampling is None:
+                trajectories, columns = self._choose(prompts, draw, seed)
+            else:
+                taken = self._oversampling.draw(engine, prompts, encode, seed, watching(prompts), ended)
+                trajectories, columns = taken.trajectories, taken.columns
+                for name, value in taken.metrics.items():
+                    trainer._metrics["train"][name].append(value)
         trainer._metrics["train"][ROLLOUT_SECONDS].append(engine.throughput.seconds)
         drawn_by_vllm = self._job.training.policy_backend != "transformers"
         return {

@@ -81,6 +81,12 @@ def doubts(job: TrainingJob) -> Iterator[str]:
 
 def _check_batches(job: TrainingJob, processes: int) -> None:
     plan = BatchPlan.of(job, processes)
+    if job.training.oversample > 1 and job.agent == "executor" and plan.groups % processes:
+        raise UsageError(
+            f"training.oversample {job.training.oversample} takes whole groups, and {plan.groups} groups "
+            f"(executor.tasks_per_step) do not divide among {processes} processes; choose numbers that divide, or set "
+            "it to 1."
+        )
     rows = plan.rows * plan.updates
     if isinstance(job.algorithm, ExecutorSettings) and job.algorithm.redraws and rows % plan.group_size:
         raise UsageError(

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import agent0.training.lean_trl  # noqa: F401  # before anything that imports transformers or trl
+from agent0.answers import VoteCounter
 from agent0.config import CurriculumSettings
 from agent0.domains import get_prompts
 from agent0.errors import Agent0Error
@@ -40,6 +41,7 @@ from agent0.training.grpo import LogMetrics, SandboxReadings, StepLogger, grpo_a
 from agent0.training.guards import GuardCallback, Guards
 from agent0.training.job import ERROR_FILE, LOG_FILE, PreemptedError, StepsFile, TrainingJob
 from agent0.training.preflight import check_job
+from agent0.training.solver import BatchSolver, EarlySolver, Solver
 from agent0.types import LabelledTask
 
 
@@ -86,9 +88,12 @@ def _run(
         if isinstance(job.algorithm, CurriculumSettings):
             turns = EngineTurns()
             assert job.frozen_executor is not None
-            with _frozen_executor(job, job.algorithm, job.frozen_executor, pool, turns) as executor:
+            with (
+                _frozen_executor(job, job.algorithm, job.frozen_executor, pool, turns) as executor,
+                _solver(job, job.algorithm, executor, shown) as solver,
+            ):
                 rules = askable(job.frozen_executor, job.rollout)
-                reward = ExecutorInTheLoopReward(executor, rules, job.algorithm, job.seed, shown)
+                reward = ExecutorInTheLoopReward(solver, rules, job.algorithm, job.seed)
                 trainer = curriculum_trainer(
                     job, job.algorithm, plan, arguments, model, tokenizer, reward, pool, turns, shown
                 )
@@ -126,6 +131,17 @@ def _frozen_executor(
     with _executor_backend(job, settings, folder, tokenizer, turns) as backend:
         engine = RolloutEngine(tokenizer, backend, pool, TokenBudget.from_settings(job.rollout))
         yield ExecutorAgent(engine, get_prompts(job.rollout))
+
+
+@contextmanager
+def _solver(job: TrainingJob, settings: CurriculumSettings, executor: ExecutorAgent, shown: Shown) -> Iterator[Solver]:
+    """Open the way in which that executor comes to questions: on servers of its own, to each as it is proposed."""
+    with VoteCounter() as counter:
+        if not job.executor_endpoints:
+            yield BatchSolver(executor, counter, settings.executor_samples, shown)
+            return
+        with EarlySolver(executor, counter, settings.executor_samples, shown) as solver:
+            yield solver
 
 
 @contextmanager

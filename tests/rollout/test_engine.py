@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 import pytest
@@ -136,6 +136,32 @@ def test_batches_are_delivered_whole_and_no_more_than_fits_is_in_flight(tokenize
     drawn = [sum(trajectory.mask) for trajectories in delivered.values() for trajectory in trajectories]
     assert sum(watch.tokens) == sum(drawn) == engine.throughput.tokens
     assert most == 5
+
+
+@pytest.mark.parametrize("concurrency", [None, 3])
+def test_a_group_is_told_of_when_it_has_ended_and_batches_may_still_be_to_come(
+    tokenizer: Any, concurrency: int | None
+) -> None:
+    told: list[tuple[int, int, int]] = []
+    delivered: list[int] = []
+
+    async def batches() -> AsyncIterator[Batch]:
+        yield Batch(1, [[5, 6]] * 6, group=2)
+        while len(delivered) < 1:  # the second is thought of only when the first is there
+            await asyncio.sleep(0.001)
+        yield Batch(2, [[5, 6]] * 2, group=1)
+
+    backend = ScriptedBackend(tokenizer, lambda _: "\\boxed{1}", concurrency)
+    engine = RolloutEngine(tokenizer, backend, FakePrograms(lambda _: result()), BUDGET)
+    asyncio.run(
+        engine.arun_batches(
+            batches(),
+            lambda batch, trajectories: delivered.append(batch.key),
+            ended=lambda batch, group, drawn: told.append((batch.key, group, len(drawn) + 10 * len(delivered))),
+        )
+    )
+    assert sorted(told) == [(1, 0, 2), (1, 1, 2), (1, 2, 2), (2, 0, 11), (2, 1, 11)]
+    assert delivered == [1, 2]
 
 
 def test_an_error_of_one_trajectory_ends_the_rest(tokenizer: Any) -> None:

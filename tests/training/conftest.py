@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from agent0.answers import VoteCounter
 from agent0.config import (
     CheckpointSettings,
     CurriculumSettings,
@@ -34,6 +35,13 @@ def half_trained(model_cache: Path) -> Path:
     """A folder with a model that sometimes answers: enough for rewards to differ."""
     (folder,) = (model_cache / "tiny").iterdir()
     return folder
+
+
+@pytest.fixture(scope="session")
+def counter() -> Iterator[VoteCounter]:
+    """What counts votes for all tests."""
+    with VoteCounter() as counter:
+        yield counter
 
 
 @pytest.fixture

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from agent0.answers import VoteCounter
 from agent0.config import (
     CurriculumSettings,
     ExecutorSettings,
@@ -25,6 +26,7 @@ from agent0.sandbox import RunResult
 from agent0.training.batch import BatchPlan
 from agent0.training.curriculum import ExecutorInTheLoopReward
 from agent0.training.executor import ExecutorReward
+from agent0.training.solver import BatchSolver
 from agent0.types import Trajectory
 
 STATE = SimpleNamespace(global_step=0)
@@ -36,10 +38,10 @@ def proposal(text: str, finish: Any = "eos") -> Trajectory:
     return Trajectory(prompt_ids=(1,), completion_ids=(2,), mask=(1,), text=text, finish=finish)
 
 
-def executor(tokenizer: Any, sandbox: Any, write: Callable[[str], str]) -> ExecutorAgent:
+def executor(tokenizer: Any, sandbox: Any, counter: VoteCounter, write: Callable[[str], str]) -> BatchSolver:
     budget = TokenBudget.from_settings(RolloutSettings(max_prompt_tokens=96, max_response_tokens=96))
     engine = RolloutEngine(tokenizer, ScriptedBackend(tokenizer, write), sandbox, budget)
-    return ExecutorAgent(engine, get_prompts(RolloutSettings()))
+    return BatchSolver(ExecutorAgent(engine, get_prompts(RolloutSettings())), counter, SETTINGS.executor_samples)
 
 
 def undecided(answers: list[str]) -> Callable[[str], str]:
@@ -54,10 +56,10 @@ def undecided(answers: list[str]) -> Callable[[str], str]:
     return write
 
 
-def test_the_frontier_earns_the_most_and_nonsense_nothing(tokenizer: Any, sandbox: Any) -> None:
+def test_the_frontier_earns_the_most_and_nonsense_nothing(tokenizer: Any, sandbox: Any, counter: VoteCounter) -> None:
     logged: dict[str, float] = {}
     reward = ExecutorInTheLoopReward(
-        executor(tokenizer, sandbox, undecided(["5", "5", "6", "7"])), get_domain("arithmetic"), SETTINGS, 0
+        executor(tokenizer, sandbox, counter, undecided(["5", "5", "6", "7"])), get_domain("arithmetic"), SETTINGS, 0
     )
     batch = [
         proposal("<question>What is 2+3?</question>"),
@@ -75,7 +77,7 @@ def test_the_frontier_earns_the_most_and_nonsense_nothing(tokenizer: Any, sandbo
 
 
 def test_an_answer_that_is_not_grounded_speaks_for_nothing_where_that_is_asked_for(
-    tokenizer: Any, sandbox: Any
+    tokenizer: Any, sandbox: Any, counter: VoteCounter
 ) -> None:
     def copies_wrongly(text: str) -> str:
         """Half of the samples run a program, which leaves out a number of 2+3+4; the others disagree."""
@@ -93,14 +95,16 @@ def test_an_answer_that_is_not_grounded_speaks_for_nothing_where_that_is_asked_f
         weights = RewardSettings(repetition_weight=0.0, tool_reward_per_call=0.0, grounded=grounded)
         settings = SETTINGS.model_copy(update={"reward": weights})
         reward = ExecutorInTheLoopReward(
-            executor(tokenizer, sandbox, copies_wrongly), get_domain("arithmetic"), settings, 0
+            executor(tokenizer, sandbox, counter, copies_wrongly), get_domain("arithmetic"), settings, 0
         )
         earned[grounded] = reward(batch, log_metric=lambda *_: None, trainer_state=STATE)
     assert earned[False] == pytest.approx([1.0, 1.0])
     assert sorted(earned[True]) == pytest.approx([0.0, 1.0])
 
 
-def test_a_repeated_question_is_solved_once_and_pays_for_its_share(tokenizer: Any, sandbox: Any) -> None:
+def test_a_repeated_question_is_solved_once_and_pays_for_its_share(
+    tokenizer: Any, sandbox: Any, counter: VoteCounter
+) -> None:
     asked: list[str] = []
 
     def write(text: str) -> str:
@@ -108,7 +112,9 @@ def test_a_repeated_question_is_solved_once_and_pays_for_its_share(tokenizer: An
         return "\\boxed{5}" if len(asked) % 2 else "\\boxed{6}"
 
     settings = SETTINGS.model_copy(update={"reward": RewardSettings()})
-    reward = ExecutorInTheLoopReward(executor(tokenizer, sandbox, write), get_domain("arithmetic"), settings, 0)
+    reward = ExecutorInTheLoopReward(
+        executor(tokenizer, sandbox, counter, write), get_domain("arithmetic"), settings, 0
+    )
     same = [proposal("<question>Find the value of 2+3.</question>")] * 3
     rewards = reward([*same, proposal("junk")], log_metric=lambda *_: None, trainer_state=STATE)
     assert len(asked) == settings.executor_samples
@@ -116,10 +122,10 @@ def test_a_repeated_question_is_solved_once_and_pays_for_its_share(tokenizer: An
 
 
 def test_a_batch_without_any_question_earns_nothing_and_the_first_such_batch_is_refused(
-    tokenizer: Any, sandbox: Any
+    tokenizer: Any, sandbox: Any, counter: VoteCounter
 ) -> None:
     reward = ExecutorInTheLoopReward(
-        executor(tokenizer, sandbox, lambda _: "\\boxed{1}"), get_domain("arithmetic"), SETTINGS, 0
+        executor(tokenizer, sandbox, counter, lambda _: "\\boxed{1}"), get_domain("arithmetic"), SETTINGS, 0
     )
     batch, later = [proposal("a"), proposal("<question>b", "length")], SimpleNamespace(global_step=1)
     assert reward(batch, log_metric=lambda *_: None, trainer_state=later) == [0.0, 0.0]
@@ -158,7 +164,7 @@ def test_a_batch_that_cannot_be_cut_is_refused() -> None:
         BatchPlan(8, 8, 2, 5)
 
 
-def test_the_whole_batch_is_put_to_the_executor_at_once(tokenizer: Any) -> None:
+def test_the_whole_batch_is_put_to_the_executor_at_once(tokenizer: Any, counter: VoteCounter) -> None:
     class Counting:
         running = most = 0
 
@@ -176,13 +182,15 @@ def test_the_whole_batch_is_put_to_the_executor_at_once(tokenizer: Any) -> None:
     backend = ScriptedBackend(tokenizer, undecided([]), concurrency=512)
     agent = ExecutorAgent(RolloutEngine(tokenizer, backend, programs, budget), get_prompts(RolloutSettings()))
     batch = [proposal(f"<question>What is {number}+7?</question>") for number in range(10, 30)]
-    reward = ExecutorInTheLoopReward(agent, get_domain("arithmetic"), SETTINGS, 0)
+    reward = ExecutorInTheLoopReward(
+        BatchSolver(agent, counter, SETTINGS.executor_samples), get_domain("arithmetic"), SETTINGS, 0
+    )
     reward(batch, log_metric=lambda *_: None, trainer_state=STATE)
     assert programs.most == len(batch) * SETTINGS.executor_samples
 
 
 def test_a_question_beyond_the_executors_prompt_costs_its_own_reward_only(
-    tokenizer: Any, sandbox: Any, tmp_path: Path
+    tokenizer: Any, sandbox: Any, counter: VoteCounter, tmp_path: Path
 ) -> None:
     tokenizer.save_pretrained(tmp_path)
     (tmp_path / "config.json").write_text("{}")  # what says that a folder holds a model
@@ -194,6 +202,7 @@ def test_a_question_beyond_the_executors_prompt_costs_its_own_reward_only(
     long = "\N{SNOWMAN}" * 1500  # within the domain's limit of characters
     assert rules.domain.rejection(long) is None
     assert rules.rejection(long) == "too_many_tokens"
-    reward = ExecutorInTheLoopReward(ExecutorAgent(engine, rules.prompts), rules, SETTINGS, 0)
+    solver = BatchSolver(ExecutorAgent(engine, rules.prompts), counter, SETTINGS.executor_samples)
+    reward = ExecutorInTheLoopReward(solver, rules, SETTINGS, 0)
     batch = [proposal("<question>What is 2+3 now?</question>"), proposal(f"<question>{long}</question>")]
     assert reward(batch, log_metric=lambda *_: None, trainer_state=STATE) == pytest.approx([1.0, 0.0])
