@@ -68,6 +68,7 @@ CONTRADICTIONS = {
     "curriculum.executor_sampling.vocabulary_retention=0.5": "set it to 1, or rollout.backend to 'transformers'",
     "executor.sampling.vocabulary_retention=0.5": "set it to 1, or training.policy_backend to 'transformers'",
     "training.sharding=fsdp2": "cannot draw from weights",
+    "executor.redraws=1": "both choose the groups of a batch",
     "training.launcher=trainjob": "serves one pod only",
 }
 NEEDED = {
@@ -78,6 +79,7 @@ NEEDED = {
     "generation.sampling": ["rollout.backend=vllm"],
     "curriculum.executor_sampling": ["rollout.backend=vllm_server"],
     "executor.sampling": ["training.policy_backend=vllm"],
+    "executor.redraws": ["training.policy_backend=vllm", "training.oversample=1.25", "filtering.min_tasks=10"],
     "training.launcher": ["training.policy_backend=vllm_server"],
 }
 """What makes the setting of that beginning a contradiction."""

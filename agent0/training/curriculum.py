@@ -192,7 +192,7 @@ def curriculum_trainer(
             turns,
             shown,
             reward.proposed,
-            more,
+            oversampling=more,
         ),
         peft_config=lora_configuration(job),
         micro_batch_tokens=job.training.micro_batch_tokens,
