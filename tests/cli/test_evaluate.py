@@ -147,12 +147,13 @@ def test_the_embedded_model_is_the_one_that_an_evolution_starts_from_and_is_made
 
 def test_the_record_is_printed_as_json(model: Path, tmp_path: Path) -> None:
     done = evaluate(
-        model, tmp_path, tmp_path / "out", "--set", "evaluation.questions_per_level=1", "--json", "--quiet", "--no-tool"
+        model, tmp_path, tmp_path / "out", "--set", "evaluation.questions_per_level=1", "--json", "--no-tool"
     )
     assert done.returncode == 0, done.stderr
     record = json.loads(done.stdout)
     assert record["benchmarks"][0]["benchmark"] == "tiny"
     assert record["tool"] is False
+    assert "tiny: most samples hold no answer that its rule reads" in done.stderr
 
 
 @pytest.mark.parametrize(
