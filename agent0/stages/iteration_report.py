@@ -144,6 +144,8 @@ def evolution_metrics(record: IterationRecord) -> dict[str, float]:
     """Return the numbers of one iteration that belong on the evolution's own run."""
     metrics = {
         "eval/accuracy": record.executor.accuracy,
+        "eval/accuracy_low": record.executor.ci_low,
+        "eval/accuracy_high": record.executor.ci_high,
         "eval/tool_calls": record.executor.tool_calls,
         **{f"eval/accuracy_{name}": level.accuracy for name, level in record.executor.levels.items()},
     }
@@ -154,6 +156,8 @@ def evolution_metrics(record: IterationRecord) -> dict[str, float]:
             "tasks/kept_wrong": record.proposals.kept_wrong,
             "tasks/kept_novelty": record.proposals.kept_novelty,
             "tasks/kept_repeated": record.proposals.kept_repeated,
+            "tasks/label_accuracy_low": record.proposals.label_accuracy_low,
+            "tasks/label_accuracy_high": record.proposals.label_accuracy_high,
         }
         metrics |= {
             "tasks/kept": float(record.proposals.kept),

@@ -153,9 +153,11 @@ def test_the_record_is_printed_as_json(
     with pytest.raises(SystemExit) as ended:
         main()
     assert ended.value.code == 0
-    record = json.loads(capfd.readouterr().out)
+    out, err = capfd.readouterr()
+    record = json.loads(out)
     assert record["benchmarks"][0]["benchmark"] == "tiny"
     assert record["tool"] is False
+    assert "tiny: most samples hold no answer that its rule reads" in err
 
 
 @pytest.mark.parametrize(
