@@ -1,13 +1,17 @@
-"""What a token costs the transformers backend, the longer a row grows, beside reading every row anew at each interval.
+"""What a token costs the transformers backend, the longer a row grows, beside the backend that kept nothing.
 
     python bench/decoding.py [--check]
 
-A small Llama with random weights and a vocabulary of real size draws rows that cannot end before they are as long as
-asked for. Printed are the CPU seconds of a token behind the first, which reads the prompt, for rows of 100 to 2,000;
-and the same for a backend that keeps nothing between intervals: prompt and all that was drawn are read anew, and the
-check for the stop text, whose making goes through the whole vocabulary, is made anew. Both run in one process with one
-thread, and seconds are those of this process's CPU, so that a busy machine changes little. Leaves out rows that leave
-the batch and tool calls, which the tests look into. With --check it exits with 1 when a bar is missed.
+A model of SmolLM2-135M's shape with random weights draws rows that cannot end before they are as long as asked for. It
+has a fifteenth of that model's layers and of its vocabulary, so that layers, output and draw have their real shares of
+a token, and minutes suffice. Beside it draws what the backend once was: the library's own `generate` for each interval,
+with its attention, its cache and its draw, which reads prompt and all that was drawn anew, and makes the check for the
+stop text, which goes through the whole vocabulary, anew.
+
+Printed are the CPU seconds of a token of rows of so many drawn tokens, without the first, which reads the prompt; and
+for the earlier backend also those of the one interval that ends at 1,024. Both run in one process with one thread, and
+seconds are those of this process's CPU, so that a busy machine changes little. Leaves out rows that leave the batch and
+tool calls, which the tests look into. With --check it exits with 1 when a bar is missed.
 """
 
 from __future__ import annotations
@@ -15,7 +19,8 @@ from __future__ import annotations
 import argparse
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import torch
@@ -23,6 +28,7 @@ from rich.console import Console
 from rich.table import Table
 from tokenizers import Tokenizer, models
 from transformers import (
+    AttentionInterface,
     GenerationConfig,
     LlamaConfig,
     LlamaForCausalLM,
@@ -30,20 +36,24 @@ from transformers import (
     StoppingCriteriaList,
     StopStringCriteria,
 )
+from transformers.integrations.sdpa_attention import sdpa_attention_forward
 
 from agent0.config import RolloutSettings, SamplingSettings
 from agent0.protocol import STOP
 from agent0.rollout import Request
+from agent0.rollout.grouped_attention import attend_in_groups
 from agent0.rollout.transformers_backend import TransformersBackend
+from agent0.rollout.watch import NOBODY
 
-ROWS, PROMPT_TOKENS, VOCABULARY = 8, 300, 50_000
-LENGTHS = (100, 500, 1000, 2000)
-COMPARED = (100, 1000)
+ROWS, PROMPT_TOKENS = 16, 300
+LAYERS, VOCABULARY = 2, 3_277  # of 30 and 49,152
 INTERVAL = int(RolloutSettings.model_fields["compaction_interval"].default)
+SHORT, COMPARED, LONG = INTERVAL, 8 * INTERVAL, 16 * INTERVAL
 FLAT, FASTER = 1.5, 5.0
 END = "<end>"
 
-Draw = Callable[[list[Request]], list[list[int]]]
+Draw = Callable[[int], list[float]]
+"""Draws so many tokens in each row, and returns the CPU seconds that had passed at the end of each interval."""
 
 
 def main() -> int:
@@ -54,36 +64,57 @@ def main() -> int:
     torch.set_num_threads(1)
     tokenizer = large_tokenizer()
     model = endless_model(tokenizer)
+    prompts = [[5 + (place + row) % 200 for place in range(PROMPT_TOKENS)] for row in range(ROWS)]
     backend = TransformersBackend(model, tokenizer, SamplingSettings(), ROWS, INTERVAL)
 
-    def keeping(requests: list[Request]) -> list[list[int]]:
-        return [generation.token_ids for generation in backend.generate(requests)]
+    def keeping(length: int) -> list[float]:
+        clock = Clock()
+        requests = [Request(prompt, length, STOP, row) for row, prompt in enumerate(prompts)]
+        assert all(len(drawn.token_ids) == length for drawn in backend.generate(requests, clock))
+        return clock.passed
 
-    def anew(requests: list[Request]) -> list[list[int]]:
-        return reading_anew(model, tokenizer, requests)
+    def anew(length: int) -> list[float]:
+        return reading_anew(model, tokenizer, prompts, length)
 
-    cpu_seconds(keeping, 4)
-    kept = {length: seconds_per_token(keeping, length) for length in LENGTHS}
-    read = {length: seconds_per_token(anew, length) for length in COMPARED}
+    keeping(4)
+    kept, read = seconds_per_token(keeping, LONG), seconds_per_token(anew, COMPARED)
     console = Console()
     console.print(f"{ROWS} rows, prompts of {PROMPT_TOKENS} tokens, interval {INTERVAL}, one thread")
     table = Table("drawn tokens a row", "ms a token", "reading anew, ms", "ratio")
-    for length in LENGTHS:
+    for length in (SHORT, 4 * INTERVAL, COMPARED, LONG):
         beside = [f"{1000 * read[length]:.2f}", f"{read[length] / kept[length]:.1f}"] if length in read else ["", ""]
         table.add_row(f"{length:,}", f"{1000 * kept[length]:.2f}", *beside)
+    ends = [marginal(costs, COMPARED) for costs in (kept, read)]
+    table.add_row(
+        f"the last {INTERVAL} of {COMPARED:,}", *(f"{1000 * end:.2f}" for end in ends), f"{ends[1] / ends[0]:.1f}"
+    )
     console.print(table)
-    growth, gain = kept[LENGTHS[-1]] / kept[LENGTHS[0]], read[1000] / kept[1000]
+    growth, gain = kept[LONG] / kept[SHORT], read[COMPARED] / kept[COMPARED]
     bars = {
-        f"a token of 2,000 costs at most {FLAT} x one of 100 (is {growth:.2f})": growth <= FLAT,
-        f"{FASTER:.0f} x faster than reading anew at 1,000 tokens (is {gain:.1f})": gain >= FASTER,
+        f"a token of {LONG:,} costs at most {FLAT} x one of {SHORT} (is {growth:.2f})": growth <= FLAT,
+        f"{FASTER:.0f} x faster than reading anew at {COMPARED:,} tokens (is {gain:.1f})": gain >= FASTER,
     }
     for bar, met in bars.items():
         console.print(f"{'met   ' if met else 'MISSED'}  {bar}", highlight=False)
     return int(arguments.check and not all(bars.values()))
 
 
+class Clock:
+    """A watch that takes the CPU time whenever an interval ends."""
+
+    warn, finished = NOBODY.warn, NOBODY.finished
+
+    def __init__(self) -> None:
+        self._begin = time.process_time()
+        self.passed: list[float] = []
+
+    def drew(self, tokens: int) -> None:
+        """Take the time."""
+        self.passed.append(time.process_time() - self._begin)
+
+
 def large_tokenizer() -> PreTrainedTokenizerFast:
-    """Return a tokenizer with as many tokens as those of real models.
+    """Return a tokenizer with as many tokens as the model.
 
     transformers' check for the stop text asks for a token that writes it, and for the word after which it lets each
     token be written.
@@ -100,11 +131,11 @@ def endless_model(tokenizer: Any) -> LlamaForCausalLM:
     torch.manual_seed(0)
     config = LlamaConfig(
         vocab_size=len(tokenizer),
-        hidden_size=256,
-        intermediate_size=1024,
-        num_hidden_layers=6,
-        num_attention_heads=4,
-        num_key_value_heads=2,
+        hidden_size=576,
+        intermediate_size=1536,
+        num_hidden_layers=LAYERS,
+        num_attention_heads=9,
+        num_key_value_heads=3,
         max_position_embeddings=4096,
         eos_token_id=tokenizer.eos_token_id,
     )
@@ -116,39 +147,46 @@ def endless_model(tokenizer: Any) -> LlamaForCausalLM:
     return model
 
 
-def reading_anew(model: Any, tokenizer: Any, requests: list[Request]) -> list[list[int]]:
-    """Draw in intervals and keep nothing between them."""
-    drawn: list[list[int]] = [[] for _ in requests]
-    while left := requests[0].max_tokens - len(drawn[0]):
-        ids = torch.tensor([request.prompt + tokens for request, tokens in zip(requests, drawn, strict=True)])
-        with torch.no_grad():
-            output = model.generate(
+def reading_anew(model: Any, tokenizer: Any, prompts: list[list[int]], length: int) -> list[float]:
+    """Draw in intervals and keep nothing between them; see `Draw`."""
+    clock = Clock()
+    rows = prompts
+    with torch.no_grad(), library_attention():
+        while left := length - len(rows[0]) + PROMPT_TOKENS:
+            ids = torch.tensor(rows)
+            rows = model.generate(
                 input_ids=ids,
                 attention_mask=torch.ones_like(ids),
                 generation_config=GenerationConfig(
                     max_new_tokens=min(left, INTERVAL), do_sample=True, top_k=0, eos_token_id=0, pad_token_id=0
                 ),
                 stopping_criteria=StoppingCriteriaList([StopStringCriteria(tokenizer, [STOP])]),
-            )
-        for tokens, row in zip(drawn, output[:, ids.shape[1] :].tolist(), strict=True):
-            tokens += row
-    return drawn
+            ).tolist()
+            clock.drew(INTERVAL)
+    return clock.passed
 
 
-def seconds_per_token(draw: Draw, length: int) -> float:
-    """Return the CPU seconds of one token of one row, without those of the prompt and the first token."""
-    return (cpu_seconds(draw, length) - cpu_seconds(draw, 1)) / (ROWS * (length - 1))
+@contextmanager
+def library_attention() -> Iterator[None]:
+    """Let models attend as transformers lets them."""
+    AttentionInterface.register("sdpa", sdpa_attention_forward)
+    try:
+        yield
+    finally:
+        attend_in_groups()
 
 
-def cpu_seconds(draw: Draw, length: int) -> float:
-    """Return the CPU seconds of drawing so many tokens in each row."""
-    prompts = [[5 + (place + row) % 200 for place in range(PROMPT_TOKENS)] for row in range(ROWS)]
-    requests = [Request(prompt, length, STOP, row) for row, prompt in enumerate(prompts)]
-    begin = time.process_time()
-    drawn = draw(requests)
-    seconds = time.process_time() - begin
-    assert all(len(tokens) == length for tokens in drawn)
-    return seconds
+def seconds_per_token(draw: Draw, length: int) -> dict[int, float]:
+    """Return the CPU seconds of one token of a row, without the prompt and the first token, by the row's length."""
+    (first,), passed = draw(1), draw(length)
+    lengths = range(INTERVAL, length + 1, INTERVAL)
+    return {drawn: (at - first) / (ROWS * (drawn - 1)) for drawn, at in zip(lengths, passed, strict=True)}
+
+
+def marginal(costs: dict[int, float], length: int) -> float:
+    """Return the CPU seconds of one token of the interval that ends at a length."""
+    before = length - INTERVAL
+    return (costs[length] * (length - 1) - costs[before] * (before - 1)) / INTERVAL
 
 
 if __name__ == "__main__":

@@ -22,7 +22,9 @@ pytestmark = [
 
 HANDFUL = [
     "iterations=1",
+    "rollout.max_response_tokens=64",  # the base model never ends by itself
     "warm_start.steps=6",
+    "warm_start.batch_size=4",
     "warm_start.learning_rate=2e-4",
     "warm_start.propose_share=0.5",
     "curriculum.steps=1",
@@ -43,8 +45,8 @@ HANDFUL = [
     "executor.group_size=4",
     "executor.updates_per_step=1",
     "executor.micro_batch_size=4",
-    "evaluation.benchmarks=['gym:chain_sum', 'gym:products']",
-    "evaluation.questions_per_level=2",
+    "evaluation.benchmarks=['gym:small']",  # one batch; with another benchmark there would be two
+    "evaluation.questions_per_level=1",
     "evaluation.samples=1",
 ]
 

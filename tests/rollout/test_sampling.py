@@ -13,7 +13,7 @@ ROWS = 20_000
 def shares(sampling: SamplingSettings, logits: torch.Tensor, rows: int = ROWS) -> torch.Tensor:
     """Return how often each token is drawn from the same logits."""
     torch.manual_seed(0)
-    scores = logits.expand(rows, -1)
+    scores = logits.repeat(rows, 1)
     for sampler in samplers(sampling):
         scores = sampler(torch.zeros(rows, 1, dtype=torch.long), scores)
     assert (scores > -torch.inf).sum(dim=-1).eq(1).all()
