@@ -41,7 +41,7 @@ def test_summary_has_the_promised_shape_and_is_json(make_history: Callable[[int]
     assert summary["seconds"] == 372.5
     base, first, _ = summary["iterations"]
     score = {"accuracy", "ci_low", "ci_high", "n", "tool_calls", "self_consistency"}
-    assert set(base) == {"iteration", "executor", "proposals"}
+    assert set(base) == {"iteration", "executor", "flips", "kept_previous", "proposals"}
     assert set(base["executor"]) == score | {"levels"}
     assert list(base["executor"]["levels"]) == ["2x1", "2x2", "3x1", "3x2", "4x2", "5x2"]
     assert all(set(level) == score for level in base["executor"]["levels"].values())
@@ -54,6 +54,10 @@ def test_summary_has_the_promised_shape_and_is_json(make_history: Callable[[int]
         "self_consistency": 0.6,
         "tool_calls": 0.95,
         "label_accuracy": 0.885,
+        "label_accuracy_by": {},
+        "kept_wrong": None,
+        "kept_novelty": None,
+        "kept_repeated": None,
     }
 
 

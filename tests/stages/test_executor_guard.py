@@ -10,11 +10,12 @@ import pytest
 import short_evolution
 
 from agent0.config import load_config
-from agent0.domains.arithmetic import DOMAIN
 from agent0.domains.arithmetic_grammar import LEVELS, held_out_questions
 from agent0.rollout.models import load_model, load_tokenizer
+from agent0.sandbox import open_sandbox
 from agent0.stages import Stage, StageResult
 from agent0.stages.executor_guard import KEPT_PREVIOUS, guard_training
+from agent0.stages.open_agents import open_executor
 from agent0.storage.digest import model_digest
 
 
@@ -26,17 +27,19 @@ def base(model_cache: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return ensure_base_model(load_config("tiny", short_evolution.SHORT).model.tiny, lambda *_: None)
 
 
-def known(folder: Path, count: int = 24) -> Path:
-    """A file of easy questions with their answers."""
-    path = folder / "known.jsonl"
-    questions = held_out_questions(LEVELS[:1], count, 3)[LEVELS[0].name]
-    lines = (json.dumps({"question": question, "answer": DOMAIN.known_answer(question)}) for question in questions)
-    path.write_text("\n".join(lines) + "\n", encoding="utf-8")
-    return path
-
-
 def guarded(base: Path, trained: Path, folder: Path) -> StageResult:
-    config = load_config("tiny", [*short_evolution.SHORT, f"execution.known_tasks={known(folder)}"])
+    """Guard with questions whose known answers are those that the first model is sure to give."""
+    known = folder / "known.jsonl"
+    settings = [*short_evolution.SHORT, "execution.sampling.temperature=0", f"execution.known_tasks={known}"]
+    config = load_config("tiny", settings)
+    questions = held_out_questions(LEVELS[:1], 24, 3)[LEVELS[0].name]
+    with (
+        open_sandbox(config.sandbox) as pool,
+        open_executor(base, pool, config.rollout, config.execution.sampling, log=folder) as executor,
+    ):
+        answers = [made.answer for made, *_ in executor.solve(questions, 1, 0)]
+    pairs = [{"question": q, "answer": a} for q, a in zip(questions, answers, strict=True) if a]
+    known.write_text("".join(f"{json.dumps(pair)}\n" for pair in pairs), encoding="utf-8")
     return guard_training(
         Stage.untracked("executor_training"),
         before=base,
@@ -65,6 +68,6 @@ def test_a_training_that_did_harm_is_undone_and_said(base: Path, tmp_path: Path)
     assert model_digest(tmp_path / "trained") != model_digest(base)
     result = guarded(base, tmp_path / "trained", tmp_path)
     assert result.metrics[KEPT_PREVIOUS] == 1
-    assert result.metrics["guard/accuracy_after"] < result.metrics["guard/accuracy_before"]
-    assert "24 known tasks" in result.warnings[0]
+    assert result.metrics["guard/accuracy_after"] < result.metrics["guard/accuracy_before"] == 1
+    assert "the executor solved 100.0% before it" in result.warnings[0]
     assert model_digest(tmp_path / "trained") == model_digest(base)
