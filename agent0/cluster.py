@@ -8,7 +8,8 @@ from http import HTTPStatus
 from pathlib import Path
 from typing import Any
 
-from agent0.errors import Agent0Error
+from agent0.errors import Agent0Error, NotInstalledError
+from agent0.extras import installing
 
 NAMESPACE_FILE = Path("/var/run/secrets/kubernetes.io/serviceaccount/namespace")
 MANAGER = "agent0"
@@ -26,13 +27,14 @@ def connect(purpose: str) -> tuple[Any, str]:
         purpose: what the cluster is for, as the beginning of a sentence: "A TrainJob needs".
 
     Raises:
-        Agent0Error: there is no cluster, or the client is not installed.
+        Agent0Error: there is no cluster.
+        NotInstalledError: the client is not installed.
     """
     try:
         import yaml
         from kubernetes import client, config
     except ImportError as error:
-        raise Agent0Error(f"{purpose} the Kubernetes client; install agent0[trainjob].") from error
+        raise NotInstalledError(f"{purpose} the Kubernetes client; {installing('trainjob')}") from error
     inside, file = NAMESPACE_FILE.is_file(), os.environ.get("KUBECONFIG")
     settings = client.Configuration()
     try:

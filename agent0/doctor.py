@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import os
 import shutil
 from collections.abc import Callable
@@ -12,19 +11,11 @@ from pathlib import Path
 from agent0 import __version__
 from agent0.config import SandboxSettings
 from agent0.errors import Agent0Error
+from agent0.extras import EVOLUTION, extra_of, installing, not_installed
 from agent0.findings import Finding
 from agent0.storage.digest import code_version
-from agent0.tracking.location import tracking_uri
-
-PACKAGES = {
-    "torch": "train",
-    "transformers": "train",
-    "trl": "train",
-    "kfp": "kfp",
-    "mlflow": "tracking",
-    "math-verify": "train",
-}
-"""Packages that a whole evolution needs, and the extra that brings each."""
+from agent0.storage.uri_files import require_folder
+from agent0.tracking.location import store_file, tracking_uri
 
 MIN_FREE_BYTES = 2 << 30
 
@@ -34,10 +25,7 @@ Check = Callable[[], str]
 def examine() -> list[Finding]:
     """Return what an evolution on this machine needs, each tried."""
     checks: list[tuple[str, Check]] = [
-        *(
-            (f"package {name}", lambda name=name, extra=extra: _package(name, extra))
-            for name, extra in PACKAGES.items()
-        ),
+        *((f"package {name}", lambda name=name: _package(name)) for name in EVOLUTION),
         ("sandbox", _sandbox),
         ("tracking", _tracking),
         ("free disk", _disk),
@@ -54,15 +42,19 @@ def own_title() -> str:
 def _try(name: str, check: Check) -> Finding:
     try:
         return Finding(name, "ok", check())
+    except ModuleNotFoundError as error:
+        if not error.name or not extra_of(error.name):
+            raise
+        return Finding(name, "fail", str(not_installed(error.name)))
     except Agent0Error as error:
         return Finding(name, "fail", str(error))
 
 
-def _package(name: str, extra: str) -> str:
+def _package(name: str) -> str:
     try:
         return version(name)
     except PackageNotFoundError as error:
-        raise Agent0Error(f"not installed; pip install -c constraints.txt 'agent0[{extra}]'") from error
+        raise Agent0Error(f"not installed; {installing(extra_of(name))}") from error
 
 
 def _sandbox() -> str:
@@ -79,6 +71,10 @@ def _tracking() -> str:
     from agent0.tracking.runs import open_client
 
     uri = tracking_uri()
+    file = store_file(uri)
+    if file is not None and not file.exists():
+        require_folder(file.parent)
+        return f"{uri}, which the first run makes"
     open_client(uri)
     return uri
 
@@ -91,8 +87,6 @@ def _disk() -> str:
 
 
 def _accelerator() -> str:
-    if importlib.util.find_spec("torch") is None:
-        raise Agent0Error("torch is not installed")
     import torch
 
     if torch.cuda.is_available():

@@ -6,7 +6,6 @@ everything: the configuration, the compiled pipeline, the artifacts, the cache, 
 
 import builtins
 import fcntl
-import hashlib
 import json
 import logging
 import os
@@ -17,7 +16,7 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext, redirect_stderr, redirect_stdout
 from pathlib import Path
-from typing import Any, TextIO
+from typing import TextIO
 
 from kfp import components, local
 
@@ -32,18 +31,16 @@ from agent0.report.history import HISTORY_FILE
 from agent0.rollout.vllm_environment import visible_gpus
 from agent0.stages.files import REPORT_FILE, SUMMARY_FILE
 from agent0.storage import workspace
-from agent0.storage.atomic import write_json
 from agent0.storage.digest import code_version
 from agent0.storage.manifest import file_sha256
-from agent0.storage.reading import UnreadableError, read_object
 from agent0.storage.seal import is_intact
 from agent0_kfp.pipelines.aftermath import ARTIFACTS_FOLDER, LOCK_FILE, followed, run_id_of
 from agent0_kfp.pipelines.evolution import compile_evolution
 from agent0_kfp.pipelines.local_cache import intact_cache
+from agent0_kfp.pipelines.run_file import RUN_FILE, read_run, write_run
 from agent0_kfp.pipelines.warm import warm_tasks
 
 LOCK_SECONDS, FULL_BYTES = 3.0, 1 << 20
-RUN_FILE = "run.json"
 PIPELINE_FILE = "evolution.yaml"
 PROGRESS_FILE = "progress.jsonl"
 LOG_FILE = "log.txt"
@@ -79,29 +76,19 @@ class LocalEvolution:
             raise UsageError(f"{folder} already holds another run or other files{hint} choose another --output.")
         folder.mkdir(parents=True, exist_ok=True)
         compile_evolution(config, folder / PIPELINE_FILE, LOCAL)
-        run = {
-            "config": config.model_dump(mode="json"),
-            "tracking_uri": tracking_uri,
-            "code_version": code_version(),
-            "pipeline_sha256": file_sha256(folder / PIPELINE_FILE),
-        }
+        version = code_version()
         # Written last: a folder without it was never started.
-        write_json(folder / RUN_FILE, {**run, "sha256": _sha256(run)})
-        return cls(folder, config, tracking_uri, run["code_version"])
+        write_run(folder, config, tracking_uri, version, file_sha256(folder / PIPELINE_FILE))
+        return cls(folder, config, tracking_uri, version)
 
     @classmethod
     def resume(cls, folder: Path) -> "LocalEvolution":
         """Find an evolution that was started in `folder`.
 
         Raises:
-            UsageError: there is none, or what it began with was changed.
+            UsageError: there is none, what it began with was changed, or it is the copy of a run that is still there.
         """
-        path = folder / RUN_FILE
-        if not path.is_file():
-            raise UsageError(
-                f"{folder} holds no evolution to resume ({RUN_FILE} is missing); start one without --resume."
-            )
-        run = _read_run(path)
+        run = read_run(folder)
         found = cls(folder, parse_section(Config, run["config"]), run["tracking_uri"], run["code_version"])
         found._restore_pipeline(run["pipeline_sha256"])
         return found
@@ -242,29 +229,6 @@ class LocalEvolution:
         finally:
             os.environ.clear()
             os.environ.update(before)
-
-
-def _read_run(path: Path) -> dict[str, Any]:
-    """Read what a run began with.
-
-    Raises:
-        UsageError: it was changed since.
-    """
-    try:
-        run = read_object(path)
-        whole = run.pop("sha256", "") == _sha256(run)
-    except UnreadableError:
-        whole = False
-    if not whole:
-        raise UsageError(
-            f"{path} was changed or damaged since the run began, and a run keeps the settings that it began with: put "
-            "back what was there, or start another run with --set and another --output."
-        )
-    return run
-
-
-def _sha256(run: dict[str, Any]) -> str:
-    return hashlib.sha256(json.dumps(run, sort_keys=True).encode()).hexdigest()
 
 
 @contextmanager

@@ -152,7 +152,11 @@ def test_what_people_reported_of_settings_is_taken_or_refused_as_they_meant_it()
     ("override", "message"),
     [
         ("executor.stepz=3", "did you mean 'executor.steps'"),
-        ("exekutor.steps=3", "did you mean 'executor'"),
+        ("exekutor.steps=3", "did you mean 'executor.steps'"),
+        ("adpo.low=0.3", "did you mean 'executor.adpo.low'"),
+        ("eval.samples=3", "did you mean 'evaluation.samples'"),
+        ("steps=3", "did you mean .*'executor.steps'"),
+        ("zz=3", "`agent0 config` prints them all"),
         ("executor.steps", "section.field=value"),
         ("seed.x=1", "'seed' is a value"),
         ("filtering.min_self_consistency=0.9", "swap them"),

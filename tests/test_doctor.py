@@ -20,7 +20,7 @@ def _fail() -> str:
 
 @pytest.fixture
 def healthy(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(doctor, "PACKAGES", {"pydantic": "dev"})
+    monkeypatch.setattr(doctor, "EVOLUTION", ("pydantic",))
     for name in ("_sandbox", "_tracking", "_disk", "_accelerator"):
         monkeypatch.setattr(doctor, name, lambda: "well")
 

@@ -22,6 +22,7 @@ from typing import Any
 
 from agent0.answers.verdict import Verdict
 from agent0.errors import Agent0Error
+from agent0.extras import installing
 
 START_SECONDS = 120.0
 
@@ -96,7 +97,7 @@ class Worker:
         if not message:
             raise Agent0Error(
                 "The Math-Verify worker does not start; run `python -m agent0.answers.worker 1024` to see "
-                "why (is the extra agent0[train] or agent0[eval] installed?)."
+                f"why; where Math-Verify is not installed, {installing('train')} brings it."
             )
         self._serving = message["ready"]
 

@@ -21,6 +21,7 @@ from typing import Any
 
 from agent0.benchmarks.spec import BenchmarkError
 
+_REPAIR = "install it again: pip install --force-reinstall --no-deps reasoning-gym."
 _TRIES = 20  # per question that is wanted: half are of the other kind, and small families repeat themselves
 
 
@@ -65,7 +66,7 @@ def make(orders: Sequence[Order]) -> list[Made]:
     failed = next((line["error"] for line in lines if "error" in line), None)
     if failed or done.returncode:
         last = done.stderr.strip().rpartition("\n")[2]
-        raise BenchmarkError(failed or f"reasoning-gym cannot make its questions: {last}. Install agent0[gym] again.")
+        raise BenchmarkError(failed or f"reasoning-gym cannot make its questions: {last}; {_REPAIR}")
     return [Made(**line) for line in lines]
 
 

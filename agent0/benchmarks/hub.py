@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from agent0.benchmarks.spec import BenchmarkError, Dataset
+from agent0.extras import installing
 
 
 class HubError(BenchmarkError):
@@ -32,7 +33,7 @@ def fetch_rows(dataset: Dataset, *, shots: bool = False) -> HubRows:
         from huggingface_hub import HfApi
     except ImportError as error:
         raise HubError(
-            f"{dataset.hub_id} is read with the packages datasets and huggingface_hub, which agent0[train] installs."
+            f"{dataset.hub_id} is read with datasets and huggingface_hub, which are not here; {installing('train')}"
         ) from error
     split = dataset.shots_split if shots else dataset.split
     try:

@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from agent0.cli.screen import Table
+from agent0.extras import installing
 
 app = typer.Typer(help="The benchmarks: list them, show one, mirror them.", no_args_is_help=True)
 
@@ -39,7 +40,7 @@ def list_benchmarks(
             table.add(entry.name, f"{entry.dataset.rows:,}", entry.dataset.split, "generated here", "–")
         told = f"Beside these, {len(families())} families of reasoning-gym are benchmarks: agent0 benchmarks list --gym"
     else:
-        told = "gym:small and the families of reasoning-gym need pip install -c constraints.txt 'agent0[gym]'"
+        told = f"gym:small and the families of reasoning-gym need {installing('gym')}"
     table.notes = (
         told,
         f"domain:NAME is one of any domain whose program writes tasks; installed are {', '.join(domain_names())}",

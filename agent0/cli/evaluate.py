@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import shlex
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Annotated
@@ -10,9 +11,11 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from agent0.cli.bars import Bars
+from agent0.cli.interruption import SENTENCE, interruptible
 from agent0.cli.options import Quiet
 from agent0.cli.screen import Table, console
 from agent0.errors import UsageError
+from agent0.extras import EVALUATION, require
 from agent0.progress import Drawing
 from agent0.recipes import recipe_names
 from agent0.seeds import SEED_LIMIT
@@ -70,6 +73,7 @@ def evaluate(
 
     The folder gets evaluation.json, the verdicts on every question, every sample, and logs for `inspect view`.
     """
+    from agent0.config import EMBEDDED_MODEL
     from agent0.consistency import read_settings
 
     given = {
@@ -83,18 +87,20 @@ def evaluate(
         "logs": "true",
     }
     fixed = [f"evaluation.{key}={value}" for key, value in given.items() if value]
-    import agent0.lean_transformers  # noqa: F401  # before anything that imports transformers
-    from agent0.config import EMBEDDED_MODEL
-    from agent0.evaluation.local import evaluate_model, opened
-    from agent0.evaluation.results import REPORT_FILE
-
     given_settings = [*fixed, *(overrides or [])]
     config = read_settings(
         recipe or EMBEDDED_MODEL, given_settings, ablations, evolves=False
     )  # checked before fetching
+    require(*EVALUATION, *(("inspect_ai",) if config.evaluation.logs else ()))
+    import agent0.lean_transformers  # noqa: F401  # before anything that imports transformers
+    from agent0.cli.invalid_samples import invalid_text
+    from agent0.evaluation.local import evaluate_model, opened
+    from agent0.evaluation.results import REPORT_FILE
+
     _check_heeded(config.evaluation.benchmarks, limit=limit, samples=samples)
     screen = console(stderr=as_json)
-    with Bars(console(stderr=True), quiet=quiet) as fetching:
+    go_on = f"{SENTENCE} The same command with --resume (--output {shlex.quote(output)}) draws only what is missing."
+    with interruptible(go_on), Bars(console(stderr=True), quiet=quiet) as fetching:
         bar = fetching.transfer(model, "steps of training" if model == EMBEDDED_MODEL else "")
         with opened(
             config, model, output, recipe, given_settings, ablations, resume=resume, progress=bar
@@ -103,7 +109,10 @@ def evaluate(
             if fitted.chosen and not quiet:
                 console(stderr=True).print(fitted.chosen, soft_wrap=True)
             shown = functools.partial(_shown, screen, quiet)
-            report = evaluate_model(fitted.config, found, name or found.name, folder, seed, shown)
+            evaluated = evaluate_model(fitted.config, found, name or found.name, folder, seed, shown)
+    report = evaluated.report
+    for benchmark, invalid in () if quiet else evaluated.invalid.items():
+        screen.print(invalid_text(benchmark, invalid), soft_wrap=True)
     if as_json:
         print((folder.folder / REPORT_FILE).read_text(encoding="utf-8"), end="")
         return

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import io
-import json
 import os
+import shlex
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -18,6 +18,7 @@ from agent0.cli.doctor import doctor
 from agent0.cli.domains import app as domains_app
 from agent0.cli.evaluate import evaluate
 from agent0.cli.gate import gate
+from agent0.cli.interruption import EXIT_CODE, SENTENCE, interruptible
 from agent0.cli.judge import judge
 from agent0.cli.models import app as models_app
 from agent0.cli.options import RECIPE_HELP, Ablations, AsJson, Overrides, Quiet, Recipe, run_folder
@@ -25,10 +26,12 @@ from agent0.cli.pipeline import app as pipeline_app
 from agent0.cli.sandbox import app as sandbox_app
 from agent0.cli.screen import Table, console
 from agent0.cli.serving import publish, serve
+from agent0.cli.settings import config
 from agent0.cli.surroundings import check_surroundings
 from agent0.cli.tracking import app as tracking_app
 from agent0.cli.tracking import reproduce
 from agent0.errors import Agent0Error, UsageError, explain, is_refusal
+from agent0.extras import EVOLUTION, extra_of, not_installed, require
 from agent0.listening import LAST_PORT, listening
 
 app = typer.Typer(
@@ -55,6 +58,7 @@ app.command()(gate)
 app.command()(judge)
 app.command()(evaluate)
 app.command()(doctor)
+app.command()(config)
 
 
 @app.command()
@@ -77,6 +81,7 @@ def evolve(
     The embedded recipe 'tiny' needs no download and no GPU. Interrupted? The same command with --resume goes on at
     the task that did not finish.
     """
+    require(*EVOLUTION)
     from agent0.cli.local_run import run_on_screen
     from agent0.consistency import read_settings
     from agent0.tracking.location import tracking_uri
@@ -94,7 +99,8 @@ def evolve(
         fixed = [f"{name}={value}" for name, value in (("iterations", iterations), ("seed", seed)) if value is not None]
         config = read_settings(recipe or "tiny", [*(overrides or []), *fixed], ablations)
         run = LocalEvolution.create(folder, config, tracking_uri())
-    run_on_screen(run, quiet=quiet)
+    with interruptible(f"{SENTENCE} Go on with: agent0 evolve --output {shlex.quote(str(folder))} --resume"):
+        run_on_screen(run, quiet=quiet)
 
 
 @app.command()
@@ -212,17 +218,6 @@ def plan(
     raise typer.Exit(0 if made.fits else 1)
 
 
-@app.command()
-def config(recipe: Recipe = "tiny", overrides: Overrides = None, ablations: Ablations = None) -> None:
-    """Print every setting of a recipe as JSON.
-
-    Example: [bold]agent0 config --recipe qwen3-8b --ablation grpo[/bold]
-    """
-    from agent0.consistency import read_settings
-
-    print(json.dumps(read_settings(recipe, overrides, ablations).model_dump(mode="json"), indent=2))
-
-
 @app.command("ablations")
 def list_ablations() -> None:
     """List what `--ablation` may leave out, the settings behind each, and the paper's row for it.
@@ -271,12 +266,19 @@ def main() -> None:
     except Agent0Error as error:
         print(f"agent0: {error}", file=sys.stderr)
         raise SystemExit(error.exit_code) from None
+    except ModuleNotFoundError as error:
+        if not error.name or not extra_of(error.name):
+            raise
+        missing = not_installed(error.name)
+        print(f"agent0: {missing}", file=sys.stderr)
+        raise SystemExit(missing.exit_code) from None
     except Exception as error:
         if not is_refusal(error):
             raise
         print(f"agent0: {explain(error)}", file=sys.stderr)
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # what could not be printed is not tried again at the end
         raise SystemExit(1) from None
-    except KeyboardInterrupt:
-        print("agent0: interrupted; what was finished is kept.", file=sys.stderr)
-        raise SystemExit(130) from None
+    except SystemExit as ended:
+        if ended.code == EXIT_CODE:  # by Ctrl-C, in a command that has no more to say of it
+            print(f"agent0: {SENTENCE}", file=sys.stderr)
+        raise

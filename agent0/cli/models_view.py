@@ -65,6 +65,7 @@ def version_view(client: MlflowClient, version: ModelVersion) -> tuple[str | Tab
         "sha256": version.tags.get("model_sha256", "unknown"),
         "run": version.run_id or "none",
         "evolution": version.tags.get("evolution_run_id", "none"),
+        "left out": version.tags.get("ablations", "nothing"),
         "code": version.tags.get("code_version", "unknown"),
         "image": version.tags.get("image_digest", "none"),
         "decision": version.tags.get("decision_reason", "none yet"),

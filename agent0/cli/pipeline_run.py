@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -11,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from agent0.cli.interruption import interruptible
 from agent0.cli.pipeline_options import connected
 from agent0.errors import Agent0Error, UsageError
 from agent0.kubeflow.client import RELIABLE_SERVER, Connection, Server, connect
@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     from agent0.kubeflow.package import Package
 
 EXPERIMENT = "agent0"
-INTERRUPTED = 130
 
 Parameters = Annotated[
     list[str] | None,
@@ -144,7 +143,7 @@ def wait_for(server: Server, run_id: str, package: Package, interval: float) -> 
 
     Raises:
         Agent0Error: it failed or was cancelled.
-        typer.Exit: 130, after Ctrl-C.
+        InterruptionError: by Ctrl-C.
     """
     from agent0.cli.pipeline_watch import watch
     from agent0.kubeflow.diagnosis import failures, paragraphs, sentence
@@ -168,17 +167,15 @@ def wait_for(server: Server, run_id: str, package: Package, interval: float) -> 
 @contextmanager
 def _left_running(run_id: str) -> Iterator[None]:
     """Say, when the waiting ends early, that the run does not."""
-    try:
-        yield
-    except KeyboardInterrupt:
-        print(
-            f"agent0: no longer waiting; the run goes on. Watch it again with: agent0 pipeline status {run_id} --wait; "
-            f"end it with: agent0 pipeline cancel {run_id}",
-            file=sys.stderr,
-        )
-        raise typer.Exit(INTERRUPTED) from None
-    except Agent0Error as error:
-        raise Agent0Error(f"{error} The run {run_id} goes on.") from error
+    told = (
+        f"No longer waiting; the run goes on. Watch it again with: agent0 pipeline status {run_id} --wait; "
+        f"end it with: agent0 pipeline cancel {run_id}"
+    )
+    with interruptible(told):
+        try:
+            yield
+        except Agent0Error as error:
+            raise Agent0Error(f"{error} The run {run_id} goes on.") from error
 
 
 def _tracking_place(package: Package, run: Any) -> str:

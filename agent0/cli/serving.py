@@ -36,8 +36,6 @@ def serve(
 
     Example: [bold]agent0 models serve --emit kserve models:/agent0-executor@champion -o serve.yaml[/bold]
     """
-    import yaml
-
     from agent0.serving.kserve import KINDS
     from agent0.serving.served import service_of
     from agent0.storage.atomic import atomic_write
@@ -59,6 +57,8 @@ def serve(
         storage_uri=storage_uri,
         service_account=service_account,
     )
+    import yaml
+
     manifest = manifest_of(service)
     text = yaml.safe_dump(manifest, sort_keys=False)
     if output:

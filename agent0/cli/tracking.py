@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from agent0.cli.interruption import SENTENCE, interruptible
 from agent0.cli.options import Quiet, run_folder
 from agent0.errors import UsageError, warn
+from agent0.extras import EVOLUTION, require
 from agent0.storage.uri import is_in_s3
 
 PARAMETERS = {"iteration": "start_iteration"}
@@ -71,6 +74,7 @@ def reproduce(
     With --compile-only it is written for Kubeflow instead. The same settings, seed and code give the same results;
     where the installed code is not the one that ran, a warning says so.
     """
+    require("kfp", "mlflow") if compile_only else require(*EVOLUTION)
     from agent0.cli.local_run import run_on_screen
     from agent0.kubeflow.compile_options import CompileOptions
     from agent0.storage.digest import code_version
@@ -101,4 +105,6 @@ def reproduce(
             f"--compile-only and start it with {begun}."
         )
     folder = run_folder(output or f"runs/reproduced-{found.run_id[:8]}")
-    run_on_screen(LocalEvolution.create(folder, found.config, tracking_uri()), quiet=quiet)
+    run = LocalEvolution.create(folder, found.config, tracking_uri())
+    with interruptible(f"{SENTENCE} Go on with: agent0 evolve --output {shlex.quote(str(folder))} --resume"):
+        run_on_screen(run, quiet=quiet)

@@ -37,7 +37,7 @@ def load_config(recipe: str | None = "tiny", overrides: Iterable[str] = (), abla
     values: dict[str, Any] = {"recipe": DEFAULTS} if recipe is None else _read_recipe(recipe)
     for name in ablations:
         if name not in ABLATIONS:
-            raise UsageError(f"There is no ablation {name!r}{_nearest(name, list(ABLATIONS))}")
+            raise UsageError(f"There is no ablation {name!r}{nearest(name, list(ABLATIONS))}")
         for key, value in ABLATIONS[name].settings.items():
             _assign(values, key, value, f"Ablation {name!r}")
     for override in overrides:
@@ -80,7 +80,7 @@ def _read_recipe(recipe: str) -> dict[str, Any]:
             text = read_text(path, recipe, noun="recipe file", mended_by=known)
     else:
         if recipe not in recipe_names():
-            raise UsageError(f"There is no recipe {recipe!r}{_nearest(recipe, recipe_names())}")
+            raise UsageError(f"There is no recipe {recipe!r}{nearest(recipe, recipe_names())}")
         text = recipe_text(recipe)
     values = parse_toml(text, f"Recipe {recipe}", mended_by="correct that line")
     values.setdefault("recipe", recipe)
@@ -145,7 +145,11 @@ def _explain(model: type[BaseModel], item: Any) -> str:
     location = [str(part) for part in item["loc"]]
     name = ".".join(location) or model.__name__
     if item["type"] == "extra_forbidden":
-        return f"Unknown setting {shortened(name)!r}{_nearest(name, _field_paths(model))}"
+        inner = item["input"]
+        while isinstance(inner, Mapping) and inner:  # of an unknown section, the setting that is meant
+            key, inner = next(iter(inner.items()))
+            name = f"{name}.{key}"
+        return f"Unknown setting {shortened(name)!r}{nearest(name, field_paths(model))}"
     if not location and item["type"] == "value_error":  # of a check over several sections: a sentence by itself
         sentence = str(item["msg"]).removeprefix("Value error, ")
         return f"{sentence[0].upper()}{sentence[1:]}."
@@ -153,19 +157,26 @@ def _explain(model: type[BaseModel], item: Any) -> str:
     return f"Setting {shortened(name)!r}: {item['msg'].removeprefix('Value error, ')}{value}."
 
 
-def _field_paths(model: type[BaseModel], prefix: str = "") -> list[str]:
+def field_paths(model: type[BaseModel], prefix: str = "") -> list[str]:
+    """Return the dotted names of all settings and sections of a model."""
     paths: list[str] = []
     for name, field in model.model_fields.items():
         paths.append(prefix + name)
         if isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel):
-            paths += _field_paths(field.annotation, f"{prefix}{name}.")
+            paths += field_paths(field.annotation, f"{prefix}{name}.")
     return paths
 
 
-def _nearest(name: str, candidates: list[str]) -> str:
-    close = difflib.get_close_matches(name, candidates, n=1, cutoff=0.5)
+def nearest(name: str, candidates: list[str]) -> str:
+    """Return the end of a sentence about an unknown name: which ones are like it, or end alike in other sections."""
+    alike = [candidate for candidate in candidates if candidate.rpartition(".")[2] == name.rpartition(".")[2]]
+    close = (
+        difflib.get_close_matches(name, candidates, n=1, cutoff=0.8)
+        or difflib.get_close_matches(name, alike, n=3, cutoff=0.0)
+        or difflib.get_close_matches(name, candidates, n=1, cutoff=0.5)
+    )
     if close:
-        return f"; did you mean {close[0]!r}?"
+        return f"; did you mean {' or '.join(map(repr, close))}?"
     if len(candidates) > SHOWN:
         return "; `agent0 config` prints them all."
     return f"; valid names: {', '.join(candidates)}."

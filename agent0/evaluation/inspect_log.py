@@ -17,11 +17,12 @@ from typing import TYPE_CHECKING
 from zipfile import ZIP_DEFLATED, ZipFile
 
 from agent0.benchmarks.spec import file_name
-from agent0.errors import UsageError
+from agent0.errors import NotInstalledError
 from agent0.evaluation.inspect_sample import SampleWriter
 from agent0.evaluation.preparation import Assignment
 from agent0.evaluation.results import BenchmarkScore
 from agent0.evaluation.scorecard import Outcome
+from agent0.extras import installing
 from agent0.storage.atomic import atomic_path
 
 if TYPE_CHECKING:
@@ -34,11 +35,11 @@ def require_inspect() -> None:
     """Refuse to promise logs that cannot be written.
 
     Raises:
-        UsageError: inspect_ai is not installed.
+        NotInstalledError: inspect_ai is not installed.
     """
     if importlib.util.find_spec("inspect_ai") is None:
-        raise UsageError(
-            "Logs for `inspect view` need inspect_ai, which is not installed; pip install 'agent0[eval]', or set "
+        raise NotInstalledError(
+            f"Logs for `inspect view` need inspect_ai, which is not installed; {installing('eval')}, or set "
             "evaluation.logs=false."
         )
 

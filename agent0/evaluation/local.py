@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass
 
 from agent0.benchmarks.spec import file_name
 from agent0.config import Config, RolloutSettings, SamplingSettings
@@ -16,7 +17,8 @@ from agent0.evaluation.preparation import Assignment, check_room, prepare
 from agent0.evaluation.registered import record_on_version
 from agent0.evaluation.results import REPORT_FILE, EvaluationReport, read_report
 from agent0.evaluation.runner import Keeper, open_stores, run_assignments, tool_of
-from agent0.evaluation.sample_store import FINGERPRINT_FILE, SampleStore, sample_files
+from agent0.evaluation.sample_store import FINGERPRINT_FILE, SampleRecord, SampleStore, sample_files
+from agent0.evaluation.scorecard import invalid_samples
 from agent0.rollout.backends import open_backend
 from agent0.rollout.engine import Backend
 from agent0.rollout.models import load_tokenizer
@@ -27,8 +29,20 @@ from agent0.storage.transfer_threads import ProgressCallback
 from agent0.storage.uri_files import OutputFolder, output_folder
 from agent0.tracking.model_source import FoundModel, found_model
 
+MOSTLY = 0.5
+"""Share of invalid samples from which on a score says more of the answers' form than of the model."""
+INVALID_SHOWN = 3
+"""Samples that are looked at where most are invalid."""
 Shown = Callable[[Sequence[Assignment], dict[str, SampleStore]], AbstractContextManager[Callable[[Assignment], Watch]]]
 """Opens what shows the drawing, and gives the watch of each benchmark's samples."""
+
+
+@dataclass(frozen=True)
+class Evaluated:
+    """The record of an evaluation, and a few samples of each benchmark whose samples are mostly invalid."""
+
+    report: EvaluationReport
+    invalid: Mapping[str, Sequence[SampleRecord]]
 
 
 @contextmanager
@@ -99,7 +113,7 @@ def opened(
 
 def evaluate_model(
     config: Config, found: FoundModel, name: str, output: OutputFolder, seed: int, shown: Shown = unshown
-) -> EvaluationReport:
+) -> Evaluated:
     """Score a model on the benchmarks of `config`; samples that `output` holds already are not drawn again.
 
     Args:
@@ -140,4 +154,9 @@ def evaluate_model(
     report = conclude(judged, subject, config.evaluation, config.rollout, seed, began, output.folder)
     output.store()
     record_on_version(report, output.folder, found.source, output.place)
-    return report
+    invalid = {
+        assignment.benchmark.name: invalid_samples(outcomes, INVALID_SHOWN)
+        for assignment, score, outcomes in judged
+        if score.rates["invalid"].mean >= MOSTLY
+    }
+    return Evaluated(report, invalid)

@@ -228,6 +228,7 @@ def sample_record(
     drawn = sum(trajectory.mask)
     return SampleRecord(
         item=question.item.id,
+        question=question.item.question,
         sample=sample,
         seed=assignment.seed_of(question, sample),
         text=trajectory.text,

@@ -29,11 +29,13 @@ BEGINNING = b'{"item":'
 class SampleRecord(Record):
     """One finished trajectory.
 
-    `turns` alternates what the model wrote and what it was shown, and is empty where there was only one turn;
-    `seconds` counts from when attempt number `attempt` began, so attempts add up.
+    `question` is the item's own text, without prompt and shots. `turns` alternates what the model wrote and what it was
+    shown, and is empty where there was only one turn; `seconds` counts from when attempt number `attempt` began, so
+    attempts add up.
     """
 
     item: str
+    question: str = ""
     sample: int
     seed: int
     text: str

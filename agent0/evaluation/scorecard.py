@@ -5,6 +5,7 @@ For a subset every estimate speaks of the whole benchmark: strata are weighted b
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from statistics import fmean
@@ -52,6 +53,15 @@ class Outcome:
     def accuracy(self) -> float:
         """Share of its samples that are right."""
         return fmean(self.correct)
+
+
+def invalid_samples(outcomes: Sequence[Outcome], at_most: int) -> list[SampleRecord]:
+    """Return the first samples that the rule read no answer from, of different questions."""
+    found = (
+        next((record for record, sample in zip(o.records, o.scored, strict=True) if sample.status == "invalid"), None)
+        for o in outcomes
+    )
+    return list(itertools.islice((record for record in found if record is not None), at_most))
 
 
 def judge_samples(assignment: Assignment, store: SampleStore) -> list[Outcome]:

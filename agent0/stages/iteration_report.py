@@ -131,6 +131,8 @@ def evolution_metrics(record: IterationRecord) -> dict[str, float]:
     """Return the numbers of one iteration that belong on the evolution's own run."""
     metrics = {
         "eval/accuracy": record.executor.accuracy,
+        "eval/accuracy_low": record.executor.ci_low,
+        "eval/accuracy_high": record.executor.ci_high,
         "eval/tool_calls": record.executor.tool_calls,
         **{f"eval/accuracy_{name}": level.accuracy for name, level in record.executor.levels.items()},
     }
@@ -138,6 +140,8 @@ def evolution_metrics(record: IterationRecord) -> dict[str, float]:
         optional = {
             "tasks/first_executor_pass_rate": record.proposals.first_executor_pass_rate,
             "tasks/label_accuracy": record.proposals.label_accuracy,
+            "tasks/label_accuracy_low": record.proposals.label_accuracy_low,
+            "tasks/label_accuracy_high": record.proposals.label_accuracy_high,
         }
         metrics |= {
             "tasks/kept": float(record.proposals.kept),

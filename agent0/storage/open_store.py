@@ -8,6 +8,7 @@ from dataclasses import replace
 from importlib.util import find_spec
 
 from agent0.errors import is_disk_full
+from agent0.extras import installing
 from agent0.storage.settings import TransferSettings
 from agent0.storage.store import LocalStore, Store
 from agent0.storage.transfer_threads import Crew
@@ -52,7 +53,7 @@ def _store(location: Location, settings: TransferSettings, crew: Crew) -> Store:
     if location.bucket is None:
         return LocalStore()
     if find_spec("boto3") is None:
-        raise StorageError(f"{location} needs boto3, which is not installed; install agent0[s3].")
+        raise StorageError(f"{location} needs boto3, which is not installed; {installing('s3')}")
     from agent0.storage.s3_store import S3Store
 
     return S3Store(location.bucket, settings, crew)

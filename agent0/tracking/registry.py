@@ -1,8 +1,9 @@
 """Registered models: a version for each iteration, where its files lie, where it comes from, and what points to it.
 
 Plain functions over MLflow's client. A version is a pointer: its files stay where the stage wrote them. Two aliases
-move: `candidate` to every new version, `champion` when the promotion gate says so. MLflow has no compare-and-set for
-aliases; a move looks before and after, which finds anybody else's move but one in the same few milliseconds.
+move: `candidate` to every new version of the whole method, `champion` when the promotion gate says so. MLflow has no
+compare-and-set for aliases; a move looks before and after, which finds anybody else's move but one in the same few
+milliseconds.
 """
 
 from __future__ import annotations
@@ -15,9 +16,10 @@ from typing import TypeAlias
 
 from mlflow.entities.model_registry import ModelVersion, RegisteredModel
 from mlflow.exceptions import MlflowException
-from mlflow.protos.databricks_pb2 import RESOURCE_ALREADY_EXISTS, ErrorCode
+from mlflow.protos.databricks_pb2 import RESOURCE_ALREADY_EXISTS, RESOURCE_DOES_NOT_EXIST, ErrorCode
 from mlflow.tracking import MlflowClient
 
+from agent0.config import TrackingSettings
 from agent0.errors import Agent0Error
 from agent0.tracking.model_location import holds_model, lies_at, upload
 from agent0.tracking.model_uri import ModelUri, check_model_name
@@ -28,6 +30,9 @@ Version: TypeAlias = ModelVersion
 CANDIDATE, CHAMPION = "candidate", "champion"
 ALIAS_ATTEMPTS = 8
 REPLACED_TAG = "replaced_by"
+ABLATIONS_TAG, NOTHING = "ablations", "none"
+COMMON_NAMES = {TrackingSettings().registered_executor, TrackingSettings().registered_curriculum}
+"""Of registered models that every evolution shares unless it is given others."""
 DESCRIPTION = "Grown by Agent0, a version for each iteration; `agent0 models show` tells where each comes from."
 
 
@@ -41,6 +46,9 @@ class AliasMovedError(RegistryError):
 
 def register(client: MlflowClient, run_id: str, name: str, folder: Path, uri: str, origin: Origin) -> str:
     """Register the model in `folder` unless it is; return its version, which `candidate` then points to.
+
+    An evolution that leaves out a part of the method takes that alias only of a model by a name of its own: by the
+    common one its version would be judged for promotion as if it came from the whole.
 
     Args:
         client: of the store of `run_id`.
@@ -56,22 +64,12 @@ def register(client: MlflowClient, run_id: str, name: str, folder: Path, uri: st
     check_model_name(name)
     with explained(f"registering a version of {name}"):
         _ensure(client, name)
-        place = lies_at(client, folder, uri)
-        earlier = _same(client, name, origin)
-        for version in earlier:
-            if version.source == place or holds_model(version.source, origin.model_sha256):
-                _point_forward(client, name, version.version)
-                return str(version.version)
-        source = place or upload(client, run_id, folder, f"models/{name}")
-        tags = origin.tags()
-        parent = _parent(client, name, origin)
-        if parent is not None:
-            tags["parent_version"] = str(parent.version)
-        made = client.create_model_version(name, source, run_id=run_id, tags=tags)
-        for version in earlier:  # their files never arrived: the stage failed between registering and storing them
-            client.set_model_version_tag(name, version.version, REPLACED_TAG, str(made.version))
-        _point_forward(client, name, made.version)
-    return str(made.version)
+        left_out = _left_out(client, origin)
+        more = {ABLATIONS_TAG: left_out} if left_out else {}
+        version = _found_or_made(client, run_id, name, folder, uri, origin, more)
+        if not left_out or name not in COMMON_NAMES:
+            _point_forward(client, name, version)
+    return version
 
 
 def resolve(client: MlflowClient, uri: ModelUri) -> ModelVersion:
@@ -217,6 +215,36 @@ def _parent(client: MlflowClient, name: str, origin: Origin) -> ModelVersion | N
     whole = [version for version in found if REPLACED_TAG not in version.tags]
     own = [version for version in whole if version.tags.get("evolution_run_id") == origin.evolution_run_id]
     return next(iter([*own, *whole]), None)
+
+
+def _found_or_made(
+    client: MlflowClient, run_id: str, name: str, folder: Path, uri: str, origin: Origin, more: Mapping[str, str]
+) -> str:
+    """Return the version of these files and this origin; where there is none it is made, with `more` tags."""
+    place = lies_at(client, folder, uri)
+    earlier = _same(client, name, origin)
+    for version in earlier:
+        if version.source == place or holds_model(version.source, origin.model_sha256):
+            return str(version.version)
+    source = place or upload(client, run_id, folder, f"models/{name}")
+    parent = _parent(client, name, origin)
+    lineage = {} if parent is None else {"parent_version": str(parent.version)}
+    made = client.create_model_version(name, source, run_id=run_id, tags={**origin.tags(), **lineage, **more})
+    for version in earlier:  # their files never arrived: the stage failed between registering and storing them
+        client.set_model_version_tag(name, version.version, REPLACED_TAG, str(made.version))
+    return str(made.version)
+
+
+def _left_out(client: MlflowClient, origin: Origin) -> str:
+    """Return the parts of the method that the version's evolution leaves out, as its run says; empty for the whole."""
+    try:
+        tags = client.get_run(origin.evolution_run_id).data.tags
+    except MlflowException as error:
+        if error.error_code != ErrorCode.Name(RESOURCE_DOES_NOT_EXIST):
+            raise
+        return ""  # its run was removed for good
+    found = str(tags.get(f"agent0.{ABLATIONS_TAG}", NOTHING))
+    return "" if found == NOTHING else found
 
 
 def _point_forward(client: MlflowClient, name: str, version: str) -> None:

@@ -15,7 +15,6 @@ import urllib.request
 import uuid
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
 
 from mlflow.entities import Param, Run, RunTag
@@ -31,7 +30,8 @@ from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID
 
 from agent0.tracking.batches import MAX_NAMES
 from agent0.tracking.delivery import KEY_TAG, RefusedError, UnreachableError, explained, run_key
-from agent0.tracking.location import absolute
+from agent0.tracking.location import absolute, store_file
+from agent0.tracking.own_place import ARTIFACTS_FOLDER, PLACE_TAG, settle
 
 HEALTH_TIMEOUT_SECONDS = 5.0
 HEALTHY = b"OK"
@@ -43,13 +43,24 @@ INCOMPLETE_TAG = "agent0.incomplete"
 OPEN = ("RUNNING", "SCHEDULED")
 
 
-def open_client(uri: str) -> MlflowClient:
-    """Return a client of a tracking server that answers; see `make_client`.
+def open_client(uri: str, *, new: bool = False) -> MlflowClient:
+    """Return a client of a tracking server that answers, or of a store that is there; see `make_client`.
+
+    Args:
+        uri: of the store.
+        new: whether a SQLite store may be made, which asking one for anything would do.
 
     Raises:
         UnreachableError: nothing answers at an http(s) address, or no tracking server.
-        RefusedError: there can be no store at `uri`, or the server refuses the credentials.
+        RefusedError: there is or can be no store at `uri`, or the server refuses the credentials.
     """
+    file = store_file(uri)
+    if not new and file is not None and not file.exists():
+        raise RefusedError(
+            f"There is no tracking store at {file}: nothing was tracked there yet. Change to the folder that the runs "
+            "were started in, or name their store by MLFLOW_TRACKING_URI."
+        )
+    settle(uri)
     if require_server(uri):
         return make_client(uri)
     client = make_client(uri)
@@ -133,7 +144,7 @@ def start_run(
         UnreachableError: MLflow does not answer.
         RefusedError: it refuses.
     """
-    client = open_client(uri)
+    client = open_client(uri, new=True)
     with explaining(uri):
         run = _injected_root(client) or client.create_run(
             _experiment(client, experiment), tags={KEY_TAG: uuid.uuid4().hex}, run_name=name
@@ -246,15 +257,15 @@ def _schedule_iteration(client: MlflowClient, experiment: str, evolution_id: str
 
 
 def _experiment(client: MlflowClient, name: str) -> str:
-    """Return the id of the experiment, creating it; beside a SQLite store its artifacts lie in `mlartifacts`."""
+    """Return the id of the experiment, creating it; its artifacts lie beside a SQLite store."""
     found = client.get_experiment_by_name(name)
     if found is not None:
         return str(found.experiment_id)
-    location = None
-    scheme, _, file = client.tracking_uri.partition("?")[0].partition(":///")
-    if scheme.partition("+")[0] == "sqlite" and Path(file).is_absolute():
-        location = (Path(file).parent / "mlartifacts").as_uri()
-    return str(client.create_experiment(name, artifact_location=location))
+    file = store_file(client.tracking_uri)
+    if file is None:
+        return str(client.create_experiment(name))
+    location = (file.parent / ARTIFACTS_FOLDER).as_uri()
+    return str(client.create_experiment(name, artifact_location=location, tags={PLACE_TAG: str(file)}))
 
 
 @contextmanager

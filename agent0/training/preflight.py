@@ -13,7 +13,8 @@ from transformers import AutoConfig
 
 from agent0.config import CurriculumSettings
 from agent0.domains import get_prompts
-from agent0.errors import UsageError
+from agent0.errors import NotInstalledError, UsageError
+from agent0.extras import installing
 from agent0.rollout.models import load_tokenizer
 from agent0.rollout.tokens import check_model_tokens, check_prompts, read_tokens_alike
 from agent0.rollout.vllm_backend import refuse_vocabulary_dropout
@@ -79,8 +80,8 @@ def _check_sharding(job: TrainingJob, gpus: int) -> None:
             f"{training.sharding!r} shares out; use 'vllm' or 'vllm_server'."
         )
     if training.sharding == "zero3" and importlib.util.find_spec("deepspeed") is None:
-        raise UsageError(
-            "training.sharding 'zero3' needs DeepSpeed, which is not installed: pip install 'agent0[zero3]', or use "
+        raise NotInstalledError(
+            f"training.sharding 'zero3' needs DeepSpeed, which is not installed: {installing('zero3')}, or use "
             "'fsdp2', which needs nothing more."
         )
 

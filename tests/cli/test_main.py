@@ -220,3 +220,34 @@ def test_compiling_twice_gives_identical_bytes(tmp_path: Path) -> None:
 def test_config_prints_what_would_run(command: Command) -> None:
     done = command("config", "--set", "executor.steps=5")
     assert json.loads(done.stdout)["executor"]["steps"] == 5
+
+
+INTERRUPTED = """
+import os, signal, sys
+import {module} as module
+module.{name} = lambda *arguments, **named: os.kill(os.getpid(), signal.SIGINT)
+sys.argv = ["agent0", *sys.argv[1:]]
+from agent0.cli.main import main
+main()
+"""
+
+
+@pytest.mark.parametrize(
+    ("arguments", "at", "told"),
+    [
+        (["config"], "agent0.consistency read_settings", "Interrupted; what was finished is kept."),
+        (["evolve"], "agent0.cli.local_run run_on_screen", "Go on with: agent0 evolve --output 'a run' --resume"),
+        (["evaluate", "-m", "tiny"], "agent0.evaluation.local opened", "with --resume (--output 'a run') draws only"),
+    ],
+    ids=["config", "evolve", "evaluate"],
+)
+def test_an_interrupted_command_says_what_is_kept_and_how_to_go_on(
+    arguments: list[str], at: str, told: str, tmp_path: Path
+) -> None:
+    module, name = at.split()
+    given = [*arguments, *([] if arguments == ["config"] else ["--output", "a run"])]
+    command = [sys.executable, "-c", INTERRUPTED.format(module=module, name=name), *given]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, check=False, timeout=250)
+    assert done.returncode == 130
+    assert told in done.stderr
+    assert done.stderr.count("\n") == 1

@@ -13,6 +13,7 @@ import pytest
 
 from agent0.benchmarks.catalogue import BENCHMARKS, benchmark
 from agent0.benchmarks.spec import PRESETS, Preset
+from agent0.cli.invalid_samples import invalid_text
 from agent0.config import EvaluationSettings, RolloutSettings, SamplingSettings, SandboxSettings
 from agent0.errors import Agent0Error, UsageError
 from agent0.evaluation.conclusion import Subject, conclude, judge
@@ -20,8 +21,8 @@ from agent0.evaluation.executor_scores import executor_scores
 from agent0.evaluation.preparation import Assignment, check_room, prepare
 from agent0.evaluation.results import read_questions, read_report
 from agent0.evaluation.runner import OpenBackend, WithoutTool, open_stores, run_assignments
-from agent0.evaluation.sample_store import SAMPLES_FILE, SampleRecord, SampleStore
-from agent0.evaluation.scorecard import response_of
+from agent0.evaluation.sample_store import SAMPLES_FILE, SampleRecord, SampleStore, read_samples
+from agent0.evaluation.scorecard import invalid_samples, response_of
 from agent0.rollout.engine import Backend
 from agent0.rollout.scripted import ScriptedBackend
 from agent0.seeds import derive_seed
@@ -81,6 +82,25 @@ def test_every_benchmark_runs_and_accepts_echoed_golds(
     assert (score.questions, score.samples, set(score.pass_at_k)) == (6, 2, {1, 2})
     assert score.rates["invalid"].mean == score.rates["truncated"].mean == 0.0
     assert score.cost.completion_tokens > 0
+
+
+def test_samples_hold_their_question_and_invalid_ones_are_told_with_it(
+    made_up_rows: Path, tokenizer: Any, tmp_path: Path
+) -> None:
+    assignments = prepare(settings_for(made_up_rows, "gsm8k", published_samples=2), ROLLOUT, tokenizer, 0)
+    right = echoing(assignments, "paper")
+    first = assignments[0].questions[0].item.question
+    stores = run(assignments, tmp_path, tokenizer, opener(tokenizer, lambda p: right(p) if first in p else "No idea."))
+    asked = {question.item.id: question.item.question for question in assignments[0].questions}
+    assert {record.item: record.question for record in read_samples(tmp_path / "gsm8k")} == asked
+    [(_, score, outcomes)] = judge(assignments, stores)
+    assert score.rates["invalid"].mean == 5 / 6
+    invalid = invalid_samples(outcomes, 3)
+    assert len({record.item for record in invalid}) == 3
+    assert not any(record.question == first for record in invalid)
+    told = invalid_text("gsm8k", invalid)
+    assert told.count("wrote  No idea.   (eos)") == 3
+    assert all(record.question[-20:] in told for record in invalid)
 
 
 @pytest.mark.parametrize("concurrency", [None, 3])

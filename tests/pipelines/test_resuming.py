@@ -19,7 +19,8 @@ from agent0.errors import UsageError
 from agent0.storage.seal import seal
 from agent0.tracking.runs import start_run
 from agent0_kfp.pipelines.aftermath import run_id_of
-from agent0_kfp.pipelines.local import PIPELINE_FILE, RUN_FILE, LocalEvolution
+from agent0_kfp.pipelines.local import PIPELINE_FILE, LocalEvolution
+from agent0_kfp.pipelines.run_file import RUN_FILE
 
 FOLLOWED = """
 import sys, time
@@ -37,7 +38,7 @@ with followed(Path(sys.argv[1]), sys.argv[2], sys.stderr):
 @pytest.fixture(scope="module")
 def begun(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("begun") / "run"
-    LocalEvolution.create(folder, load_config("tiny", ["iterations=1"]), "sqlite:///mlflow.db")
+    LocalEvolution.create(folder, load_config("tiny", ["iterations=1"]), f"sqlite:///{folder}/mlflow.db")
     return folder
 
 
@@ -71,6 +72,25 @@ def test_a_run_whose_settings_were_changed_is_not_gone_on_with(change: Callable[
     change(folder / RUN_FILE)
     with pytest.raises(UsageError, match=r"run\.json was changed or damaged .* start another run with --set"):
         LocalEvolution.resume(folder)
+
+
+def test_a_run_that_was_copied_with_its_store_tracks_to_the_copy(tmp_path: Path) -> None:
+    here, there = tmp_path / "here", tmp_path / "there"
+    uri = f"sqlite:///{here}/mlflow.db?timeout=60"
+    begun = LocalEvolution.create(here / "runs" / "first", load_config("tiny", ["iterations=1"]), uri)
+    shutil.copytree(here, there)
+    assert LocalEvolution.resume(begun.folder).tracking_uri == uri
+    assert LocalEvolution.resume(there / "runs" / "first").tracking_uri == uri.replace(str(here), str(there))
+
+
+@pytest.mark.parametrize("store", ["sqlite:///{}/mlflow.db", "http://127.0.0.1:9"])
+def test_a_copy_beside_its_original_is_not_gone_on_with(store: str, tmp_path: Path) -> None:
+    begun = LocalEvolution.create(tmp_path / "first", load_config("tiny", ["iterations=1"]), store.format(tmp_path))
+    copy = shutil.copytree(begun.folder, tmp_path / "second")
+    with pytest.raises(UsageError, match=f"is a copy of the run in {begun.folder}, and both would write to one"):
+        LocalEvolution.resume(copy)
+    shutil.rmtree(begun.folder)
+    assert LocalEvolution.resume(copy).tracking_uri == begun.tracking_uri  # it was moved
 
 
 @pytest.mark.parametrize(

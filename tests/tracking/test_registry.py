@@ -11,13 +11,16 @@ import pytest
 from mlflow.tracking import MlflowClient
 
 from agent0.errors import UsageError
+from agent0.storage.digest import model_digest
 from agent0.tracking.model_uri import ModelUri, check_model_name, parse_model_uri
+from agent0.tracking.origin import Origin
 from agent0.tracking.registry import (
     AliasMovedError,
     RegistryError,
     aliases,
     ancestry,
     move_alias,
+    register,
     resolve,
     versions,
 )
@@ -88,6 +91,28 @@ def test_the_candidate_is_the_newest_version(client: MlflowClient, make_model: M
     registered(two, 2)
     registered(one, 1)  # a stage of the first round runs once more
     assert str(resolve(client, ModelUri(EXECUTOR, alias="candidate")).version) == "2"
+
+
+@pytest.mark.parametrize(
+    ("left_out", "name", "takes"),
+    [
+        ("none", "agent0-executor", True),
+        ("grpo, no-tool", "agent0-executor", False),
+        ("grpo", "agent0-curriculum", False),
+        ("grpo", "executor-by-grpo", True),
+    ],
+)
+def test_an_ablation_is_a_candidate_by_a_name_of_its_own_only(
+    left_out: str, name: str, takes: bool, client: MlflowClient, run_id: str, make_model: Make
+) -> None:
+    client.set_tag(run_id, "agent0.ablations", left_out)
+    folder = make_model("one")
+    origin = Origin(model_digest(folder), "0" * 64, "1" * 64, 1, run_id, "0.1.0+abc", "")
+    for _ in range(2):  # a stage that is started again finds its version, and does not move the alias either
+        version = register(client, run_id, name, folder, "", origin)
+    assert (aliases(client, name) == {"candidate": version}) is takes
+    tags = client.get_model_version(name, version).tags
+    assert tags.get("ablations", "none") == left_out
 
 
 def test_an_alias_moves_only_from_where_it_was(client: MlflowClient, make_model: Make, registered: Register) -> None:

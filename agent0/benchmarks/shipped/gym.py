@@ -20,6 +20,7 @@ from agent0.benchmarks.gym_verifier import VERIFIED
 from agent0.benchmarks.spec import QUESTION_SEED, Benchmark, Item
 from agent0.benchmarks.votes import spelling_vote
 from agent0.errors import NotInstalledError, UsageError
+from agent0.extras import installing
 
 PREFIX = "gym:"
 SETS = {
@@ -117,7 +118,7 @@ def _require_package() -> None:
     if not is_installed():
         raise NotInstalledError(
             "Benchmarks gym:NAME are made by reasoning-gym, which is not installed; "
-            "pip install -c constraints.txt 'agent0[gym]', or leave them out."
+            f"{installing('gym')}, or leave them out."
         )
 
 

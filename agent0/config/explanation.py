@@ -1,0 +1,135 @@
+"""What each setting means, what it may be and where it comes from, read off the models themselves."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from types import NoneType, UnionType
+from typing import Any, Literal, Union, get_args, get_origin
+
+from annotated_types import Ge, Gt, Interval, Le, Lt, MaxLen, MinLen
+from pydantic import BaseModel
+from pydantic.fields import FieldInfo
+
+from agent0.config.evolution import Config
+from agent0.config.loader import field_paths, nearest
+from agent0.errors import UsageError, shortened
+
+OURS = "ours"
+_SOURCES = {
+    "paper": r"(?<!')\b[Pp]aper\b(?!')",
+    "official code": r"\b[Oo]fficial [a-z ]*(?:code|script)\b",
+    "": r"arXiv \d{4}\.\d{5}",
+}
+"""How descriptions name their sources; what has no word of its own here is quoted."""
+_KINDS = {bool: "true or false", int: "whole number", float: "number", str: "text"}
+_SIGNS = {Ge: "≥", Gt: ">", Le: "≤", Lt: "<"}
+
+
+@dataclass(frozen=True)
+class Setting:
+    """A field: `name` as `--set` takes it, its default, what it may be, what it means, and where that comes from."""
+
+    name: str
+    default: Any
+    allowed: str
+    description: str
+    source: str
+
+
+@dataclass(frozen=True)
+class SectionMeaning:
+    """A section: its name (empty: of the settings in none), what it is about, and the settings directly in it."""
+
+    name: str
+    description: str
+    settings: tuple[Setting, ...]
+
+
+def explained(model: type[BaseModel] = Config, prefix: str = "") -> Iterator[SectionMeaning]:
+    """Yield every section, a nested one after the one that it lies in, with what its fields say of themselves."""
+    fields = {f"{prefix}{name}": field for name, field in model.model_fields.items()}
+    sections = {name: nested for name, field in fields.items() if (nested := section_of(field)) is not None}
+    settings = tuple(_setting(name, field) for name, field in fields.items() if name not in sections)
+    yield SectionMeaning(prefix.rstrip("."), " ".join((model.__doc__ or "").split()), settings)
+    for name, nested in sections.items():
+        yield from explained(nested, f"{name}.")
+
+
+def chosen(name: str) -> list[SectionMeaning]:
+    """Return a section with those in it, or the one setting of that name; all of them if it is empty.
+
+    Raises:
+        UsageError: there is no such section or setting; names the nearest.
+    """
+    everything = list(explained())
+    single = [replace(part, settings=tuple(s for s in part.settings if s.name == name)) for part in everything]
+    found = [part for part in everything if not name or f"{part.name}.".startswith(f"{name}.")]
+    found = found or [part for part in single if part.settings]
+    if not found:
+        raise UsageError(f"There is no setting {shortened(name)!r}{nearest(name, field_paths(Config))}")
+    return found
+
+
+def section_of(field: FieldInfo) -> type[BaseModel] | None:
+    """Return the model of a field that is a section; None of a single setting."""
+    kind = field.annotation
+    return kind if isinstance(kind, type) and issubclass(kind, BaseModel) else None
+
+
+def value_at(values: Mapping[str, Any], name: str) -> Any:
+    """Return what a dumped configuration says of a setting or section, by its dotted name; all of it if empty."""
+    found: Any = values
+    for part in name.split(".") if name else ():
+        found = found[part]
+    return found
+
+
+def _setting(name: str, field: FieldInfo) -> Setting:
+    description = field.description or ""
+    found = [source or said for source, form in _SOURCES.items() for said in re.findall(form, description)]
+    default = field.get_default(call_default_factory=True)
+    return Setting(name, default, _allowed(field), description, ", ".join(dict.fromkeys(found)) or OURS)
+
+
+def _allowed(field: FieldInfo) -> str:
+    return ", ".join([_kind(field.annotation), *_bounds(field.metadata)])
+
+
+def _kind(annotation: Any) -> str:
+    origin, arguments = get_origin(annotation), get_args(annotation)
+    if hasattr(annotation, "__metadata__"):
+        return ", ".join([_kind(arguments[0]), *_bounds(annotation.__metadata__)])
+    if origin is Literal:
+        return " or ".join(f"'{choice}'" for choice in arguments)
+    if origin in (Union, UnionType):
+        return " or ".join(_kind(argument) for argument in arguments if argument is not NoneType)
+    if origin is tuple:
+        return f"list of {_plural(arguments[0])}"
+    if origin is dict:
+        return f"table by name of {_plural(arguments[1])}"
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return f"table of {' and '.join(annotation.model_fields)}"
+    return _KINDS[annotation]
+
+
+def _plural(annotation: Any) -> str:
+    return re.sub(r"^(text|number|whole number|table)", r"\1s", _kind(annotation))
+
+
+def _bounds(metadata: Any) -> Iterator[str]:
+    for item in metadata:
+        if isinstance(item, FieldInfo):
+            yield from _bounds(item.metadata)
+        elif isinstance(item, Interval):
+            yield from _bounds(iter(item))
+        elif type(item) in _SIGNS:
+            bound = getattr(item, type(item).__name__.lower())
+            yield f"{_SIGNS[type(item)]} {bound:,}" if isinstance(bound, int) else f"{_SIGNS[type(item)]} {bound:g}"
+        elif isinstance(item, MinLen):
+            yield "not empty" if item.min_length == 1 else f"at least {item.min_length} long"
+        elif isinstance(item, MaxLen):
+            yield f"at most {item.max_length} long"
+        elif pattern := getattr(item, "pattern", None):
+            yield f"of the form {pattern}"

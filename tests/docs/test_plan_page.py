@@ -1,0 +1,31 @@
+"""The examples of docs/plan.md are what the command prints."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from agent0.cli.main import app
+
+PAGE = (Path(__file__).parents[2] / "docs" / "plan.md").read_text(encoding="utf-8")
+EXAMPLES = re.findall(r"```text\n(.*?)```", PAGE, re.DOTALL)
+
+
+def lines(text: str) -> list[str]:
+    return [line.rstrip() for line in text.splitlines() if line.strip()]
+
+
+@pytest.mark.parametrize(
+    ("number", "command"), [(0, "--recipe qwen3-8b --gpus 8xH200"), (1, "--recipe qwen3-4b --gpus 4xA100-80")]
+)
+def test_an_example_is_what_the_command_prints(number: int, command: str) -> None:
+    done = CliRunner().invoke(app, ["plan", *command.split()], env={"COLUMNS": "80"})
+    assert done.exit_code == number  # the second does not fit
+    assert lines(done.stdout) == lines(EXAMPLES[number])
+
+
+def test_there_is_no_other_example() -> None:
+    assert len(EXAMPLES) == 2
