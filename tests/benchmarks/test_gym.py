@@ -166,7 +166,8 @@ def test_without_the_package_one_sentence_names_the_extra(command: list[str], mo
     assert "need pip install 'agent0[gym]'" in listed.output
 
 
-def test_the_command_line_says_what_there_is() -> None:
+def test_the_command_line_says_what_there_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("COLUMNS", raising=False)
     listed = CliRunner().invoke(app, ["benchmarks", "list"]).output
     assert "gym:small" in listed
     assert f"{len(families())} families of reasoning-gym are benchmarks: agent0 benchmarks list --gym" in listed

@@ -148,7 +148,7 @@ def test_the_embedded_model_is_the_one_that_an_evolution_starts_from_and_is_made
 def test_the_record_is_printed_as_json(
     model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    given = ["--model", str(model), "--output", str(tmp_path / "out"), "--json", "--quiet", "--no-tool"]
+    given = ["--model", str(model), "--output", str(tmp_path / "out"), "--json", "--no-tool"]
     monkeypatch.setattr(sys, "argv", ["agent0", "evaluate", *given, "--set", "evaluation.questions_per_level=1"])
     with pytest.raises(SystemExit) as ended:
         main()

@@ -192,7 +192,7 @@ def test_votes_drawn_in_turn_take_the_time_of_the_shared_engine_and_of_its_reloa
 
 
 def test_what_fits_nowhere_gets_no_proposal() -> None:
-    config = load_config("qwen3-8b", ["rollout.max_response_tokens=50000000"])
+    config = load_config("qwen3-8b", ["rollout.max_response_tokens=50000000", "training.micro_batch_tokens=0"])
     assert propose(config, parse_cluster("1xL4")) is None
 
 

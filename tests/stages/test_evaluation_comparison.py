@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from agent0.config import EvaluationSettings, GateSettings, ModelSettings, TrackingSettings
+from agent0.config import WIRE, EvaluationSettings, GateSettings, ModelSettings, TrackingSettings
 from agent0.errors import UsageError
 from agent0.evaluation.results import ResultsError, read_questions, read_report
 from agent0.stages import Stage, StageResult
@@ -105,7 +105,7 @@ def test_a_pipeline_of_another_version_is_refused() -> None:
     with pytest.raises(UsageError, match=message):
         prepare_evaluation("", 0, "", MODEL, EvaluationSettings(), GateSettings(), TrackingSettings(), "job-1")
     with pytest.raises(UsageError, match=message):
-        open_evaluation("", "", {}, "job-1", wire=3)
+        open_evaluation("", "", {}, "job-1", wire=WIRE - 1)
 
 
 def test_an_evaluation_is_opened_with_the_settings_of_every_later_task(monkeypatch: pytest.MonkeyPatch) -> None:
