@@ -37,7 +37,7 @@ from agent0.config import ADPOSettings
 from agent0.training.adpo import ADPOTrainer
 
 TASKS, GROUP, UPDATES, MICRO_BATCH = 8, 8, 2, 4
-SHAPE = {"hidden_size": 192, "intermediate_size": 512, "num_hidden_layers": 4, "num_attention_heads": 4}
+SHAPE = {"hidden_size": 128, "intermediate_size": 352, "num_hidden_layers": 4, "num_attention_heads": 4}
 VOCABULARY = 2048
 LARGEST_DIFFERENCE = 1e-6
 LARGEST_MEMORY = 1.0
