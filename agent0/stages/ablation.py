@@ -44,6 +44,7 @@ def prepare_ablation(
     from agent0.tracking.jobs import GROUP_TAG, JOB_TAG  # mlflow takes seconds to import
     from agent0.tracking.runs import start_run
 
+    seeds = [int(seed) for seed in seeds]  # Kubeflow's local runner makes floats of numbers in lists
     check_variants(variants)
     check_seeds(seeds)
     if FULL not in variants and not group:

@@ -20,9 +20,7 @@ def ablation_preparation(
     from agent0.stages.ablation import prepare_ablation
 
     with reported("ablation_preparation", 0) as progress:
-        whole_seeds = [int(seed) for seed in seeds]  # Kubeflow's local runner makes floats of numbers in lists
-        settings = parse_section(TrackingSettings, tracking)
-        run_id, runs = prepare_ablation(recipe, variants, whole_seeds, group, settings, job)
+        run_id, runs = prepare_ablation(recipe, variants, seeds, group, parse_section(TrackingSettings, tracking), job)
         Path(mlflow_run_id).write_text(run_id, encoding="utf-8")
         progress.end(f"MLflow run {run_id}, {len(runs)} evolutions")
     return runs

@@ -24,13 +24,13 @@ def evaluation_preparation(
 
     from pathlib import Path
 
-    from agent0.config import SECTIONS
+    from agent0.config import Config
     from agent0.progress import reported
     from agent0.stages.evaluation_preparation import open_evaluation
 
     with reported("evaluation_preparation", 0) as progress:
-        values = {"seed": seed} | {key: given[key] for key in SECTIONS if key in given}
-        prepared = open_evaluation(name, champion, values, job, wire)
+        sections = {key: given[key] for key in Config.model_fields if key in given}
+        prepared = open_evaluation(name, champion, sections, job, wire)
         Path(config).write_text(prepared.config.model_dump_json(), encoding="utf-8")
         Path(mlflow_run_id).write_text(prepared.run_id, encoding="utf-8")
         Path(resolved_champion).write_text(prepared.champion, encoding="utf-8")

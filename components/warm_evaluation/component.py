@@ -16,8 +16,6 @@ def warm_evaluation(
     from agent0.stages import run_stage
     from agent0.stages.benchmark_evaluation import run_benchmark_evaluation
 
-    inputs, more = (
-        {"executor_model": warm, "before": base_scores},
-        {"name": "warm_evaluation", "known_from": known_from},
-    )
+    inputs = {"executor_model": warm, "before": base_scores}
+    more = {"name": "warm_evaluation", "known_from": known_from}
     run_stage(run_benchmark_evaluation, config, 0, mlflow_run_id, inputs, scores, metrics, **more)
