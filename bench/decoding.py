@@ -9,9 +9,9 @@ with its attention, its cache and its draw, which reads prompt and all that was 
 stop text, which goes through the whole vocabulary, anew.
 
 Printed are the CPU seconds of a token of rows of so many drawn tokens, without the first, which reads the prompt; and
-for the earlier backend also those of the one interval that ends at 1,024. Both run in one process with one thread, and
-seconds are those of this process's CPU, so that a busy machine changes little. Leaves out rows that leave the batch and
-tool calls, which the tests look into. With --check it exits with 1 when a bar is missed.
+those of the one interval that ends at 1,024. The bars are on whole rows. Both run in one process with one thread, and
+seconds are those of this process's CPU. Leaves out rows that leave the batch and tool calls, which the tests look into.
+With --check it exits with 1 when a bar is missed.
 """
 
 from __future__ import annotations
