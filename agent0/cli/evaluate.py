@@ -110,11 +110,12 @@ def evaluate(
                 console(stderr=True).print(fitted.chosen, soft_wrap=True)
             shown = functools.partial(_shown, screen, quiet)
             evaluated = evaluate_model(fitted.config, found, name or found.name, folder, seed, shown)
+            record = (folder.folder / REPORT_FILE).read_text(encoding="utf-8")  # one on its way to a store is removed
     report = evaluated.report
     for benchmark, invalid in () if quiet else evaluated.invalid.items():
         screen.print(invalid_text(benchmark, invalid), soft_wrap=True)
     if as_json:
-        print((folder.folder / REPORT_FILE).read_text(encoding="utf-8"), end="")
+        print(record, end="")
         return
     for table in (score_table(report.benchmarks), cost_table(report.benchmarks)):
         screen.print(table, "")
