@@ -6,8 +6,12 @@ all of its rows that hold it, rows of one prompt do; which of the two saves more
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import NamedTuple
+
+OVERHEAD = 1 / 16
+"""What one more pass costs, as a share of the budget: a pass that is not full wastes its start, and, where weights are
+shared out, their gathering. Less padding pays for it up to there."""
 
 
 class Row(NamedTuple):
@@ -17,6 +21,44 @@ class Row(NamedTuple):
     prompt_tokens: int
     completion_tokens: int
 
+    @property
+    def tokens(self) -> int:
+        """All that it holds."""
+        return self.prompt_tokens + self.completion_tokens
+
+
+class _Extent:
+    """How wide and high a pass over some rows is."""
+
+    def __init__(self, rows: Sequence[Row] = ()) -> None:
+        self.rows = self.prompt = self.completion = self.whole = 0
+        self.prompts: set[int] = set()
+        for row in rows:
+            self.add(row)
+
+    def add(self, row: Row) -> None:
+        self.rows += 1
+        self.prompts.add(row.prompt)
+        self.prompt = max(self.prompt, row.prompt_tokens)
+        self.completion = max(self.completion, row.completion_tokens)
+        self.whole = max(self.whole, row.tokens)
+
+    @property
+    def alone(self) -> int:
+        """Positions where each row is read whole."""
+        return self.rows * self.whole
+
+    @property
+    def shared(self) -> int:
+        """Positions where a prompt is read once but for its last token.
+
+        That one goes with each completion, whose first token it predicts.
+        """
+        return len(self.prompts) * (self.prompt - 1) + self.rows * (1 + self.completion)
+
+    def positions(self, shares_prompts: bool) -> int:
+        return min(self.alone, self.shared) if shares_prompts else self.alone
+
 
 def positions(rows: Sequence[Row], shares_prompts: bool) -> int:
     """Return the positions that a pass over these rows computes, padding included.
@@ -25,45 +67,30 @@ def positions(rows: Sequence[Row], shares_prompts: bool) -> int:
         rows: of the pass.
         shares_prompts: whether a prompt may be read once for all of them; it is where that costs less.
     """
-    whole = len(rows) * max(row.prompt_tokens + row.completion_tokens for row in rows)
-    return min(whole, _positions_shared(rows)) if shares_prompts else whole
+    return _Extent(rows).positions(shares_prompts)
 
 
 def reads_prompts_once(rows: Sequence[Row]) -> bool:
     """Whether a pass over these rows costs less if it reads each of its prompts once."""
-    return _positions_shared(rows) < positions(rows, shares_prompts=False)
-
-
-def _positions_shared(rows: Sequence[Row]) -> int:
-    """All but a prompt's last token is read once; that goes with each completion, whose first token it predicts."""
-    prompts = len({row.prompt for row in rows}) * (max(row.prompt_tokens for row in rows) - 1)
-    return prompts + len(rows) * (1 + max(row.completion_tokens for row in rows))
-
-
-def tokens(rows: Sequence[Row], shares_prompts: bool) -> int:
-    """Return those of `positions` that hold a token."""
-    completions = sum(row.completion_tokens for row in rows)
-    if shares_prompts and reads_prompts_once(rows):
-        return sum({row.prompt: row.prompt_tokens - 1 for row in rows}.values()) + len(rows) + completions
-    return sum(row.prompt_tokens for row in rows) + completions
+    extent = _Extent(rows)
+    return extent.shared < extent.alone
 
 
 def deal(rows: Sequence[Row], budget: int, shares_prompts: bool) -> list[list[int]]:
     """Return passes, each the numbers of its rows, of at most `budget` positions; a row above it has one of its own."""
-    dealt = [_filled(by_length(rows), rows, budget, shares_prompts)]
-    if shares_prompts:
-        dealt.append(_filled(by_prompt(rows), rows, budget, shares_prompts))
-    return min(dealt, key=lambda passes: sum(positions([rows[i] for i in one], shares_prompts) for one in passes))
+    orders = [by_length(rows), *([by_prompt(rows)] if shares_prompts else [])]
+    dealt = [_cut(order, rows, budget, shares_prompts) for order in orders]
+    return min(dealt, key=lambda item: item[0])[1]
 
 
 def by_length(rows: Sequence[Row]) -> list[int]:
     """Return the numbers of the rows, the longest first: a pass that does not fit in memory fails at once."""
-    return sorted(range(len(rows)), key=lambda i: -rows[i].prompt_tokens - rows[i].completion_tokens)
+    return sorted(range(len(rows)), key=lambda i: -rows[i].tokens)
 
 
 def by_prompt(rows: Sequence[Row]) -> list[int]:
     """Return the numbers of the rows, by prompt and then by length."""
-    return sorted(range(len(rows)), key=lambda i: (rows[i].prompt, rows[i].prompt_tokens + rows[i].completion_tokens))
+    return sorted(range(len(rows)), key=lambda i: (rows[i].prompt, rows[i].tokens))
 
 
 def split_to(passes: Sequence[Sequence[int]], count: int) -> list[list[int]]:
@@ -79,11 +106,25 @@ def split_to(passes: Sequence[Sequence[int]], count: int) -> list[list[int]]:
     return split
 
 
-def _filled(order: Iterable[int], rows: Sequence[Row], budget: int, shares_prompts: bool) -> list[list[int]]:
-    passes: list[list[int]] = []
-    for number in order:
-        if passes and positions([rows[i] for i in (*passes[-1], number)], shares_prompts) <= budget:
-            passes[-1].append(number)
-        else:
-            passes.append([number])
-    return passes
+def _cut(order: Sequence[int], rows: Sequence[Row], budget: int, shares_prompts: bool) -> tuple[float, list[list[int]]]:
+    """Return the cheapest cut of an order into passes within the budget, and its cost: positions and `OVERHEAD`.
+
+    The best cut of the first n rows is the best one of fewer with one more pass behind.
+    """
+    costs, begins = [0.0], [0]
+    for end in range(1, len(order) + 1):
+        extent, choices = _Extent(), []
+        for begin in range(end - 1, -1, -1):
+            extent.add(rows[order[begin]])
+            computed = extent.positions(shares_prompts)
+            if computed > budget and choices:
+                break
+            choices.append((costs[begin] + computed + OVERHEAD * budget, begin))
+        cost, begin = min(choices)
+        costs.append(cost)
+        begins.append(begin)
+    passes, end = [], len(order)
+    while end:
+        passes.append(list(order[begins[end] : end]))
+        end = begins[end]
+    return costs[-1], passes[::-1]

@@ -23,7 +23,7 @@ import torch
 from accelerate.utils import DistributedType
 from trl import GRPOTrainer
 
-from agent0.training.passes import Row, by_length, by_prompt, deal, positions, reads_prompts_once, split_to, tokens
+from agent0.training.passes import Row, by_length, by_prompt, deal, positions, reads_prompts_once, split_to
 
 Batch = dict[str, Any]
 """Tensors whose first axis is the row, and numbers that hold for all rows."""
@@ -42,8 +42,9 @@ class UsefulTokensTrainer(GRPOTrainer):  # type: ignore[misc]
     Its `per_device_train_batch_size` is what a process updates on at once; `micro_batch_tokens` is what one of its
     passes may hold, padding included, and 0 makes one pass of an update.
 
-    Beside TRL's it logs the share of the passes' positions that hold a token, how many passes an update took, and for
-    the first update on each batch, where no token should be clipped, how many are by rounding alone.
+    Beside TRL's it logs the tokens of an update's rows by the positions that its passes computed, above 1 where prompts
+    are read once; how many passes they were; and for the first update on each batch, where no token should be clipped,
+    how many are by rounding alone.
     """
 
     def __init__(self, *args: Any, micro_batch_tokens: int = 0, **kwargs: Any) -> None:
@@ -84,7 +85,7 @@ class UsefulTokensTrainer(GRPOTrainer):  # type: ignore[misc]
         self._join_metrics(before, [scored[part] for part in passes])
         parts = [[rows[i] for i in part] for part in passes]
         computed = sum(positions(part, self.shares_prompts) for part in parts)
-        metrics[USEFUL_TOKENS].append(sum(tokens(part, self.shares_prompts) for part in parts) / computed)
+        metrics[USEFUL_TOKENS].append(sum(row.tokens for row in rows) / computed)
         metrics[PASSES].append(len(passes))
         if self._step % self.args.steps_per_generation < self.args.gradient_accumulation_steps:
             metrics[NOISE_FLOOR].append(metrics["clip_ratio/region_mean"][-1])
