@@ -113,7 +113,8 @@ def _cut(order: Sequence[int], rows: Sequence[Row], budget: int, shares_prompts:
     """
     costs, begins = [0.0], [0]
     for end in range(1, len(order) + 1):
-        extent, choices = _Extent(), []
+        extent = _Extent()
+        choices: list[tuple[float, int]] = []
         for begin in range(end - 1, -1, -1):
             extent.add(rows[order[begin]])
             computed = extent.positions(shares_prompts)
