@@ -31,6 +31,7 @@ from agent0.stages.files import (
     VERDICTS_FOLDER,
 )
 from agent0.stages.flips import count_flips, keep_verdicts
+from agent0.stages.masters import drop_masters
 from agent0.stages.open_history import earlier_questions, read_history
 from agent0.stages.session import Stage, StageResult, read_report
 from agent0.storage.atomic import atomic_write, write_json
@@ -94,6 +95,7 @@ def run_iteration_report(
     _log(stage, grown, finished, output)
     for number in finished:
         clear_workspace(f"{stage.evolution_id}/{number}")  # every stage of the iteration has its result
+    drop_masters(stage, (curriculum_model, executor_model))
     return StageResult(
         {
             "eval/accuracy": record.executor.accuracy,

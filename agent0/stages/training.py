@@ -19,6 +19,7 @@ from agent0.config import (
 from agent0.rollout.vllm_environment import visible_gpus
 from agent0.rollout.vllm_process import LOOPBACK
 from agent0.sandbox import open_sandbox
+from agent0.stages.masters import check_workspace, keep_master, to_train_on
 from agent0.stages.session import Stage, StageResult
 from agent0.stages.training_log import last_steps, sandbox_readings, step_logger, training_rates
 from agent0.training.gpu_placement import Placement, place
@@ -51,11 +52,14 @@ def run_training(
 
     With the launcher 'trainjob' the training runs on `nodes`, and this pod's GPUs serve the frozen executor.
 
+    Where `model.handed_on` rounds, `output` gets the rounded weights, and the workspace those that were trained.
+
     Raises:
         UsageError: the training cannot be done here; found before a server starts or a weight is loaded.
         PreemptedError: the training was asked to stop; run again, it goes on.
         Agent0Error: the training failed.
     """
+    check_workspace(model)
     gpus, elsewhere = visible_gpus(), training.launcher == "trainjob"
     on_servers = rollout.backend != "transformers" and not training.shares_engine(rollout)
     serves_executor = frozen_executor is not None and on_servers
@@ -73,8 +77,9 @@ def run_training(
     agent: Literal["executor", "curriculum"] = "executor" if frozen_executor is None else "curriculum"
     job = TrainingJob(
         folder=output.with_name(f"{output.name}.job"),
-        base=base,
+        base=to_train_on(stage, base, output.with_name(f"{output.name}.base")),
         output=output,
+        master=output.with_name(f"{output.name}.master") if model.rounded else None,
         workspace=workspace.folder,
         remote=workspace.remote,
         tasks=tasks,
@@ -97,12 +102,16 @@ def run_training(
     served_model = frozen_executor if serves_executor else None
     with (
         _executor_servers(served_model, rollout, placement, job.folder, host) as executors,
-        _policy_server(base if placement.policy else None, rollout, placement, job.folder, len(executors)) as policy,
+        _policy_server(
+            job.base if placement.policy else None, rollout, placement, job.folder, len(executors)
+        ) as policy,
     ):
         served = {"executor_endpoints": tuple(executors), "policy_endpoint": policy, "policy_port": _port(policy)}
         whole, log = job.model_copy(update=served), step_logger(stage, agent, job.updates, headline)
         shown = stage.progress
         history = train_on_nodes(whole, nodes, log, shown) if elsewhere else run_job(whole, placement, log, shown)
+    if job.master is not None:
+        keep_master(stage, job.master, output)
     rates = training_rates(history, algorithm.groups_per_step * algorithm.group_size)
     measured = {**last_steps(history, agent, headline), **sandbox_readings(history), **rates}
     return StageResult(measured, log=history)

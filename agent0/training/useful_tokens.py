@@ -21,9 +21,9 @@ from typing import Any
 
 import torch
 from accelerate.utils import DistributedType
-from trl import GRPOTrainer
 
 from agent0.training.passes import Row, by_length, by_prompt, deal, positions, reads_prompts_once, split_to
+from agent0.training.resuming import ResumableTrainer
 
 Batch = dict[str, Any]
 """Tensors whose first axis is the row, and numbers that hold for all rows."""
@@ -36,7 +36,7 @@ USEFUL_TOKENS, PASSES = "passes/useful_tokens", "passes/count"
 NOISE_FLOOR = "clip_ratio/noise_floor"
 
 
-class UsefulTokensTrainer(GRPOTrainer):  # type: ignore[misc]
+class UsefulTokensTrainer(ResumableTrainer):
     """`GRPOTrainer` whose passes are as wide as their longest row and read each prompt once.
 
     Its `per_device_train_batch_size` is what a process updates on at once; `micro_batch_tokens` is what one of its
