@@ -78,9 +78,7 @@ def to_train_on(stage: Stage, base: Path, folder: Path) -> Path:
     try:
         transfer.manifest_of(note.place)
     except (NotThereError, NotWholeError) as error:
-        gone = (
-            f"{base} was rounded to bfloat16, and the float32 weights that it was rounded from are not in {note.place}"
-        )
+        gone = f"{base} was rounded to bfloat16, and the float32 weights behind it are not at {note.place}"
         if note.evolution == stage.evolution_id:
             raise Agent0Error(
                 f"{gone}. Set {ENVIRONMENT_VARIABLE} to where they are, or remove the output of the training that made "

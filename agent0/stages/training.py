@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -60,6 +61,8 @@ def run_training(
         Agent0Error: the training failed.
     """
     check_workspace(model)
+    fetched = output.with_name(f"{output.name}.base")
+    base = to_train_on(stage, base, fetched)
     gpus, elsewhere = visible_gpus(), training.launcher == "trainjob"
     on_servers = rollout.backend != "transformers" and not training.shares_engine(rollout)
     serves_executor = frozen_executor is not None and on_servers
@@ -77,7 +80,7 @@ def run_training(
     agent: Literal["executor", "curriculum"] = "executor" if frozen_executor is None else "curriculum"
     job = TrainingJob(
         folder=output.with_name(f"{output.name}.job"),
-        base=to_train_on(stage, base, output.with_name(f"{output.name}.base")),
+        base=base,
         output=output,
         master=output.with_name(f"{output.name}.master") if model.rounded else None,
         workspace=workspace.folder,
@@ -102,9 +105,7 @@ def run_training(
     served_model = frozen_executor if serves_executor else None
     with (
         _executor_servers(served_model, rollout, placement, job.folder, host) as executors,
-        _policy_server(
-            job.base if placement.policy else None, rollout, placement, job.folder, len(executors)
-        ) as policy,
+        _policy_server(base if placement.policy else None, rollout, placement, job.folder, len(executors)) as policy,
     ):
         served = {"executor_endpoints": tuple(executors), "policy_endpoint": policy, "policy_port": _port(policy)}
         whole, log = job.model_copy(update=served), step_logger(stage, agent, job.updates, headline)
@@ -112,6 +113,7 @@ def run_training(
         history = train_on_nodes(whole, nodes, log, shown) if elsewhere else run_job(whole, placement, log, shown)
     if job.master is not None:
         keep_master(stage, job.master, output)
+    shutil.rmtree(fetched, ignore_errors=True)
     rates = training_rates(history, algorithm.groups_per_step * algorithm.group_size)
     measured = {**last_steps(history, agent, headline), **sandbox_readings(history), **rates}
     return StageResult(measured, log=history)

@@ -47,7 +47,7 @@ class CheckpointWriter:
 
     @contextmanager
     def at_work(self) -> Iterator[None]:
-        """Let checkpoints be written for the length of the block; even after an error its end waits for the last one."""
+        """Let checkpoints be written for the length of the block; its end waits for the last, after an error, too."""
         try:
             yield
         finally:

@@ -17,6 +17,7 @@ from agent0.rollout.models import weight_shapes
 from agent0.storage.atomic import write_json
 from agent0.storage.workspace import Workspace
 from agent0.training.job import TrainingJob
+from agent0.training.sharded_state import OPTIMIZER
 
 PREFIX = "checkpoint-"
 COMPLETE_FILE = "complete.json"
@@ -43,6 +44,16 @@ def drop_unfinished(workspace: Workspace) -> None:
     for path in workspace.folder.glob(f"{PREFIX}*"):
         if not (path / COMPLETE_FILE).is_file():
             workspace.drop(path.name)
+
+
+def drop_all_but_weights(workspace: Workspace) -> None:
+    """Leave of a training that has ended its last checkpoint, without what only a further update would need."""
+    *older, last = complete_checkpoints(workspace.folder)
+    for checkpoint in older:
+        workspace.drop(checkpoint.name)
+    if (last / OPTIMIZER).is_dir():
+        shutil.rmtree(last / OPTIMIZER)
+        workspace.save(last.name)
 
 
 def step_of(checkpoint: Path) -> int:

@@ -31,6 +31,7 @@ from agent0.training.checkpoint_writer import CheckpointWriter
 from agent0.training.checkpoints import (
     checkpoint_bytes,
     complete_checkpoints,
+    drop_all_but_weights,
     drop_unfinished,
     history_of,
     step_of,
@@ -81,6 +82,7 @@ def train(job: TrainingJob, log: LogMetrics, shown: Shown = UNSHOWN) -> list[dic
         history = _run(job, workspace, found[-1] if found else None, log, shown if _rank() == 0 else UNSHOWN)
     if _rank() == 0:
         export(job, complete_checkpoints(job.workspace)[-1])
+        drop_all_but_weights(workspace)
     return history
 
 
