@@ -145,6 +145,6 @@ def launch(job: TrainingJob, processes: int = 2) -> list[dict[str, Any]]:
     run = subprocess.run(
         [*torchrun, str(script), str(job.folder / JOB_FILE)], capture_output=True, text=True, check=False
     )
-    assert run.returncode == 0, run.stderr[-3000:]
+    assert run.returncode == 0, run.stderr[-9000:]
     history: list[dict[str, Any]] = json.loads((job.folder / "history.json").read_text())
     return history
