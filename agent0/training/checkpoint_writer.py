@@ -39,8 +39,8 @@ class CheckpointWriter:
         # Its own group, since the trainer talks in the other one at the same time; of processors, since GPUs are busy.
         self._group = dist.new_group(backend="gloo") if dist.is_initialized() else None
         self._first = self._group is None or dist.get_rank() == 0
-        gpu = torch.cuda.is_available()
-        self._stager = DefaultStager(StagingOptions(gpu, False, True, gpu))
+        self._gpu = torch.cuda.is_available()
+        self._stager = DefaultStager(StagingOptions(self._gpu, False, True, self._gpu))
         self._thread = ThreadPoolExecutor(1, "agent0-checkpoint")
         self._staged: Future[State] | None = None
         self._written: Future[None] | None = None
@@ -67,6 +67,8 @@ class CheckpointWriter:
         self.finish()
         if self._first:
             check_next(self._workspace.folder, self._size)
+        if self._gpu:
+            torch.cuda.synchronize()  # it is copied on a stream of its own, which knows nothing of the last update
         files = file_numbers(state or {})
         self._staged = None if state is None else self._stager.stage(own_share(state))
         self._written = self._thread.submit(self._write, f"{PREFIX}{step}", self._staged, files)

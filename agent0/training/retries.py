@@ -74,9 +74,10 @@ def leaving_word(job: TrainingJob, plan: BatchPlan, workspace: Workspace) -> Ite
         budget = min(job.training.micro_batch_tokens or whole, whole)
         smaller = max(longest, budget // 2)
         _note(workspace, _next(job, f"out of memory in passes of up to {budget} tokens", smaller))
+        said = str(error).partition("\n")[0] or type(error).__name__
         what = f"passes of up to {smaller} tokens" if smaller < budget else "passes of one trajectory, as before"
         raise Agent0Error(
-            f"The training ran out of memory in passes of up to {budget} tokens ({str(error).splitlines()[0]:.200}). "
+            f"The training ran out of memory in passes of up to {budget} tokens ({said:.200}). "
             f"Run again, the stage goes on at its last checkpoint with the next seed and {what}; or give it more "
             "memory, of which `agent0 plan` says how much it needs."
         ) from error

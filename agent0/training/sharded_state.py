@@ -74,7 +74,7 @@ def write_state(share: State, files: Files, folder: Path, group: dist.ProcessGro
     """Write this process's share of a state into a folder, together with the other processes of `group`.
 
     Args:
-        share: see `own_share`.
+        share: see `own_share`; in the host's memory.
         files: see `file_numbers`.
         folder: gets a folder for each part.
         group: None where this process is alone.
@@ -84,6 +84,7 @@ def write_state(share: State, files: Files, folder: Path, group: dist.ProcessGro
     """
     for part, tensors in share.items():
         writer = HuggingFaceStorageWriter(str(folder / part), files[part], save_distributed=True)
+        writer.per_thread_copy_ahead = 0  # nothing of a GPU's is left to copy
         save(tensors, storage_writer=writer, process_group=group)
 
 

@@ -29,6 +29,7 @@ from agent0.training.batch import BatchPlan
 from agent0.training.checkpoint_keeper import CheckpointKeeper
 from agent0.training.checkpoint_writer import CheckpointWriter
 from agent0.training.checkpoints import (
+    check_format,
     checkpoint_bytes,
     complete_checkpoints,
     drop_all_but_weights,
@@ -60,6 +61,7 @@ def train(job: TrainingJob, log: LogMetrics, shown: Shown = UNSHOWN) -> list[dic
         the first process draws meanwhile.
 
     Raises:
+        UsageError: it cannot be done here, or goes on from checkpoints of another format.
         PreemptedError: the training was asked to stop, and a checkpoint is saved.
         GuardTripped: a guard stopped it.
         Agent0Error: it ran out of memory, or a checkpoint could not be written.
@@ -69,6 +71,7 @@ def train(job: TrainingJob, log: LogMetrics, shown: Shown = UNSHOWN) -> list[dic
     workspace = Workspace(job.workspace, job.remote)
     if _rank() == 0:
         drop_unfinished(workspace)
+    check_format(job)
     if retry := read_retry(workspace):
         job = retried(job, retry)
         if _rank() == 0:
