@@ -9,10 +9,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
+from typing import Any
 
 import torch
 import torch.distributed as dist
-from torch.distributed.checkpoint import CheckpointException
+from torch.distributed.checkpoint.api import CheckpointException
 from torch.distributed.checkpoint.staging import DefaultStager, StagingOptions
 
 from agent0.errors import Agent0Error, explain
@@ -42,7 +43,7 @@ class CheckpointWriter:
         self._gpu = torch.cuda.is_available()
         self._stager = DefaultStager(StagingOptions(self._gpu, False, True, self._gpu))
         self._thread = ThreadPoolExecutor(1, "agent0-checkpoint")
-        self._staged: Future[State] | None = None
+        self._staged: Any = None  # a future of a copy of the state
         self._written: Future[None] | None = None
 
     @contextmanager
@@ -104,7 +105,7 @@ class CheckpointWriter:
                 f"Process {rank} could not write a checkpoint to {self._workspace.folder}. {explain(cause)}"
             ) from error
 
-    def _write(self, name: str, staged: Future[State] | None, files: Files) -> None:
+    def _write(self, name: str, staged: Any, files: Files) -> None:
         folder = self._workspace.folder / name
         if staged is not None:
             write_state(staged.result(), files, folder, self._group)

@@ -22,6 +22,8 @@ from agent0.training.job import JOB_FILE, TrainingJob
 from agent0.training.sharded_state import WEIGHTS
 
 MakeJob = Callable[..., TrainingJob]
+A_TWENTIETH_OF_AN_UPDATE = 5e-5
+"""AdamW moves a weight by about the learning rate, 1e-3, however small its gradient is, and so it magnifies rounding."""
 
 
 def arguments_of(job: TrainingJob) -> Any:
@@ -111,11 +113,14 @@ def test_several_passes_over_shares_of_the_weights_learn_what_one_process_learns
     _, *history = launch(sharded)
     assert [row["passes/count"] for row in expected[:4]] == [1] * 4
     assert all(row["passes/count"] > 1 for row in history[:4])
-    assert difference(sharded, alone) <= 1e-5
+    for row, same in zip(history[:4], expected[:4], strict=True):
+        for name in ("loss", "grad_norm", "kl", "entropy", "reward"):
+            assert row[name] == pytest.approx(same[name], rel=1e-3, abs=1e-6), name
+    assert difference(sharded, alone) <= A_TWENTIETH_OF_AN_UPDATE
     shutil.rmtree(alone.workspace)
     shutil.copytree(sharded.workspace / "checkpoint-2", alone.workspace / "checkpoint-2")
     launch(alone, processes=1)
-    assert difference(sharded, alone) <= 1e-5
+    assert difference(sharded, alone) <= A_TWENTIETH_OF_AN_UPDATE
 
 
 def small_job(make_job: MakeJob, sharding: Any, *, budget: int = 0, **settings: Any) -> TrainingJob:
