@@ -23,7 +23,7 @@ from agent0.training.sharded_state import WEIGHTS
 
 MakeJob = Callable[..., TrainingJob]
 A_TWENTIETH_OF_AN_UPDATE = 5e-5
-"""AdamW moves a weight by about the learning rate, 1e-3, however small its gradient is, and so it magnifies rounding."""
+"""AdamW moves a weight by about the learning rate, 1e-3, however small its gradient is, so it magnifies rounding."""
 
 
 def arguments_of(job: TrainingJob) -> Any:
