@@ -9,9 +9,9 @@ with its attention, its cache and its draw, which reads prompt and all that was 
 stop text, which goes through the whole vocabulary, anew.
 
 Printed are the CPU seconds of a token of rows of so many drawn tokens, without the first, which reads the prompt; and
-those of the one interval that ends at 1,024. The bars are on whole rows: how flat a token's cost is with few rows, as
-they are left where a batch's longest are drawn, and the gain with many, which share the reading of the weights. Attention
-grows with both, rows and tokens: many long rows are never flat, and few gain less than many.
+those of the one interval that ends at 1,024. The bars are on whole rows: how flat the cost is with few rows, as are
+left where the longest of a batch are drawn, and the gain with many, which share the reading of the weights. Attention
+grows with rows and tokens alike: many long rows are never flat, and few gain less than many.
 
 Both run in one process with one thread, and seconds are those of this process's CPU. Leaves out rows that leave the
 batch and tool calls, which the tests look into. With --check it exits with 1 when a bar is missed.
