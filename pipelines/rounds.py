@@ -27,7 +27,7 @@ from agent0_kfp.components.task_filtering.component import task_filtering
 from agent0_kfp.components.task_generation.component import task_generation
 from agent0_kfp.components.warm_evaluation.component import warm_evaluation
 from agent0_kfp.components.warm_start.component import warm_start
-from agent0_kfp.pipelines.placement import TaskFactory
+from agent0_kfp.pipelines.pod_placement import TaskFactory
 from agent0_kfp.pipelines.signatures import Parameter, make_pipeline, values_of
 
 FUNCTIONS = (

@@ -11,12 +11,12 @@ from __future__ import annotations
 import functools
 from collections.abc import Iterable, Sequence
 
-from agent0.answers.counter import VoteCounter
 from agent0.answers.extraction import extract_answer, extract_boxed
 from agent0.answers.grader import Grader, Pair
 from agent0.answers.normalisation import normalise
 from agent0.answers.verdict import Verdict
 from agent0.answers.vote import vote
+from agent0.answers.vote_counter import VoteCounter
 from agent0.types import Vote
 
 __all__ = [

@@ -10,7 +10,7 @@ from typing import Annotated, Any, get_type_hints
 
 import typer
 
-from agent0.kubeflow.client import TOKEN_FILE_VARIABLE, TOKEN_VARIABLE, Connection
+from agent0.kubeflow.server_connection import TOKEN_FILE_VARIABLE, TOKEN_VARIABLE, Connection
 
 PANEL = "Connection"
 

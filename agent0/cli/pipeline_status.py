@@ -9,17 +9,17 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from agent0.cli.options import AsJson
 from agent0.cli.pipeline_options import connected
 from agent0.cli.pipeline_run import Interval, Run, wait_for
 from agent0.cli.pipeline_version import date
 from agent0.cli.screen import Table
+from agent0.cli.shared_options import AsJson
 from agent0.errors import Agent0Error, UsageError
-from agent0.kubeflow.client import Connection, connect
+from agent0.kubeflow.server_connection import Connection, connect
 
 if TYPE_CHECKING:
     from agent0.kubeflow.diagnosis import Failure
-    from agent0.kubeflow.runs import TaskState
+    from agent0.kubeflow.server_runs import TaskState
 
 
 @connected
@@ -36,8 +36,8 @@ def show_status(
     Example: [bold]agent0 pipeline status latest[/bold]
     """
     from agent0.kubeflow.diagnosis import failures, paragraphs, sentence, waiting
-    from agent0.kubeflow.runs import FINISHED, find_run, mlflow_link, package_of_run, tasks_of_run
-    from agent0.kubeflow.workflow import read_workflow
+    from agent0.kubeflow.run_workflow import read_workflow
+    from agent0.kubeflow.server_runs import FINISHED, find_run, mlflow_link, package_of_run, tasks_of_run
 
     server = connect(connection)
     found = find_run(server, run)
@@ -73,7 +73,7 @@ def status_record(
     ended: str,
 ) -> str:
     """Return a run and its tasks as JSON, with why tasks failed or wait, and how the run ended in words."""
-    from agent0.kubeflow.runs import mlflow_link
+    from agent0.kubeflow.server_runs import mlflow_link
 
     described = [
         {
@@ -121,8 +121,8 @@ def show_logs(
     Example: [bold]agent0 pipeline logs latest executor-training --number 2[/bold]
     """
     from agent0.kubeflow.logs import by_kubectl, read_log
-    from agent0.kubeflow.runs import FAILED, find_run, package_of_run, tasks_of_run
-    from agent0.kubeflow.workflow import read_workflow
+    from agent0.kubeflow.run_workflow import read_workflow
+    from agent0.kubeflow.server_runs import FAILED, find_run, package_of_run, tasks_of_run
 
     server = connect(connection)
     found = find_run(server, run)
@@ -150,7 +150,7 @@ def cancel_run(run: Run, *, connection: Connection) -> None:
 
     Example: [bold]agent0 pipeline cancel latest[/bold]
     """
-    from agent0.kubeflow.runs import FINISHED, find_run
+    from agent0.kubeflow.server_runs import FINISHED, find_run
 
     server = connect(connection)
     found = find_run(server, run)

@@ -28,7 +28,7 @@ from pydantic import Field, ValidationError
 from agent0.config.base import Positive, Section
 from agent0.errors import Agent0Error
 from agent0.evaluation.results import Record
-from agent0.storage.reading import read_text
+from agent0.storage.text_files import read_text
 
 JUDGE_FILE = "judge.jsonl"
 SYSTEM = (

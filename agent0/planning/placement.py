@@ -54,7 +54,7 @@ def sequences_per_step(settings: CurriculumSettings | ExecutorSettings) -> int:
 
 
 def rows_per_update(settings: CurriculumSettings | ExecutorSettings, processes: int) -> int | None:
-    """Return a process's trajectories of one update; None where they do not divide (`agent0.training.batch`)."""
+    """Return a process's trajectories of one update; None if they do not divide (`agent0.training.batch_division`)."""
     rows, rest = divmod(sequences_per_step(settings), settings.updates_per_step * processes)
     return None if rest or not rows else rows
 

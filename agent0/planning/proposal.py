@@ -12,11 +12,11 @@ from typing import Any
 
 from agent0.config import Config
 from agent0.planning.architecture import Architecture, architecture_of
+from agent0.planning.gpu_memory import full_length
 from agent0.planning.hardware import Cluster
-from agent0.planning.memory import full_length
 from agent0.planning.placement import STAGES
 from agent0.planning.plan import Proposal
-from agent0.planning.stages import StageMemory, stage_memory
+from agent0.planning.stage_demands import StageMemory, stage_memory
 
 PROBLEM_GIB = 1000.0
 """What a problem weighs that is none of memory, against one missing GiB."""

@@ -1,6 +1,6 @@
 """The history of an evolution: everything the report shows, as one JSON-able record.
 
-Stages fill it, `agent0.report.render` and `agent0.cli.report_view` read it. It holds numbers and a
+Stages fill it, `agent0.report.evolution_page` and `agent0.cli.report_view` read it. It holds numbers and a
 few trajectories, no weights and no data sets, and imports neither matplotlib nor jinja2.
 """
 

@@ -11,9 +11,9 @@ from itertools import islice
 from pathlib import Path
 
 from agent0.answers import Verdict, equivalent_many
-from agent0.stages.files import SAMPLE_FOLDER, TASKS_FOLDER
 from agent0.stages.mlflow_evidence import log_tasks, log_traces
 from agent0.stages.session import Stage, StageResult, slowest_part
+from agent0.stages.stage_files import SAMPLE_FOLDER, TASKS_FOLDER
 from agent0.storage.shards import copy_shard, iterate_records, shard_files, write_shards
 from agent0.types import LabelledTask, SolvedTask, Vote
 

@@ -14,13 +14,16 @@ from agent0.answers import equivalent
 from agent0.answers.audit import BREAKDOWN
 from agent0.config import CurriculumSettings
 from agent0.evaluation.statistics import clustered_mean
+from agent0.report.evolution_page import render
 from agent0.report.figures import consistency_picture
 from agent0.report.history import HISTORY_FILE, Example, ExecutorScores, History, IterationRecord, ProposalStatistics
-from agent0.report.render import render
 from agent0.rewards.diversity import diversity_metrics, novelty
 from agent0.seeds import sampled
 from agent0.stages.executor_guard import KEPT_PREVIOUS
-from agent0.stages.files import (
+from agent0.stages.flips import count_flips, keep_verdicts
+from agent0.stages.open_history import earlier_questions, read_history
+from agent0.stages.session import Stage, StageResult, read_report
+from agent0.stages.stage_files import (
     BEFORE_FILE,
     QUESTIONS_FOLDER,
     REPORT_FILE,
@@ -30,12 +33,9 @@ from agent0.stages.files import (
     TASKS_FOLDER,
     VERDICTS_FOLDER,
 )
-from agent0.stages.flips import count_flips, keep_verdicts
-from agent0.stages.open_history import earlier_questions, read_history
-from agent0.stages.session import Stage, StageResult, read_report
-from agent0.storage.atomic import atomic_write, write_json
-from agent0.storage.reading import read_model
+from agent0.storage.atomic_file import atomic_write, write_json
 from agent0.storage.shards import copy_shard, iterate_records, iterate_shard, shard_files, shard_name, write_shard
+from agent0.storage.text_files import read_model
 from agent0.storage.workspace import clear_workspace
 from agent0.tracking.tracker import undelivered_tag
 from agent0.types import LabelledTask, SolvedTask, StageReport, Task

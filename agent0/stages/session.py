@@ -20,21 +20,21 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from pydantic import BaseModel, TypeAdapter
 
+from agent0.child_processes import RUN_VARIABLE, die_with
 from agent0.errors import Agent0Error
-from agent0.processes import RUN_VARIABLE, die_with
 from agent0.progress import Progress, reported
 from agent0.seeds import derive_seed
-from agent0.storage.atomic import write_json
+from agent0.storage.atomic_file import write_json
 from agent0.storage.digest import STAGE_FILE, code_version, folder_digest, of_a_stage
-from agent0.storage.reading import read_model
 from agent0.storage.seal import intact_digest, seal
+from agent0.storage.text_files import read_model
 from agent0.storage.workspace import Workspace, open_workspace
 from agent0.tracking import NullTracker, Tracker
-from agent0.tracking.location import tracking_uri
+from agent0.tracking.tracking_location import tracking_uri
 from agent0.types import StageReport
 
 if TYPE_CHECKING:
-    from agent0.tracking.buffered import TrackingSession
+    from agent0.tracking.buffered_tracker import TrackingSession
 
 
 @dataclass(frozen=True)
@@ -159,7 +159,7 @@ def open_stage(
     Raises:
         DamagedError: an input is not what the stage that wrote it had sealed.
     """
-    from agent0.tracking.buffered import open_session  # mlflow takes seconds to import
+    from agent0.tracking.buffered_tracker import open_session  # mlflow takes seconds to import
 
     if run := os.environ.get(RUN_VARIABLE):
         die_with(int(run))

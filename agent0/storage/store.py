@@ -1,6 +1,6 @@
 """What a transfer needs of a store, and the store that is a local disk.
 
-Files of the local store are whole or absent; see `agent0.storage.atomic`.
+Files of the local store are whole or absent; see `agent0.storage.atomic_file`.
 """
 
 from __future__ import annotations
@@ -12,10 +12,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from agent0.storage.atomic import TEMPORARY_SUFFIX, atomic_path
+from agent0.storage.atomic_file import TEMPORARY_SUFFIX, atomic_path
+from agent0.storage.folder_files import files_under
 from agent0.storage.manifest import FileRecord, file_sha256
 from agent0.storage.transfer_threads import Meter
-from agent0.storage.tree import files_under
 from agent0.storage.uri import Location, NotThereError, StorageError
 
 

@@ -13,13 +13,13 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from agent0.storage.atomic import atomic_path
+from agent0.storage.atomic_file import atomic_path
 from agent0.storage.atomic_folder import atomic_folder
+from agent0.storage.folder_files import files_under
 from agent0.storage.manifest import MANIFEST, FileRecord, Manifest, file_sha256, is_manifest
 from agent0.storage.open_store import opened
 from agent0.storage.store import Item, Store
 from agent0.storage.transfer_threads import Crew, Meter, ProgressCallback
-from agent0.storage.tree import files_under
 from agent0.storage.uri import NotThereError, NotWholeError, StorageError, join
 
 

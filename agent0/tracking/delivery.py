@@ -28,9 +28,9 @@ from mlflow.utils.mlflow_tags import (
 )
 
 from agent0.errors import Agent0Error, warn
-from agent0.tracking.batches import SMALL, batches, halves, named
+from agent0.tracking.entry_batches import SMALL, batches, halves, named
 from agent0.tracking.journal import Entry, Journal
-from agent0.tracking.origin import Origin
+from agent0.tracking.model_origin import Origin
 from agent0.tracking.registry import register
 from agent0.tracking.traces import send_trace
 

@@ -22,8 +22,8 @@ from mlflow.tracking import MlflowClient
 from agent0.config import TrackingSettings
 from agent0.errors import Agent0Error
 from agent0.tracking.model_location import holds_model, lies_at, upload
+from agent0.tracking.model_origin import Origin
 from agent0.tracking.model_uri import ModelUri, check_model_name
-from agent0.tracking.origin import Origin
 
 Client: TypeAlias = MlflowClient
 Version: TypeAlias = ModelVersion

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
-from agent0.tracking.origin import Origin
+from agent0.tracking.model_origin import Origin
 
 
 def undelivered_tag(iteration: int, stage: str) -> str:

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from agent0.benchmarks.catalogue import benchmark
-from agent0.benchmarks.hub import HubRows
+from agent0.benchmarks.hub_rows import HubRows
 from agent0.benchmarks.loading import load_items, load_shots
 from agent0.benchmarks.mirror import mirror
 from agent0.benchmarks.spec import BenchmarkError, Dataset, content_hash

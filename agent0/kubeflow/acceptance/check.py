@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from agent0.kubeflow.acceptance import rules
-from agent0.kubeflow.acceptance.finding import Finding
 from agent0.kubeflow.acceptance.pods import Pod, PodMaker
 from agent0.kubeflow.acceptance.releases import Release
 from agent0.kubeflow.acceptance.resolution import resolve
-from agent0.kubeflow.acceptance.workflow import WorkflowSize, workflow_size
-from agent0.kubeflow.package import Package
+from agent0.kubeflow.acceptance.rule_finding import Finding
+from agent0.kubeflow.acceptance.workflow_size import WorkflowSize, workflow_size
+from agent0.kubeflow.compiled_pipeline import Package
 
 
 @dataclass(frozen=True)

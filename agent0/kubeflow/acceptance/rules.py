@@ -9,14 +9,14 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from agent0.kubeflow.acceptance.finding import Finding
 from agent0.kubeflow.acceptance.pod_security import violations
 from agent0.kubeflow.acceptance.pod_template import MAIN
 from agent0.kubeflow.acceptance.pods import PLUGIN_VARIABLES, Pod
 from agent0.kubeflow.acceptance.releases import Release
+from agent0.kubeflow.acceptance.rule_finding import Finding
 from agent0.kubeflow.acceptance.schemas import pod_schema
-from agent0.kubeflow.acceptance.workflow import LIMIT_BYTES, WorkflowSize
-from agent0.kubeflow.package import Package
+from agent0.kubeflow.acceptance.workflow_size import LIMIT_BYTES, WorkflowSize
+from agent0.kubeflow.compiled_pipeline import Package
 
 LARGEST_ARGUMENT = 131_072
 """Bytes that Linux gives one argument of a program, its end included."""
