@@ -93,9 +93,8 @@ def close_runs(job: str, ending: Ending, tracking: TrackingSettings, page: Path)
     Raises:
         Agent0Error: MLflow does not answer, and there is no folder of buffers that outlives this process.
     """
-    from agent0.tracking.delivery import UnreachableError  # mlflow takes seconds to import
+    from agent0.tracking.delivery import UnreachableError, explaining  # mlflow takes seconds to import
     from agent0.tracking.job_runs import leave_to_close
-    from agent0.tracking.mlflow_runs import explaining
 
     uri = tracking_uri()
     try:

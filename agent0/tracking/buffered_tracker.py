@@ -24,7 +24,7 @@ from agent0.tracking.journal import Journal, JournalInUseError
 from agent0.tracking.mlflow_runs import check_run, make_client, param_text
 from agent0.tracking.model_origin import Origin
 from agent0.tracking.sender import Sender
-from agent0.tracking.tracker import TrackedDataset
+from agent0.tracking.tracker import TrackedDataset, Tracker
 from agent0.tracking.tracking_location import buffer_folder
 
 MAX_DIGEST_LENGTH = 36
@@ -34,7 +34,7 @@ PATIENCE_VARIABLE = "AGENT0_TRACKING_PATIENCE"
 PATIENCE_SECONDS = 20.0
 
 
-class BufferedTracker:
+class BufferedTracker(Tracker):
     """Writes to one of the runs of a journal: the stage's, its iteration's or the evolution's."""
 
     def __init__(self, journal: Journal, run: str) -> None:

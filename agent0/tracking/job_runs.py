@@ -15,8 +15,10 @@ from mlflow.exceptions import MlflowException
 from mlflow.tracking import MlflowClient
 
 from agent0.errors import UsageError
+from agent0.tracking.delivery import explaining
 from agent0.tracking.journal import Entry, Journal
-from agent0.tracking.mlflow_runs import KIND_TAG, OPEN, close_runs, explaining, nested_runs, open_client
+from agent0.tracking.mlflow_runs import KIND_TAG, OPEN, close_runs, nested_runs, open_client
+from agent0.tracking.registry import pages
 
 JOB_TAG = "agent0.job"
 GROUP_TAG = "agent0.ablation_group"
@@ -169,11 +171,7 @@ def keep_file(uri: str, run_id: str, path: str) -> None:
 
 def _search(client: MlflowClient, experiment: str, tags: Mapping[str, str]) -> Iterator[Run]:
     found = client.get_experiment_by_name(experiment)
-    query = " and ".join(f"tags.`{name}` = '{value}'" for name, value in tags.items())
-    token: str | None = "" if found else None
-    while token is not None:
-        page = client.search_runs(
-            [found.experiment_id], query, order_by=["attributes.start_time DESC"], page_token=token or None
-        )
-        yield from page
-        token = page.token or None
+    if found is not None:
+        query = " and ".join(f"tags.`{name}` = '{value}'" for name, value in tags.items())
+        place, newest = [found.experiment_id], ["attributes.start_time DESC"]
+        yield from pages(lambda token: client.search_runs(place, query, order_by=newest, page_token=token))

@@ -14,7 +14,6 @@ import urllib.error
 import urllib.request
 import uuid
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
 from typing import Any
 
 from mlflow.entities import Param, Run, RunTag
@@ -24,13 +23,13 @@ from mlflow.environment_variables import (
     MLFLOW_HTTP_REQUEST_TIMEOUT,
     MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT,
 )
-from mlflow.exceptions import MlflowException
 from mlflow.tracking import MlflowClient
 from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID
 
-from agent0.tracking.delivery import KEY_TAG, RefusedError, UnreachableError, explained, run_key
+from agent0.tracking.delivery import KEY_TAG, RefusedError, UnreachableError, explaining, run_key
 from agent0.tracking.entry_batches import MAX_NAMES
 from agent0.tracking.own_place import ARTIFACTS_FOLDER, PLACE_TAG, settle
+from agent0.tracking.registry import pages
 from agent0.tracking.tracking_location import absolute, store_file
 
 HEALTH_TIMEOUT_SECONDS = 5.0
@@ -222,17 +221,11 @@ def close_runs(uri: str, run_id: str, status: str) -> None:
 
 def nested_runs(client: MlflowClient, run: Run) -> Iterator[Run]:
     """Yield the runs nested in a run, at any depth."""
-    token = None
-    while True:
-        page = client.search_runs(
-            [run.info.experiment_id], f"tags.`{MLFLOW_PARENT_RUN_ID}` = '{run.info.run_id}'", page_token=token
-        )
-        for child in page:
-            yield child
-            yield from nested_runs(client, child)
-        token = page.token
-        if not token:
-            return
+    query = f"tags.`{MLFLOW_PARENT_RUN_ID}` = '{run.info.run_id}'"
+    found: Iterator[Run] = pages(lambda token: client.search_runs([run.info.experiment_id], query, page_token=token))
+    for child in found:
+        yield child
+        yield from nested_runs(client, child)
 
 
 def _injected_root(client: MlflowClient) -> Run | None:
@@ -266,18 +259,3 @@ def _experiment(client: MlflowClient, name: str) -> str:
         return str(client.create_experiment(name))
     location = (file.parent / ARTIFACTS_FOLDER).as_uri()
     return str(client.create_experiment(name, artifact_location=location, tags={PLACE_TAG: str(file)}))
-
-
-@contextmanager
-def explaining(uri: str) -> Iterator[None]:
-    """Turn the errors of MLflow and of the connection to it in the block into sentences.
-
-    Raises:
-        UnreachableError, RefusedError: MLflow at `uri` does not answer, or refuses.
-    """
-    try:
-        yield
-    except MlflowException as error:
-        raise explained(error, uri) from error
-    except (OSError, ValueError) as error:  # of the connection, or of an answer that is no JSON
-        raise UnreachableError(f"MLflow at {uri} cannot be reached: {error}.") from error
