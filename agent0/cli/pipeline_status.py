@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable
 from dataclasses import asdict
+from datetime import datetime
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -75,24 +76,12 @@ def status_record(
     """Return a run and its tasks as JSON, with why tasks failed or wait, and how the run ended in words."""
     from agent0.kubeflow.server_runs import mlflow_link
 
-    described = [
-        {
-            "name": task.name,
-            "number": task.number,
-            "state": task.state,
-            "started_at": task.started_at.isoformat() if task.started_at else None,
-            "finished_at": task.finished_at.isoformat() if task.finished_at else None,
-            "error": task.error,
-            "exit_code": task.exit_code,
-            "pods": task.pods,
-            "waits": delayed.get((task.name, task.number), ""),
-        }
-        for task in tasks
-    ]
+    described = [{**asdict(task), "waits": delayed.get((task.name, task.number), "")} for task in tasks]
     head = {"run_id": run.run_id, "name": run.display_name, "state": run.state, "ended": ended}
     return json.dumps(
         {**head, "mlflow": mlflow_link(run), "tasks": described, "failures": [asdict(item) for item in failed]},
         indent=2,
+        default=datetime.isoformat,
     )
 
 

@@ -225,10 +225,7 @@ def _no_answer(error: Exception, method: str, host: str, connection: Connection)
     cause = getattr(error, "reason", None) or error
     doubt = "" if method == "GET" else " Whether it was done is not known: look with `agent0 pipeline list`."
     if isinstance(cause, urllib3.exceptions.SSLError):
-        return UnreachableError(
-            f"The certificate of {host} is not trusted ({cause}); name its authority with --ca-file, or "
-            "use --no-verify-tls."
-        )
+        return _not_trusted(host, str(cause))
     if isinstance(cause, urllib3.exceptions.ConnectTimeoutError | urllib3.exceptions.NewConnectionError):
         return UnreachableError(
             f"Kubeflow Pipelines does not answer at {host}; check --endpoint or KF_PIPELINES_ENDPOINT, and that a "
@@ -245,7 +242,7 @@ def _refusal(error: Any, host: str, connection: Connection) -> ServerError:
     """Turn an answer that is no success into a sentence."""
     status, message = error.status or 0, _message(error.body) or str(error.reason)
     if status == 0:  # the generated client's way to report TLS
-        return _no_answer_tls(host, message)
+        return _not_trusted(host, message.replace("\n", ": "))
     if status == 401:
         text = f"The server at {host} does not know who asks (401): give a token ({TOKEN_VARIABLE}, --token-file)"
         return ServerError(f"{text}, or a new one if it has expired.", status)
@@ -257,8 +254,7 @@ def _refusal(error: Any, host: str, connection: Connection) -> ServerError:
     return ServerError(f"The server at {host} refused ({status}): {message}", status)
 
 
-def _no_answer_tls(host: str, message: str) -> UnreachableError:
-    cause = message.replace("\n", ": ")
+def _not_trusted(host: str, cause: str) -> UnreachableError:
     return UnreachableError(
         f"The certificate of {host} is not trusted ({cause}); name its authority with --ca-file, or use "
         "--no-verify-tls."

@@ -42,6 +42,16 @@ class ExecutorScores(Score):
     samples: int = Field(description="Trajectories per question.")
     levels: dict[str, Score] = Field(description="By level name, such as '2x1' (2 operands of 1 digit), easiest first.")
 
+    def metrics(self) -> dict[str, float]:
+        """Return the numbers by which MLflow shows the scores."""
+        return {
+            "eval/accuracy": self.accuracy,
+            "eval/accuracy_low": self.ci_low,
+            "eval/accuracy_high": self.ci_high,
+            "eval/tool_calls": self.tool_calls,
+            **{f"eval/accuracy_{name}": level.accuracy for name, level in self.levels.items()},
+        }
+
 
 class Flips(Entry):
     """Held-out questions whose verdict changed in an iteration; right is a question with most of its samples right."""
