@@ -31,23 +31,10 @@ from agent0_kfp.pipelines.pod_placement import TaskFactory
 from agent0_kfp.pipelines.signatures import Parameter, make_pipeline, values_of
 
 FUNCTIONS = (
-    opening,
-    prepare,
-    base_model,
-    base_evaluation,
-    warm_start,
-    warm_evaluation,
-    starting_agent,
-    curriculum_training,
-    task_generation,
-    task_collection,
-    sandboxed_execution,
-    execution_collection,
-    task_filtering,
-    executor_training,
-    benchmark_evaluation,
-    iteration_report,
-)
+    opening, prepare, base_model, base_evaluation, warm_start, warm_evaluation, starting_agent, curriculum_training,
+    task_generation, task_collection, sandboxed_execution, execution_collection, task_filtering, executor_training,
+    benchmark_evaluation, iteration_report,
+)  # fmt: skip
 SECTION_DESCRIPTIONS = {
     "model": "Base model: source (hub id or folder), dtype.",
     "rollout": "Domain, prompts, and the token budget of a trajectory.",

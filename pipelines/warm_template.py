@@ -29,21 +29,13 @@ READY = b"ready\n"
 DESCRIPTORS = 3
 SINGLE_THREADED = {"OMP_NUM_THREADS": "1", "JE_ARROW_MALLOC_CONF": "background_thread:false"}
 """A process that forks must have one thread: numpy's library and Arrow's allocator would start others."""
+_STAGES = """
+    base_model benchmark_evaluation curriculum_training executor_training iteration_report sandboxed_execution
+    task_filtering task_generation closing opening prepare starting_agent warm_start
+"""
 PRELOADED = (
     "agent0.lean_transformers",
-    "agent0.stages.base_model",
-    "agent0.stages.benchmark_evaluation",
-    "agent0.stages.curriculum_training",
-    "agent0.stages.executor_training",
-    "agent0.stages.iteration_report",
-    "agent0.stages.sandboxed_execution",
-    "agent0.stages.task_filtering",
-    "agent0.stages.task_generation",
-    "agent0.stages.closing",
-    "agent0.stages.opening",
-    "agent0.stages.prepare",
-    "agent0.stages.starting_agent",
-    "agent0.stages.warm_start",
+    *(f"agent0.stages.{name}" for name in _STAGES.split()),
     "agent0.tiny.pretrain",
     "agent0.tracking.buffered_tracker",
     "agent0.tracking.job_runs",

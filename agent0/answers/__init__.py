@@ -20,18 +20,9 @@ from agent0.answers.vote_counter import VoteCounter
 from agent0.types import Vote
 
 __all__ = [
-    "Grader",
-    "Verdict",
-    "VoteCounter",
-    "close_default_grader",
-    "default_grader",
-    "equivalent",
-    "equivalent_many",
-    "extract_answer",
-    "extract_boxed",
-    "majority_vote",
-    "normalise",
-]
+    "Grader", "Verdict", "VoteCounter", "close_default_grader", "default_grader", "equivalent", "equivalent_many",
+    "extract_answer", "extract_boxed", "majority_vote", "normalise",
+]  # fmt: skip
 
 
 @functools.cache
