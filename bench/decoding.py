@@ -44,9 +44,9 @@ from transformers.integrations.sdpa_attention import sdpa_attention_forward
 from agent0.config import RolloutSettings, SamplingSettings
 from agent0.protocol import STOP
 from agent0.rollout import Request
+from agent0.rollout.drawing_watch import NOBODY
 from agent0.rollout.grouped_attention import attend_in_groups
 from agent0.rollout.transformers_backend import TransformersBackend
-from agent0.rollout.watch import NOBODY
 
 FEW, MANY, PROMPT_TOKENS = 16, 64, 300
 LAYERS, VOCABULARY = 2, 3_277  # of 30 and 49,152

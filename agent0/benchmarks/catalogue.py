@@ -12,7 +12,7 @@ from importlib.metadata import entry_points
 
 from agent0.benchmarks import shipped
 from agent0.benchmarks.spec import Benchmark, Item, number_items
-from agent0.domains.finding import load_object
+from agent0.domains.domain_catalogue import load_object
 from agent0.errors import UsageError
 from agent0.types import KnownTask
 

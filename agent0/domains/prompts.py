@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from agent0.domains.domain import QUESTION_FIELD, TOOL_FIELD, AgentPrompt, Message, PromptSet
-from agent0.domains.finding import get_domain
+from agent0.domains.domain_catalogue import get_domain
 from agent0.errors import UsageError
 from agent0.protocol import TOOL_RULES
 

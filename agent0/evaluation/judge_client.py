@@ -28,7 +28,7 @@ from pydantic import Field, ValidationError
 from agent0.config.base import Positive, Section
 from agent0.errors import Agent0Error
 from agent0.evaluation.results import Record
-from agent0.storage.reading import read_text
+from agent0.storage.text_files import read_text
 
 JUDGE_FILE = "judge.jsonl"
 SYSTEM = (
@@ -121,17 +121,12 @@ def judge_claims(claims: Sequence[Claim], settings: JudgeSettings, folder: Path)
     if waiting:
         with path.open("a", encoding="utf-8") as file:
             known |= asyncio.run(_Judge(settings, path).judge(waiting, file))
-    return [
-        Judgement(
-            id=claim.id,
-            sample=claim.sample,
-            correct=claim.correct,
-            judged=False if claim.given is None else read_verdict(known[key]),
-            reply="" if claim.given is None else known[key],
-            key=key,
-        )
-        for key, claim in zip(keys, claims, strict=True)
-    ]
+    return [_judgement(claim, key, known.get(key, "")) for key, claim in zip(keys, claims, strict=True)]
+
+
+def _judgement(claim: Claim, key: str, reply: str) -> Judgement:
+    judged = False if claim.given is None else read_verdict(reply)
+    return Judgement(id=claim.id, sample=claim.sample, correct=claim.correct, judged=judged, reply=reply, key=key)
 
 
 def _key(claim: Claim, settings: JudgeSettings) -> str:
@@ -195,15 +190,7 @@ class _Judge:
             for key, claim in pending:
                 reply = await self._insist(client, _body(claim, self._settings))
                 replies[key] = reply
-                judgement = Judgement(
-                    id=claim.id,
-                    sample=claim.sample,
-                    correct=claim.correct,
-                    judged=read_verdict(reply),
-                    reply=reply,
-                    key=key,
-                )
-                file.write(judgement.model_dump_json() + "\n")
+                file.write(_judgement(claim, key, reply).model_dump_json() + "\n")
                 file.flush()
 
         async with aiohttp.ClientSession(headers=headers) as client:

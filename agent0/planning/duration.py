@@ -11,12 +11,12 @@ from typing import Literal
 
 from agent0.config import Config
 from agent0.planning.architecture import Architecture
+from agent0.planning.gpu_memory import Engine, full_length, stored_bytes
 from agent0.planning.hardware import Cluster
-from agent0.planning.memory import Engine, full_length, stored_bytes
 from agent0.planning.placement import Placement, StageName, algorithm, sequences_per_step
 from agent0.planning.rates import MeasuredRates
-from agent0.planning.stages import colocated_engine, server_engine
-from agent0.planning.work import Lengths, Work
+from agent0.planning.stage_demands import colocated_engine, server_engine
+from agent0.planning.token_work import Lengths, Work
 
 Source = Literal["measured", "part measured", "estimate"]
 

@@ -12,8 +12,8 @@ from agent0.planning.duration import ASSUMPTIONS, Duration, Setting, Source, sta
 from agent0.planning.hardware import Cluster
 from agent0.planning.placement import STAGES, StageName, place
 from agent0.planning.rates import MeasuredRates
-from agent0.planning.stages import DeviceUse, PlanRecord, stage_memory
-from agent0.planning.work import mean_lengths, stage_work
+from agent0.planning.stage_demands import DeviceUse, PlanRecord, stage_memory
+from agent0.planning.token_work import mean_lengths, stage_work
 
 SECONDS_PER_HOUR = 3600.0
 

@@ -17,10 +17,10 @@ from typing import Any, Literal, Protocol
 from agent0.config import RolloutSettings
 from agent0.protocol import STOP
 from agent0.rollout.batches import Batch, Deliver, Ended, one_by_one, unheard
+from agent0.rollout.drawing_watch import NOBODY, Watch
 from agent0.rollout.tokens import check_prompts
 from agent0.rollout.trajectory import Observations, TrajectoryBuilder, opens_thought, shown
 from agent0.rollout.turn import EndsAt, TurnRules
-from agent0.rollout.watch import NOBODY, Watch
 from agent0.sandbox import RunResult
 from agent0.seeds import SEED_LIMIT
 from agent0.types import ToolCall, Trajectory

@@ -15,7 +15,7 @@ from agent0.config import (
 )
 from agent0.stages.lineage import origin_of
 from agent0.stages.session import Stage, StageResult
-from agent0.stages.training import run_training
+from agent0.stages.training_stage import run_training
 from agent0.training.shared_volume import Nodes as Nodes  # components take it from here
 
 HEADLINE = ("reward", "proposals/valid", "executor/self_consistency")

@@ -1,5 +1,5 @@
 """What a run writes down, and where: MLflow behind a small interface, and a buffer before it."""
 
-from agent0.tracking.tracker import NullTracker, TrackedDataset, Tracker
+from agent0.tracking.tracker import TrackedDataset, Tracker
 
-__all__ = ["NullTracker", "TrackedDataset", "Tracker"]
+__all__ = ["TrackedDataset", "Tracker"]

@@ -18,9 +18,9 @@ from typing import Any
 import torch
 from transformers import TrainerCallback
 
-from agent0.storage.atomic import write_json
+from agent0.storage.atomic_file import write_json
 from agent0.storage.workspace import Workspace
-from agent0.training.job import STOP_FILE
+from agent0.training.training_job import STOP_FILE
 
 PREFIX = "checkpoint-"
 COMPLETE_FILE = "complete.json"

@@ -32,14 +32,14 @@ from agent0.rollout.agents import (
 )
 from agent0.rollout.engine import ProgramRunner, TokenBudget
 from agent0.seeds import derive_seed
-from agent0.training.batch import BatchPlan
+from agent0.training.batch_division import BatchPlan
 from agent0.training.engine_turns import EngineTurns
 from agent0.training.grpo import lora_configuration
-from agent0.training.job import TrainingJob
 from agent0.training.oversampling import PROMPT_COLUMN, Oversampling
-from agent0.training.policy import PolicyRollouts
+from agent0.training.policy_rollouts import PolicyRollouts
 from agent0.training.rollout_metrics import log_rollouts
 from agent0.training.solver import Solver
+from agent0.training.training_job import TrainingJob
 from agent0.training.useful_tokens import UsefulTokensTrainer
 from agent0.types import Trajectory, Vote
 

@@ -15,13 +15,13 @@ from agent0.config import CurriculumSettings, ExecutorSettings
 from agent0.domains import get_prompts
 from agent0.errors import NotInstalledError, UsageError
 from agent0.extras import installing
-from agent0.rollout.models import load_tokenizer
+from agent0.rollout.model_folders import load_tokenizer
 from agent0.rollout.tokens import check_model_tokens, check_prompts, read_tokens_alike
 from agent0.rollout.vllm_backend import refuse_vocabulary_dropout
 from agent0.rollout.vllm_version import require_vllm
 from agent0.storage.shards import iterate_records
-from agent0.training.batch import BatchPlan
-from agent0.training.job import TrainingJob
+from agent0.training.batch_division import BatchPlan
+from agent0.training.training_job import TrainingJob
 from agent0.types import LabelledTask
 
 SHAPE = (

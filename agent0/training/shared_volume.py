@@ -13,7 +13,7 @@ from agent0.errors import UsageError
 from agent0.progress import UNSHOWN, Shown
 from agent0.storage import transfer
 from agent0.training.grpo import LogMetrics
-from agent0.training.job import TrainingJob
+from agent0.training.training_job import TrainingJob
 
 
 @dataclass(frozen=True)

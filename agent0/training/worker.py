@@ -11,21 +11,21 @@ from typing import Any
 
 import agent0.training.lean_trl  # noqa: F401  # before anything that imports transformers or trl
 from agent0.answers import VoteCounter
+from agent0.child_processes import die_with_parent
 from agent0.config import CurriculumSettings
 from agent0.domains import get_prompts
 from agent0.errors import Agent0Error
-from agent0.processes import die_with_parent
 from agent0.progress import UNSHOWN, Shown
 from agent0.rollout.agents import ExecutorAgent, askable
 from agent0.rollout.backends import open_backend
 from agent0.rollout.engine import Backend, ProgramRunner, RolloutEngine, TokenBudget
-from agent0.rollout.models import load_model, load_tokenizer, save_model
+from agent0.rollout.model_folders import load_model, load_tokenizer, save_model
 from agent0.rollout.tokens import check_model_tokens
 from agent0.rollout.vllm_environment import visible_gpus
 from agent0.sandbox import Sandbox, open_sandbox
 from agent0.storage.shards import iterate_records
 from agent0.storage.workspace import Workspace
-from agent0.training.batch import BatchPlan
+from agent0.training.batch_division import BatchPlan
 from agent0.training.checkpoints import (
     CheckpointKeeper,
     complete_checkpoints,
@@ -39,9 +39,9 @@ from agent0.training.engine_turns import EngineTurns, FrozenTurnBackend
 from agent0.training.executor import executor_trainer
 from agent0.training.grpo import LogMetrics, SandboxReadings, StepLogger, grpo_arguments
 from agent0.training.guards import GuardCallback, Guards
-from agent0.training.job import ERROR_FILE, LOG_FILE, PreemptedError, StepsFile, TrainingJob
 from agent0.training.preflight import check_job
 from agent0.training.solver import BatchSolver, EarlySolver, Solver
+from agent0.training.training_job import ERROR_FILE, LOG_FILE, PreemptedError, StepsFile, TrainingJob
 from agent0.types import LabelledTask
 
 

@@ -18,9 +18,9 @@ from agent0.rollout.scripted import ScriptedBackend
 from agent0.sandbox.gauges import Gauges, Meter
 from agent0.stages import Stage, StageResult, open_agents, sandboxed_execution, task_generation
 from agent0.stages.execution_collection import run_execution_collection
-from agent0.stages.files import SAMPLE_FOLDER, TASKS_FOLDER
 from agent0.stages.sandboxed_execution import run_sandboxed_execution
 from agent0.stages.sharding import ALONE, Share
+from agent0.stages.stage_files import SAMPLE_FOLDER, TASKS_FOLDER
 from agent0.stages.task_collection import run_task_collection
 from agent0.stages.task_generation import run_task_generation
 from agent0.storage.digest import STAGE_FILE

@@ -20,7 +20,7 @@ from agent0.config import (
 )
 from agent0.storage.shards import write_shards
 from agent0.training import kubernetes_api
-from agent0.training.job import TrainingJob
+from agent0.training.training_job import TrainingJob
 from agent0.types import LabelledTask, Task, Vote
 from tests.training.trainjob_server import TrainJobServer, trainjob_server
 

@@ -19,10 +19,10 @@ from datasets import Dataset
 from transformers import PrinterCallback
 
 import agent0.lean_transformers  # noqa: F401  # before anything that imports transformers
-from agent0.rollout.models import load_model
-from agent0.training.batch import BatchPlan
+from agent0.rollout.model_folders import load_model
+from agent0.training.batch_division import BatchPlan
 from agent0.training.grpo import grpo_arguments
-from agent0.training.job import TrainingJob
+from agent0.training.training_job import TrainingJob
 from agent0.training.useful_tokens import UsefulTokensTrainer
 
 HISTORY_FILE = "history.json"

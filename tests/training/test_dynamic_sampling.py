@@ -10,8 +10,8 @@ import pytest
 from agent0.config import ExecutorSettings
 from agent0.errors import UsageError
 from agent0.training.dynamic_sampling import REDRAWN_COLUMN, DynamicSampling
-from agent0.training.job import TrainingJob
 from agent0.training.preflight import check_job
+from agent0.training.training_job import TrainingJob
 from agent0.training.worker import train
 from agent0.types import Trajectory
 
