@@ -106,8 +106,9 @@ bench: install  ## Run every benchmark against its bar.
 	@$(BIN)/python bench/gates.py --check
 	@$(BIN)/python bench/evaluation.py --check
 	@$(BIN)/python bench/decoding.py --check
-	@$(BIN)/python bench/useful_tokens.py --check
+	@$(BIN)/python bench/training.py --check
 	@$(BIN)/python bench/adpo.py --check
+	@$(BIN)/python bench/checkpoints.py --check
 	@$(BIN)/python bench/waiting.py --check
 	@$(BIN)/python bench/streaming.py --check
 	@$(BIN)/python bench/kill_anywhere.py --check

@@ -115,9 +115,10 @@ def _check_gpus(name: str, config: Config, options: CompileOptions) -> None:
             if gpus:
                 check_pods(config, stages, gpus)
         if trains and not options.workspace:
+            refused = ", and model.handed_on 'bfloat16', which needs one, is refused" if config.model.rounded else ""
             warn(
                 "no workspace is given. Unless the ConfigMap sets AGENT0_WORKSPACE, checkpoints lie on the pod's own "
-                "disk and a preempted training starts anew: give --workspace s3://… or a mounted folder."
+                f"disk and a preempted training starts anew{refused}: give --workspace s3://… or a mounted folder."
             )
     here = trains and config.training.launcher == "pod"
     idle = [role for role, gpus in (("train", training if here else 1), ("generate", generation)) if not gpus]

@@ -83,7 +83,20 @@ class ModelSettings(Section):
             "training.precision instead."
         ),
     )
+    handed_on: Literal["trained", "bfloat16"] = Field(
+        "trained",
+        description=(
+            "Type of the weights that a training hands on to other stages: as they are trained, or bfloat16, half of "
+            "float32's bytes. Then those in float32 stay in the workspace, where the next round's training of that "
+            "agent goes on from them; so AGENT0_WORKSPACE must be set."
+        ),
+    )
     tiny: TinyPretraining = TinyPretraining()
+
+    @property
+    def rounded(self) -> bool:
+        """Whether what is handed on is not what is trained."""
+        return self.handed_on == "bfloat16" and self.dtype == "float32"
 
 
 class VllmSettings(Section):

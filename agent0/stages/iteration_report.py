@@ -21,6 +21,7 @@ from agent0.rewards.diversity import diversity_metrics, novelty
 from agent0.seeds import sampled
 from agent0.stages.executor_guard import KEPT_PREVIOUS
 from agent0.stages.flips import count_flips, keep_verdicts
+from agent0.stages.masters import drop_masters
 from agent0.stages.open_history import earlier_questions, read_history
 from agent0.stages.session import Stage, StageResult, read_report
 from agent0.stages.stage_files import (
@@ -99,6 +100,7 @@ def run_iteration_report(
     _log(stage, grown, finished, output)
     for number in finished:
         clear_workspace(f"{stage.evolution_id}/{number}")  # every stage of the iteration has its result
+    drop_masters(stage, (curriculum_model, executor_model))
     return StageResult(
         {
             "eval/accuracy": record.executor.accuracy,

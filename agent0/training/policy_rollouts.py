@@ -75,7 +75,7 @@ class PolicyRollouts:
         """Roll out one trajectory per prompt of this process."""
         tokenizer = trainer.processing_class
         step, process = trainer.state.global_step, trainer.accelerator.process_index
-        seed = derive_seed(self._job.seed, step, process)
+        seed = derive_seed(self._job.drawing_seed, step, process)
 
         def encode(prompt: str) -> list[int]:
             ids: list[int] = tokenizer(prompt, add_special_tokens=False).input_ids

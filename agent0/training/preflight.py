@@ -21,6 +21,7 @@ from agent0.rollout.vllm_backend import refuse_vocabulary_dropout
 from agent0.rollout.vllm_version import require_vllm
 from agent0.storage.shards import iterate_records
 from agent0.training.batch_division import BatchPlan
+from agent0.training.checkpoints import check_format, check_room
 from agent0.training.training_job import TrainingJob
 from agent0.types import LabelledTask
 
@@ -51,10 +52,12 @@ def check_job(job: TrainingJob, gpus: int, processes: int) -> None:
 
     Raises:
         UsageError: its batches cannot be cut; it needs GPUs, or a package, that are not here; its parts cannot work
-            together; model, tokenizer, chat template and budget do not fit; or a prompt is longer than the budget.
+            together; its workspace has no room for its checkpoints, or holds some of another format; model, tokenizer,
+            chat template and budget do not fit; or a prompt is longer than the budget.
     """
     _check_batches(job, processes)
     _check_sharding(job, gpus)
+    check_format(job)
     _check_vllm(job, gpus)
     if job.shares_engine:
         assert job.frozen_executor is not None
@@ -62,6 +65,7 @@ def check_job(job: TrainingJob, gpus: int, processes: int) -> None:
     for model in (job.base, job.frozen_executor):
         if model is not None:
             check_model_tokens(model, load_tokenizer(model), job.rollout)
+    check_room(job)
     check_prompts(_prompts(job), job.rollout.max_prompt_tokens)
     if job.frozen_executor is not None:
         prompts = get_prompts(job.rollout)

@@ -77,9 +77,12 @@ def train_on_nodes(
         for name in ("base", "tasks", "frozen_executor")
         if (source := getattr(job, name)) is not None
     }
-    there = job.model_copy(update={**moved, "folder": shared, "output": shared / "trained"})
+    made = {"output": shared / "trained", "master": job.master and shared / "master"}
+    there = job.model_copy(update={**moved, **made, "folder": shared})
     history = run_trainjob(there, nodes, log, shown)
     shutil.copytree(there.output, job.output, dirs_exist_ok=True)
+    if there.master and job.master:
+        shutil.move(there.master, job.master)
     return history
 
 

@@ -21,6 +21,7 @@ from agent0.config import (
 )
 from agent0.errors import Agent0Error
 from agent0.progress import UNSHOWN, Shown
+from agent0.seeds import derive_seed
 from agent0.storage.atomic_file import write_json
 from agent0.types import Record
 
@@ -43,12 +44,14 @@ class TrainingJob(Record):
 
     `folder` is the job's own; `workspace` holds the checkpoints, copied to `remote` where that is set. A frozen
     executor is reached at `executor_endpoints`, or loaded from `frozen_executor` by each process. Weights go to the
-    policy's server at `policy_endpoint` over `policy_port` of the first training process.
+    policy's server at `policy_endpoint` over `policy_port` of the first training process. `master` is where the trained
+    weights go in float32 if the `output` is rounded. `reseeded` counts the attempts that failed over what they drew.
     """
 
     folder: Path
     base: Path
     output: Path
+    master: Path | None = None
     workspace: Path
     remote: str | None = None
     tasks: Path | None = None
@@ -63,11 +66,17 @@ class TrainingJob(Record):
     agent: Literal["curriculum", "executor"]
     training: TrainingSettings
     seed: int
+    reseeded: int = 0
 
     @property
     def updates(self) -> int:
         """Optimizer updates from beginning to end."""
         return self.algorithm.steps * self.algorithm.updates_per_step
+
+    @property
+    def drawing_seed(self) -> int:
+        """Seed of what is drawn; the order of the tasks stays that of `seed`, whichever attempt this is."""
+        return derive_seed(self.seed, "again", self.reseeded) if self.reseeded else self.seed
 
     @property
     def shares_engine(self) -> bool:
