@@ -5,7 +5,13 @@ comes from the paper or from the official code says so in its description: 'pape
 code' is its repository at commit 3cf8bfe. This package imports neither torch nor kfp nor mlflow.
 """
 
-from agent0.config.algorithms import ADPOSettings, CurriculumSettings, ExecutorSettings
+from agent0.config.algorithms import (
+    ADPOSettings,
+    ConditioningSettings,
+    CurriculumSettings,
+    ExecutorSettings,
+    PoolSettings,
+)
 from agent0.config.base import Section
 from agent0.config.data import (
     EvaluationSettings,
@@ -13,6 +19,7 @@ from agent0.config.data import (
     FilteringSettings,
     GateSettings,
     GenerationSettings,
+    QuestionJudgeSettings,
     TrackingSettings,
 )
 from agent0.config.evolution import SECTIONS, WIRE, Config
@@ -44,6 +51,7 @@ __all__ = [
     "WIRE",
     "ADPOSettings",
     "CheckpointSettings",
+    "ConditioningSettings",
     "Config",
     "CurriculumSettings",
     "EvaluationSettings",
@@ -55,8 +63,10 @@ __all__ = [
     "GuardSettings",
     "LoraSettings",
     "ModelSettings",
+    "PoolSettings",
     "PromptMessage",
     "PromptSettings",
+    "QuestionJudgeSettings",
     "RewardSettings",
     "RolloutSettings",
     "SamplingSettings",
