@@ -55,6 +55,13 @@ class TinyPretraining(Section):
     propose_tool_share: Probability = Field(
         0.25, description="Share of those that compute with the tool before they ask."
     )
+    topic_share: Probability = Field(
+        0.0,
+        description=(
+            "Share of those that are asked for by a topic, a level such as 3x2, and keep to it; without any the model "
+            "knows no topics (curriculum.conditioning.topics)."
+        ),
+    )
     seed: Seed = Field(0, description="Seed of data and weights; independent of the evolution's seed.")
 
 

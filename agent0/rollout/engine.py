@@ -140,6 +140,16 @@ class RolloutEngine:
         self._observations = Observations(tokenizer, budget.observation)
         self.throughput = Throughput()
 
+    @property
+    def prompt_tokens(self) -> int:
+        """Tokens that a prompt may have."""
+        return self._budget.prompt
+
+    def without_tool(self, response: int) -> RolloutEngine:
+        """Return an engine over the same backend for plain replies of `response` tokens, in the room of this one's."""
+        room = self._budget.prompt + self._budget.response - response
+        return RolloutEngine(self.tokenizer, self._backend, self._sandbox, TokenBudget(room, response, 1, 0))
+
     def run(
         self, prompts: Sequence[Sequence[int]], seed: int, watch: Watch = NOBODY, ended: Ended = unheard
     ) -> list[Trajectory]:

@@ -47,10 +47,14 @@ def run_training(
     headline: Sequence[str],
     tasks: Path | None = None,
     frozen_executor: Path | None = None,
+    negative_tasks: Path | None = None,
+    earlier_tasks: Path | None = None,
+    earlier_questions: Path | None = None,
     nodes: Nodes | None = None,
 ) -> StageResult:
     """Train an agent from `base` into `output`, with the servers and processes that the settings ask for.
 
+    Folders of earlier iterations that are not there, as before the first, are left out of the job.
     With the launcher 'trainjob' the training runs on `nodes`, and this pod's GPUs serve the frozen executor.
 
     Where `model.handed_on` rounds, `output` gets the rounded weights, and the workspace those that were trained.
@@ -86,6 +90,9 @@ def run_training(
         workspace=workspace.folder,
         remote=workspace.remote,
         tasks=tasks,
+        negative_tasks=negative_tasks,
+        earlier_tasks=_if_there(earlier_tasks),
+        earlier_questions=_if_there(earlier_questions),
         frozen_executor=frozen_executor,
         model=model,
         rollout=rollout,
@@ -117,6 +124,10 @@ def run_training(
     rates = training_rates(history, algorithm.groups_per_step * algorithm.group_size)
     measured = {**last_steps(history, agent, headline), **sandbox_readings(history), **rates}
     return StageResult(measured, log=history)
+
+
+def _if_there(folder: Path | None) -> Path | None:
+    return folder if folder is not None and folder.is_dir() else None
 
 
 @contextmanager

@@ -12,7 +12,7 @@ from pathlib import Path
 from transformers import AutoConfig
 
 from agent0.config import CurriculumSettings, ExecutorSettings
-from agent0.domains import get_prompts
+from agent0.domains import UNCONDITIONED, get_domain, get_prompts
 from agent0.errors import NotInstalledError, UsageError
 from agent0.extras import installing
 from agent0.rollout.model_folders import load_tokenizer
@@ -23,7 +23,7 @@ from agent0.storage.shards import iterate_records
 from agent0.training.batch_division import BatchPlan
 from agent0.training.checkpoints import check_format, check_room
 from agent0.training.training_job import TrainingJob
-from agent0.types import LabelledTask
+from agent0.types import Condition, LabelledTask
 
 SHAPE = (
     "model_type",
@@ -152,8 +152,11 @@ def _check_shared_engine(base: Path, executor: Path) -> None:
 
 def _prompts(job: TrainingJob) -> Iterator[Sequence[int]]:
     tokenizer, prompts = load_tokenizer(job.base), get_prompts(job.rollout)
-    if job.tasks is None:
-        yield prompts.encode(tokenizer, prompts.propose())
+    if isinstance(job.algorithm, CurriculumSettings):
+        asked = job.algorithm.conditioning.has_topics
+        topics = get_domain(job.rollout.domain).topics if asked else (UNCONDITIONED.topic,)
+        yield from (prompts.encode(tokenizer, prompts.propose(Condition(topic=topic))) for topic in topics)
         return
-    for task in iterate_records(LabelledTask, Path(job.tasks)):
+    assert job.tasks is not None
+    for task in iterate_records(LabelledTask, job.tasks):
         yield prompts.encode(tokenizer, prompts.solve(task.task.question))

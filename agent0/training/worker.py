@@ -48,7 +48,7 @@ from agent0.training.preflight import check_job
 from agent0.training.retries import leaving_word, read_retry, retried
 from agent0.training.solver import BatchSolver, EarlySolver, Solver
 from agent0.training.training_job import ERROR_FILE, LOG_FILE, PreemptedError, StepsFile, TrainingJob
-from agent0.types import LabelledTask
+from agent0.types import LabelledTask, Task
 
 
 def train(job: TrainingJob, log: LogMetrics, shown: Shown = UNSHOWN) -> list[dict[str, float]]:
@@ -112,12 +112,26 @@ def _run(
                 _solver(job, job.algorithm, executor, shown) as solver,
             ):
                 rules = askable(job.frozen_executor, job.rollout)
-                reward = ExecutorInTheLoopReward(solver, rules, job.algorithm, job.drawing_seed)
+                archive = _questions(job.earlier_questions)
+                reward = ExecutorInTheLoopReward(solver, rules, job.algorithm, job.drawing_seed, archive)
+                earlier = _labelled(job.earlier_tasks)
                 trainer = curriculum_trainer(
-                    job, job.algorithm, plan, arguments, model, tokenizer, reward, pool, turns, shown
+                    job, job.algorithm, plan, arguments, model, tokenizer, reward, pool, turns, shown, earlier
                 )
                 return _fit(trainer, pool, callbacks, keeper, start, job)
-        trainer = executor_trainer(job, job.algorithm, plan, arguments, model, tokenizer, _tasks(job), pool, shown)
+        trainer = executor_trainer(
+            job,
+            job.algorithm,
+            plan,
+            arguments,
+            model,
+            tokenizer,
+            _labelled(job.tasks),
+            pool,
+            shown,
+            _labelled(job.earlier_tasks),
+            _labelled(job.negative_tasks),
+        )
         return _fit(trainer, pool, callbacks, keeper, start, job)
 
 
@@ -187,9 +201,12 @@ def _executor_backend(
     )
 
 
-def _tasks(job: TrainingJob) -> list[LabelledTask]:
-    assert job.tasks is not None
-    return list(iterate_records(LabelledTask, job.tasks))
+def _labelled(folder: Path | None) -> list[LabelledTask]:
+    return [] if folder is None else list(iterate_records(LabelledTask, folder))
+
+
+def _questions(folder: Path | None) -> list[str]:
+    return [] if folder is None else [task.question for task in iterate_records(Task, folder)]
 
 
 def _processes() -> int:
