@@ -58,6 +58,12 @@ def _evidence(config: Config) -> Iterator[str]:
             f"the setting {name} asks for programs, but with rollout.max_turns = 0 the executor writes none; switch it "
             "off, or give the executor its tool"
         )
+    asked["warm_start.source"] = config.warm_start.steps > 0 and config.warm_start.source == "demonstrations"
+    for name in (name for name, needed in asked.items() if needed and "python" not in config.rollout.tools):
+        yield (
+            f"the setting {name} needs programs in Python, but rollout.tools is {list(config.rollout.tools)}; add "
+            "'python', or switch the first off"
+        )
     if config.executor.guard_samples and not config.execution.known_tasks:
         yield (
             "the setting executor.guard_samples needs tasks whose answers are known; name a file or a benchmark in "
@@ -105,6 +111,11 @@ def _backends(config: Config) -> Iterator[str]:
             yield (
                 f"the setting {name}.vocabulary_retention is {sampling.vocabulary_retention}, but only the "
                 f"transformers backend can mask the vocabulary; set it to 1, or {setting} to 'transformers'"
+            )
+        if sampling.vocabulary_retention < 1 and config.rollout.tools != ("python",):
+            yield (
+                f"the setting {name}.vocabulary_retention is {sampling.vocabulary_retention}, which may mask the word "
+                "that calls a tool other than Python; set it to 1, or rollout.tools to ['python']"
             )
     if training.sharding != "ddp" and training.policy_backend == "transformers":
         yield (

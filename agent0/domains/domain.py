@@ -24,10 +24,10 @@ class AgentPrompt:
     """What an agent is asked with.
 
     Attributes:
-        messages: chat turns. `{question}` stands for the task, `{tool}` for the rules of the Python tool, and for
-            nothing where the agent has no tool.
+        messages: chat turns. `{question}` stands for the task, `{tool}` for the rules of the tools, and for nothing
+            where the agent has none.
         worked: turns of worked examples, which show the tool; they come before the last message, for models that need
-            them (`rollout.prompts.worked`), and only for an agent with the tool.
+            them (`rollout.prompts.worked`), and only for an agent with Python.
 
     Raises:
         UsageError: there is no message, or one is no chat turn.
@@ -54,7 +54,7 @@ class PromptSet:
     Attributes:
         curriculum: asks for one new task.
         executor: asks for the solution of `{question}`.
-        tool: what `{tool}` says to an agent that has the tool; empty for `protocol.TOOL_RULES`.
+        tool: what `{tool}` says of Python to an agent that has it; empty for `protocol.TOOL_RULES`.
         plain: chat template (Jinja) for models whose tokenizer has none; empty for `prompts.PLAIN_TEMPLATE`.
 
     Raises:

@@ -6,8 +6,8 @@ Repetition needs texts and lives in `agent0.rewards.repetition`; the executor's 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -22,7 +22,7 @@ Floats = NDArray[np.float64]
 class CurriculumReward:
     """Rewards of a batch and the terms they were made of, each of shape (batch,).
 
-    `uncertainty`, `tool_use` and `repetition` are the terms as they enter the sum, weights included; `total`
+    `uncertainty`, `tool_use`, `repetition` and those of `terms` are as they enter the sum, weights included; `total`
     is what the agent is trained on.
     """
 
@@ -31,9 +31,10 @@ class CurriculumReward:
     uncertainty: Floats
     tool_use: Floats
     repetition: Floats
+    terms: Mapping[str, Floats] = field(default_factory=dict)
 
     def means(self) -> dict[str, float]:
-        """Batch means by term, for logging; an empty batch has none."""
+        """Batch means by term, for logging; an empty batch has none. A further term's place has a dot for its colon."""
         if not len(self.total):
             return {}
         return {
@@ -42,6 +43,7 @@ class CurriculumReward:
             "uncertainty": float(self.uncertainty.mean()),
             "tool_use": float(self.tool_use.mean()),
             "repetition": float(self.repetition.mean()),
+            **{f"terms/{name.replace(':', '.')}": float(values.mean()) for name, values in self.terms.items()},
         }
 
 
@@ -61,10 +63,11 @@ def curriculum_reward(
     tool_calls: ArrayLike,
     shares: ArrayLike,
     settings: RewardSettings,
+    terms: Mapping[str, Floats] | None = None,
 ) -> CurriculumReward:
     """Compose the reward of a batch of proposals.
 
-    `settings.composition` 'paper': R = valid * max(0, w_unc R_unc + w_tool R_tool - w_rep share).
+    `settings.composition` 'paper': R = valid * max(0, w_unc R_unc + w_tool R_tool - w_rep share + further terms).
     'official-code': (min(p, 1 - p) where valid, else -1) - share + R_tool, so an invalid proposal may still
     collect the tool term and there is no floor; that code knows no weights.
 
@@ -75,6 +78,7 @@ def curriculum_reward(
         tool_calls: executor's mean tool calls per trajectory; where not valid, NaN counts as 0.
         shares: size of each proposal's cluster over the batch size (`repetition_shares`).
         settings: weights, cap and composition.
+        terms: further ones, weights included (`Terms.of`); composition 'official-code' has none.
 
     Raises:
         UsageError: shapes differ, or a valid entry is not finite or out of range.
@@ -99,13 +103,16 @@ def curriculum_reward(
     weighted_uncertainty = settings.uncertainty_weight * np.where(mask, uncertainty(consistency), 0.0)
     weighted_tools = settings.tool_weight * tools
     penalty = settings.repetition_weight * share
-    total = np.where(mask, np.maximum(0.0, weighted_uncertainty + weighted_tools - penalty), 0.0)
+    more = dict(terms or {})
+    summed = weighted_uncertainty + weighted_tools - penalty + sum(more.values())
+    total = np.where(mask, np.maximum(0.0, summed), 0.0)
     return CurriculumReward(
         total=total,
         format=mask.astype(np.float64),
         uncertainty=weighted_uncertainty,
         tool_use=weighted_tools,
         repetition=penalty,
+        terms=more,
     )
 
 

@@ -21,7 +21,7 @@ from agent0.config import CurriculumSettings
 from agent0.domains import get_prompts
 from agent0.errors import Agent0Error
 from agent0.progress import UNSHOWN, Shown
-from agent0.rewards import curriculum_reward, repetition_shares
+from agent0.rewards import ProposedTask, Terms, curriculum_reward, repetition_shares
 from agent0.rollout.agents import (
     Proposal,
     QuestionRules,
@@ -30,8 +30,9 @@ from agent0.rollout.agents import (
     read_proposal,
     truncated_share,
 )
-from agent0.rollout.engine import ProgramRunner, TokenBudget
+from agent0.rollout.engine import TokenBudget
 from agent0.seeds import derive_seed
+from agent0.tools import ProgramRunner
 from agent0.training.batch import BatchPlan
 from agent0.training.engine_turns import EngineTurns
 from agent0.training.grpo import lora_configuration
@@ -50,6 +51,9 @@ class ExecutorInTheLoopReward:
     """Rewards a batch of proposals: parse, let the frozen executor behind `solver` solve each k times, vote, score.
 
     A question that was proposed several times in the batch is solved once, and its vote shared.
+
+    Raises:
+        UsageError: a further term of the settings cannot be found.
     """
 
     __name__ = "curriculum_reward"
@@ -64,6 +68,7 @@ class ExecutorInTheLoopReward:
         self._solver = solver
         self._rules = rules
         self._settings = settings
+        self._terms = Terms(settings.reward.terms)
         self._seed = seed
 
     def proposed(self, trajectory: Trajectory, step: int) -> None:
@@ -82,7 +87,7 @@ class ExecutorInTheLoopReward:
         """Return the reward of each proposal; the signature is TRL's.
 
         Raises:
-            Agent0Error: no proposal of the first batch is valid, so nothing would be learned.
+            Agent0Error: no proposal of the first batch is valid, so nothing would be learned; or a further term fails.
         """
         began = time.monotonic()
         proposals = [read_proposal(t, self._rules) for t in trajectory]
@@ -96,12 +101,17 @@ class ExecutorInTheLoopReward:
         valid = np.array([p.question is not None for p in proposals])
         shares = np.zeros(len(proposals))
         shares[valid] = self._shares([p.question for p in proposals if p.question is not None], len(proposals))
+        tasks = [
+            ProposedTask(p.question, p.trajectory, solved[p.question], votes[p.question]) if p.question else None
+            for p in proposals
+        ]
         score = curriculum_reward(
             valid=valid,
             self_consistency=np.array([consistency[p.question] if p.question else 0.0 for p in proposals]),
             tool_calls=np.array([mean_tool_calls(solved[p.question]) if p.question else 0.0 for p in proposals]),
             shares=shares,
             settings=self._settings.reward,
+            terms=self._terms.of(tasks),
         )
         log_rollouts(log_metric, list(trajectory))
         self._log(log_metric, proposals, solved, votes, score.means())
