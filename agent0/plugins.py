@@ -17,6 +17,7 @@ from importlib.metadata import entry_points
 from typing import Any, Generic, TypeVar, cast
 
 from agent0.errors import Agent0Error, NotInstalledError, UsageError
+from agent0.extras import extra_of, not_installed
 
 T = TypeVar("T")
 _PLACE = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*")
@@ -133,6 +134,8 @@ def load_object(told: str, place: str) -> Any:
         kind = NotInstalledError if isinstance(error, NotInstalledError) else UsageError
         raise kind(f"{told} is not usable: {error}") from error
     except Exception as error:  # a package's own code may raise anything
+        if isinstance(error, ModuleNotFoundError) and extra_of(error.name or ""):
+            raise NotInstalledError(f"{told} is not usable: {not_installed(str(error.name))}") from error
         raise NotInstalledError(
             f"{told} cannot be imported from {place} ({type(error).__name__}: {error}); install its package where this "
             "runs, or correct the module."

@@ -43,7 +43,8 @@ def test_what_is_there_already_is_not_imported_to_say_so(give: Give) -> None:
         ),
         (
             "zzz",
-            "There is no number 'zzz'; name one as package.module:NAME, or by its entry point: installed are one, seven.",
+            "There is no number 'zzz'; name one as package.module:NAME, or by its entry point: installed are "
+            "one, seven.",
         ),
         ("their_package:TEXT", "their_package:TEXT is no whole number but str; name the number itself."),
         (
@@ -93,9 +94,9 @@ def test_a_name_of_two_packages_or_of_our_own_is_refused_and_the_others_stay(giv
             r"The number raising:N is not usable: It has no ears\.",
         ),
         (
-            "from agent0.extras import not_installed\nraise not_installed('reasoning_gym')",
+            "raise ModuleNotFoundError('', name='reasoning_gym.factory')",
             NotInstalledError,
-            re.escape(f"The number raising:N is not usable: {not_installed('reasoning_gym')}"),
+            re.escape(f"The number raising:N is not usable: {not_installed('reasoning_gym.factory')}"),
         ),
     ],
 )

@@ -87,7 +87,7 @@ class WorkedTask:
     Attributes:
         question: as an agent would be asked.
         answer: the truth.
-        program: Python that prints the answer.
+        program: Python that prints the answer; empty where none is known.
         group: kind of task, by which a benchmark breaks down; may be empty.
     """
 
