@@ -47,6 +47,7 @@ def environment_domain(taskset: Any, answer: str = "answer") -> Domain:
     questions, lengths = list(known), [len(question) for question in known]
 
     def rejection(question: str) -> str | None:
+        """Return why a question is not valid: less than half as long as any of the environment's, or twice as long."""
         if 2 * len(question) < min(lengths):
             return "too_short"
         return "too_long" if len(question) > 2 * max(lengths) else None

@@ -15,7 +15,7 @@ async def calculate(text, sandbox):
 
 async def search(text, sandbox):
     folder = os.environ["MY_NOTES"]
-    grep = await asyncio.create_subprocess_exec("grep", "-rhiF", "-m", "3", "-e", text, folder, stdout=PIPE)
+    grep = await asyncio.create_subprocess_exec("grep", "-rhiFI", "-m", "3", "-e", text, folder, stdout=PIPE)
     found, _ = await grep.communicate()
     return ToolOutput(found.decode()) if found else ToolOutput("Nothing is noted of that.", "not_found")
 

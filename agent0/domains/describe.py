@@ -63,7 +63,7 @@ def _lines(name: str, domain: Domain, seed: int) -> Iterator[str]:
         for number in range(1, DRAWN_TASKS + 1):
             task = domain.draw(rng)
             yield f"\ntask {number} of its program{f', {task.group}' if task.group else ''}"
-            yield from _indented(f"{task.question}\n{task.program}\n{task.answer}")
+            yield from _indented("\n".join(filter(None, (task.question, task.program, task.answer))))
     yield "\nrules of a question"
     yield from _documentation(domain.rejection)
 

@@ -55,6 +55,7 @@ def test_the_commands_of_the_page_print_what_it_says(folder: Path, environment: 
 @pytest.mark.slow
 @pytest.mark.timeout(900)
 def test_an_evolution_with_all_of_them_tells_each(folder: Path, environment: Mapping[str, str]) -> None:
+    PAGE.unpack(folder)  # as it was before something was broken
     evolve, *others = PAGE.commands("slowly")
     with in_time(evolve[0]):
         done = run(evolve[0], folder, environment)
