@@ -102,7 +102,7 @@ def _check_gpus(name: str, config: Config, options: CompileOptions) -> None:
     from agent0.planning.placement import GENERATION_STAGES, TRAINING_STAGES
 
     trains = name != "evaluation"
-    backends = {config.rollout.backend, config.training.policy_backend if trains else "transformers"}
+    on_vllm = config.rollout.on_vllm or (trains and config.training.policy_backend != "transformers")
     queue = config.training.trainjob.queue if trains and config.training.launcher == "trainjob" else ""
     if queue and queue == options.queue:
         warn(
@@ -122,7 +122,7 @@ def _check_gpus(name: str, config: Config, options: CompileOptions) -> None:
             )
     here = trains and config.training.launcher == "pod"
     idle = [role for role, gpus in (("train", training if here else 1), ("generate", generation)) if not gpus]
-    if idle and backends != {"transformers"}:
+    if idle and on_vllm:
         which = "its pods" if len(idle) == 2 or not here else f"its pods that {idle[0]}"
         warn(f"recipe {config.recipe!r} draws with vLLM and {which} ask for no GPU: give --gpus N.")
 

@@ -120,7 +120,7 @@ def _drawings(stage: StageName, placement: Placement, work: Work, config: Config
     """Return the policy's drawing, where there is a policy, and the frozen model's."""
     policy_gpus = placement.policy_servers or placement.trainers
     frozen_gpus = placement.frozen_servers or placement.frozen_in_process
-    backend = config.rollout.backend
+    backend = config.rollout.backend if config.rollout.on_vllm else "transformers"
     in_flight = config.rollout.batch_size * frozen_gpus if backend == "transformers" else config.rollout.concurrency
     frozen = Drawing(work.drawn_by_frozen, frozen_gpus, backend, in_flight)
     if not placement.trainers:

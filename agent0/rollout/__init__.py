@@ -9,5 +9,6 @@ from agent0.rollout.engine import (
     Throughput,
     TokenBudget,
 )
+from agent0.rollout.opening import FrozenModel
 
-__all__ = ["Backend", "Batch", "Generation", "Request", "RolloutEngine", "Throughput", "TokenBudget"]
+__all__ = ["Backend", "Batch", "FrozenModel", "Generation", "Request", "RolloutEngine", "Throughput", "TokenBudget"]

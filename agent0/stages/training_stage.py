@@ -68,7 +68,7 @@ def run_training(
     fetched = output.with_name(f"{output.name}.base")
     base = to_train_on(stage, base, fetched)
     gpus, elsewhere = visible_gpus(), training.launcher == "trainjob"
-    on_servers = rollout.backend != "transformers" and not training.shares_engine(rollout)
+    on_servers = rollout.on_vllm and not training.shares_engine(rollout)
     serves_executor = frozen_executor is not None and on_servers
     placement = (
         Placement((), (), tuple(range(gpus)), 0)

@@ -17,8 +17,9 @@ from agent0.config import ExecutorSettings
 from agent0.domains import get_prompts
 from agent0.progress import UNSHOWN, Shown
 from agent0.rewards import overlong_penalty
-from agent0.rollout.engine import ProgramRunner, TokenBudget
+from agent0.rollout.engine import TokenBudget
 from agent0.seeds import sampled
+from agent0.tools import ProgramRunner
 from agent0.training.adpo import NEGATIVE_COLUMN, SELF_CONSISTENCY_COLUMN, ADPOTrainer
 from agent0.training.batch_division import BatchPlan
 from agent0.training.dynamic_sampling import DynamicSampling

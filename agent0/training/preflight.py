@@ -128,7 +128,7 @@ def _check_vllm(job: TrainingJob, gpus: int) -> None:
                 f"training.policy_backend {backend!r} needs GPUs and a vLLM built for them, since weights cannot be "
                 "sent to one on a CPU; use 'transformers' here."
             )
-    if isinstance(algorithm, CurriculumSettings) and job.rollout.backend != "transformers":
+    if isinstance(algorithm, CurriculumSettings) and job.rollout.on_vllm:
         refuse_vocabulary_dropout(algorithm.executor_sampling)
         require_vllm()
 

@@ -18,13 +18,14 @@ from agent0.errors import Agent0Error
 from agent0.progress import UNSHOWN, Shown
 from agent0.rollout.agents import ExecutorAgent, askable
 from agent0.rollout.backends import open_backend
-from agent0.rollout.engine import Backend, ProgramRunner, RolloutEngine, TokenBudget
+from agent0.rollout.engine import Backend, RolloutEngine, TokenBudget
 from agent0.rollout.model_folders import load_model, load_tokenizer
 from agent0.rollout.tokens import check_model_tokens
 from agent0.rollout.vllm_environment import visible_gpus
 from agent0.sandbox import Sandbox, open_sandbox
 from agent0.storage.shards import iterate_records
 from agent0.storage.workspace import Workspace
+from agent0.tools import ProgramRunner
 from agent0.training.batch_division import BatchPlan
 from agent0.training.checkpoint_keeper import CheckpointKeeper
 from agent0.training.checkpoint_writer import CheckpointWriter
