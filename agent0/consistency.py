@@ -24,7 +24,7 @@ from agent0.config import (
 from agent0.domains import get_domain, get_prompts, task_writer
 from agent0.errors import NotInstalledError, UsageError, warn
 from agent0.rewards import TERMS
-from agent0.rollout.opening import BACKENDS
+from agent0.rollout.backend_opening import BACKENDS
 from agent0.tracking import TRACKERS
 
 

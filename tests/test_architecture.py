@@ -52,7 +52,7 @@ SEEN_BY_DOMAINS = (
     "agent0.types",
     "agent0.config",
     "agent0.errors",
-    "agent0.plugins",
+    "agent0.plugin_finder",
     "agent0.tools",
 )
 

@@ -16,7 +16,7 @@ from agent0.cli.screen import Table
 from agent0.cli.shared_options import AsJson
 from agent0.errors import Agent0Error
 from agent0.findings import healthy
-from agent0.plugins import ExtensionPoint
+from agent0.plugin_finder import ExtensionPoint
 
 if TYPE_CHECKING:
     from agent0.sandbox import Sandbox
@@ -100,7 +100,7 @@ def _points() -> Iterator[ExtensionPoint[Any]]:
     from agent0.benchmarks.catalogue import GIVEN
     from agent0.domains.domain_catalogue import DOMAINS
     from agent0.rewards import TERMS
-    from agent0.rollout.opening import BACKENDS
+    from agent0.rollout.backend_opening import BACKENDS
     from agent0.tools import TOOLS
     from agent0.tracking import TRACKERS
 

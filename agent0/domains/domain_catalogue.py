@@ -8,7 +8,7 @@ from functools import cache
 
 from agent0.domains.domain import Domain, WorkedTask
 from agent0.errors import UsageError
-from agent0.plugins import ExtensionPoint
+from agent0.plugin_finder import ExtensionPoint
 
 DOMAINS: ExtensionPoint[Domain] = ExtensionPoint("agent0.domains", "domain", Domain, "agent0.domains.Domain")
 

@@ -65,6 +65,7 @@ def curriculum_reward(
     tool_calls: ArrayLike,
     shares: ArrayLike,
     settings: RewardSettings,
+    *,
     likeness: ArrayLike = 0.0,
     terms: Mapping[str, Floats] | None = None,
 ) -> CurriculumReward:

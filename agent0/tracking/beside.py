@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from agent0.errors import Agent0Error
-from agent0.plugins import ExtensionPoint
+from agent0.plugin_finder import ExtensionPoint
 from agent0.tracking.model_origin import Origin
 from agent0.tracking.tracker import RunTracker, TrackedDataset, Tracker
 

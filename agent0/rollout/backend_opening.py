@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from agent0.config import RolloutSettings, SamplingSettings
-from agent0.plugins import ExtensionPoint
+from agent0.plugin_finder import ExtensionPoint
 from agent0.rollout.drawing_watch import Watch
 from agent0.rollout.engine import Backend, Generation, Request, Session
 

@@ -11,7 +11,7 @@ from given_plugins import Give
 
 from agent0.errors import Agent0Error, NotInstalledError, UsageError
 from agent0.extras import not_installed
-from agent0.plugins import ExtensionPoint, is_place
+from agent0.plugin_finder import ExtensionPoint, is_place
 
 GROUP = "agent0.numbers"
 POINT: ExtensionPoint[int] = ExtensionPoint(GROUP, "number", int, "whole number", {"one": "agent0.own:ONE"})
