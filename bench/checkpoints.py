@@ -33,14 +33,14 @@ from rich.table import Table
 from transformers import PrinterCallback, Qwen3Config, Qwen3ForCausalLM
 
 from agent0.config import CheckpointSettings, ExecutorSettings, TrainingSettings
-from agent0.rollout.models import load_model, save_model
+from agent0.rollout.model_folders import load_model, save_model
 from agent0.storage.workspace import Workspace
-from agent0.training.batch import BatchPlan
+from agent0.training.batch_division import BatchPlan
 from agent0.training.checkpoint_keeper import CheckpointKeeper
 from agent0.training.checkpoint_writer import CheckpointWriter
 from agent0.training.checkpoints import checkpoint_bytes, complete_checkpoints
 from agent0.training.grpo import grpo_arguments
-from agent0.training.job import JOB_FILE, TrainingJob
+from agent0.training.training_job import JOB_FILE, TrainingJob
 from agent0.training.useful_tokens import UsefulTokensTrainer
 
 PROCESSES = 2

@@ -8,9 +8,9 @@ from rich.console import Group, RenderableType
 from rich.text import Text
 
 from agent0.cli.screen import Table
-from agent0.planning.checkpoints import SECONDS_PER_MINUTE
+from agent0.planning.checkpoint_costs import SECONDS_PER_MINUTE
 from agent0.planning.plan import Alternative, Plan, StagePlan
-from agent0.planning.stages import DeviceUse
+from agent0.planning.stage_demands import DeviceUse
 
 BAR_WIDTH = 8
 SHORT = {

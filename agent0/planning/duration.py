@@ -1,7 +1,7 @@
 """Seconds of each stage, from measured rates or, where there are none, from a roofline of the GPU.
 
 Left out: the sandbox (its programs run while other trajectories are drawn), downloads, and the slow tail in which a
-batch's last trajectories are drawn alone. Checkpoints are `agent0.planning.checkpoints`.
+batch's last trajectories are drawn alone. Checkpoints are `agent0.planning.checkpoint_costs`.
 """
 
 from __future__ import annotations
@@ -11,13 +11,13 @@ from typing import Literal
 
 from agent0.config import Config
 from agent0.planning.architecture import Architecture
-from agent0.planning.checkpoints import COPIED_GB_PER_SECOND, WRITTEN_GB_PER_SECOND
+from agent0.planning.checkpoint_costs import COPIED_GB_PER_SECOND, WRITTEN_GB_PER_SECOND
+from agent0.planning.gpu_memory import Engine, full_length, handed_on_bytes
 from agent0.planning.hardware import Cluster
-from agent0.planning.memory import Engine, full_length, handed_on_bytes
 from agent0.planning.placement import Placement, StageName, algorithm, sequences_per_step
 from agent0.planning.rates import MeasuredRates
-from agent0.planning.stages import colocated_engine, server_engine
-from agent0.planning.work import Lengths, Work
+from agent0.planning.stage_demands import colocated_engine, server_engine
+from agent0.planning.token_work import Lengths, Work
 
 Source = Literal["measured", "part measured", "estimate"]
 
@@ -120,7 +120,7 @@ def _drawings(stage: StageName, placement: Placement, work: Work, config: Config
     """Return the policy's drawing, where there is a policy, and the frozen model's."""
     policy_gpus = placement.policy_servers or placement.trainers
     frozen_gpus = placement.frozen_servers or placement.frozen_in_process
-    backend = config.rollout.backend
+    backend = config.rollout.backend if config.rollout.on_vllm else "transformers"
     in_flight = config.rollout.batch_size * frozen_gpus if backend == "transformers" else config.rollout.concurrency
     frozen = Drawing(work.drawn_by_frozen, frozen_gpus, backend, in_flight)
     if not placement.trainers:

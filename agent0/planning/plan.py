@@ -8,13 +8,13 @@ from pydantic import Field
 
 from agent0.config import Config
 from agent0.planning.architecture import architecture_of
-from agent0.planning.checkpoints import CheckpointPlan, checkpoint_plan
+from agent0.planning.checkpoint_costs import CheckpointPlan, checkpoint_plan
 from agent0.planning.duration import ASSUMPTIONS, Duration, Setting, Source, stage_duration
 from agent0.planning.hardware import Cluster
 from agent0.planning.placement import STAGES, StageName, algorithm, place
 from agent0.planning.rates import MeasuredRates
-from agent0.planning.stages import DeviceUse, PlanRecord, stage_memory
-from agent0.planning.work import mean_lengths, stage_work
+from agent0.planning.stage_demands import DeviceUse, PlanRecord, stage_memory
+from agent0.planning.token_work import mean_lengths, stage_work
 
 SECONDS_PER_HOUR = 3600.0
 

@@ -28,7 +28,7 @@ def run_base_model(stage: Stage, *, output: Path, model: ModelSettings) -> Stage
 
 
 def _check(folder: Path) -> int:
-    from agent0.rollout.models import load_tokenizer, parameter_count, require_safetensors
+    from agent0.rollout.model_folders import load_tokenizer, parameter_count, require_safetensors
 
     require_safetensors(folder)
     load_tokenizer(folder)

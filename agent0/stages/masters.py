@@ -17,9 +17,9 @@ from agent0.config import ModelSettings
 from agent0.errors import Agent0Error, UsageError
 from agent0.stages.session import Stage
 from agent0.storage import transfer
-from agent0.storage.atomic import write_json
+from agent0.storage.atomic_file import write_json
 from agent0.storage.digest import MASTER_FILE
-from agent0.storage.reading import read_model
+from agent0.storage.text_files import read_model
 from agent0.storage.uri import NotThereError, NotWholeError, is_in_s3
 from agent0.storage.workspace import ENVIRONMENT_VARIABLE, workspace_root
 from agent0.types import Record

@@ -21,7 +21,7 @@ from agent0.stages.ablation import ablate
 from agent0.stages.masters import check_workspace
 from agent0.stages.session import flatten
 from agent0.storage.digest import code_version as installed_code
-from agent0.tracking.location import tracking_uri
+from agent0.tracking.tracking_location import tracking_uri
 
 
 @dataclass(frozen=True)
@@ -76,9 +76,9 @@ def open_evolution(
         SandboxError: no sandbox service answers, or one refuses the token.
         Agent0Error: MLflow does not answer.
     """
-    from agent0.tracking.jobs import continue_run, find_unfinished, named_run  # mlflow takes seconds to import
+    from agent0.tracking.job_runs import continue_run, find_unfinished, named_run  # mlflow takes seconds to import
+    from agent0.tracking.mlflow_runs import start_run
     from agent0.tracking.recipe_of_run import CONFIG_FILE, PIPELINE_FILE
-    from agent0.tracking.runs import start_run
 
     check_consistency(config)
     check_workspace(config.model)

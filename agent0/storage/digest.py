@@ -10,8 +10,8 @@ from functools import cache
 from pathlib import Path
 
 from agent0 import __version__
+from agent0.storage.folder_files import files_under
 from agent0.storage.manifest import MANIFEST
-from agent0.storage.tree import files_under
 
 CHUNK_BYTES = 1 << 20
 STAGE_FILE = "stage.json"

@@ -18,8 +18,8 @@ from transformers import TrainerCallback
 
 from agent0.training.checkpoint_writer import CheckpointWriter
 from agent0.training.checkpoints import complete_checkpoints
-from agent0.training.job import STOP_FILE, TrainingJob
 from agent0.training.sharded_state import training_state
+from agent0.training.training_job import STOP_FILE, TrainingJob
 
 SECONDS_PER_MINUTE = 60.0
 

@@ -13,11 +13,11 @@ from pathlib import Path
 from typing import Any
 
 from agent0.errors import Agent0Error, UsageError
-from agent0.rollout.models import weight_shapes
-from agent0.storage.atomic import write_json
+from agent0.rollout.model_folders import weight_shapes
+from agent0.storage.atomic_file import write_json
 from agent0.storage.workspace import Workspace
-from agent0.training.job import TrainingJob
 from agent0.training.sharded_state import OPTIMIZER
+from agent0.training.training_job import TrainingJob
 
 PREFIX = "checkpoint-"
 COMPLETE_FILE = "complete.json"

@@ -8,10 +8,10 @@ from typing import Any
 import torch
 from peft import PeftModel, get_peft_model
 
-from agent0.rollout.models import load_model, load_tokenizer, save_model
+from agent0.rollout.model_folders import load_model, load_tokenizer, save_model
 from agent0.training.grpo import lora_configuration
-from agent0.training.job import TrainingJob
 from agent0.training.sharded_state import read_weights
+from agent0.training.training_job import TrainingJob
 
 
 def export(job: TrainingJob, checkpoint: Path) -> None:

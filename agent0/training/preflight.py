@@ -12,18 +12,18 @@ from pathlib import Path
 from transformers import AutoConfig
 
 from agent0.config import CurriculumSettings, ExecutorSettings
-from agent0.domains import get_prompts
+from agent0.domains import UNCONDITIONED, get_domain, get_prompts
 from agent0.errors import NotInstalledError, UsageError
 from agent0.extras import installing
-from agent0.rollout.models import load_tokenizer
+from agent0.rollout.model_folders import load_tokenizer
 from agent0.rollout.tokens import check_model_tokens, check_prompts, read_tokens_alike
 from agent0.rollout.vllm_backend import refuse_vocabulary_dropout
 from agent0.rollout.vllm_version import require_vllm
 from agent0.storage.shards import iterate_records
-from agent0.training.batch import BatchPlan
+from agent0.training.batch_division import BatchPlan
 from agent0.training.checkpoints import check_format, check_room
-from agent0.training.job import TrainingJob
-from agent0.types import LabelledTask
+from agent0.training.training_job import TrainingJob
+from agent0.types import Condition, LabelledTask
 
 SHAPE = (
     "model_type",
@@ -128,7 +128,7 @@ def _check_vllm(job: TrainingJob, gpus: int) -> None:
                 f"training.policy_backend {backend!r} needs GPUs and a vLLM built for them, since weights cannot be "
                 "sent to one on a CPU; use 'transformers' here."
             )
-    if isinstance(algorithm, CurriculumSettings) and job.rollout.backend != "transformers":
+    if isinstance(algorithm, CurriculumSettings) and job.rollout.on_vllm:
         refuse_vocabulary_dropout(algorithm.executor_sampling)
         require_vllm()
 
@@ -152,8 +152,11 @@ def _check_shared_engine(base: Path, executor: Path) -> None:
 
 def _prompts(job: TrainingJob) -> Iterator[Sequence[int]]:
     tokenizer, prompts = load_tokenizer(job.base), get_prompts(job.rollout)
-    if job.tasks is None:
-        yield prompts.encode(tokenizer, prompts.propose())
+    if isinstance(job.algorithm, CurriculumSettings):
+        asked = job.algorithm.conditioning.has_topics
+        topics = get_domain(job.rollout.domain).topics if asked else (UNCONDITIONED.topic,)
+        yield from (prompts.encode(tokenizer, prompts.propose(Condition(topic=topic))) for topic in topics)
         return
-    for task in iterate_records(LabelledTask, Path(job.tasks)):
+    assert job.tasks is not None
+    for task in iterate_records(LabelledTask, job.tasks):
         yield prompts.encode(tokenizer, prompts.solve(task.task.question))

@@ -7,8 +7,8 @@ from typing import Any
 
 from trl import GRPOTrainer
 
-from agent0.storage.atomic import write_json
-from agent0.storage.reading import read_object
+from agent0.storage.atomic_file import write_json
+from agent0.storage.text_files import read_object
 from agent0.training.sharded_state import OPTIMIZER, read_state, read_weights, training_state
 
 SCHEDULER_FILE = "scheduler.json"

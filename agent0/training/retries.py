@@ -12,12 +12,12 @@ from contextlib import contextmanager
 import torch
 
 from agent0.errors import Agent0Error
-from agent0.storage.atomic import write_json
-from agent0.storage.reading import read_model
+from agent0.storage.atomic_file import write_json
+from agent0.storage.text_files import read_model
 from agent0.storage.workspace import Workspace
-from agent0.training.batch import BatchPlan
+from agent0.training.batch_division import BatchPlan
 from agent0.training.guards import NotANumberError
-from agent0.training.job import TrainingJob
+from agent0.training.training_job import TrainingJob
 from agent0.types import Record
 
 RETRY_FILE = "retry.json"

@@ -11,21 +11,22 @@ from typing import Any
 
 import agent0.training.lean_trl  # noqa: F401  # before anything that imports transformers or trl
 from agent0.answers import VoteCounter
+from agent0.child_processes import die_with_parent
 from agent0.config import CurriculumSettings
 from agent0.domains import get_prompts
 from agent0.errors import Agent0Error
-from agent0.processes import die_with_parent
 from agent0.progress import UNSHOWN, Shown
 from agent0.rollout.agents import ExecutorAgent, askable
 from agent0.rollout.backends import open_backend
-from agent0.rollout.engine import Backend, ProgramRunner, RolloutEngine, TokenBudget
-from agent0.rollout.models import load_model, load_tokenizer
+from agent0.rollout.engine import Backend, RolloutEngine, TokenBudget
+from agent0.rollout.model_folders import load_model, load_tokenizer
 from agent0.rollout.tokens import check_model_tokens
 from agent0.rollout.vllm_environment import visible_gpus
 from agent0.sandbox import Sandbox, open_sandbox
 from agent0.storage.shards import iterate_records
 from agent0.storage.workspace import Workspace
-from agent0.training.batch import BatchPlan
+from agent0.tools import ProgramRunner
+from agent0.training.batch_division import BatchPlan
 from agent0.training.checkpoint_keeper import CheckpointKeeper
 from agent0.training.checkpoint_writer import CheckpointWriter
 from agent0.training.checkpoints import (
@@ -44,11 +45,11 @@ from agent0.training.executor import executor_trainer
 from agent0.training.export import export
 from agent0.training.grpo import LogMetrics, SandboxReadings, StepLogger, grpo_arguments
 from agent0.training.guards import GuardCallback, Guards
-from agent0.training.job import ERROR_FILE, LOG_FILE, PreemptedError, StepsFile, TrainingJob
 from agent0.training.preflight import check_job
 from agent0.training.retries import leaving_word, read_retry, retried
 from agent0.training.solver import BatchSolver, EarlySolver, Solver
-from agent0.types import LabelledTask
+from agent0.training.training_job import ERROR_FILE, LOG_FILE, PreemptedError, StepsFile, TrainingJob
+from agent0.types import LabelledTask, Task
 
 
 def train(job: TrainingJob, log: LogMetrics, shown: Shown = UNSHOWN) -> list[dict[str, float]]:
@@ -112,12 +113,26 @@ def _run(
                 _solver(job, job.algorithm, executor, shown) as solver,
             ):
                 rules = askable(job.frozen_executor, job.rollout)
-                reward = ExecutorInTheLoopReward(solver, rules, job.algorithm, job.drawing_seed)
+                archive = _questions(job.earlier_questions)
+                reward = ExecutorInTheLoopReward(solver, rules, job.algorithm, job.drawing_seed, archive)
+                earlier = _labelled(job.earlier_tasks)
                 trainer = curriculum_trainer(
-                    job, job.algorithm, plan, arguments, model, tokenizer, reward, pool, turns, shown
+                    job, job.algorithm, plan, arguments, model, tokenizer, reward, pool, turns, shown, earlier
                 )
                 return _fit(trainer, pool, callbacks, keeper, start, job)
-        trainer = executor_trainer(job, job.algorithm, plan, arguments, model, tokenizer, _tasks(job), pool, shown)
+        trainer = executor_trainer(
+            job,
+            job.algorithm,
+            plan,
+            arguments,
+            model,
+            tokenizer,
+            _labelled(job.tasks),
+            pool,
+            shown,
+            _labelled(job.earlier_tasks),
+            _labelled(job.negative_tasks),
+        )
         return _fit(trainer, pool, callbacks, keeper, start, job)
 
 
@@ -187,9 +202,12 @@ def _executor_backend(
     )
 
 
-def _tasks(job: TrainingJob) -> list[LabelledTask]:
-    assert job.tasks is not None
-    return list(iterate_records(LabelledTask, job.tasks))
+def _labelled(folder: Path | None) -> list[LabelledTask]:
+    return [] if folder is None else list(iterate_records(LabelledTask, folder))
+
+
+def _questions(folder: Path | None) -> list[str]:
+    return [] if folder is None else [task.question for task in iterate_records(Task, folder)]
 
 
 def _processes() -> int:

@@ -18,10 +18,10 @@ from agent0.errors import Agent0Error, UsageError
 from agent0.stages import Stage
 from agent0.stages.executor_training import HEADLINE
 from agent0.stages.masters import check_workspace, drop_masters, to_train_on
-from agent0.stages.training import run_training
+from agent0.stages.training_stage import run_training
 from agent0.storage import transfer
 from agent0.storage.digest import MASTER_FILE, model_digest
-from agent0.training.job import TrainingJob
+from agent0.training.training_job import TrainingJob
 
 _spec = importlib.util.spec_from_file_location(
     "training_fixtures", Path(__file__).parents[1] / "training" / "conftest.py"

@@ -20,15 +20,15 @@ from datasets import Dataset
 from transformers import PrinterCallback
 
 import agent0.lean_transformers  # noqa: F401  # before anything that imports transformers
-from agent0.rollout.models import load_model
+from agent0.rollout.model_folders import load_model
 from agent0.storage.workspace import Workspace
-from agent0.training.batch import BatchPlan
+from agent0.training.batch_division import BatchPlan
 from agent0.training.checkpoint_keeper import CheckpointKeeper
 from agent0.training.checkpoint_writer import CheckpointWriter
 from agent0.training.checkpoints import checkpoint_bytes, complete_checkpoints
 from agent0.training.export import export
 from agent0.training.grpo import grpo_arguments
-from agent0.training.job import TrainingJob
+from agent0.training.training_job import TrainingJob
 from agent0.training.useful_tokens import UsefulTokensTrainer
 
 HISTORY_FILE = "history.json"

@@ -16,7 +16,7 @@ from agent0.config import CheckpointSettings, LoraSettings, TrainingSettings
 from agent0.errors import Agent0Error, UsageError
 from agent0.stages import Stage
 from agent0.stages.executor_training import HEADLINE
-from agent0.stages.training import run_training
+from agent0.stages.training_stage import run_training
 from agent0.storage.workspace import Workspace
 from agent0.training.checkpoint_writer import CheckpointWriter
 from agent0.training.checkpoints import (
@@ -28,9 +28,9 @@ from agent0.training.checkpoints import (
     free_bytes,
     step_of,
 )
-from agent0.training.job import TrainingJob
 from agent0.training.preflight import check_job
 from agent0.training.sharded_state import OPTIMIZER, WEIGHTS, State, file_numbers, read_state, training_state
+from agent0.training.training_job import TrainingJob
 from agent0.training.worker import train
 
 MakeJob = Callable[..., TrainingJob]

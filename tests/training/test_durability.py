@@ -19,8 +19,8 @@ from agent0.storage.digest import folder_digest
 from agent0.storage.workspace import Workspace, open_workspace
 from agent0.training.checkpoints import COMPLETE_FILE, complete_checkpoints, step_of
 from agent0.training.gpu_placement import Placement, place
-from agent0.training.job import STOP_FILE, PreemptedError, StepsReader, TrainingJob
 from agent0.training.launch import run_job
+from agent0.training.training_job import STOP_FILE, PreemptedError, StepsReader, TrainingJob
 from agent0.training.worker import train
 
 MakeJob = Callable[..., TrainingJob]

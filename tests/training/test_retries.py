@@ -10,10 +10,10 @@ import torch
 from agent0.config import GuardSettings, TrainingSettings
 from agent0.errors import Agent0Error
 from agent0.storage.workspace import Workspace
-from agent0.training.batch import BatchPlan
+from agent0.training.batch_division import BatchPlan
 from agent0.training.guards import NotANumberError
-from agent0.training.job import TrainingJob
 from agent0.training.retries import leaving_word, read_retry, retried
+from agent0.training.training_job import TrainingJob
 from agent0.training.worker import train
 from tests.training.test_durability import nothing
 

@@ -16,14 +16,14 @@ import torch
 from safetensors.torch import load_file
 
 from agent0.config import TrainingSettings
-from agent0.training.batch import BatchPlan
+from agent0.training.batch_division import BatchPlan
 from agent0.training.grpo import grpo_arguments
-from agent0.training.job import JOB_FILE, TrainingJob
 from agent0.training.sharded_state import WEIGHTS
+from agent0.training.training_job import JOB_FILE, TrainingJob
 
 MakeJob = Callable[..., TrainingJob]
 A_TWENTIETH_OF_AN_UPDATE = 5e-5
-"""AdamW moves a weight by about the learning rate, 1e-3, however small its gradient is, so it magnifies rounding."""
+"""AdamW moves a weight by about the rate, 1e-3, however small its gradient is, and so it magnifies rounding."""
 
 
 def arguments_of(job: TrainingJob) -> Any:
@@ -64,7 +64,7 @@ def test_zero3_fills_in_what_the_training_says(make_job: MakeJob) -> None:
 def test_zero3_is_written_from_its_weights_in_float32(
     make_job: MakeJob, random_model: Any, tokenizer: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from agent0.rollout.models import load_model, save_model
+    from agent0.rollout.model_folders import load_model, save_model
     from agent0.training import export as exporting
 
     job = make_job("exact", training=TrainingSettings(sharding="zero3", precision="bfloat16", policy_backend="vllm"))
