@@ -20,8 +20,9 @@ from agent0.rollout.engine import ProgramRunner, TokenBudget
 from agent0.seeds import sampled
 from agent0.training.adpo import SELF_CONSISTENCY_COLUMN, ADPOTrainer
 from agent0.training.batch_division import BatchPlan
+from agent0.training.drawing_ahead import DrawingAhead
 from agent0.training.dynamic_sampling import DynamicSampling
-from agent0.training.grpo import Row, lora_configuration, ordered_rows
+from agent0.training.grpo import Row, lora_configuration, ordered_rows, prompts_of
 from agent0.training.oversampling import PROMPT_COLUMN, Oversampling
 from agent0.training.policy_rollouts import PolicyRollouts
 from agent0.training.rollout_metrics import log_rollouts
@@ -80,9 +81,10 @@ def executor_trainer(
     tokenizer: Any,
     tasks: Sequence[LabelledTask],
     sandbox: ProgramRunner,
+    drawing: DrawingAhead,
     shown: Shown = UNSHOWN,
 ) -> ADPOTrainer:
-    """Return the trainer of the executor agent on `tasks`."""
+    """Return the trainer of the executor agent on `tasks`; with `training.staleness`, `drawing` draws ahead for it."""
     prompts = get_prompts(job.rollout)
     rows: list[Row] = [
         {
@@ -99,15 +101,17 @@ def executor_trainer(
         settings.redraws,
     )
     factor = job.training.oversample
+    ahead = drawing if job.training.staleness else None
 
     def others(own: Sequence[str], count: int, seed: int) -> list[str]:
         return sampled([row[PROMPT_COLUMN] for row in rows if row[PROMPT_COLUMN] not in own], count, seed)
 
+    ordered = ordered_rows(rows, plan, settings.steps, job.seed)
     trainer = ADPOTrainer(
         model=model,
         reward_funcs=[ExecutorReward(settings, job.rollout.max_response_tokens)],
         args=arguments,
-        train_dataset=Dataset.from_list(ordered_rows(rows, plan, settings.steps, job.seed)),
+        train_dataset=Dataset.from_list(ordered),
         processing_class=tokenizer,
         rollout_func=PolicyRollouts(
             job,
@@ -117,9 +121,12 @@ def executor_trainer(
             shown=shown,
             choose=choose if settings.redraws else None,
             oversampling=Oversampling(factor, settings.group_size, rows, others) if factor > 1 else None,
+            ahead=ahead,
+            following=lambda step, process: prompts_of(ordered, plan, step // plan.updates, process),
         ),
         peft_config=lora_configuration(job),
         adpo=settings.adpo,
+        ahead=ahead,
         micro_batch_tokens=job.training.micro_batch_tokens,
     )
     trainer.remove_callback(PrinterCallback)  # the step logger reports instead

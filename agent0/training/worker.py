@@ -35,6 +35,7 @@ from agent0.training.checkpoints import (
     step_rows,
 )
 from agent0.training.curriculum import ExecutorInTheLoopReward, curriculum_trainer
+from agent0.training.drawing_ahead import DrawingAhead
 from agent0.training.engine_turns import EngineTurns, FrozenTurnBackend
 from agent0.training.executor import executor_trainer
 from agent0.training.grpo import LogMetrics, SandboxReadings, StepLogger, grpo_arguments
@@ -98,8 +99,10 @@ def _run(
                     job, job.algorithm, plan, arguments, model, tokenizer, reward, pool, turns, shown
                 )
                 return _fit(trainer, pool, callbacks, keeper, start, job)
-        trainer = executor_trainer(job, job.algorithm, plan, arguments, model, tokenizer, _tasks(job), pool, shown)
-        return _fit(trainer, pool, callbacks, keeper, start, job)
+        with DrawingAhead() as ahead:
+            tasks = _tasks(job)
+            trainer = executor_trainer(job, job.algorithm, plan, arguments, model, tokenizer, tasks, pool, ahead, shown)
+            return _fit(trainer, pool, callbacks, keeper, start, job)
 
 
 def _fit(
