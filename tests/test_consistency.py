@@ -70,6 +70,7 @@ CONTRADICTIONS = {
     "training.sharding=fsdp2": "cannot draw from weights",
     "executor.redraws=1": "both choose the groups of a batch",
     "training.launcher=trainjob": "serves one pod only",
+    "training.staleness=1": "draws in turn with the trainer, on the same GPU",
 }
 NEEDED = {
     "filtering.min_grounded": ["rollout.max_turns=0"],
@@ -81,6 +82,7 @@ NEEDED = {
     "executor.sampling": ["training.policy_backend=vllm"],
     "executor.redraws": ["training.policy_backend=vllm", "training.oversample=1.25", "filtering.min_tasks=10"],
     "training.launcher": ["training.policy_backend=vllm_server"],
+    "training.staleness": ["training.policy_backend=vllm"],
 }
 """What makes the setting of that beginning a contradiction."""
 
