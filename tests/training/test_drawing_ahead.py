@@ -21,7 +21,9 @@ from agent0.rollout.scripted import ScriptedBackend
 from agent0.training.adpo import ADPOTrainer
 from agent0.training.batch_division import BatchPlan
 from agent0.training.drawing_ahead import AheadTrainer, Asked, DrawingAhead, Drawn
+from agent0.training.gpu_placement import Placement
 from agent0.training.grpo import prompts_of
+from agent0.training.launch import run_job
 from agent0.training.policy_rollouts import PolicyRollouts
 from agent0.training.training_job import PreemptedError, TrainingJob
 from agent0.training.worker import train
@@ -151,6 +153,12 @@ def test_a_process_is_asked_for_its_part_of_each_batch(processes: int) -> None:
     parts = [[["a", "a", "b", "b"]], [["c", "c", "d", "d"]]] if processes == 1 else [[["a"] * 2, ["b"] * 2]]
     assert asked[: len(parts)] == parts
     assert asked[2] == [[]] * processes
+
+
+@pytest.mark.slow
+def test_two_processes_draw_their_parts_ahead(make_job: MakeJob) -> None:
+    history = run_job(make_job("job", training=AHEAD), Placement((), (), (), 2), nothing)
+    assert [row["rollout/staleness"] for row in history] == [0, 1, 2, 3, 2, 3]
 
 
 def test_an_error_of_the_drawing_is_the_trainers() -> None:
