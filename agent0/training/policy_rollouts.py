@@ -20,10 +20,11 @@ from agent0.config import SamplingSettings
 from agent0.progress import UNSHOWN, Drawing, Shown
 from agent0.rollout.backends import transformers_dtype
 from agent0.rollout.drawing_watch import Watch
-from agent0.rollout.engine import Backend, ProgramRunner, RolloutEngine, TokenBudget
+from agent0.rollout.engine import Backend, RolloutEngine, TokenBudget
 from agent0.rollout.tokens import check_model_tokens
 from agent0.rollout.transformers_backend import TransformersBackend
 from agent0.seeds import derive_seed
+from agent0.tools import ProgramRunner
 from agent0.training.drawing_ahead import Asked, DrawingAhead, Drawn
 from agent0.training.drawing_copy import DrawingCopy
 from agent0.training.engine_turns import EngineTurns
@@ -105,7 +106,7 @@ class PolicyRollouts:
         }
 
     def _asked(self, prompts: Sequence[str], step: int, process: int) -> Asked:
-        return Asked(tuple(prompts), step, derive_seed(self._job.seed, step, process))
+        return Asked(tuple(prompts), step, derive_seed(self._job.drawing_seed, step, process))
 
     def _draw_ahead(self, backend: Backend, tokenizer: Any, step: int, process: int) -> None:
         """Begin with the batch that comes after the one of update `step`."""
