@@ -92,7 +92,8 @@ class PolicyRollouts:
                 asyncio.run(self._turns.canary.check(backend, probe, step, _has_moved(trainer)))
             drawn = self._ahead.take(asked) if self._ahead else None
             drawn = drawn or self._draw(backend, tokenizer, asked)
-            self._draw_ahead(backend, tokenizer, step, process)
+            if self._ahead is not None:
+                self._draw_ahead(self._ahead, backend, tokenizer, step, process)
         for name, value in drawn.metrics.items():
             trainer._metrics["train"][name].append(value)
         has_logprobs = self._ahead is not None or self._job.training.policy_backend != "transformers"
@@ -108,13 +109,13 @@ class PolicyRollouts:
     def _asked(self, prompts: Sequence[str], step: int, process: int) -> Asked:
         return Asked(tuple(prompts), step, derive_seed(self._job.drawing_seed, step, process))
 
-    def _draw_ahead(self, backend: Backend, tokenizer: Any, step: int, process: int) -> None:
-        """Begin with the batch that comes after the one of update `step`."""
+    def _draw_ahead(self, ahead: DrawingAhead, backend: Backend, tokenizer: Any, step: int, process: int) -> None:
+        """Begin with the batch that comes after the one of update `step`, if there is one."""
         later = step + self._job.algorithm.updates_per_step
         prompts = self._following(later, process)
-        if self._ahead is not None and prompts:
+        if prompts:
             asked = self._asked(prompts, later, process)
-            self._ahead.begin(asked, step, lambda: self._draw(backend, tokenizer, asked))
+            ahead.begin(asked, step, lambda: self._draw(backend, tokenizer, asked))
 
     def _draw(self, backend: Backend, tokenizer: Any, asked: Asked) -> Drawn:
         engine = RolloutEngine(tokenizer, backend, self._sandbox, self._budget)
