@@ -71,6 +71,7 @@ CONTRADICTIONS = {
     "training.sharding=fsdp2": "cannot draw from weights",
     "executor.redraws=1": "both choose the groups of a batch",
     "training.launcher=trainjob": "serves one pod only",
+    "training.staleness=1": "draws in turn with the trainer, on the same GPU",
     "filtering.well_posed=true": "filtering.well_posed needs a judge",
     "filtering.well_posed= true": "only as far as it is right about known tasks",
     "executor.pools.negative_share=0.25": "filtering.negative_support = 0 keeps no task",
@@ -96,6 +97,7 @@ NEEDED = {
     "executor.redraws": ["training.policy_backend=vllm", "training.oversample=1.25", "filtering.min_tasks=10"],
     "filtering.well_posed= ": ["execution.question_judge.source=executor"],
     "training.launcher": ["training.policy_backend=vllm_server"],
+    "training.staleness": ["training.policy_backend=vllm"],
     "curriculum.conditioning.examples": [
         "training.policy_backend=vllm",
         "training.oversample=1.25",

@@ -164,6 +164,17 @@ def _backends(config: Config) -> Iterator[str]:
             f"the setting training.policy_backend 'transformers' cannot draw from weights that training.sharding "
             f"{training.sharding!r} shares out; use 'vllm' or 'vllm_server'"
         )
+    if training.staleness and training.policy_backend == "vllm":
+        yield (
+            "the setting training.staleness is 1, but an engine in the training process (training.policy_backend "
+            "'vllm') draws in turn with the trainer, on the same GPU; set it to 0, or training.policy_backend to "
+            "'vllm_server'"
+        )
+    if training.staleness and training.importance_correction == "off":
+        yield (
+            "the setting training.staleness is 1, but training.importance_correction 'off' leaves the age of the "
+            "weights uncorrected; set it to 'token_truncate', or the first to 0"
+        )
     if training.oversample > 1 and training.policy_backend == "transformers":
         yield (
             f"the setting training.oversample is {training.oversample}, but the backend 'transformers' draws a batch's "

@@ -175,6 +175,16 @@ class TrainingSettings(Section):
             "makes no two runs alike. 1: all are waited for. Above 1 for policy_backend 'vllm' and 'vllm_server'."
         ),
     )
+    staleness: int = Field(
+        0,
+        ge=0,
+        le=1,
+        description=(
+            "0: a batch is drawn, then trained on. 1: the executor's next batch is drawn meanwhile, by the policy's "
+            "server, or with 'transformers' by a copy of the model in a thread; its weights are one batch of updates "
+            "old, and a training that is resumed goes on with other numbers. Not for policy_backend 'vllm'."
+        ),
+    )
     colocated_memory: float = Field(
         0.3,
         gt=0,
@@ -197,8 +207,9 @@ class TrainingSettings(Section):
     importance_correction: Literal["token_truncate", "token_mask", "sequence_mask", "sequence_truncate", "off"] = Field(
         "token_truncate",
         description=(
-            "Correction for vLLM's probabilities differing from the trainer's. TRL's default sequence_mask drops a "
-            "whole trajectory whose product of ratios passes the cap, which long ones do."
+            "Correction for the probabilities of vLLM, or of older weights (staleness), differing from the trainer's. "
+            "TRL's default sequence_mask drops a whole trajectory whose product of ratios passes the cap, which long "
+            "ones do."
         ),
     )
     importance_cap: float = Field(3.0, gt=0, description="Cap of that correction. TRL: 3.")

@@ -104,16 +104,25 @@ def stage_duration(stage: StageName, placement: Placement, work: Work, setting: 
         folder = handed_on_bytes(setting.config) * setting.architecture.parameters
         seconds += work.steps * folder / (WEIGHTS_READ_GB_PER_SECOND * 1e9)
     sources: list[bool] = []
+    drawn = trained = 0.0
     for drawing in drawings:
         measured = drawing.measured_rate(setting.measured)
-        seconds += drawing.tokens / ((measured or drawing_rate(setting, drawing)) * drawing.gpus)
+        drawn += drawing.tokens / ((measured or drawing_rate(setting, drawing)) * drawing.gpus)
         sources.append(measured is not None)
     if work.trained:
         measured = setting.measured.trained_per_second if setting.measured else None
-        seconds += work.trained / ((measured or training_rate(setting, stage)) * placement.trainers)
+        trained = work.trained / ((measured or training_rate(setting, stage)) * placement.trainers)
         sources.append(measured is not None)
+    seconds += drawn + trained
+    if _draws_ahead(stage, placement, setting.config):
+        seconds -= min(drawn, trained) * (1 - 1 / work.steps)  # nothing is trained on while the first batch is drawn
     source: Source = "measured" if all(sources) else "part measured" if any(sources) else "estimate"
     return Duration(seconds, source)
+
+
+def _draws_ahead(stage: StageName, placement: Placement, config: Config) -> bool:
+    """Whether a batch is drawn, on GPUs that do nothing else, while the one before it is trained on."""
+    return bool(config.training.staleness and placement.policy_servers and stage == "executor_training")
 
 
 def _drawings(stage: StageName, placement: Placement, work: Work, config: Config) -> list[Drawing]:

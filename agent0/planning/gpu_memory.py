@@ -95,6 +95,12 @@ def generating_parts(architecture: Architecture, config: Config, sequences: int)
     }
 
 
+def weights_gib(architecture: Architecture, config: Config) -> float:
+    """Return the weights that the transformers backend draws with; on a GPU 'auto' and 'fastest' are 16 bits."""
+    element = FLOAT32 if config.rollout.dtype == "float32" else BFLOAT16
+    return element * architecture.parameters / GIB
+
+
 def cache_parts(architecture: Architecture, config: Config, sequences: int) -> Parts:
     """Return keys, values and logits of the transformers backend at its longest batch."""
     rows = min(sequences, config.rollout.batch_size)

@@ -91,6 +91,8 @@ def _place_training(config: Config, stage: StageName, nodes: int, gpus_per_node:
             f"training.policy_backend='transformers' cannot draw from weights sharded by training.sharding="
             f"'{training.sharding}'; use 'vllm'"
         )
+    if training.policy_backend == "vllm" and training.staleness:
+        problems.append("training.staleness=1 draws beside the trainers, which training.policy_backend='vllm' cannot")
     settings = algorithm(config, stage)
     if rows_per_update(settings, trainers) is None:
         problems.append(

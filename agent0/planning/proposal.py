@@ -45,6 +45,7 @@ def movable(shares: Sequence[int], length: int) -> Movable:
         "training.colocated_memory": (1.5, (0.4, 0.3, 0.5, 0.25, 0.2)),
         "training.executor_gpus": (1.5, tuple(shares)),
         "training.policy_gpus": (1.5, (0, *shares)),
+        "training.staleness": (1.5, (0,)),
         "training.processes": (1.5, (0,)),
         "rollout.vllm.gpu_memory_utilization": (1.5, (0.9,)),
         "rollout.vllm.tensor_parallel_size": (2.0, (1, 2, 4, 8)),

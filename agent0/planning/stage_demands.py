@@ -22,6 +22,7 @@ from agent0.planning.gpu_memory import (
     generating_parts,
     host_gib,
     training_state,
+    weights_gib,
 )
 from agent0.planning.hardware import Cluster
 from agent0.planning.placement import Placement, StageName, algorithm, place, rows_per_update, sequences_per_step
@@ -175,6 +176,10 @@ def _trainer(
     backend = config.training.policy_backend
     if backend == "transformers":
         drawing |= cache_parts(architecture, config, share)
+        if config.training.staleness and stage == "executor_training":
+            copied = {**cache_parts(architecture, config, share), "drawing copy": weights_gib(architecture, config)}
+            drawing |= copied
+            updating |= copied
     else:
         drawing["weight sync"] = state.weight_sync
     if backend == "vllm":

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import AbstractContextManager, asynccontextmanager
+from contextlib import asynccontextmanager
 from typing import Any, Literal
 
 import torch
@@ -28,7 +28,7 @@ from agent0.rollout.engine import Generation, Request
 from agent0.rollout.grouped_attention import attend_in_groups
 from agent0.rollout.live_batch import LiveBatch
 from agent0.rollout.prefix_cache import PrefixCache
-from agent0.rollout.sampling import samplers
+from agent0.rollout.sampling import DrawOne, samplers
 from agent0.rollout.tokens import end_token_ids
 from agent0.rollout.turn import Pieces, TurnWatch
 from agent0.rollout.vocabulary_dropout import VocabularyDropout
@@ -49,6 +49,7 @@ class TransformersBackend:
             that does not fit in memory is halved, and so are later ones.
         interval: tokens after which rows that have ended leave the batch, and drawn tokens are reported. A batch costs
             as much as its longest row, and few rows are long.
+        logprobs: whether each token's log-probability in the distribution that it was drawn from is wanted.
     """
 
     concurrency: int | None = None
@@ -60,6 +61,7 @@ class TransformersBackend:
         sampling: SamplingSettings,
         batch_size: int,
         interval: int,
+        logprobs: bool = False,
     ) -> None:
         attend_in_groups()
         self._model = model
@@ -68,7 +70,8 @@ class TransformersBackend:
         self._sampling = sampling
         self._batch_size = batch_size
         self._interval = interval
-        self._samplers = samplers(sampling)
+        self._draw = DrawOne(logprobs)
+        self._samplers = samplers(sampling, self._draw)
         self._dropout: VocabularyDropout | None = None
 
     @asynccontextmanager
@@ -95,7 +98,7 @@ class TransformersBackend:
         model = self._model
         prefixes = prefixes or PrefixCache()
         prefixes.begin_round()
-        with torch.no_grad(), _own_random_state(model):
+        with torch.no_grad():
             was_training = model.training
             model.eval()
             self._redraw_vocabulary(model, derive_seed(1, *(request.seed for request in requests)))
@@ -141,11 +144,12 @@ class TransformersBackend:
 
     def _batch(self, model: Any, requests: list[Request], watch: Watch, prefixes: PrefixCache) -> list[Generation]:
         """Draw in segments; rows that have ended leave the batch between segments, and the others keep their cache."""
-        torch.manual_seed(derive_seed(0, *(request.seed for request in requests)))
+        self._draw.seed(derive_seed(0, *(request.seed for request in requests)), model.device)
         ends = set(end_token_ids(self._tokenizer, model.generation_config.eos_token_id))
         own = self._tokenizer.pad_token_id
         pad = min(ends) if own is None else int(own)  # any would do: padding is masked
         drawn: list[list[int]] = [[] for _ in requests]
+        logprobs: list[list[float]] = [[] for _ in requests]
         finish: dict[int, Literal["eos", "stop", "length"]] = {}
         turns = [TurnWatch(self._tokenizer, self._pieces, request) for request in requests]
         active = list(range(len(requests)))
@@ -153,15 +157,21 @@ class TransformersBackend:
         while True:
             limits = [requests[row].max_tokens - len(drawn[row]) for row in active]
             output, segments = self._segment(model, live, limits, [turns[row] for row in active], pad, ends)
+            said = self._draw.taken_logprobs()
             for place, (row, (token_ids, reason)) in enumerate(zip(active, segments, strict=True)):
                 drawn[row] += token_ids
+                if said is not None:
+                    logprobs[row] += said[place][: len(token_ids)]
                 if reason is not None:
                     finish[row] = reason
                 if reason == "stop":  # another turn may follow
                     live.keep(place, requests[row].prompt + drawn[row], prefixes)
             watch.drew(sum(len(token_ids) for token_ids, _ in segments))
             if len(finish) == len(requests):
-                return [Generation(token_ids, finish[row]) for row, token_ids in enumerate(drawn)]
+                return [
+                    Generation(token_ids, finish[row], None if said is None else logprobs[row])
+                    for row, token_ids in enumerate(drawn)
+                ]
             places = [place for place, row in enumerate(active) if row not in finish]
             live, active = live.after(output, places, model), [active[place] for place in places]
 
@@ -240,11 +250,6 @@ class _StopAt(StoppingCriteria):  # type: ignore[misc]
             if self.lengths[row] < 0 and self._watches[row].ended_by(token):
                 self.lengths[row] = input_ids.shape[1] - self._prompt_width
         return torch.tensor([length >= 0 for length in self.lengths], device=input_ids.device)
-
-
-def _own_random_state(model: Any) -> AbstractContextManager[None]:
-    """Leave the caller's random state as it was: what is drawn depends on the requests' seeds only."""
-    return torch.random.fork_rng([model.device] if model.device.type == "cuda" else [])
 
 
 def _is_out_of_memory(error: RuntimeError) -> bool:

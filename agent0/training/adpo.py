@@ -15,7 +15,7 @@ from typing import Any
 import torch
 
 from agent0.config import ADPOSettings
-from agent0.training.useful_tokens import UsefulTokensTrainer
+from agent0.training.drawing_ahead import AheadTrainer
 
 SELF_CONSISTENCY_COLUMN = "self_consistency"
 NEGATIVE_COLUMN = "negative"
@@ -37,7 +37,7 @@ def upper_clip_bound(w: torch.Tensor, epsilon: float, settings: ADPOSettings) ->
     return epsilon + settings.max_clip_bonus * (1.0 - w)
 
 
-class ADPOTrainer(UsefulTokensTrainer):
+class ADPOTrainer(AheadTrainer):
     """`GRPOTrainer` for datasets with a `self_consistency` column (the vote's share, 0 to 1).
 
     Rows that a column `negative` marks are compared with nothing: their advantage is their reward, -1 or 0, times

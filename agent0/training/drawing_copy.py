@@ -1,4 +1,4 @@
-"""A copy of the model in training that draws in fewer bits.
+"""A copy of the model in training that draws in fewer bits, or while the model is trained on.
 
 On a CPU with bfloat16 arithmetic a copy draws half as fast again as the model itself under autocast, which casts every
 weight anew for each token. It costs two bytes a weight beside the sixteen of weights, gradients and AdamW.
@@ -16,15 +16,17 @@ class DrawingCopy:
 
     Args:
         dtype: type of the copy's weights; a model that has it already is not copied.
+        always: whether it is copied all the same, since its weights change while the copy draws.
     """
 
-    def __init__(self, dtype: torch.dtype) -> None:
+    def __init__(self, dtype: torch.dtype, always: bool = False) -> None:
         self._dtype = dtype
+        self._always = always
         self._copy: torch.nn.Module | None = None
 
     def of(self, model: torch.nn.Module) -> torch.nn.Module:
         """Return a model with the weights that `model` has now; the next call changes them in place."""
-        if all(weight.dtype == self._dtype for weight in model.parameters()):
+        if not self._always and all(weight.dtype == self._dtype for weight in model.parameters()):
             return model
         if self._copy is None:
             # Weights that deepcopy finds in its memo are not copied first, and those that are tied stay tied.

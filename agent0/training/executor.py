@@ -22,8 +22,9 @@ from agent0.seeds import sampled
 from agent0.tools import ProgramRunner
 from agent0.training.adpo import NEGATIVE_COLUMN, SELF_CONSISTENCY_COLUMN, ADPOTrainer
 from agent0.training.batch_division import BatchPlan
+from agent0.training.drawing_ahead import DrawingAhead
 from agent0.training.dynamic_sampling import DynamicSampling
-from agent0.training.grpo import Row, lora_configuration, ordered_rows
+from agent0.training.grpo import Row, lora_configuration, ordered_rows, prompts_of
 from agent0.training.oversampling import PROMPT_COLUMN, Oversampling
 from agent0.training.policy_rollouts import PolicyRollouts
 from agent0.training.pools import EARLIER, NEGATIVE, pool_of, pooled_rows
@@ -94,11 +95,12 @@ def executor_trainer(
     tokenizer: Any,
     tasks: Sequence[LabelledTask],
     sandbox: ProgramRunner,
+    drawing: DrawingAhead,
     shown: Shown = UNSHOWN,
     earlier: Sequence[LabelledTask] = (),
     negatives: Sequence[LabelledTask] = (),
 ) -> ADPOTrainer:
-    """Return the trainer of the executor agent on `tasks`.
+    """Return the trainer of the executor agent on `tasks`; with `training.staleness`, `drawing` draws ahead for it.
 
     Where there are pools, tasks of `earlier` iterations are mixed in, and `negatives`, which only have refused answers.
     """
@@ -129,6 +131,7 @@ def executor_trainer(
         settings.redraws,
     )
     factor = job.training.oversample
+    ahead = drawing if job.training.staleness else None
 
     def others(own: Sequence[str], count: int, seed: int) -> list[str]:
         return sampled([row[PROMPT_COLUMN] for row in rows if row[PROMPT_COLUMN] not in own], count, seed)
@@ -147,9 +150,12 @@ def executor_trainer(
             shown=shown,
             choose=choose if settings.redraws else None,
             oversampling=Oversampling(factor, settings.group_size, rows, others) if factor > 1 else None,
+            ahead=ahead,
+            following=lambda step, process: prompts_of(ordered, plan, step // plan.updates, process),
         ),
         peft_config=lora_configuration(job),
         adpo=settings.adpo,
+        ahead=ahead,
         negative_weight=settings.negative_weight,
         micro_batch_tokens=job.training.micro_batch_tokens,
     )

@@ -105,6 +105,17 @@ def ordered_rows(rows: Sequence[Row], plan: BatchPlan, steps: int, seed: int) ->
     return ordered[: steps * plan.groups]
 
 
+def prompts_of(rows: Sequence[Row], plan: BatchPlan, batch: int, process: int) -> list[str]:
+    """Return what TRL asks a process for in a batch of ordered rows: a prompt per trajectory, none after the last.
+
+    Each process draws its part of the batch, in order.
+    """
+    groups = rows[batch * plan.groups : (batch + 1) * plan.groups]
+    prompts = [row["prompt"] for row in groups for _ in range(plan.group_size)]
+    share = plan.sequences // plan.processes
+    return prompts[process * share : (process + 1) * share]
+
+
 def lora_configuration(job: TrainingJob) -> LoraConfig | None:
     """Return the adapters to train, or None for full training."""
     lora = job.training.lora
@@ -127,15 +138,18 @@ def _scale(job: TrainingJob) -> str:
 
 def _vllm_arguments(job: TrainingJob) -> dict[str, Any]:
     training, rollout = job.training, job.rollout
-    if training.policy_backend == "transformers":
-        return {}
     correction = training.importance_correction
-    shared = {
-        "use_vllm": True,
-        "vllm_max_model_length": rollout.max_prompt_tokens + rollout.max_response_tokens,
+    corrected = {
         "vllm_importance_sampling_correction": correction != "off",
         "vllm_importance_sampling_clip_max": training.importance_cap,
         **({} if correction == "off" else {"vllm_importance_sampling_mode": correction}),
+    }
+    if training.policy_backend == "transformers":
+        return corrected
+    shared = {
+        **corrected,
+        "use_vllm": True,
+        "vllm_max_model_length": rollout.max_prompt_tokens + rollout.max_response_tokens,
     }
     if training.policy_backend == "vllm":
         return {

@@ -40,6 +40,7 @@ from agent0.training.checkpoints import (
     step_rows,
 )
 from agent0.training.curriculum import ExecutorInTheLoopReward, curriculum_trainer
+from agent0.training.drawing_ahead import DrawingAhead
 from agent0.training.engine_turns import EngineTurns, FrozenTurnBackend
 from agent0.training.executor import executor_trainer
 from agent0.training.export import export
@@ -120,20 +121,22 @@ def _run(
                     job, job.algorithm, plan, arguments, model, tokenizer, reward, pool, turns, shown, earlier
                 )
                 return _fit(trainer, pool, callbacks, keeper, start, job)
-        trainer = executor_trainer(
-            job,
-            job.algorithm,
-            plan,
-            arguments,
-            model,
-            tokenizer,
-            _labelled(job.tasks),
-            pool,
-            shown,
-            _labelled(job.earlier_tasks),
-            _labelled(job.negative_tasks),
-        )
-        return _fit(trainer, pool, callbacks, keeper, start, job)
+        with DrawingAhead() as drawing:
+            trainer = executor_trainer(
+                job,
+                job.algorithm,
+                plan,
+                arguments,
+                model,
+                tokenizer,
+                _labelled(job.tasks),
+                pool,
+                drawing,
+                shown,
+                _labelled(job.earlier_tasks),
+                _labelled(job.negative_tasks),
+            )
+            return _fit(trainer, pool, callbacks, keeper, start, job)
 
 
 def _fit(

@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from agent0.config import load_config
 from agent0.planning import compare_placements, make_plan, parse_cluster, propose
 from agent0.planning.plan import Plan
+from agent0.planning.proposal import changed_config
 from agent0.planning.rates import MeasuredRates
 
 SCHEMA = {
@@ -201,6 +202,42 @@ def test_votes_drawn_in_turn_take_the_time_of_the_shared_engine_and_of_its_reloa
     drawn = 5 * 64 * 4 * (1000 / 500 + 10 * 1000 / 500)  # by the rate of an engine beside a trainer, votes too
     reloaded = 5 * 4 * 596_049_920 / 1e9
     assert (stage.hours or 0.0) * 3600 == pytest.approx(180 + 5 * 15 + drawn + reloaded, rel=1e-3)
+
+
+def test_an_executor_drawn_ahead_by_a_server_takes_the_longer_of_drawing_and_training() -> None:
+    served = ["training.policy_backend=vllm_server", "training.policy_gpus=4", "training.executor_gpus=2"]
+    rates = MeasuredRates(
+        gpu="H200",
+        model="8B",
+        parameters=8_190_735_360,
+        generated_per_second=1000.0,
+        policy_generated_per_second=1000.0,
+        trained_per_second=1500.0,
+        source="a test",
+    )
+
+    def hours(staleness: int) -> dict[str, float]:
+        config = load_config("qwen3-8b", [*served, f"training.staleness={staleness}"])
+        plan = make_plan(config, parse_cluster("8xH200"), measured=rates)
+        return {stage.stage: stage.hours or 0.0 for stage in plan.stages}
+
+    in_turn, ahead = hours(0), hours(1)
+    config = load_config("qwen3-8b", served)
+    sequences = config.executor.steps * config.executor.tasks_per_step * config.executor.group_size
+    drawn, prompts = sequences * 0.35 * 4096, sequences * 0.2 * 1024
+    shorter = min(drawn / 1000 / 4, (drawn + prompts) / 1500 / 4) / 3600
+    saved = in_turn.pop("executor_training") - ahead.pop("executor_training")
+    assert saved == pytest.approx(shorter * (1 - 1 / config.executor.steps))
+    assert ahead == in_turn
+
+
+def test_a_backend_that_cannot_draw_ahead_is_a_problem_that_the_proposal_mends() -> None:
+    config = changed_config(load_config("qwen3-8b"), {"training.staleness": 1})
+    plan = make_plan(config, parse_cluster("8xH200"))
+    assert "training.staleness=1 draws beside the trainers" in plan.stages[0].problems[0]
+    proposal = propose(config, parse_cluster("8xH200"))
+    assert proposal is not None
+    assert proposal.overrides == ("training.staleness=0",)
 
 
 def test_what_fits_nowhere_gets_no_proposal() -> None:

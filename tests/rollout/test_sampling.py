@@ -5,16 +5,17 @@ import torch
 from transformers import GenerationConfig, LlamaConfig, LlamaForCausalLM
 
 from agent0.config import SamplingSettings
-from agent0.rollout.sampling import samplers
+from agent0.rollout.sampling import DrawOne, samplers
 
 ROWS = 20_000
 
 
 def shares(sampling: SamplingSettings, logits: torch.Tensor, rows: int = ROWS) -> torch.Tensor:
     """Return how often each token is drawn from the same logits."""
-    torch.manual_seed(0)
     scores = logits.repeat(rows, 1)
-    for sampler in samplers(sampling):
+    draw = DrawOne()
+    draw.seed(0, scores.device)
+    for sampler in samplers(sampling, draw):
         scores = sampler(torch.zeros(rows, 1, dtype=torch.long), scores)
     assert (scores > -torch.inf).sum(dim=-1).eq(1).all()
     return torch.bincount(scores.argmax(dim=-1), minlength=logits.shape[-1]) / rows
@@ -46,8 +47,33 @@ def test_a_token_without_probability_is_never_drawn(dtype: torch.dtype) -> None:
     assert found[:100].sum() == found[200:].sum() == 0
 
 
+def test_log_probabilities_are_those_of_what_was_left_to_draw_from() -> None:
+    draw = DrawOne(keeps_logprobs=True)
+    draw.seed(1, torch.device("cpu"))
+    logits = torch.randn(5, 40, generator=torch.Generator().manual_seed(2))
+    drawn = []
+    for _ in range(3):
+        scores = logits.clone()
+        for sampler in samplers(SamplingSettings(temperature=0.7, top_k=9), draw):
+            scores = sampler(torch.zeros(5, 1, dtype=torch.long), scores)
+        drawn.append(scores.argmax(dim=-1))
+    top = (logits / 0.7).topk(9)
+    expected = torch.full_like(logits, -torch.inf).scatter(1, top.indices, top.values).log_softmax(dim=-1)
+    said = draw.taken_logprobs()
+    assert said is not None
+    torch.testing.assert_close(torch.tensor(said), expected.gather(1, torch.stack(drawn, dim=1)))
+    assert draw.taken_logprobs() is None
+    assert DrawOne().taken_logprobs() is None
+
+
+def test_the_random_state_of_others_is_left_alone() -> None:
+    state = torch.random.get_rng_state()
+    shares(SamplingSettings(), torch.zeros(1, 8), rows=4)
+    assert torch.equal(torch.random.get_rng_state(), state)
+
+
 def test_nothing_is_drawn_where_the_likeliest_is_taken() -> None:
-    assert samplers(SamplingSettings(temperature=0.0)) == []
+    assert samplers(SamplingSettings(temperature=0.0), DrawOne()) == []
 
 
 def test_the_library_draws_from_the_same_distribution() -> None:
