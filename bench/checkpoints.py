@@ -2,7 +2,7 @@
 
     python bench/checkpoints.py [--turns 6] [--check]
 
-A model of 38 million random weights (152 MB, and 455 MB with the optimizer's moments) is trained by the trainer of both
+A model of 43 million random weights (172 MB, and 516 MB with the optimizer's moments) is trained by the trainer of both
 agents, shared out by FSDP2 over two processes of this machine, which talk by gloo. After each update a checkpoint is
 made by the code of a training: in turn behind the trainer's back, and with the trainer waiting for it. So both kinds
 write the same files to the same disk in the same run. Held is the time from the end of an update to the beginning of
