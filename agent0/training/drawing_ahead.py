@@ -114,6 +114,8 @@ class AheadTrainer(UsefulTokensTrainer):
     a batch.
     """
 
+    use_vllm: bool
+
     def __init__(self, *args: Any, ahead: DrawingAhead | None = None, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self._ahead = ahead

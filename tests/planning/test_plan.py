@@ -206,6 +206,7 @@ def test_votes_drawn_in_turn_take_the_time_of_the_shared_engine_and_of_its_reloa
 
 def test_an_executor_drawn_ahead_by_a_server_takes_the_longer_of_drawing_and_training() -> None:
     served = ["training.policy_backend=vllm_server", "training.policy_gpus=4", "training.executor_gpus=2"]
+    served += ["training.checkpoints.every=0", "training.checkpoints.every_minutes=0"]  # of which a longer one has more
     rates = MeasuredRates(
         gpu="H200",
         model="8B",
