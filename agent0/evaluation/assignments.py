@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
@@ -190,13 +191,14 @@ def _assignment(
         loaded = load_benchmark(entry, settings.data or None, partial=settings.sampled_rows)
         items, revision, generated = loaded.items, loaded.revision, None
         protocol = _protocol(entry, settings, rollout)
-        sampling = _sampling(protocol)
+        drawn = protocol.decoding
+        sampling = SamplingSettings(temperature=drawn.temperature, top_p=drawn.top_p, top_k=max(0, drawn.top_k))
         stratum = _stratum(entry, protocol, items, settings.limit)
         chosen = _subset(items, settings.limit, stratum)
         shots = load_shots(entry, settings.data or None) if protocol.prompt.shots else []
         asked = [_ask(tokenizer, prompts, protocol, item, shots) for item in chosen]
     positions = {item.id: position for position, item in enumerate(items)}
-    assignment = Assignment(
+    return Assignment(
         benchmark=entry,
         protocol=protocol,
         sampling=sampling,
@@ -211,19 +213,14 @@ def _assignment(
         seed=seed,
         tools=rollout.tools if rollout.has_tool else (),
         stratum=stratum,
+        sizes=Counter(item.groups[stratum] if stratum else "" for item in items),
     )
-    sizes: dict[str, int] = {}
-    for item in items:
-        name = assignment.stratum_of(item)
-        sizes[name] = sizes.get(name, 0) + 1
-    return replace(assignment, sizes=sizes)
 
 
 def _protocol(entry: Benchmark, settings: EvaluationSettings, rollout: RolloutSettings) -> Protocol:
     protocol = entry.protocols[settings.preset]
     if rollout.has_tool:
-        rules = tool_rules(rollout.tools)
-        protocol = protocol.with_tool(rollout.max_turns, rollout.max_observation_tokens, rules)
+        protocol = protocol.with_tool(rollout.max_turns, rollout.max_observation_tokens, tool_rules(rollout.tools))
     decoding = replace(
         protocol.decoding,
         samples=settings.published_samples or protocol.decoding.samples,
@@ -251,11 +248,6 @@ def _trained_protocol(entry: Benchmark, settings: EvaluationSettings, rollout: R
         observation_tokens=rollout.max_observation_tokens,
     )
     return replace(protocol, decoding=decoding)
-
-
-def _sampling(protocol: Protocol) -> SamplingSettings:
-    decoding = protocol.decoding
-    return SamplingSettings(temperature=decoding.temperature, top_p=decoding.top_p, top_k=max(0, decoding.top_k))
 
 
 def _stratum(entry: Benchmark, protocol: Protocol, items: Sequence[Item], limit: int) -> str:

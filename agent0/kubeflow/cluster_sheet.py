@@ -10,20 +10,9 @@ from agent0.kubeflow.acceptance.check import Checked
 from agent0.kubeflow.acceptance.pod_security import violations
 from agent0.kubeflow.acceptance.pod_template import MAIN
 from agent0.kubeflow.acceptance.pods import Pod
+from agent0.kubeflow.cluster.rights import RUNNER, TRAINJOBS, Right
 from agent0.kubeflow.compiled_pipeline import Package
 
-RIGHTS = (
-    ("argoproj.io", "workflowtaskresults", "create, patch", ""),
-    ("", "configmaps", "get", "kfp-launcher"),
-    ("", "secrets", "get", "mlpipeline-minio-artifact"),
-)
-"""What every step asks of the API, as the Role `agent0-runner` grants it: group, resource, verbs, names."""
-TRAINJOB_RIGHTS = (
-    ("trainer.kubeflow.org", "trainjobs", "create, get, delete", ""),
-    ("", "pods", "list", ""),
-    ("", "pods/log", "get", ""),
-    ("kueue.x-k8s.io", "workloads", "list", ""),
-)
 NETWORK = (
     "names (kube-dns, or the node's own cache)",
     "Kubeflow: ml-pipeline 8887 and 8888, metadata-grpc-service 8080, its artifact store 8333 or 9000",
@@ -51,6 +40,7 @@ def sheet(package: Package, checked: Checked, values: Mapping[str, Any]) -> str:
     for pod in checked.pods:
         kinds.setdefault(_kind(pod), []).append(pod)
     size, jobs = checked.size, _jobs(package, values)
+    asked = [*RUNNER, *(TRAINJOBS if jobs else ())]
     rooted = any(violations(pod.manifest["spec"]) for pod in checked.pods)
     parts = [
         f"# {package.name}",
@@ -67,13 +57,21 @@ def sheet(package: Package, checked: Checked, values: Mapping[str, Any]) -> str:
         _table(("from", "keys, all optional"), list(_sources(checked.pods))),
         "## Service account",
         "The one that the run names (`--service-account`), such as `agent0-runner` of pipelines/manifests. It needs:",
-        _table(("group", "resource", "verbs", "names"), [*RIGHTS, *(TRAINJOB_RIGHTS if jobs else ())]),
+        _table(("group", "resource", "verbs", "names"), rows_of(asked)),
         "## Network",
         f"Nothing calls a step{', but the nodes of its TrainJobs' if jobs else ''}. A step calls:",
         "\n".join(f"- {line}" for line in NETWORK),
         *_limits(package),
     ]
     return "\n\n".join(parts)
+
+
+def rows_of(rights: Sequence[Right]) -> list[tuple[str, str, str, str]]:
+    """Return a row for each resource that rights speak of: group, resource, verbs, and the name that alone is meant."""
+    verbs: dict[tuple[str, str, str], list[str]] = {}
+    for right in rights:
+        verbs.setdefault((right.group, right.resource, right.name), []).append(right.verb)
+    return [(group, resource, ", ".join(found), name) for (group, resource, name), found in verbs.items()]
 
 
 def _kind(pod: Pod) -> _Kind:

@@ -29,7 +29,8 @@ JOB_NAMES = {
 CHANNEL = "pipelinechannel--"
 """What Kubeflow's compiler puts before the name of a parameter that it hands down."""
 _FILLED_LATER = ("TASK_CONFIG",)
-_STRUCTS = ("STRUCT", "TASK_FINAL_STATUS", "TASK_CONFIG")
+_STRUCTS = {"STRUCT", "TASK_FINAL_STATUS", "TASK_CONFIG"}
+_NUMBERS = {"NUMBER_INTEGER", "NUMBER_DOUBLE"}
 
 
 @dataclass(frozen=True)
@@ -282,19 +283,9 @@ def _plain(name: str) -> str:
 
 def _fits(value: Any, kind: str) -> bool:
     if isinstance(value, Unknown):
-        other = value.type
-        return (
-            not other
-            or other == kind
-            or {other, kind} <= set(_STRUCTS)
-            or {other, kind}
-            <= {
-                "NUMBER_INTEGER",
-                "NUMBER_DOUBLE",
-            }
-        )
+        return value.type in ("", kind) or {value.type, kind} <= _STRUCTS or {value.type, kind} <= _NUMBERS
     if isinstance(value, bool):
         return kind == "BOOLEAN"
     if isinstance(value, int | float):
-        return kind in ("NUMBER_INTEGER", "NUMBER_DOUBLE")
+        return kind in _NUMBERS
     return (isinstance(value, list) and kind == "LIST") or (isinstance(value, dict) and kind in _STRUCTS)

@@ -18,7 +18,8 @@ from agent0.kubeflow.acceptance import RELEASES, Finding, check_package, release
 from agent0.kubeflow.acceptance.finding_sentences import require_accepted, sentences
 from agent0.kubeflow.acceptance.pod_security import violations
 from agent0.kubeflow.acceptance.schemas import pod_schema
-from agent0.kubeflow.cluster_sheet import RIGHTS, TRAINJOB_RIGHTS
+from agent0.kubeflow.cluster.rights import RUNNER, TRAINJOBS, Right
+from agent0.kubeflow.cluster_sheet import rows_of
 from agent0.kubeflow.compile_options import CompileOptions
 from agent0.kubeflow.compiled_pipeline import Package, package_of, read_package
 from agent0_kfp.pipelines.evaluation import compile_evaluation
@@ -369,8 +370,8 @@ def test_the_sheet_names_what_a_cluster_must_have(tmp_path: Path) -> None:
     assert "| trainer.kubeflow.org | trainjobs |" in jobs
 
 
-@pytest.mark.parametrize(("rights", "file"), [(RIGHTS, "base"), (TRAINJOB_RIGHTS, "components/trainjobs")])
-def test_the_rights_of_the_sheet_are_those_of_the_manifests(rights: tuple[tuple[str, ...], ...], file: str) -> None:
+@pytest.mark.parametrize(("rights", "file"), [(RUNNER, "base"), (TRAINJOBS, "components/trainjobs")])
+def test_the_rights_of_the_sheet_are_those_of_the_manifests(rights: tuple[Right, ...], file: str) -> None:
     role = next(yaml.safe_load_all((MANIFESTS / file / "role.yaml").read_text()))
     granted = {
         (*group, *resource, ", ".join(rule["verbs"]), ", ".join(rule.get("resourceNames", ())))
@@ -378,7 +379,7 @@ def test_the_rights_of_the_sheet_are_those_of_the_manifests(rights: tuple[tuple[
         for group in zip(rule["apiGroups"], strict=True)
         for resource in zip(rule["resources"], strict=True)
     }
-    assert granted == set(rights)
+    assert granted == set(rows_of(rights))
 
 
 def test_files_are_compared_and_checked_without_a_server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
