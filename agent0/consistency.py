@@ -24,7 +24,7 @@ from agent0.config import (
 from agent0.domains import get_domain, get_prompts, task_writer
 from agent0.errors import NotInstalledError, UsageError, warn
 from agent0.rewards import TERMS
-from agent0.rollout.opening import BACKENDS
+from agent0.rollout.backend_opening import BACKENDS
 from agent0.tracking import TRACKERS
 
 
@@ -200,5 +200,21 @@ def check_consistency(config: Config) -> None:
             f"filtering.truth is {config.filtering.truth!r}, but the domain {config.rollout.domain} computes no truth; "
             "set it to 'audit'."
         )
+    _check_conditioning(config)
     if is_benchmark(config.execution.known_tasks):
         known_tasks(config.execution.known_tasks, config.execution.known_count)
+
+
+def _check_conditioning(config: Config) -> None:
+    conditioning, name = config.curriculum.conditioning, config.rollout.domain
+    prompts = get_prompts(config.rollout)
+    if conditioning.has_topics and not (prompts.topic and get_domain(name).topics):
+        raise UsageError(
+            f"curriculum.conditioning.topics is {conditioning.topics!r}, but the domain {name} names no topics; set it "
+            "to 'off', or give the domain topics and its prompts a text for them."
+        )
+    if conditioning.examples and not prompts.examples:
+        raise UsageError(
+            f"curriculum.conditioning.examples is {conditioning.examples}, but the prompts of the domain {name} have "
+            "no place for examples; set it to 0, or give them a text with {examples}."
+        )

@@ -58,7 +58,7 @@ def environment_domain(taskset: Any, answer: str = "answer") -> Domain:
 
     shown = [question for question in questions if not in_reserved_fifth(question)][:SHOWN]
     prompts = _prompts(tasks[0].data.system_prompt or "", shown)
-    return Domain(prompts, rejection, known.get, in_reserved_fifth, draw)
+    return Domain(prompts, rejection, known.get, held_out=in_reserved_fifth, draw=draw)
 
 
 def _prompts(system: str, shown: Sequence[str]) -> PromptSet:

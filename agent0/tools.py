@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from agent0.errors import UsageError
-from agent0.plugins import ExtensionPoint
+from agent0.plugin_finder import ExtensionPoint
 from agent0.protocol import TOOL_RULES
 from agent0.sandbox.result import RunResult
 from agent0.segments import PYTHON_LABEL, calls_nothing

@@ -5,7 +5,7 @@ from contextlib import asynccontextmanager, nullcontext
 import torch
 
 from agent0.rollout import Generation
-from agent0.rollout.models import load_model
+from agent0.rollout.model_folders import load_model
 
 
 class Plain:

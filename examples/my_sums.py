@@ -4,7 +4,7 @@ import random
 
 from agent0.answers import majority_vote
 from agent0.benchmarks.generated import generated_benchmark
-from agent0.benchmarks.rules import BOXED
+from agent0.benchmarks.mathematics_rules import BOXED
 from agent0.benchmarks.spec import Item
 
 DIGITS = {"short": 1, "long": 3}

@@ -27,27 +27,14 @@ from agent0_kfp.components.task_filtering.component import task_filtering
 from agent0_kfp.components.task_generation.component import task_generation
 from agent0_kfp.components.warm_evaluation.component import warm_evaluation
 from agent0_kfp.components.warm_start.component import warm_start
-from agent0_kfp.pipelines.placement import TaskFactory
+from agent0_kfp.pipelines.pod_placement import TaskFactory
 from agent0_kfp.pipelines.signatures import Parameter, make_pipeline, values_of
 
 FUNCTIONS = (
-    opening,
-    prepare,
-    base_model,
-    base_evaluation,
-    warm_start,
-    warm_evaluation,
-    starting_agent,
-    curriculum_training,
-    task_generation,
-    task_collection,
-    sandboxed_execution,
-    execution_collection,
-    task_filtering,
-    executor_training,
-    benchmark_evaluation,
-    iteration_report,
-)
+    opening, prepare, base_model, base_evaluation, warm_start, warm_evaluation, starting_agent, curriculum_training,
+    task_generation, task_collection, sandboxed_execution, execution_collection, task_filtering, executor_training,
+    benchmark_evaluation, iteration_report,
+)  # fmt: skip
 SECTION_DESCRIPTIONS = {
     "model": "Base model: source (hub id or folder), dtype.",
     "rollout": "Domain, prompts, and the token budget of a trajectory.",
@@ -182,7 +169,7 @@ class Rounds:
 
     def _round_body(self, inputs: dict[str, Any]) -> RoundOutputs:
         run = {name: inputs[name] for name in ("config", "iteration", "mlflow_run_id")}
-        executor = inputs["executor_model"]
+        executor, history = inputs["executor_model"], inputs["history"]
 
         def task(component: str, **artifacts: Any) -> Any:
             return self._factory.task(component, inputs, **run, **artifacts)
@@ -192,12 +179,13 @@ class Rounds:
             image=inputs["image"],
             curriculum_model=inputs["curriculum_model"],
             executor_model=executor,
+            history=history,
         ).outputs["trained"]
         tasks = self._sharded(
             inputs,
             "task_generation",
             "tasks",
-            {**run, "curriculum_model": proposer, "executor_model": executor},
+            {**run, "curriculum_model": proposer, "executor_model": executor, "history": history},
             "task_collection",
             run,
         )
@@ -214,13 +202,13 @@ class Rounds:
             "execution_collection",
             run,
         )
-        kept = task("task_filtering", labelled=labelled, history=inputs["history"]).outputs["kept"]
-        solver = task("executor_training", image=inputs["image"], executor_model=executor, tasks=kept).outputs[
-            "trained"
-        ]
+        kept = task("task_filtering", labelled=labelled, history=history).outputs["kept"]
+        solver = task(
+            "executor_training", image=inputs["image"], executor_model=executor, tasks=kept, history=history
+        ).outputs["trained"]
         reported = task(
             "iteration_report",
-            history=inputs["history"],
+            history=history,
             base_evaluation=inputs["base_evaluation"],
             evaluation=task("benchmark_evaluation", executor_model=solver).outputs["scores"],
             curriculum_model=proposer,

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from agent0.benchmarks import shipped
 from agent0.benchmarks.spec import Benchmark, Item, number_items
 from agent0.errors import UsageError
-from agent0.plugins import ExtensionPoint
+from agent0.plugin_finder import ExtensionPoint
 from agent0.types import KnownTask
 
 _FILES = [importlib.import_module(f"{shipped.__name__}.{file.name}") for file in pkgutil.iter_modules(shipped.__path__)]

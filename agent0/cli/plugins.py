@@ -12,11 +12,11 @@ import typer
 from rich.text import Text
 
 from agent0.cli.doctor import COLOURS, findings_table
-from agent0.cli.options import AsJson
 from agent0.cli.screen import Table
+from agent0.cli.shared_options import AsJson
 from agent0.errors import Agent0Error
 from agent0.findings import healthy
-from agent0.plugins import ExtensionPoint
+from agent0.plugin_finder import ExtensionPoint
 
 if TYPE_CHECKING:
     from agent0.sandbox import Sandbox
@@ -97,9 +97,9 @@ async def _run(called: Tool, text: str, sandbox: Sandbox) -> ToolOutput:
 
 def _points() -> Iterator[ExtensionPoint[Any]]:
     from agent0.benchmarks.catalogue import GIVEN
-    from agent0.domains.finding import DOMAINS
+    from agent0.domains.domain_catalogue import DOMAINS
     from agent0.rewards import TERMS
-    from agent0.rollout.opening import BACKENDS
+    from agent0.rollout.backend_opening import BACKENDS
     from agent0.tools import TOOLS
     from agent0.tracking import TRACKERS
 

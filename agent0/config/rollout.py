@@ -55,6 +55,13 @@ class TinyPretraining(Section):
     propose_tool_share: Probability = Field(
         0.25, description="Share of those that compute with the tool before they ask."
     )
+    topic_share: Probability = Field(
+        0.0,
+        description=(
+            "Share of those that are asked for by a topic, a level such as 3x2, and keep to it; without any the model "
+            "knows no topics (curriculum.conditioning.topics)."
+        ),
+    )
     seed: Seed = Field(0, description="Seed of data and weights; independent of the evolution's seed.")
 
 
@@ -83,7 +90,20 @@ class ModelSettings(Section):
             "training.precision instead."
         ),
     )
+    handed_on: Literal["trained", "bfloat16"] = Field(
+        "trained",
+        description=(
+            "Type of the weights that a training hands on to other stages: as they are trained, or bfloat16, half of "
+            "float32's bytes. Then those in float32 stay in the workspace, where the next round's training of that "
+            "agent goes on from them; so AGENT0_WORKSPACE must be set."
+        ),
+    )
     tiny: TinyPretraining = TinyPretraining()
+
+    @property
+    def rounded(self) -> bool:
+        """Whether what is handed on is not what is trained."""
+        return self.handed_on == "bfloat16" and self.dtype == "float32"
 
 
 class VllmSettings(Section):

@@ -9,7 +9,7 @@ from __future__ import annotations
 import textwrap
 from typing import Any
 
-from agent0.evaluation.preparation import Assignment, Question
+from agent0.evaluation.assignments import Assignment, Question
 from agent0.evaluation.sample_store import SampleRecord
 from agent0.evaluation.scoring import Scored
 from agent0.types import ToolCall

@@ -6,7 +6,7 @@ Counts are over the whole cluster: what the settings say of one node holds for e
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, get_args
 
 from agent0.config import Config, CurriculumSettings, ExecutorSettings
 
@@ -15,13 +15,7 @@ StageName = Literal[
 ]
 TRAINING_STAGES: tuple[StageName, ...] = ("curriculum_training", "executor_training")
 GENERATION_STAGES: tuple[StageName, ...] = ("task_generation", "sandboxed_execution", "benchmark_evaluation")
-STAGES: tuple[StageName, ...] = (
-    "curriculum_training",
-    "task_generation",
-    "sandboxed_execution",
-    "executor_training",
-    "benchmark_evaluation",
-)
+STAGES: tuple[StageName, ...] = get_args(StageName)
 """The stages of an iteration that need a GPU, in their order; filtering and reporting need none."""
 
 
@@ -54,7 +48,7 @@ def sequences_per_step(settings: CurriculumSettings | ExecutorSettings) -> int:
 
 
 def rows_per_update(settings: CurriculumSettings | ExecutorSettings, processes: int) -> int | None:
-    """Return a process's trajectories of one update; None where they do not divide (`agent0.training.batch`)."""
+    """Return a process's trajectories of one update; None if they do not divide (`agent0.training.batch_division`)."""
     rows, rest = divmod(sequences_per_step(settings), settings.updates_per_step * processes)
     return None if rest or not rows else rows
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from agent0.errors import Agent0Error
-from agent0.plugins import ExtensionPoint
+from agent0.plugin_finder import ExtensionPoint
 from agent0.rewards.composition import Floats
 from agent0.types import Trajectory, Vote
 

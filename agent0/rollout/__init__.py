@@ -1,5 +1,6 @@
 """Multi-turn trajectories: one token-in, token-out engine over interchangeable backends."""
 
+from agent0.rollout.backend_opening import FrozenModel
 from agent0.rollout.batches import Batch
 from agent0.rollout.engine import (
     Backend,
@@ -9,6 +10,5 @@ from agent0.rollout.engine import (
     Throughput,
     TokenBudget,
 )
-from agent0.rollout.opening import FrozenModel
 
 __all__ = ["Backend", "Batch", "FrozenModel", "Generation", "Request", "RolloutEngine", "Throughput", "TokenBudget"]

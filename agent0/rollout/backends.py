@@ -7,11 +7,11 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any, Literal
 
-from agent0.arithmetic import fastest_type
 from agent0.config import RolloutSettings, SamplingSettings
+from agent0.cpu_arithmetic import fastest_type
+from agent0.rollout.backend_opening import BACKENDS, BlamedBackend, FrozenModel
 from agent0.rollout.engine import Backend
-from agent0.rollout.models import load_model, require_safetensors
-from agent0.rollout.opening import BACKENDS, BlamedBackend, FrozenModel
+from agent0.rollout.model_folders import load_model, require_safetensors
 from agent0.rollout.tokens import check_model_tokens
 
 

@@ -20,7 +20,7 @@ from agent0.config import RolloutSettings, SamplingSettings
 from agent0.findings import Finding
 from agent0.rollout.backends import open_backend
 from agent0.rollout.engine import Backend, Generation, Request
-from agent0.rollout.models import load_model
+from agent0.rollout.model_folders import load_model
 from agent0.rollout.tokens import check_model_tokens
 
 TEXTS = ("solve What is 12*34?", "1+1=", "One, two, three,", "print(")

@@ -17,10 +17,10 @@ from typing import Any, Literal, Protocol
 from agent0.config import RolloutSettings
 from agent0.protocol import STOP
 from agent0.rollout.batches import Batch, Deliver, Ended, one_by_one, unheard
+from agent0.rollout.drawing_watch import NOBODY, Watch
 from agent0.rollout.tokens import check_prompts
 from agent0.rollout.trajectory import Observations, TrajectoryBuilder, opens_thought
 from agent0.rollout.turn import End, EndsAt, TurnRules
-from agent0.rollout.watch import NOBODY, Watch
 from agent0.seeds import SEED_LIMIT
 from agent0.tools import PYTHON, TOOLS, ProgramRunner, Tool, get_tools
 from agent0.types import ToolCall, Trajectory
@@ -136,6 +136,16 @@ class RolloutEngine:
         self._rules = TurnRules(tokenizer, frozenset(self._tools), budget.ends_at)
         self._observations = Observations(tokenizer, budget.observation)
         self.throughput = Throughput()
+
+    @property
+    def prompt_tokens(self) -> int:
+        """Tokens that a prompt may have."""
+        return self._budget.prompt
+
+    def without_tool(self, response: int) -> RolloutEngine:
+        """Return an engine over the same backend for plain replies of `response` tokens, in the room of this one's."""
+        room = self._budget.prompt + self._budget.response - response
+        return RolloutEngine(self.tokenizer, self._backend, self._sandbox, TokenBudget(room, response, 1, 0))
 
     def run(
         self, prompts: Sequence[Sequence[int]], seed: int, watch: Watch = NOBODY, ended: Ended = unheard

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar, Union, get_a
 from pydantic import BaseModel, ValidationError
 
 from agent0.errors import Agent0Error
-from agent0.storage.atomic import atomic_path
+from agent0.storage.atomic_file import atomic_path
 from agent0.types import Record, Stored
 
 if TYPE_CHECKING:
@@ -136,6 +136,14 @@ def copy_shard(path: Path, folder: Path, name: str = "") -> None:
     """Copy a shard into the folder, whole or not at all, under its own name or another."""
     with atomic_path(folder / (name or path.name)) as temporary:
         shutil.copyfile(path, temporary)
+
+
+def add_shard(kind: type[R], earlier: Path, records: Iterable[R], folder: Path) -> None:
+    """Write to `folder` the shards of `earlier`, if it is there, and one more with `records`."""
+    before = shard_files(kind, earlier) if earlier.is_dir() else []
+    for path in before:
+        copy_shard(path, folder)
+    write_shard(folder / shard_name(len(before)), records, kind)
 
 
 def _with_first(first: R, rest: Iterator[R]) -> Iterator[R]:

@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from agent0.errors import Agent0Error
-from agent0.plugins import ExtensionPoint
-from agent0.tracking.origin import Origin
+from agent0.plugin_finder import ExtensionPoint
+from agent0.tracking.model_origin import Origin
 from agent0.tracking.tracker import RunTracker, TrackedDataset, Tracker
 
 
@@ -50,7 +50,7 @@ def open_run(name: str, run: TrackedRun) -> RunTracker:
         return opened(run)
 
 
-class BesideTracker:
+class BesideTracker(Tracker):
     """Writes a run to MLflow and tells other trackers of it; one that fails is warned of, and told no more.
 
     Args:

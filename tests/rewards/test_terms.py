@@ -30,7 +30,7 @@ def test_a_term_enters_the_sum_with_its_weight_and_no_invalid_proposal(give: Giv
     terms = Terms({"length": 0.1, "their_package:length": -0.05}).of([task("abc"), None, task("abcdef")])
     assert terms["length"].tolist() == pytest.approx([0.3, 0.0, 0.6])
     settings = RewardSettings(terms={"length": 0.1, "their_package:length": -0.05})
-    reward = curriculum_reward([True, False, True], [0.5, 0.0, 1.0], [0, 0, 0], [0.1, 0.0, 0.2], settings, terms)
+    reward = curriculum_reward([True, False, True], [0.5, 0.0, 1.0], [0, 0, 0], [0.1, 0.0, 0.2], settings, terms=terms)
     assert reward.total.tolist() == pytest.approx([1 - 0.1 + 0.15, 0, max(0, -0.2 + 0.3)])
     assert reward.means()["terms/length"] == pytest.approx(0.3)
     assert reward.means()["terms/their_package.length"] == pytest.approx(-0.15)
@@ -41,7 +41,7 @@ def test_a_term_of_weight_zero_is_asked_and_changes_nothing(give: Give) -> None:
     give((GROUP, "seen", "their_package:seen"), seen=lambda proposed: asked.append(proposed.question) or 5.0)
     terms = Terms({"seen": 0.0}).of([task("abc")])
     plain = curriculum_reward([True], [0.5], [0], [0.1], RewardSettings())
-    assert curriculum_reward([True], [0.5], [0], [0.1], RewardSettings(), terms).total == plain.total
+    assert curriculum_reward([True], [0.5], [0], [0.1], RewardSettings(), terms=terms).total == plain.total
     assert asked == ["abc"]
 
 

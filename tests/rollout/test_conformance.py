@@ -17,7 +17,7 @@ from agent0.errors import Agent0Error, NotInstalledError
 from agent0.findings import healthy
 from agent0.rollout import FrozenModel, Generation, Request
 from agent0.rollout.conformance import check_backend
-from agent0.rollout.models import save_model
+from agent0.rollout.model_folders import save_model
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 Change = Callable[[Request, Generation], Generation]

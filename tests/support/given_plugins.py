@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from agent0 import plugins
+from agent0 import plugin_finder
 from agent0.domains import get_domain
 
 Give = Callable[..., None]
@@ -23,7 +23,9 @@ def give(monkeypatch: pytest.MonkeyPatch) -> Iterator[Give]:
     entries: list[EntryPoint] = []
     module = ModuleType(MODULE)
     monkeypatch.setitem(sys.modules, MODULE, module)
-    monkeypatch.setattr(plugins, "entry_points", lambda group: [entry for entry in entries if entry.group == group])
+    monkeypatch.setattr(
+        plugin_finder, "entry_points", lambda group: [entry for entry in entries if entry.group == group]
+    )
 
     def do(*given: tuple[str, str, str], **objects: Any) -> None:
         entries.extend(EntryPoint(name, place, group) for group, name, place in given)
@@ -38,5 +40,5 @@ def give(monkeypatch: pytest.MonkeyPatch) -> Iterator[Give]:
 
 
 def _forget() -> None:
-    plugins._given.cache_clear()
+    plugin_finder._given.cache_clear()
     get_domain.cache_clear()

@@ -13,7 +13,7 @@ from mlflow.tracking import MlflowClient
 from agent0.errors import Agent0Error, UsageError
 from agent0.stages.session import StageResult, open_stage
 from agent0.tracking import TrackedRun
-from agent0.tracking.runs import start_run
+from agent0.tracking.mlflow_runs import start_run
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 

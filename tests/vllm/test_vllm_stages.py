@@ -8,8 +8,8 @@ import psutil
 
 from agent0.config import CurriculumSettings, GenerationSettings, RolloutSettings, SandboxSettings
 from agent0.stages import Stage
-from agent0.stages.files import PROPOSALS_FOLDER
 from agent0.stages.sharding import Share
+from agent0.stages.stage_files import PROPOSALS_FOLDER
 from agent0.stages.task_generation import run_task_generation
 from agent0.storage.shards import iterate_shard, shard_name
 from agent0.types import ProposalOutcome
@@ -23,6 +23,7 @@ def test_a_stage_starts_its_server_draws_over_it_and_ends_it(
         Stage.untracked("task_generation", seed=2),
         curriculum_model=model_folder,
         executor_model=model_folder,
+        history=tmp_path / "history",
         output=tmp_path / "tasks",
         rollout=rollout.model_copy(update={"backend": "vllm_server"}),
         sandbox=SandboxSettings(preload=(), memory_mb=256, timeout_seconds=5.0, workers=1),

@@ -1,0 +1,13 @@
+"""Names of the files and of the folders of shards inside the folders that stages hand to each other."""
+
+PROPOSALS_FOLDER = "proposals"
+TASKS_FOLDER = "tasks"
+SAMPLE_FOLDER = "sample"
+QUESTIONS_FOLDER = "questions"
+KEPT_FOLDER = "kept"
+NEGATIVES_FOLDER = "negatives"
+VERDICTS_FOLDER = "verdicts"
+SCORES_FILE = "scores.json"
+BEFORE_FILE = "scores-before.json"
+REPORT_FILE = "report.html"
+SUMMARY_FILE = "summary.json"
