@@ -58,8 +58,8 @@ test-slow: install  ## Run the tests that take long: whole evolutions, killed on
 test-durations: install  ## Run what `make test` runs and list the 15 slowest.
 	@$(TEST) -m "not slow and not ($(ELSEWHERE))" --durations 15
 
-examples: install  ## Run the files of examples/ as docs/extending.md and docs/domains.md do.
-	@$(TEST) tests/docs/test_extending_page.py tests/docs/test_domains_page.py
+examples: install  ## Run the files of examples/ as docs/extending.md does.
+	@$(TEST) tests/docs/test_extending_page.py
 
 servers:  ## Install the services that `make test-integration` uses, as far as they can be had.
 	@tests/support/install_servers.sh $(SWIFT)

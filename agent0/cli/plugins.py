@@ -57,7 +57,6 @@ def backend(
     """
     from transformers.utils.logging import disable_progress_bar
 
-    import agent0.lean_transformers  # noqa: F401  # before anything that imports transformers
     from agent0.config import ModelSettings
     from agent0.rollout.conformance import check_backend
     from agent0.tracking.model_source import found_model

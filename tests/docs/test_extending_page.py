@@ -43,6 +43,7 @@ def test_the_page_shows_the_examples_as_they_are_and_none_is_long() -> None:
     assert max(text.count("\n") for text in EXAMPLES.values()) <= MOST_LINES
 
 
+@pytest.mark.slow
 def test_the_commands_of_the_page_print_what_it_says(folder: Path, environment: Mapping[str, str]) -> None:
     assert len(PAGE.commands()) > 6
     for command, printed in PAGE.commands():
