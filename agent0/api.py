@@ -29,8 +29,8 @@ def evolve(config: Config, folder: str | Path, *, resume: bool = False) -> Histo
     require(*EVOLUTION)
     from agent0.consistency import check_consistency
     from agent0.stages.open_history import read_history
-    from agent0.tracking.location import tracking_uri
-    from agent0_kfp.pipelines.local import LocalEvolution
+    from agent0.tracking.tracking_location import tracking_uri
+    from agent0_kfp.pipelines.local_evolution import LocalEvolution
 
     place = Path(folder)
     if resume:
@@ -70,7 +70,7 @@ def evaluate(
     require(*EVALUATION)
     import agent0.lean_transformers  # noqa: F401  # before anything that imports transformers
     from agent0.consistency import read_settings
-    from agent0.evaluation.local import evaluate_model, opened
+    from agent0.evaluation.local_evaluation import evaluate_model, opened
 
     given = [f"evaluation.benchmarks={','.join(benchmarks)}", *overrides]
     config = read_settings(recipe or EMBEDDED_MODEL, given, evolves=False)

@@ -29,9 +29,10 @@ EXTRAS: Mapping[str, tuple[str, ...]] = {
     "trainjob": ("kubernetes", "yaml"),
     "eval": ("inspect_ai",),
     "gym": ("reasoning_gym",),
-    "s3": ("boto3", "botocore"),
+    "s3": ("boto3", "botocore", "s3transfer"),
     "sandbox": ("fastapi", "prometheus_client", "starlette", "uvicorn"),
     "smollm2": ("gguf",),
+    "verifiers": ("verifiers",),
     "vllm": ("vllm",),
     "zero3": ("deepspeed",),
 }

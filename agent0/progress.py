@@ -114,7 +114,7 @@ UNSHOWN: Shown = _Unshown()
 
 
 class Drawing:
-    """Counts trajectories and their tokens while they are drawn; see `agent0.rollout.watch.Watch`.
+    """Counts trajectories and their tokens while they are drawn; see `agent0.rollout.drawing_watch.Watch`.
 
     Args:
         progress: shows the counts, for instance the progress of the stage that draws.

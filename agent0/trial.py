@@ -15,11 +15,11 @@ from statistics import fmean
 
 import agent0.lean_transformers  # noqa: F401  # before anything that imports transformers
 from agent0.answers import Verdict, equivalent_many, majority_vote
-from agent0.arithmetic import cpu_rates
 from agent0.config import Config, FilteringSettings
+from agent0.cpu_arithmetic import cpu_rates
 from agent0.domains import UNCONDITIONED, Domain, get_domain
 from agent0.planning.placement import STAGES
-from agent0.planning.work import mean_lengths, stage_work
+from agent0.planning.token_work import mean_lengths, stage_work
 from agent0.progress import Drawing, Shown
 from agent0.rollout import Throughput
 from agent0.rollout.agents import Proposal, mean_tool_calls, truncated_share

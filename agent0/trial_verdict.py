@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from agent0.arithmetic import arithmetic_finding
 from agent0.config import Config
+from agent0.cpu_arithmetic import arithmetic_finding
 from agent0.domains import get_domain
 from agent0.findings import Finding, State
 

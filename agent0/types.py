@@ -37,11 +37,12 @@ R = TypeVar("R", bound=Record)
 
 
 class ToolCall(Record):
-    """One program that a model wrote, and what it was shown of the result."""
+    """One program that a model wrote for a tool, and what it was shown of the result."""
 
     code: str
     observation: str
-    status: str = Field(description="The sandbox's status, or 'no_code' where the block held no program.")
+    status: str = Field(description="The sandbox's or the tool's status, or 'no_code' where the block was empty.")
+    tool: str = Field("python", description="Label of the block, by which the tool was called.")
 
 
 class Trajectory(Record):

@@ -29,8 +29,8 @@ from tiny_evolution import evolve
 
 from agent0.ablations import ABLATIONS, FULL, active_ablations
 from agent0.config import load_config
-from agent0.report.ablation import conclusion, shown
-from agent0.report.ablation import paired as paired_finals
+from agent0.report.ablation_effects import conclusion, shown
+from agent0.report.ablation_effects import paired as paired_finals
 from agent0.report.history import HISTORY_FILE, History
 
 TABLE_WIDTH = 110

@@ -11,7 +11,7 @@ import re
 from collections.abc import Callable
 from fractions import Fraction
 
-from agent0.answers.guards import refusal
+from agent0.answers.costly_answers import refusal
 from agent0.answers.normalisation import clean, exact_rational, normalise
 
 Pair = tuple[str, str]

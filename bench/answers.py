@@ -27,9 +27,9 @@ from rich.console import Console
 from rich.table import Table
 
 from agent0.answers import Grader, Verdict
-from agent0.answers.guards import refusal
+from agent0.answers.costly_answers import refusal
+from agent0.answers.math_verify_worker import math_verify_verdict
 from agent0.answers.vote import vote
-from agent0.answers.worker import math_verify_verdict
 
 REAL = Path(__file__).resolve().parents[1] / "../shared/data/gsm8k_model_solutions_100.jsonl"
 HOSTILE = [

@@ -16,16 +16,17 @@ from typing import Any
 import agent0.lean_transformers  # noqa: F401  # before anything that imports transformers
 from agent0.answers import close_default_grader, default_grader, equivalent
 from agent0.config import Config, load_config
+from agent0.evaluation.assignments import Assignment, prepare
 from agent0.evaluation.conclusion import Subject, conclude, judge
-from agent0.evaluation.preparation import Assignment, prepare
-from agent0.evaluation.runner import open_stores, run_assignment
+from agent0.evaluation.sample_runner import open_stores, run_assignment
 from agent0.progress import Progress
 from agent0.rollout.backends import open_backend
 from agent0.rollout.batches import Batch
-from agent0.rollout.engine import Backend, ProgramRunner, RolloutEngine
-from agent0.rollout.models import load_tokenizer
+from agent0.rollout.engine import Backend, RolloutEngine
+from agent0.rollout.model_folders import load_tokenizer
 from agent0.sandbox import SandboxPool
 from agent0.tiny.pretrain import ensure_base_model
+from agent0.tools import ProgramRunner
 
 SAMPLES_PER_QUESTION = 5
 WINDOW = 500

@@ -26,7 +26,7 @@ from agent0.answers.derivations import evidence
 from agent0.config import FilteringSettings, load_config
 from agent0.domains.arithmetic import draw
 from agent0.sandbox import open_sandbox
-from agent0.stages.gates import apply_gates
+from agent0.stages.filter_gates import apply_gates
 from agent0.stages.open_agents import open_executor
 from agent0.tiny.pretrain import ensure_base_model
 from agent0.types import LabelledTask, Task, Trajectory

@@ -46,7 +46,7 @@ SHORT = (
 FEWEST_SECONDS = 1.0
 SECONDS_TO_END = 20.0
 MARK = "AGENT0_KILLED_RUN"
-TEMPLATE_MODULE = "agent0_kfp.pipelines.warm"
+TEMPLATE_MODULE = "agent0_kfp.pipelines.warm_template"
 
 
 def main() -> int:

@@ -133,7 +133,7 @@ def run_compiled(folder: Path, config: Config) -> None:
 
     from agent0.kubeflow.compile_options import LOCAL
     from agent0_kfp.pipelines.evolution import compile_evolution
-    from agent0_kfp.pipelines.warm import warm_tasks
+    from agent0_kfp.pipelines.warm_template import warm_tasks
 
     compile_evolution(config, folder / "evolution.yaml", LOCAL)
     local.init(

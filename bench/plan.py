@@ -30,16 +30,16 @@ from agent0.config import Config, TinyPretraining, load_config
 from agent0.errors import UsageError
 from agent0.planning.architecture import Architecture, architecture_of
 from agent0.planning.duration import Setting, training_rate
+from agent0.planning.gpu_memory import GIB, MARGIN, full_length, training_state
 from agent0.planning.hardware import GPUS, Cluster, Gpu
-from agent0.planning.memory import GIB, MARGIN, full_length, training_state
-from agent0.planning.work import Lengths
+from agent0.planning.token_work import Lengths
 from agent0.tiny.pretrain import _render
 from agent0.tiny.tokenizer import train_tokenizer
 from agent0.tiny.transcripts import draw_transcript
 from agent0.training.adpo import ADPOTrainer
-from agent0.training.batch import BatchPlan
+from agent0.training.batch_division import BatchPlan
 from agent0.training.grpo import grpo_arguments, lora_configuration
-from agent0.training.job import TrainingJob
+from agent0.training.training_job import TrainingJob
 
 CASES = ("Qwen3-1.7B", "Qwen3-1.7B:64")
 GROUPS, GROUP_SIZE = 2, 4

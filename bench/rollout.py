@@ -32,11 +32,11 @@ import torch
 from agent0.config import RolloutSettings, SamplingSettings, TinyPretraining, VllmSettings
 from agent0.protocol import observation_text
 from agent0.rollout import Backend, Generation, Request, RolloutEngine, TokenBudget
+from agent0.rollout.drawing_watch import Watch
 from agent0.rollout.engine import Session
-from agent0.rollout.models import save_model
+from agent0.rollout.model_folders import save_model
 from agent0.rollout.transformers_backend import TransformersBackend
 from agent0.rollout.vllm_backend import VllmBackend, draw_arguments, open_llm
-from agent0.rollout.watch import Watch
 from agent0.sandbox import RunResult
 
 TOOL_SECONDS = 0.05

@@ -26,12 +26,12 @@ import numpy as np
 from agent0.config import CurriculumSettings, EvaluationSettings, ExecutionSettings, FilteringSettings
 from agent0.domains import get_domain
 from agent0.rollout.agents import Solved
-from agent0.rollout.watch import Watch
+from agent0.rollout.drawing_watch import Watch
 from agent0.stages import Stage
 from agent0.stages.execution_collection import collect_votes
-from agent0.stages.files import SAMPLE_FOLDER, TASKS_FOLDER
 from agent0.stages.sandboxed_execution import Labelling
 from agent0.stages.sharding import ALONE
+from agent0.stages.stage_files import SAMPLE_FOLDER, TASKS_FOLDER
 from agent0.stages.task_filtering import run_task_filtering
 from agent0.storage.shards import iterate_records, shard_name, write_shard, write_shards
 from agent0.types import SolvedTask, Task, ToolCall, Trajectory

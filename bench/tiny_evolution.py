@@ -26,7 +26,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from agent0.report.ablation import t_interval
+from agent0.report.ablation_effects import t_interval
 
 LABELS = 0.9
 TASKS = 0.6

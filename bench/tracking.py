@@ -36,10 +36,10 @@ from agent0.config import ADPOSettings, TinyPretraining
 from agent0.tiny.pretrain import _new_model, _render
 from agent0.tiny.tokenizer import train_tokenizer
 from agent0.tiny.transcripts import draw_transcript
-from agent0.tracking.buffered import BufferedTracker, TrackingSession, open_session
+from agent0.tracking.buffered_tracker import BufferedTracker, TrackingSession, open_session
 from agent0.tracking.delivery import Delivery
 from agent0.tracking.journal import Journal
-from agent0.tracking.runs import make_client, start_run
+from agent0.tracking.mlflow_runs import make_client, start_run
 from agent0.training.adpo import ADPOTrainer
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests" / "support"))

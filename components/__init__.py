@@ -10,7 +10,7 @@ from typing import Any
 
 from kfp import dsl
 
-from agent0.kubeflow.images import DEFAULT_IMAGE as DEFAULT_IMAGE
+from agent0.kubeflow.default_images import DEFAULT_IMAGE as DEFAULT_IMAGE
 
 FORWARDED = [
     dsl.TaskConfigPassthrough(field=field, apply_to_task=True)

@@ -17,7 +17,7 @@ from agent0_kfp.components.ablation_comparison.component import ablation_compari
 from agent0_kfp.components.ablation_preparation.component import ablation_preparation
 from agent0_kfp.components.closing.component import closing
 from agent0_kfp.pipelines.compiling import write_pipeline
-from agent0_kfp.pipelines.placement import TaskFactory
+from agent0_kfp.pipelines.pod_placement import TaskFactory
 from agent0_kfp.pipelines.rounds import FUNCTIONS as ROUND_FUNCTIONS
 from agent0_kfp.pipelines.rounds import SECTION_DESCRIPTIONS, Rounds, section_inputs, section_parameters
 from agent0_kfp.pipelines.signatures import Parameter, make_pipeline, values_of

@@ -60,7 +60,7 @@ def follow(folder: Path, tracking_uri: str) -> None:
     run_id = run_id_of(folder)
     if told == DONE or not run_id:
         return
-    from agent0.tracking.jobs import end_run
+    from agent0.tracking.job_runs import end_run
 
     with (folder / LOCK_FILE).open("w") as file:
         try:

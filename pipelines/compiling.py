@@ -10,7 +10,7 @@ from typing import Any
 from kfp import compiler
 
 from agent0 import __version__
-from agent0.storage.atomic import atomic_write
+from agent0.storage.atomic_file import atomic_write
 
 
 def write_pipeline(pipeline: Callable[..., Any], path: Path, title: str) -> None:

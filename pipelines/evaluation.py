@@ -18,7 +18,7 @@ from agent0_kfp.components.closing.component import closing
 from agent0_kfp.components.evaluation_comparison.component import evaluation_comparison
 from agent0_kfp.components.evaluation_preparation.component import evaluation_preparation
 from agent0_kfp.pipelines.compiling import write_pipeline
-from agent0_kfp.pipelines.placement import TaskFactory
+from agent0_kfp.pipelines.pod_placement import TaskFactory
 from agent0_kfp.pipelines.rounds import SECTION_DESCRIPTIONS
 from agent0_kfp.pipelines.signatures import Parameter, make_pipeline, values_of
 

@@ -17,7 +17,7 @@ from agent0.config import Config
 from agent0.kubeflow.compile_options import CompileOptions
 from agent0_kfp.components.closing.component import closing
 from agent0_kfp.pipelines.compiling import write_pipeline
-from agent0_kfp.pipelines.placement import TaskFactory
+from agent0_kfp.pipelines.pod_placement import TaskFactory
 from agent0_kfp.pipelines.rounds import FUNCTIONS as ROUND_FUNCTIONS
 from agent0_kfp.pipelines.rounds import Rounds, section_parameters
 from agent0_kfp.pipelines.signatures import Parameter, make_pipeline

@@ -14,7 +14,7 @@ from kfp import dsl
 from kfp.local import cache
 
 from agent0.progress import Progress
-from agent0.storage.atomic import atomic_write
+from agent0.storage.atomic_file import atomic_write
 from agent0.storage.manifest import file_sha256
 from agent0.storage.seal import DamagedError, intact_digest, sealed
 

@@ -27,27 +27,14 @@ from agent0_kfp.components.task_filtering.component import task_filtering
 from agent0_kfp.components.task_generation.component import task_generation
 from agent0_kfp.components.warm_evaluation.component import warm_evaluation
 from agent0_kfp.components.warm_start.component import warm_start
-from agent0_kfp.pipelines.placement import TaskFactory
+from agent0_kfp.pipelines.pod_placement import TaskFactory
 from agent0_kfp.pipelines.signatures import Parameter, make_pipeline, values_of
 
 FUNCTIONS = (
-    opening,
-    prepare,
-    base_model,
-    base_evaluation,
-    warm_start,
-    warm_evaluation,
-    starting_agent,
-    curriculum_training,
-    task_generation,
-    task_collection,
-    sandboxed_execution,
-    execution_collection,
-    task_filtering,
-    executor_training,
-    benchmark_evaluation,
-    iteration_report,
-)
+    opening, prepare, base_model, base_evaluation, warm_start, warm_evaluation, starting_agent, curriculum_training,
+    task_generation, task_collection, sandboxed_execution, execution_collection, task_filtering, executor_training,
+    benchmark_evaluation, iteration_report,
+)  # fmt: skip
 SECTION_DESCRIPTIONS = {
     "model": "Base model: source (hub id or folder), dtype.",
     "rollout": "Domain, prompts, and the token budget of a trajectory.",

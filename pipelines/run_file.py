@@ -7,9 +7,9 @@ from typing import Any
 
 from agent0.config import Config
 from agent0.errors import UsageError
-from agent0.storage.atomic import write_json
-from agent0.storage.reading import UnreadableError, read_object
-from agent0.tracking.location import absolute, relative
+from agent0.storage.atomic_file import write_json
+from agent0.storage.text_files import UnreadableError, read_object
+from agent0.tracking.tracking_location import absolute, relative
 
 RUN_FILE = "run.json"
 

@@ -20,7 +20,7 @@ from shared_by_processes import MakeShared, make_shared
 
 from agent0.config import SandboxSettings, TinyPretraining, load_config
 
-pytest_plugins = ["benchmark_rows", "servers.fixtures"]
+pytest_plugins = ["benchmark_rows", "given_plugins", "servers.fixtures"]
 settings.register_profile("agent0", deadline=None)  # how long an example takes says how busy the machine is
 settings.load_profile("agent0")
 
@@ -122,7 +122,7 @@ def language_model_cache(shared_by_processes: MakeShared) -> Path:
 @pytest.fixture(scope="session")
 def _launcher() -> Iterator[str]:
     """What starts a task in a warm template, which takes ten seconds to begin."""
-    from agent0_kfp.pipelines.warm import warm_tasks
+    from agent0_kfp.pipelines.warm_template import warm_tasks
 
     python = sys.executable
     with warm_tasks():
@@ -133,7 +133,7 @@ def _launcher() -> Iterator[str]:
 @pytest.fixture
 def local_runner(_launcher: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Kubeflow's local runner with one warm template for all tests; this process is left as it was."""
-    from agent0_kfp.pipelines.local import kept_print_and_logger
+    from agent0_kfp.pipelines.local_evolution import kept_print_and_logger
 
     monkeypatch.setattr(sys, "executable", _launcher)
     with kept_print_and_logger():

@@ -52,6 +52,8 @@ SEEN_BY_DOMAINS = (
     "agent0.types",
     "agent0.config",
     "agent0.errors",
+    "agent0.plugin_finder",
+    "agent0.tools",
 )
 
 
@@ -113,12 +115,32 @@ def test_no_room_imports_one_that_imports_it() -> None:
     assert sorted(flow, key=order.index) == flow
 
 
+SHARED_NAMES = {
+    "__init__": "a package itself",
+    "ablation": "a pipeline, and its stages",
+    "evolution": "a pipeline, and the settings of one",
+    "gate": "what decides, and the command that asks it",
+}
+"""What files of several rooms may be called, and why one name tells what each of them is."""
+
+
+def test_no_two_files_of_different_rooms_share_a_name() -> None:
+    rooms: dict[str, set[str]] = {}
+    for base in ("agent0", "pipelines"):  # a component's file is called `component.py`, its folder has the name
+        for file in (ROOT / base).rglob("*.py"):
+            rooms.setdefault(file.stem, set()).add(file.parent.relative_to(ROOT).as_posix())
+    assert len(rooms) > 100
+    shared = {name: sorted(folders) for name, folders in rooms.items() if len(folders) > 1}
+    assert {name: shared[name] for name in shared.keys() - SHARED_NAMES} == {}
+    assert SHARED_NAMES.keys() <= shared.keys()
+
+
 LOGGERS = {
     "agent0/errors.py": "a warning, to standard error",
     "agent0/progress.py": "the events of a stage, to the log of its pod",
     "agent0/rollout/vllm_process.py": "that a server was started again, to the log of its pod",
     "agent0/sandbox/jail/program.py": "what a program of a model prints, in its own process",
-    "agent0/sandbox/jail/report.py": "why such a program ended, in its own process",
+    "agent0/sandbox/jail/error_report.py": "why such a program ended, in its own process",
     "pipelines/warm_client.py": "how a task ended, in a process that imports nothing of ours",
 }
 """Who prints outside the room of commands, and what: none of it is a command's answer."""

@@ -16,7 +16,7 @@ from mlflow.tracking import MlflowClient
 from short_evolution import command, events
 
 from agent0.storage.digest import model_digest
-from agent0.tracking.fetching import fetch_model
+from agent0.tracking.model_fetching import fetch_model
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 

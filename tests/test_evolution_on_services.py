@@ -14,8 +14,8 @@ from sandbox_service import Service, sandbox_services
 from short_evolution import SEED, SHORTEST, agent0, arguments_of, events
 
 from agent0.config import load_config
-from agent0.sandbox.token import TOKEN_VARIABLE
-from agent0_kfp.pipelines.local import LocalEvolution
+from agent0.sandbox.bearer_token import TOKEN_VARIABLE
+from agent0_kfp.pipelines.local_evolution import LocalEvolution
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 

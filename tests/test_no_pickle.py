@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from agent0.errors import Agent0Error
-from agent0.rollout.models import load_model
+from agent0.rollout.model_folders import load_model
 
 ROOT = Path(__file__).parents[1]
 UNPICKLERS = {

@@ -8,7 +8,7 @@ import pytest
 
 from agent0 import progress as module
 from agent0.progress import Drawing, Progress, plain_line
-from agent0.training.job import StepsFile, StepsReader
+from agent0.training.training_job import StepsFile, StepsReader
 
 
 class Clock:

@@ -11,27 +11,18 @@ from __future__ import annotations
 import functools
 from collections.abc import Iterable, Sequence
 
-from agent0.answers.counter import VoteCounter
 from agent0.answers.extraction import extract_answer, extract_boxed
 from agent0.answers.grader import Grader, Pair
 from agent0.answers.normalisation import normalise
 from agent0.answers.verdict import Verdict
 from agent0.answers.vote import vote
+from agent0.answers.vote_counter import VoteCounter
 from agent0.types import Vote
 
 __all__ = [
-    "Grader",
-    "Verdict",
-    "VoteCounter",
-    "close_default_grader",
-    "default_grader",
-    "equivalent",
-    "equivalent_many",
-    "extract_answer",
-    "extract_boxed",
-    "majority_vote",
-    "normalise",
-]
+    "Grader", "Verdict", "VoteCounter", "close_default_grader", "default_grader", "equivalent", "equivalent_many",
+    "extract_answer", "extract_boxed", "majority_vote", "normalise",
+]  # fmt: skip
 
 
 @functools.cache

@@ -13,11 +13,11 @@ from collections.abc import Iterable
 from concurrent.futures import Future
 from types import TracebackType
 
-from agent0.answers.guards import MAX_CHARACTERS, refusal
+from agent0.answers.costly_answers import MAX_CHARACTERS, refusal
+from agent0.answers.exact_rules import decide
+from agent0.answers.math_verify_pool import WorkerPool
+from agent0.answers.math_verify_texts import prepared
 from agent0.answers.normalisation import normalise
-from agent0.answers.pool import WorkerPool
-from agent0.answers.preparation import prepared
-from agent0.answers.quick import decide
 from agent0.answers.verdict import Verdict
 
 Pair = tuple[str | None, str | None]

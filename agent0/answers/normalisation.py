@@ -1,7 +1,7 @@
 r"""One canonical spelling for answers that differ only in how they are written.
 
 Two answers with the same canonical form are the same answer. The converse does not hold: forms that differ
-may still be equal, which `agent0.answers.quick` and then Math-Verify decide. Nothing here evaluates an
+may still be equal, which `agent0.answers.exact_rules` and then Math-Verify decide. Nothing here evaluates an
 expression.
 """
 
@@ -11,8 +11,8 @@ import re
 import unicodedata
 from fractions import Fraction
 
+from agent0.answers.brackets import balanced_end
 from agent0.answers.characters import PLAIN
-from agent0.answers.groups import balanced_end
 from agent0.answers.quantities import without_currency
 from agent0.answers.spelling import spell
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 
-from agent0.answers.groups import balanced_end, split_items
+from agent0.answers.brackets import balanced_end, split_items
 from agent0.answers.quantities import changing_words
 
 _ORDER = re.compile(

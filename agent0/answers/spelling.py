@@ -10,8 +10,8 @@ import re
 from collections.abc import Callable
 from fractions import Fraction
 
+from agent0.answers.brackets import balanced_end, replace_calls, split_items
 from agent0.answers.characters import from_unicode
-from agent0.answers.groups import balanced_end, replace_calls, split_items
 
 MAX_CHARACTERS = 1_000  # a longer text stays as it is: nothing will evaluate it
 _SIMPLE = re.compile(r"(?!.*(?:\.\.|[0-9] [0-9]))[0-9.,/+\- ]*|[A-Za-z]?")  # nothing here is spelled in two ways

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from agent0.answers.exact_rules import decide
 from agent0.answers.grader import Grader
 from agent0.answers.normalisation import normalise
-from agent0.answers.quick import decide
 from agent0.errors import UsageError
 from agent0.types import Vote
 

@@ -11,8 +11,8 @@ import unicodedata
 from collections.abc import Callable, Sequence
 
 from agent0.answers import equivalent_many, normalise
+from agent0.answers.exact_rules import decide
 from agent0.answers.quantities import split_unit
-from agent0.answers.quick import decide
 from agent0.benchmarks.latex import plain
 from agent0.benchmarks.spec import LETTERS
 

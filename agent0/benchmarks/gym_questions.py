@@ -16,9 +16,9 @@ import subprocess
 import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import Any
 
+from agent0.answers.math_verify_pool import worker_environment
 from agent0.benchmarks.spec import BenchmarkError
 
 _REPAIR = "install it again: pip install --force-reinstall --no-deps reasoning-gym."
@@ -52,15 +52,13 @@ def make(orders: Sequence[Order]) -> list[Made]:
     Raises:
         BenchmarkError: a family cannot be made, or has not so many different questions.
     """
-    root = str(Path(__file__).resolve().parents[2])
-    paths = [root, *filter(None, os.environ.get("PYTHONPATH", "").split(os.pathsep))]
     done = subprocess.run(
         [sys.executable, "-P", "-m", "agent0.benchmarks.gym_questions"],
         input="".join(json.dumps(asdict(order)) + "\n" for order in orders),
         capture_output=True,
         text=True,
         check=False,
-        env={**os.environ, "PYTHONPATH": os.pathsep.join(paths), "PYTHONHASHSEED": "0"},
+        env={**worker_environment(), "PYTHONHASHSEED": "0"},
     )
     lines = [json.loads(line) for line in done.stdout.splitlines()]
     failed = next((line["error"] for line in lines if "error" in line), None)

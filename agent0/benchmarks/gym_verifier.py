@@ -13,7 +13,7 @@ from collections.abc import Sequence
 
 from agent0.answers import Verdict
 from agent0.answers.normalisation import clean
-from agent0.benchmarks.rules import boxed
+from agent0.benchmarks.mathematics_rules import boxed
 from agent0.benchmarks.spec import Item, Rule
 from agent0.config import SandboxSettings
 from agent0.sandbox import RunResult

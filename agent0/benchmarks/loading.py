@@ -17,7 +17,7 @@ from typing import Any
 from agent0.benchmarks.row_files import SUFFIXES, read_rows
 from agent0.benchmarks.spec import Benchmark, BenchmarkError, Dataset, Item, Row, content_hash, number_items
 from agent0.storage import transfer
-from agent0.storage.reading import read_object
+from agent0.storage.text_files import read_object
 from agent0.storage.uri import is_in_s3
 
 ROOT_VARIABLE = "AGENT0_BENCHMARKS"
@@ -142,7 +142,7 @@ def _by_role(dataset: Dataset, row: Row, number: int, place: str) -> dict[str, A
 
 
 def _from_hub(benchmark: Benchmark, *, shots: bool = False) -> Loaded:
-    from agent0.benchmarks.hub import HubError, fetch_rows
+    from agent0.benchmarks.hub_rows import HubError, fetch_rows
 
     stem = f"{benchmark.name}.shots" if shots else benchmark.name
     try:

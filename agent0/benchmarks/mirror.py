@@ -13,7 +13,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from agent0.benchmarks.hub import HubRows, fetch_rows
+from agent0.benchmarks.hub_rows import HubRows, fetch_rows
 from agent0.benchmarks.loading import Manifest, parse_rows
 from agent0.benchmarks.spec import Benchmark, BenchmarkError, Dataset, content_hash
 from agent0.storage import transfer

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from agent0.benchmarks.spec import BenchmarkError
-from agent0.storage.reading import parse_json
+from agent0.storage.text_files import parse_json
 
 SUFFIXES = (".jsonl", ".parquet", ".csv")
 

@@ -65,8 +65,8 @@ def show(name: Annotated[str, typer.Argument(help="Benchmark; `agent0 benchmarks
 
     Example: [bold]agent0 benchmarks show mmlu_pro[/bold]
     """
+    from agent0.benchmarks.benchmark_description import description
     from agent0.benchmarks.catalogue import benchmark
-    from agent0.benchmarks.describe import description
 
     print(description(benchmark(name)))
 

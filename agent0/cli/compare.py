@@ -27,8 +27,8 @@ def compare(
     """
     from agent0.cli.report_view import evaluations_table
     from agent0.promotion.claims import pair_runs, read_runs
-    from agent0.promotion.schedule import in_order, past_runs
-    from agent0.storage.atomic import atomic_write
+    from agent0.promotion.scheduled_records import in_order, past_runs
+    from agent0.storage.atomic_file import atomic_write
     from agent0.storage.uri_files import write_file
 
     found = read_runs(runs)
@@ -38,7 +38,7 @@ def compare(
     for line in complaints:
         console().print(line)
     if output:
-        from agent0.promotion.page import render
+        from agent0.promotion.comparison_page import render
 
         with write_file(output) as path, atomic_write(path) as file:
             file.write(render(found, pairs, base, in_order(found, past)))

@@ -14,12 +14,12 @@ import typer
 from rich.text import Text
 
 from agent0.cli.bars import Bars
-from agent0.cli.options import RECIPE_HELP, AsJson, Overrides, Quiet
 from agent0.cli.pipeline_options import connected
 from agent0.cli.screen import Table, console
+from agent0.cli.shared_options import RECIPE_HELP, AsJson, Overrides, Quiet
 from agent0.errors import UsageError
 from agent0.findings import Finding, State, healthy
-from agent0.kubeflow.client import Connection
+from agent0.kubeflow.server_connection import Connection
 
 MODEL_PANEL = "A model under a recipe"
 PANEL = "What runs in the cluster will use"
@@ -79,7 +79,7 @@ def doctor(
         wanted = Wanted(service_account, settings, credentials, model_cache, shared_volume, queue)
         title, findings = "The cluster", examine_cluster(connection, wanted)
     else:
-        from agent0.doctor import examine, own_title
+        from agent0.machine_examination import examine, own_title
 
         title, findings = own_title(), examine()
     if as_json:

@@ -24,7 +24,7 @@ def domains(context: typer.Context) -> None:
     """
     if context.invoked_subcommand is not None:
         return
-    from agent0.domains.describe import rows
+    from agent0.domains.domain_description import rows
 
     table = Table("name", "from", "truth", "draw", "variants")
     for row in rows():
@@ -40,6 +40,6 @@ def show(
 
     Example: [bold]agent0 domains show word_problems[/bold]
     """
-    from agent0.domains.describe import description
+    from agent0.domains.domain_description import description
 
     print(description(name, seed))

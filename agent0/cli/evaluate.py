@@ -12,8 +12,8 @@ import typer
 
 from agent0.cli.bars import Bars
 from agent0.cli.interruption import SENTENCE, interruptible
-from agent0.cli.options import Quiet
 from agent0.cli.screen import Table, console
+from agent0.cli.shared_options import Quiet
 from agent0.errors import UsageError
 from agent0.extras import EVALUATION, require
 from agent0.progress import Drawing
@@ -23,10 +23,10 @@ from agent0.seeds import SEED_LIMIT
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from agent0.evaluation.preparation import Assignment
+    from agent0.evaluation.assignments import Assignment
     from agent0.evaluation.results import BenchmarkScore, Estimate
     from agent0.evaluation.sample_store import SampleStore
-    from agent0.rollout.watch import Watch
+    from agent0.rollout.drawing_watch import Watch
 
 
 def evaluate(
@@ -94,7 +94,7 @@ def evaluate(
     require(*EVALUATION, *(("inspect_ai",) if config.evaluation.logs else ()))
     import agent0.lean_transformers  # noqa: F401  # before anything that imports transformers
     from agent0.cli.invalid_samples import invalid_text
-    from agent0.evaluation.local import evaluate_model, opened
+    from agent0.evaluation.local_evaluation import evaluate_model, opened
     from agent0.evaluation.results import REPORT_FILE
 
     _check_heeded(config.evaluation.benchmarks, limit=limit, samples=samples)

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from agent0.cli.options import AsJson
 from agent0.cli.screen import Table
+from agent0.cli.shared_options import AsJson
 from agent0.errors import UsageError
 from agent0.seeds import SEED_LIMIT
 

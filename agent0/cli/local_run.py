@@ -18,7 +18,7 @@ from agent0.cli.screen import console
 from agent0.progress import details, read_events
 
 if TYPE_CHECKING:
-    from agent0_kfp.pipelines.local import LocalEvolution
+    from agent0_kfp.pipelines.local_evolution import LocalEvolution
 
 POLL_SECONDS = 0.1
 WHOLE = "evolution"

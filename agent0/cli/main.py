@@ -14,6 +14,7 @@ import typer
 from agent0.ablations import ABLATIONS
 from agent0.cli.benchmarks import app as benchmarks_app
 from agent0.cli.compare import compare
+from agent0.cli.config import config
 from agent0.cli.doctor import doctor
 from agent0.cli.domains import app as domains_app
 from agent0.cli.evaluate import evaluate
@@ -21,12 +22,12 @@ from agent0.cli.gate import gate
 from agent0.cli.interruption import EXIT_CODE, SENTENCE, interruptible
 from agent0.cli.judge import judge
 from agent0.cli.models import app as models_app
-from agent0.cli.options import RECIPE_HELP, Ablations, AsJson, Overrides, Quiet, Recipe, run_folder
 from agent0.cli.pipeline import app as pipeline_app
+from agent0.cli.plugins import app as plugins_app
 from agent0.cli.sandbox import app as sandbox_app
 from agent0.cli.screen import Table, console
 from agent0.cli.serving import publish, serve
-from agent0.cli.settings import config
+from agent0.cli.shared_options import RECIPE_HELP, Ablations, AsJson, Overrides, Quiet, Recipe, run_folder
 from agent0.cli.surroundings import check_surroundings
 from agent0.cli.tracking import app as tracking_app
 from agent0.cli.tracking import reproduce
@@ -49,6 +50,7 @@ app.add_typer(sandbox_app, name="sandbox")
 app.add_typer(benchmarks_app, name="benchmarks")
 app.add_typer(models_app, name="models")
 app.add_typer(domains_app, name="domains")
+app.add_typer(plugins_app, name="plugins")
 app.add_typer(tracking_app, name="tracking")
 models_app.command()(serve)
 models_app.command()(publish)
@@ -84,8 +86,8 @@ def evolve(
     require(*EVOLUTION)
     from agent0.cli.local_run import run_on_screen
     from agent0.consistency import read_settings
-    from agent0.tracking.location import tracking_uri
-    from agent0_kfp.pipelines.local import LocalEvolution
+    from agent0.tracking.tracking_location import tracking_uri
+    from agent0_kfp.pipelines.local_evolution import LocalEvolution
 
     folder = run_folder(output)
     if resume:
@@ -125,11 +127,11 @@ def report(
     Example: [bold]agent0 report runs/seed0 runs/seed1 runs/grpo -o comparison.html[/bold] compares each with the first
     """
     from agent0.cli.report_view import comparison_table, history_table
-    from agent0.report.comparison_page import render_comparison
-    from agent0.report.render import render
+    from agent0.report.evolution_comparison_page import render_comparison
+    from agent0.report.evolution_page import render
     from agent0.stages.iteration_report import write_history
     from agent0.stages.open_history import is_local, open_history, open_runs
-    from agent0.storage.atomic import atomic_write
+    from agent0.storage.atomic_file import atomic_write
     from agent0.storage.uri_files import write_file
 
     if len(runs) > 1:
@@ -156,8 +158,8 @@ def ui(
 
     Example: [bold]agent0 ui --port 5001[/bold], then visit http://127.0.0.1:5001
     """
-    from agent0.tracking.location import tracking_uri
-    from agent0.tracking.runs import open_client
+    from agent0.tracking.mlflow_runs import open_client
+    from agent0.tracking.tracking_location import tracking_uri
 
     uri = tracking_uri()
     if uri.startswith(("http://", "https://")):

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from agent0.cli.bars import Bars
-from agent0.cli.options import Quiet
 from agent0.cli.screen import console
+from agent0.cli.shared_options import Quiet
 from agent0.errors import UsageError
 
 if TYPE_CHECKING:
@@ -66,7 +66,7 @@ def download(
     Example: [bold]agent0 models download models:/agent0-executor@champion champion[/bold]
     """
     from agent0.storage.uri_files import output_folder
-    from agent0.tracking.fetching import digest_of, fetch_model
+    from agent0.tracking.model_fetching import digest_of, fetch_model
     from agent0.tracking.model_uri import parse_model_uri
     from agent0.tracking.registry import resolve
 
@@ -112,7 +112,7 @@ def promote(
 
 
 def _open() -> Client:
-    from agent0.tracking.location import tracking_uri
-    from agent0.tracking.runs import open_client
+    from agent0.tracking.mlflow_runs import open_client
+    from agent0.tracking.tracking_location import tracking_uri
 
     return open_client(tracking_uri())

@@ -9,7 +9,7 @@ from mlflow.exceptions import MlflowException
 from mlflow.tracking import MlflowClient
 
 from agent0.cli.screen import Table
-from agent0.evaluation.registered import recorded_evaluations
+from agent0.evaluation.registered_evaluations import recorded_evaluations
 from agent0.evaluation.results import ResultsError
 from agent0.tracking.registry import aliases, ancestry, explained, find_model, versions
 

@@ -8,15 +8,15 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from agent0.cli.options import AsJson
 from agent0.cli.pipeline_options import connected
 from agent0.cli.pipeline_run import Parameters, ParametersFile
 from agent0.cli.pipeline_version import REFERENCE_HELP, package_named
-from agent0.kubeflow.client import Connection
+from agent0.cli.shared_options import AsJson
+from agent0.kubeflow.server_connection import Connection
 
 if TYPE_CHECKING:
     from agent0.kubeflow.acceptance import Checked, Release
-    from agent0.kubeflow.package import Package
+    from agent0.kubeflow.compiled_pipeline import Package
 
 Reference = Annotated[str, typer.Argument(help=REFERENCE_HELP)]
 
@@ -64,7 +64,7 @@ def check_pipeline(
 
 def verdict(package: Package, release: Release, checked: Checked) -> str:
     """Return what a check found, for people."""
-    from agent0.kubeflow.acceptance.report import sentences
+    from agent0.kubeflow.acceptance.finding_sentences import sentences
 
     fatal = sentences(finding for finding in checked.findings if finding.fatal)
     advice = sentences(finding for finding in checked.findings if not finding.fatal)
@@ -88,7 +88,7 @@ def write_pods(checked: Checked, folder: Path) -> None:
     """Write each pod as YAML, numbered in the order of the pipeline's tasks."""
     import yaml
 
-    from agent0.storage.atomic import atomic_write
+    from agent0.storage.atomic_file import atomic_write
 
     class Plain(yaml.SafeDumper):  # type: ignore[misc]
         """Writes what is the same twice, not as a reference."""
@@ -115,8 +115,8 @@ def show_pipeline(
     """
     from agent0.kubeflow.acceptance import check_package, release_named
     from agent0.kubeflow.acceptance.releases import RELEASES
+    from agent0.kubeflow.cluster_sheet import sheet
     from agent0.kubeflow.parameters import resolve_parameters
-    from agent0.kubeflow.sheet import sheet
 
     _, package = package_named(pipeline, connection)
     values = resolve_parameters(package, parameters or [], params_file, complete=False)

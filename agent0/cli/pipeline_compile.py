@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from agent0.cli.options import Ablations, Overrides, Recipe
 from agent0.cli.screen import Table
+from agent0.cli.shared_options import Ablations, Overrides, Recipe
 from agent0.errors import UsageError, warn
 
 if TYPE_CHECKING:
@@ -54,9 +54,9 @@ def compile_pipeline(
     from agent0.config import read_overrides
     from agent0.consistency import read_settings
     from agent0.kubeflow.compile_options import CompileOptions
-    from agent0.storage.atomic import atomic_write
+    from agent0.storage.atomic_file import atomic_write
     from agent0.storage.uri_files import write_file
-    from agent0_kfp.pipelines.catalogue import PIPELINES
+    from agent0_kfp.pipelines.pipeline_catalogue import PIPELINES
 
     if name not in PIPELINES:
         raise UsageError(f"There is no pipeline {name!r}; there are: {', '.join(PIPELINES)}.")
@@ -83,8 +83,8 @@ def compile_pipeline(
 def _check_servers(path: Path, server: str) -> None:
     """Refuse what the named release would not run or, where none is named, none of them; warn of the others."""
     from agent0.kubeflow.acceptance import RELEASES, check_package, release_named
-    from agent0.kubeflow.acceptance.report import require_accepted, sentences
-    from agent0.kubeflow.package import read_package
+    from agent0.kubeflow.acceptance.finding_sentences import require_accepted, sentences
+    from agent0.kubeflow.compiled_pipeline import read_package
 
     package = read_package(str(path))
     releases = [release_named(server)] if server else list(RELEASES.values())
@@ -102,7 +102,7 @@ def _check_gpus(name: str, config: Config, options: CompileOptions) -> None:
     from agent0.planning.placement import GENERATION_STAGES, TRAINING_STAGES
 
     trains = name != "evaluation"
-    backends = {config.rollout.backend, config.training.policy_backend if trains else "transformers"}
+    on_vllm = config.rollout.on_vllm or (trains and config.training.policy_backend != "transformers")
     queue = config.training.trainjob.queue if trains and config.training.launcher == "trainjob" else ""
     if queue and queue == options.queue:
         warn(
@@ -115,13 +115,14 @@ def _check_gpus(name: str, config: Config, options: CompileOptions) -> None:
             if gpus:
                 check_pods(config, stages, gpus)
         if trains and not options.workspace:
+            refused = ", and model.handed_on 'bfloat16', which needs one, is refused" if config.model.rounded else ""
             warn(
                 "no workspace is given. Unless the ConfigMap sets AGENT0_WORKSPACE, checkpoints lie on the pod's own "
-                "disk and a preempted training starts anew: give --workspace s3://… or a mounted folder."
+                f"disk and a preempted training starts anew{refused}: give --workspace s3://… or a mounted folder."
             )
     here = trains and config.training.launcher == "pod"
     idle = [role for role, gpus in (("train", training if here else 1), ("generate", generation)) if not gpus]
-    if idle and backends != {"transformers"}:
+    if idle and on_vllm:
         which = "its pods" if len(idle) == 2 or not here else f"its pods that {idle[0]}"
         warn(f"recipe {config.recipe!r} draws with vLLM and {which} ask for no GPU: give --gpus N.")
 

@@ -10,56 +10,46 @@ from typing import Annotated, Any, get_type_hints
 
 import typer
 
-from agent0.kubeflow.client import TOKEN_FILE_VARIABLE, TOKEN_VARIABLE, Connection
+from agent0.kubeflow.server_connection import TOKEN_FILE_VARIABLE, TOKEN_VARIABLE, Connection
 
-PANEL = "Connection"
+_option = functools.partial(typer.Option, show_default=False, rich_help_panel="Connection")
 
 
 def _connection(
     endpoint: Annotated[
         str,
-        typer.Option(
+        _option(
             envvar="KF_PIPELINES_ENDPOINT",
-            show_default=False,
             help="Address of Kubeflow Pipelines; the cluster of the current context if not given.",
-            rich_help_panel=PANEL,
         ),
     ] = "",
     namespace: Annotated[
         str,
-        typer.Option(
+        _option(
             "--namespace",
             "-n",
             envvar="KF_PIPELINES_NAMESPACE",
-            show_default=False,
             help="Your namespace on a server for several users; kfp's own context names it otherwise.",
-            rich_help_panel=PANEL,
         ),
     ] = "",
     token_file: Annotated[
         Path | None,
-        typer.Option(
-            show_default=False,
-            help=f"File with a token; the variable {TOKEN_VARIABLE} holds one too, {TOKEN_FILE_VARIABLE} names a file.",
-            rich_help_panel=PANEL,
+        _option(
+            help=f"File with a token; the variable {TOKEN_VARIABLE} holds one too, {TOKEN_FILE_VARIABLE} names a file."
         ),
     ] = None,
     ca_file: Annotated[
         Path | None,
-        typer.Option(
+        _option(
             envvar=["KF_PIPELINES_SSL_CA_CERT", "REQUESTS_CA_BUNDLE"],
-            show_default=False,
             help="Certificates (PEM) of the authority that signed the server's.",
-            rich_help_panel=PANEL,
         ),
     ] = None,
     verify_tls: Annotated[
-        bool,
-        typer.Option("--verify-tls/--no-verify-tls", help="Check the server's certificate.", rich_help_panel=PANEL),
+        bool, _option("--verify-tls/--no-verify-tls", show_default=True, help="Check the server's certificate.")
     ] = True,
     timeout: Annotated[
-        float,
-        typer.Option(min=0.1, max=86_400, help="Seconds that an answer may take.", rich_help_panel=PANEL),
+        float, _option(min=0.1, max=86_400, show_default=True, help="Seconds that an answer may take.")
     ] = 30.0,
 ) -> Connection:
     return Connection(endpoint, namespace, token_file, ca_file, verify_tls, timeout)

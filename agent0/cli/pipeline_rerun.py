@@ -9,7 +9,7 @@ import typer
 
 from agent0.cli.pipeline_options import connected
 from agent0.cli.pipeline_run import Interval, Mlflow, Run, announce, wait_for
-from agent0.kubeflow.client import Connection, connect
+from agent0.kubeflow.server_connection import Connection, connect
 
 
 @connected
@@ -34,9 +34,9 @@ def rerun_pipeline(
     """
     from agent0.config import read_overrides
     from agent0.kubeflow.acceptance import release_of
-    from agent0.kubeflow.acceptance.report import require_accepted
-    from agent0.kubeflow.resources import with_resources
-    from agent0.kubeflow.runs import create_run, find_run, mlflow_input, package_of_run
+    from agent0.kubeflow.acceptance.finding_sentences import require_accepted
+    from agent0.kubeflow.pod_resources import with_resources
+    from agent0.kubeflow.server_runs import create_run, find_run, mlflow_input, package_of_run
 
     server = connect(connection)
     old = find_run(server, run)

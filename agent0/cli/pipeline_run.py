@@ -13,10 +13,10 @@ import typer
 from agent0.cli.interruption import interruptible
 from agent0.cli.pipeline_options import connected
 from agent0.errors import Agent0Error, UsageError
-from agent0.kubeflow.client import RELIABLE_SERVER, Connection, Server, connect
+from agent0.kubeflow.server_connection import RELIABLE_SERVER, Connection, Server, connect
 
 if TYPE_CHECKING:
-    from agent0.kubeflow.package import Package
+    from agent0.kubeflow.compiled_pipeline import Package
 
 EXPERIMENT = "agent0"
 
@@ -84,11 +84,11 @@ def run_pipeline(
     """
     from agent0.kubeflow.ablation_runs import divided, label_of
     from agent0.kubeflow.acceptance import release_of
-    from agent0.kubeflow.acceptance.report import require_accepted
-    from agent0.kubeflow.package import names_file, read_package
+    from agent0.kubeflow.acceptance.finding_sentences import require_accepted
+    from agent0.kubeflow.compiled_pipeline import names_file, read_package
     from agent0.kubeflow.parameters import check_models, resolve_parameters
-    from agent0.kubeflow.runs import create_run, mlflow_input, reference_to
-    from agent0.kubeflow.versions import find_version, latest_version, require_pipeline
+    from agent0.kubeflow.pipeline_versions import find_version, latest_version, require_pipeline
+    from agent0.kubeflow.server_runs import create_run, mlflow_input, reference_to
 
     given = assignments(parameters, model, benchmarks)
     if names_file(pipeline):
@@ -147,8 +147,8 @@ def wait_for(server: Server, run_id: str, package: Package, interval: float) -> 
     """
     from agent0.cli.pipeline_watch import watch
     from agent0.kubeflow.diagnosis import failures, paragraphs, sentence
-    from agent0.kubeflow.runs import mlflow_link, tasks_of_run
-    from agent0.kubeflow.workflow import read_workflow
+    from agent0.kubeflow.run_workflow import read_workflow
+    from agent0.kubeflow.server_runs import mlflow_link, tasks_of_run
 
     if server.version and server.version < RELIABLE_SERVER:
         print(f"note      Kubeflow Pipelines {server.version_text} may tell the states of nested tasks wrongly.")

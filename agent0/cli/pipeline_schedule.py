@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from agent0.cli.options import AsJson
 from agent0.cli.pipeline_options import connected
 from agent0.cli.pipeline_run import (
     EXPERIMENT,
@@ -23,11 +22,12 @@ from agent0.cli.pipeline_run import (
     assignments,
 )
 from agent0.cli.screen import Table
+from agent0.cli.shared_options import AsJson
 from agent0.errors import UsageError, warn
-from agent0.kubeflow.client import Connection, Server, connect
+from agent0.kubeflow.server_connection import Connection, Server, connect
 
 if TYPE_CHECKING:
-    from agent0.kubeflow.package import Package
+    from agent0.kubeflow.compiled_pipeline import Package
 
 CLOCK = "UTC, unless the cluster sets CRON_SCHEDULE_TIMEZONE"
 
@@ -70,12 +70,12 @@ def schedule_pipeline(
     A schedule cannot be changed on the server: --replace makes the new one first and deletes the old one after it.
     """
     from agent0.kubeflow.acceptance import release_of
-    from agent0.kubeflow.acceptance.report import require_accepted
+    from agent0.kubeflow.acceptance.finding_sentences import require_accepted
     from agent0.kubeflow.cron import check_fields, next_firings
     from agent0.kubeflow.parameters import check_models, resolve_parameters
-    from agent0.kubeflow.runs import mlflow_input
+    from agent0.kubeflow.pipeline_versions import find_version, latest_version, require_pipeline
     from agent0.kubeflow.schedules import Plan, put_schedule
-    from agent0.kubeflow.versions import find_version, latest_version, require_pipeline
+    from agent0.kubeflow.server_runs import mlflow_input
 
     check_fields(cron)
     if latest and version:
@@ -180,7 +180,7 @@ def _next(item: Any, cron: str) -> str:
 
 def _target(server: Server, item: Any) -> str:
     """Return the pipeline of a schedule and its version; without a version it follows the newest."""
-    from agent0.kubeflow.versions import version_by_id
+    from agent0.kubeflow.pipeline_versions import version_by_id
 
     reference = item.pipeline_version_reference
     if not reference or not reference.pipeline_id:

@@ -5,21 +5,22 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable
 from dataclasses import asdict
+from datetime import datetime
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from agent0.cli.options import AsJson
 from agent0.cli.pipeline_options import connected
 from agent0.cli.pipeline_run import Interval, Run, wait_for
 from agent0.cli.pipeline_version import date
 from agent0.cli.screen import Table
+from agent0.cli.shared_options import AsJson
 from agent0.errors import Agent0Error, UsageError
-from agent0.kubeflow.client import Connection, connect
+from agent0.kubeflow.server_connection import Connection, connect
 
 if TYPE_CHECKING:
     from agent0.kubeflow.diagnosis import Failure
-    from agent0.kubeflow.runs import TaskState
+    from agent0.kubeflow.server_runs import TaskState
 
 
 @connected
@@ -36,8 +37,8 @@ def show_status(
     Example: [bold]agent0 pipeline status latest[/bold]
     """
     from agent0.kubeflow.diagnosis import failures, paragraphs, sentence, waiting
-    from agent0.kubeflow.runs import FINISHED, find_run, mlflow_link, package_of_run, tasks_of_run
-    from agent0.kubeflow.workflow import read_workflow
+    from agent0.kubeflow.run_workflow import read_workflow
+    from agent0.kubeflow.server_runs import FINISHED, find_run, mlflow_link, package_of_run, tasks_of_run
 
     server = connect(connection)
     found = find_run(server, run)
@@ -73,26 +74,14 @@ def status_record(
     ended: str,
 ) -> str:
     """Return a run and its tasks as JSON, with why tasks failed or wait, and how the run ended in words."""
-    from agent0.kubeflow.runs import mlflow_link
+    from agent0.kubeflow.server_runs import mlflow_link
 
-    described = [
-        {
-            "name": task.name,
-            "number": task.number,
-            "state": task.state,
-            "started_at": task.started_at.isoformat() if task.started_at else None,
-            "finished_at": task.finished_at.isoformat() if task.finished_at else None,
-            "error": task.error,
-            "exit_code": task.exit_code,
-            "pods": task.pods,
-            "waits": delayed.get((task.name, task.number), ""),
-        }
-        for task in tasks
-    ]
+    described = [{**asdict(task), "waits": delayed.get((task.name, task.number), "")} for task in tasks]
     head = {"run_id": run.run_id, "name": run.display_name, "state": run.state, "ended": ended}
     return json.dumps(
         {**head, "mlflow": mlflow_link(run), "tasks": described, "failures": [asdict(item) for item in failed]},
         indent=2,
+        default=datetime.isoformat,
     )
 
 
@@ -121,8 +110,8 @@ def show_logs(
     Example: [bold]agent0 pipeline logs latest executor-training --number 2[/bold]
     """
     from agent0.kubeflow.logs import by_kubectl, read_log
-    from agent0.kubeflow.runs import FAILED, find_run, package_of_run, tasks_of_run
-    from agent0.kubeflow.workflow import read_workflow
+    from agent0.kubeflow.run_workflow import read_workflow
+    from agent0.kubeflow.server_runs import FAILED, find_run, package_of_run, tasks_of_run
 
     server = connect(connection)
     found = find_run(server, run)
@@ -150,7 +139,7 @@ def cancel_run(run: Run, *, connection: Connection) -> None:
 
     Example: [bold]agent0 pipeline cancel latest[/bold]
     """
-    from agent0.kubeflow.runs import FINISHED, find_run
+    from agent0.kubeflow.server_runs import FINISHED, find_run
 
     server = connect(connection)
     found = find_run(server, run)

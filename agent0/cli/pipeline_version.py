@@ -10,14 +10,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.text import Text
 
-from agent0.cli.options import AsJson
 from agent0.cli.pipeline_options import connected
 from agent0.cli.screen import Table
-from agent0.kubeflow.client import Connection, Server, connect
+from agent0.cli.shared_options import AsJson
+from agent0.kubeflow.server_connection import Connection, Server, connect
 
 if TYPE_CHECKING:
-    from agent0.kubeflow.comparison import Difference
-    from agent0.kubeflow.package import Package
+    from agent0.kubeflow.compiled_pipeline import Package
+    from agent0.kubeflow.pipeline_difference import Difference
 
 REFERENCE_HELP = "A compiled file (local or s3://), NAME@VERSION, or NAME for the newest version."
 
@@ -29,8 +29,8 @@ def date(time: Any) -> str:
 
 def package_named(reference: str, connection: Connection, other: str = "") -> tuple[str, Package]:
     """Return a label and the pipeline that a reference names; a file needs no server. See `resolve_reference`."""
-    from agent0.kubeflow.package import names_file, read_package
-    from agent0.kubeflow.versions import resolve_reference
+    from agent0.kubeflow.compiled_pipeline import names_file, read_package
+    from agent0.kubeflow.pipeline_versions import resolve_reference
 
     if names_file(reference):
         return reference, read_package(reference)
@@ -88,9 +88,9 @@ def upload_pipeline(
     Example: [bold]agent0 pipeline upload evolution.yaml[/bold]
     """
     from agent0.kubeflow.acceptance import release_of
-    from agent0.kubeflow.acceptance.report import require_accepted
-    from agent0.kubeflow.package import read_package
-    from agent0.kubeflow.versions import upload
+    from agent0.kubeflow.acceptance.finding_sentences import require_accepted
+    from agent0.kubeflow.compiled_pipeline import read_package
+    from agent0.kubeflow.pipeline_versions import upload
     from agent0.storage.uri_files import read_file
 
     package = read_package(file)  # a file that is none needs no server to say so
@@ -134,16 +134,16 @@ Listed = tuple[Table, Iterator[tuple[str, ...]]]
 
 
 def _pipelines(server: Server) -> Listed:
-    from agent0.kubeflow import versions
+    from agent0.kubeflow import pipeline_versions
 
     return Table("pipeline", "created", "what it is"), (
         (pipeline.display_name, date(pipeline.created_at), pipeline.description or "")
-        for pipeline in versions.list_pipelines(server)
+        for pipeline in pipeline_versions.list_pipelines(server)
     )
 
 
 def _versions(server: Server, name: str) -> Listed:
-    from agent0.kubeflow import versions
+    from agent0.kubeflow import pipeline_versions
 
     return Table("version", "created", "iterations", "images", right=("iterations",), spare=("iterations",)), (
         (
@@ -152,13 +152,13 @@ def _versions(server: Server, name: str) -> Listed:
             str(version.package.iterations or "–"),
             "\n".join(sorted(set(version.package.images.values()))),
         )
-        for version in versions.versions_of(server, versions.require_pipeline(server, name))
+        for version in pipeline_versions.versions_of(server, pipeline_versions.require_pipeline(server, name))
     )
 
 
 def _runs(server: Server, name: str) -> Listed:
-    from agent0.kubeflow.runs import list_runs
-    from agent0.kubeflow.versions import require_pipeline
+    from agent0.kubeflow.pipeline_versions import require_pipeline
+    from agent0.kubeflow.server_runs import list_runs
 
     wanted = require_pipeline(server, name).pipeline_id if name else ""
     return Table("run", "name", "state", "created", "finished", spare=("finished", "created")), (
@@ -180,7 +180,7 @@ def diff_pipelines(
 
     Example: [bold]agent0 pipeline diff evolution.yaml evolution[/bold]
     """
-    from agent0.kubeflow.comparison import compare_packages, raw_difference
+    from agent0.kubeflow.pipeline_difference import compare_packages, raw_difference
 
     (old_label, before), (new_label, after) = (
         package_named(old, connection, new),

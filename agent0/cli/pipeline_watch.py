@@ -12,12 +12,12 @@ from typing import Any
 
 from agent0.cli.bars import Bars
 from agent0.cli.screen import console
-from agent0.kubeflow.client import Server, UnreachableError
+from agent0.kubeflow.compiled_pipeline import Package
 from agent0.kubeflow.diagnosis import PATIENCE_SECONDS as PENDING_SECONDS
 from agent0.kubeflow.diagnosis import waiting
-from agent0.kubeflow.package import Package
-from agent0.kubeflow.runs import FAILED, FINISHED, TaskState, get_run, pending_seconds, tasks_of_run
-from agent0.kubeflow.workflow import read_workflow
+from agent0.kubeflow.run_workflow import read_workflow
+from agent0.kubeflow.server_connection import Server, UnreachableError
+from agent0.kubeflow.server_runs import FAILED, FINISHED, TaskState, get_run, pending_seconds, tasks_of_run
 
 POLL_SECONDS = 5.0
 LOOK_SECONDS = 60.0  # between two looks at the workflow

@@ -16,8 +16,8 @@ from agent0.promotion.claims import Against
 from agent0.promotion.claims import Run as Evaluation
 from agent0.promotion.paper import JUDGED_BY
 from agent0.report import wording
-from agent0.report.comparison import Gap, Run, finding, gap
-from agent0.report.explanation import explanations
+from agent0.report.evolution_comparison import Gap, Run, finding, gap
+from agent0.report.fruitless_iterations import explanations
 from agent0.report.history import History, Score
 from agent0.report.intervals import bounds, compare, gap_text
 

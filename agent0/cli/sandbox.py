@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from agent0.cli.options import AsJson
 from agent0.cli.screen import Table, console
+from agent0.cli.shared_options import AsJson
 from agent0.errors import UsageError
 from agent0.listening import LAST_PORT
 

@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from agent0.cli.models import MODEL_HELP
-from agent0.cli.options import AsJson
+from agent0.cli.shared_options import AsJson
 from agent0.errors import UsageError
 
 FORMATS = ("kserve",)
@@ -37,8 +37,8 @@ def serve(
     Example: [bold]agent0 models serve --emit kserve models:/agent0-executor@champion -o serve.yaml[/bold]
     """
     from agent0.serving.kserve import KINDS
-    from agent0.serving.served import service_of
-    from agent0.storage.atomic import atomic_write
+    from agent0.serving.served_version import service_of
+    from agent0.storage.atomic_file import atomic_write
     from agent0.storage.uri_files import write_file
 
     if emit not in FORMATS:

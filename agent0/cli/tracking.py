@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from agent0.cli.interruption import SENTENCE, interruptible
-from agent0.cli.options import Quiet, run_folder
+from agent0.cli.shared_options import Quiet, run_folder
 from agent0.errors import UsageError, warn
 from agent0.extras import EVOLUTION, require
 from agent0.storage.uri import is_in_s3
@@ -79,10 +79,10 @@ def reproduce(
     from agent0.kubeflow.compile_options import CompileOptions
     from agent0.storage.digest import code_version
     from agent0.storage.uri_files import write_file
-    from agent0.tracking.location import tracking_uri
     from agent0.tracking.recipe_of_run import recipe_of
+    from agent0.tracking.tracking_location import tracking_uri
     from agent0_kfp.pipelines.evolution import compile_evolution
-    from agent0_kfp.pipelines.local import LocalEvolution
+    from agent0_kfp.pipelines.local_evolution import LocalEvolution
 
     found = recipe_of(tracking_uri(), run_id)
     if found.code_version != code_version():

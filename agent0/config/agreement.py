@@ -84,6 +84,12 @@ def _evidence(config: Config) -> Iterator[str]:
             "the setting filtering.well_posed trusts a judge only as far as it is right about known tasks; name a file "
             "or a benchmark in execution.known_tasks, or switch it off"
         )
+    asked["warm_start.source"] = config.warm_start.steps > 0 and config.warm_start.source == "demonstrations"
+    for name in (name for name, needed in asked.items() if needed and "python" not in config.rollout.tools):
+        yield (
+            f"the setting {name} needs programs in Python, but rollout.tools is {list(config.rollout.tools)}; add "
+            "'python', or switch the first off"
+        )
     if config.executor.guard_samples and not config.execution.known_tasks:
         yield (
             "the setting executor.guard_samples needs tasks whose answers are known; name a file or a benchmark in "
@@ -147,6 +153,11 @@ def _backends(config: Config) -> Iterator[str]:
             yield (
                 f"the setting {name}.vocabulary_retention is {sampling.vocabulary_retention}, but only the "
                 f"transformers backend can mask the vocabulary; set it to 1, or {setting} to 'transformers'"
+            )
+        if sampling.vocabulary_retention < 1 and config.rollout.tools != ("python",):
+            yield (
+                f"the setting {name}.vocabulary_retention is {sampling.vocabulary_retention}, which may mask the word "
+                "that calls a tool other than Python; set it to 1, or rollout.tools to ['python']"
             )
     if training.sharding != "ddp" and training.policy_backend == "transformers":
         yield (

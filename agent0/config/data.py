@@ -239,9 +239,16 @@ class GateSettings(Section):
 
 
 class TrackingSettings(Section):
-    """What is written to MLflow."""
+    """What is written to MLflow, and to trackers beside it."""
 
     experiment: str = Field("agent0", min_length=1, description="MLflow experiment.")
+    also: tuple[str, ...] = Field(
+        (),
+        description=(
+            "Trackers that stages tell beside MLflow: installed packages' entry points, or package.module:NAME. None "
+            "takes MLflow's place."
+        ),
+    )
     registered_executor: RegisteredName = Field(
         "agent0-executor", description="Registered model of the executor agent; a version per iteration."
     )

@@ -9,11 +9,11 @@ from typing import Any, TypeVar
 from pydantic import BaseModel, ValidationError
 
 from agent0.ablations import ABLATIONS, active_ablations
-from agent0.answers.groups import split_items
+from agent0.answers.brackets import split_items
 from agent0.config.evolution import Config
 from agent0.errors import UsageError, shortened
 from agent0.recipes import recipe_names, recipe_text
-from agent0.storage.reading import UnreadableError, parse_toml, read_text
+from agent0.storage.text_files import UnreadableError, parse_toml, read_text
 
 S = TypeVar("S", bound=BaseModel)
 SHOWN = 40

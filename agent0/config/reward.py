@@ -44,9 +44,17 @@ class RewardSettings(Section):
         0.5, gt=0, le=1, description="Average-linkage threshold on 1 - BLEU. Official code: 0.5."
     )
 
+    terms: dict[str, float] = Field(
+        {},
+        description=(
+            "Further terms of the sum, each with its weight: {brevity = 0.2}. A term is an installed package's entry "
+            "point, or package.module:NAME; 0 only logs it. Paper: none."
+        ),
+    )
+
     @model_validator(mode="after")
     def _weights_act(self) -> RewardSettings:
-        weights = ("uncertainty_weight", "tool_weight", "repetition_weight", "archive_weight")
+        weights = ("uncertainty_weight", "tool_weight", "repetition_weight", "archive_weight", "terms")
         changed = [name for name in weights if getattr(self, name) != type(self).model_fields[name].default]
         if self.composition == "official-code" and changed:
             raise ValueError(

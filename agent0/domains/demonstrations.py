@@ -1,7 +1,7 @@
 """Demonstrations: what a program shows a model of the protocol, as text in which only the model's own part is learned.
 
-An executor's demonstration writes one program, reads its output and boxes the answer; a curriculum agent's writes one
-question. Nothing here runs a program: the answer is the task's.
+An executor's demonstration writes the task's program, if there is one, reads its output and boxes the answer; a
+curriculum agent's writes one question. Nothing here runs a program: the answer is the task's.
 """
 
 from __future__ import annotations
@@ -54,4 +54,5 @@ def demonstrate(task: WorkedTask, prompts: Prompts, *, solve: bool, topic: str =
         asked = tuple(prompts.propose(Condition(topic=topic)))
         return Demonstration(asked, (Segment(f"<question>{task.question}</question>", True),))
     answer = Segment(f"The answer is \\boxed{{{task.answer}}}", True)
-    return Demonstration(tuple(prompts.solve(task.question)), (*use_tool(task.program, task.answer), answer))
+    used = use_tool(task.program, task.answer) if task.program else ()
+    return Demonstration(tuple(prompts.solve(task.question)), (*used, answer))

@@ -25,10 +25,10 @@ class AgentPrompt:
     """What an agent is asked with.
 
     Attributes:
-        messages: chat turns. `{question}` stands for the task, `{tool}` for the rules of the Python tool, and for
-            nothing where the agent has no tool.
+        messages: chat turns. `{question}` stands for the task, `{tool}` for the rules of the tools, and for nothing
+            where the agent has none.
         worked: turns of worked examples, which show the tool; they come before the last message, for models that need
-            them (`rollout.prompts.worked`), and only for an agent with the tool.
+            them (`rollout.prompts.worked`), and only for an agent with Python.
 
     Raises:
         UsageError: there is no message, or one is no chat turn.
@@ -55,7 +55,7 @@ class PromptSet:
     Attributes:
         curriculum: asks for one new task.
         executor: asks for the solution of `{question}`.
-        tool: what `{tool}` says to an agent that has the tool; empty for `protocol.TOOL_RULES`.
+        tool: what `{tool}` says of Python to an agent that has it; empty for `protocol.TOOL_RULES`.
         plain: chat template (Jinja) for models whose tokenizer has none; empty for `prompts.PLAIN_TEMPLATE`.
         topic: what the curriculum agent's last message goes on with where a `{topic}` is asked for; empty: none can be.
         examples: what it goes on with where it is shown `{examples}`, questions one a line; empty: none can be.
@@ -95,7 +95,7 @@ class WorkedTask:
     Attributes:
         question: as an agent would be asked.
         answer: the truth.
-        program: Python that prints the answer.
+        program: Python that prints the answer; empty where none is known.
         group: kind of task, by which a benchmark breaks down; may be empty.
     """
 
@@ -144,10 +144,10 @@ class Domain:
         rejection: why a question is not valid, as a short snake_case reason; None if it is valid.
         known_answer: the truth of a valid question; None where it is not known.
         held_out: whether a question is reserved for evaluation and must not be trained on.
-        topics: names of topics that the curriculum agent can be asked for (`curriculum.conditioning.topics`).
         draw: writes a task with its solution; from it come the demonstrations of a warm start and the benchmark
             `domain:NAME`. None where no program can write one.
         variants: more prompts by name (`rollout.prompts.variant`).
+        topics: names of topics that the curriculum agent can be asked for (`curriculum.conditioning.topics`).
 
     Raises:
         UsageError: a part is not what it must be.
@@ -157,9 +157,9 @@ class Domain:
     rejection: Callable[[str], str | None]
     known_answer: Callable[[str], str | None] = _nothing_known
     held_out: Callable[[str], bool] = _nothing_held_out
-    topics: tuple[str, ...] = ()
     draw: Callable[[random.Random], WorkedTask] | None = None
     variants: Mapping[str, PromptSet] = field(default_factory=dict)
+    topics: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if not all(isinstance(prompts, PromptSet) for prompts in (self.prompts, *self.variants.values())):

@@ -15,9 +15,9 @@ from agent0.domains.domain import (
     Message,
     PromptSet,
 )
-from agent0.domains.finding import get_domain
+from agent0.domains.domain_catalogue import get_domain
 from agent0.errors import UsageError
-from agent0.protocol import TOOL_RULES
+from agent0.tools import tool_rules
 from agent0.types import Condition
 
 if TYPE_CHECKING:
@@ -137,7 +137,7 @@ def get_prompts(rollout: RolloutSettings) -> Prompts:
     chosen = PromptSet(
         curriculum=_replaced(chosen.curriculum, [m.model_dump() for m in settings.curriculum]),
         executor=_replaced(chosen.executor, [m.model_dump() for m in settings.executor]),
-        tool=chosen.tool or TOOL_RULES,
+        tool=tool_rules(rollout.tools, chosen.tool),
         plain=settings.plain or chosen.plain,
         topic=chosen.topic,
         examples=chosen.examples,
@@ -159,7 +159,7 @@ def _replaced(prompt: AgentPrompt, messages: list[Message]) -> AgentPrompt:
 def _messages(
     prompt: AgentPrompt, tool: str, rollout: RolloutSettings, settings: PromptSettings
 ) -> tuple[Message, ...]:
-    """Return the turns of a prompt with the rules of the tool filled in, or left out with the space before them."""
+    """Return the turns of a prompt with the rules of the tools filled in, or left out with the space before them."""
     rules = tool if rollout.has_tool else ""
     filled = [
         {**message, "content": message["content"].replace(TOOL_FIELD, rules).replace("  ", " ").strip()}
@@ -167,7 +167,7 @@ def _messages(
         else message
         for message in prompt.messages
     ]
-    shown = prompt.worked if settings.worked and rollout.has_tool else ()
+    shown = prompt.worked if settings.worked and rollout.has_python else ()
     return (*filled[:-1], *shown, *filled[-1:])
 
 

@@ -11,9 +11,9 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from agent0.config import EvaluationSettings, RolloutSettings
+from agent0.evaluation.assignments import Assignment
 from agent0.evaluation.executor_scores import Judged
 from agent0.evaluation.inspect_log import write_log
-from agent0.evaluation.preparation import Assignment
 from agent0.evaluation.results import EvaluationReport, write_results
 from agent0.evaluation.sample_store import SampleStore
 from agent0.evaluation.scorecard import judge_samples, question_scores, score_assignment

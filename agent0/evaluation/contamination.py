@@ -102,13 +102,6 @@ class ContaminationIndex:
         best = max(candidates, key=lambda match: match.coverage, default=None)
         return best if best is not None and best.coverage > 0 else None  # words are compared, not only their hashes
 
-    def find_all(self, tasks: Iterable[tuple[str, str]]) -> Iterator[Match]:
-        """Yield the matches of (id, question) pairs, in order, reading them one by one."""
-        for task_id, question in tasks:
-            match = self.find(task_id, question)
-            if match is not None:
-                yield match
-
     def _match(self, task_id: str, task: str, number: int, kind: Kind | None = None) -> Match:
         name, item_id, question = self._tests[number]
         ours, theirs = _words(task), _words(question)
@@ -122,11 +115,6 @@ class ContaminationIndex:
             shared = _longest_run(theirs, inside, length)
         judged: Kind = kind or ("near" if coverage >= NEAR else "overlap")
         return Match(task_id, task, name, item_id, question, judged, coverage, shared)
-
-
-def index_of(source: str) -> ContaminationIndex:
-    """Index the published tests in a folder; see `published_items`."""
-    return ContaminationIndex(published_items(source))
 
 
 def published_items(source: str) -> Iterator[tuple[str, Item]]:

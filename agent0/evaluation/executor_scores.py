@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from statistics import fmean
 
-from agent0.evaluation.preparation import Assignment
+from agent0.evaluation.assignments import Assignment
 from agent0.evaluation.results import BenchmarkScore, Estimate
 from agent0.evaluation.scorecard import Outcome
 from agent0.evaluation.statistics import clustered_mean, mean_of_intervals

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from agent0.benchmarks.catalogue import benchmark
-from agent0.benchmarks.shipped.domains import PREFIX
+from agent0.benchmarks.shipped.domain_questions import PREFIX
 from agent0.config import EMBEDDED_MODEL, Config, EvaluationSettings, RolloutSettings, parse_section, read_overrides
 from agent0.consistency import read_settings
 
@@ -43,7 +43,7 @@ def settings_for(model: Path, recipe: str, overrides: Sequence[str], ablations: 
     Raises:
         UsageError: the settings cannot be loaded or do not fit together, or the folder holds no model.
     """
-    from agent0.rollout.models import load_tokenizer
+    from agent0.rollout.model_folders import load_tokenizer
     from agent0.tiny.tokenizer import is_embedded
 
     if recipe:

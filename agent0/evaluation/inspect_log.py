@@ -18,12 +18,12 @@ from zipfile import ZIP_DEFLATED, ZipFile
 
 from agent0.benchmarks.spec import file_name
 from agent0.errors import NotInstalledError
+from agent0.evaluation.assignments import Assignment
 from agent0.evaluation.inspect_sample import SampleWriter
-from agent0.evaluation.preparation import Assignment
 from agent0.evaluation.results import BenchmarkScore
 from agent0.evaluation.scorecard import Outcome
 from agent0.extras import installing
-from agent0.storage.atomic import atomic_path
+from agent0.storage.atomic_file import atomic_path
 
 if TYPE_CHECKING:
     from inspect_ai.log import EvalLog

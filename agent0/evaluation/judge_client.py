@@ -28,7 +28,7 @@ from pydantic import Field, ValidationError
 from agent0.config.base import Positive, Section
 from agent0.errors import Agent0Error
 from agent0.evaluation.results import Record
-from agent0.storage.reading import read_text
+from agent0.storage.text_files import read_text
 
 JUDGE_FILE = "judge.jsonl"
 SYSTEM = (
@@ -152,15 +152,13 @@ def kept_judgements(
 ) -> list[Judgement]:
     """Return what is on disk in `folder` about every claim, in order; without a reply it is not judged."""
     known = _read(folder / JUDGE_FILE)
-    made = []
-    for claim in claims:
-        key = _key(claim, settings, rubric)
-        reply = "" if claim.given is None else known.get(key, "")
-        judged = False if claim.given is None else rubric.read(reply)
-        made.append(
-            Judgement(id=claim.id, sample=claim.sample, correct=claim.correct, judged=judged, reply=reply, key=key)
-        )
-    return made
+    keyed = [(claim, _key(claim, settings, rubric)) for claim in claims]
+    return [_judgement(claim, key, known.get(key, ""), rubric) for claim, key in keyed]
+
+
+def _judgement(claim: Claim, key: str, reply: str, rubric: Rubric) -> Judgement:
+    reply, judged = ("", False) if claim.given is None else (reply, rubric.read(reply))
+    return Judgement(id=claim.id, sample=claim.sample, correct=claim.correct, judged=judged, reply=reply, key=key)
 
 
 def _key(claim: Claim, settings: JudgeSettings, rubric: Rubric) -> str:
@@ -223,15 +221,7 @@ class _Judge:
         async def work(client: aiohttp.ClientSession) -> None:
             for key, claim in pending:
                 reply = await self._insist(client, _body(claim, self._settings, self._rubric))
-                judgement = Judgement(
-                    id=claim.id,
-                    sample=claim.sample,
-                    correct=claim.correct,
-                    judged=self._rubric.read(reply),
-                    reply=reply,
-                    key=key,
-                )
-                file.write(judgement.model_dump_json() + "\n")
+                file.write(_judgement(claim, key, reply, self._rubric).model_dump_json() + "\n")
                 file.flush()
 
         async with aiohttp.ClientSession(headers=headers) as client:

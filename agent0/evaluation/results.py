@@ -17,8 +17,8 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from agent0.benchmarks.spec import file_name
 from agent0.errors import Agent0Error
 from agent0.evaluation import statistics
-from agent0.storage.atomic import atomic_write, write_json
-from agent0.storage.reading import UnreadableError, parse_model, read_text
+from agent0.storage.atomic_file import atomic_write, write_json
+from agent0.storage.text_files import UnreadableError, parse_model, read_text
 from agent0.storage.uri_files import read_file
 
 REPORT_FILE = "evaluation.json"

@@ -14,8 +14,8 @@ from typing import Any, TextIO
 
 from agent0.benchmarks.spec import file_name
 from agent0.errors import UsageError
-from agent0.storage.reading import parse_model
 from agent0.storage.same_settings import begin_or_agree
+from agent0.storage.text_files import parse_model
 from agent0.types import Finish, Record, ToolCall
 
 SAMPLES_FILE = "samples.jsonl"

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from statistics import fmean
 
 from agent0.benchmarks.spec import Item, Protocol
-from agent0.evaluation.preparation import Assignment
+from agent0.evaluation.assignments import Assignment
 from agent0.evaluation.results import (
     BenchmarkScore,
     Cost,

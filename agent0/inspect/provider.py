@@ -21,7 +21,7 @@ from agent0.domains import get_prompts
 from agent0.errors import UsageError
 from agent0.evaluation.fitting import settings_for
 from agent0.evaluation.inspect_sample import STOP_REASONS
-from agent0.evaluation.runner import tool_of, widest
+from agent0.evaluation.sample_runner import tool_of, widest
 from agent0.inspect.trajectory_scheduler import Drawer
 from agent0.rollout.engine import RolloutEngine, TokenBudget
 from agent0.rollout.tokens import check_prompts
@@ -67,7 +67,7 @@ class Agent0Model(ModelAPI):  # type: ignore[misc]
         overrides: str | Sequence[str] = (),
     ) -> None:
         import agent0.lean_transformers  # noqa: F401  # before anything that imports transformers
-        from agent0.rollout.models import load_tokenizer
+        from agent0.rollout.model_folders import load_tokenizer
 
         super().__init__(model_name, config=config)
         given = [overrides] if isinstance(overrides, str) else overrides

@@ -28,9 +28,9 @@ from agent0.benchmarks.spec import Benchmark, Item, Preset
 from agent0.config import EvaluationSettings
 from agent0.config.loader import parse_section
 from agent0.errors import UsageError
+from agent0.evaluation.assignments import Assignment, Question, check_room, prepare
 from agent0.evaluation.inspect_sample import SampleWriter, opening, score_fields
-from agent0.evaluation.preparation import Assignment, Question, check_room, prepare
-from agent0.evaluation.runner import sample_record, windows
+from agent0.evaluation.sample_runner import sample_record, windows
 from agent0.evaluation.sample_store import SampleRecord
 from agent0.evaluation.scorecard import response_of
 from agent0.evaluation.scoring import score_responses

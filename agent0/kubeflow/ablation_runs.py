@@ -7,7 +7,7 @@ from typing import Any
 
 from agent0.kubeflow.acceptance import Release, check_package
 from agent0.kubeflow.acceptance.rules import workflow_fits
-from agent0.kubeflow.package import Package
+from agent0.kubeflow.compiled_pipeline import Package
 
 _TOO_LARGE = workflow_fits.__name__.replace("_", "-")
 

@@ -9,10 +9,10 @@ from pydantic import BeforeValidator, Field, field_validator, model_validator
 
 from agent0.config import Section, parse_section
 from agent0.config.kubernetes import LabelKey, LabelValue, QueueName
-from agent0.kubeflow.images import DEFAULT_IMAGE, GPU_IMAGE
+from agent0.kubeflow.default_images import DEFAULT_IMAGE, GPU_IMAGE
 from agent0.kubeflow.pod_policy import POLICIES, Role
 from agent0.storage.workspace import ENVIRONMENT_VARIABLE as WORKSPACE_VARIABLE
-from agent0.tracking.location import variable_of
+from agent0.tracking.tracking_location import variable_of
 
 
 def _text(value: object) -> object:

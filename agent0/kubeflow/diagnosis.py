@@ -7,13 +7,13 @@ from dataclasses import dataclass
 from typing import Any
 
 from agent0.errors import UsageError
-from agent0.kubeflow.causes import DRIVER, UNEXPLAINED_WAIT, advice_for
-from agent0.kubeflow.client import Server, ServerError
+from agent0.kubeflow.compiled_pipeline import Package
+from agent0.kubeflow.failure_causes import DRIVER, UNEXPLAINED_WAIT, advice_for
 from agent0.kubeflow.logs import by_kubectl, read_log
-from agent0.kubeflow.package import Package
-from agent0.kubeflow.resources import component_of
-from agent0.kubeflow.runs import FAILED, TaskState, was_cancelled
-from agent0.kubeflow.workflow import Workflow
+from agent0.kubeflow.pod_resources import component_of
+from agent0.kubeflow.run_workflow import Workflow
+from agent0.kubeflow.server_connection import Server, ServerError
+from agent0.kubeflow.server_runs import FAILED, TaskState, was_cancelled
 
 TAIL_LINES = 20
 TASKS_WITH_LOG = 3  # of those that failed; others are named

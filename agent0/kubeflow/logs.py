@@ -10,9 +10,9 @@ import json
 from dataclasses import dataclass
 
 from agent0.errors import UsageError
-from agent0.kubeflow.client import Server
-from agent0.kubeflow.runs import TaskState
-from agent0.kubeflow.workflow import Workflow
+from agent0.kubeflow.run_workflow import Workflow
+from agent0.kubeflow.server_connection import Server
+from agent0.kubeflow.server_runs import TaskState
 
 _ERROR = '{"error_message":'
 _REFUSAL = "Failed to read logs for run {}"

@@ -21,9 +21,9 @@ from agent0.config import SECTIONS, Config
 from agent0.config.base import LARGEST_NUMBER
 from agent0.consistency import check_parameter, check_sections
 from agent0.errors import UsageError, shortened, warn
-from agent0.kubeflow.package import Input, Package
+from agent0.kubeflow.compiled_pipeline import Input, Package
 from agent0.storage import transfer
-from agent0.storage.reading import UnreadableError, parse_json, parse_toml, parse_yaml, read_text
+from agent0.storage.text_files import UnreadableError, parse_json, parse_toml, parse_yaml, read_text
 from agent0.storage.uri import NotThereError, NotWholeError, StorageError, is_in_s3, parse
 from agent0.storage.uri_files import read_file
 

@@ -13,9 +13,9 @@ from itertools import islice
 from typing import Any
 
 from agent0.errors import UsageError
-from agent0.kubeflow.client import Server, ServerError
-from agent0.kubeflow.runs import experiment_id, list_runs, reference_to, runtime_config
-from agent0.kubeflow.versions import NEWEST_FIRST, in_namespace, pages
+from agent0.kubeflow.pipeline_versions import NEWEST_FIRST, in_namespace, pages
+from agent0.kubeflow.server_connection import Server, ServerError
+from agent0.kubeflow.server_runs import experiment_id, list_runs, reference_to, runtime_config
 
 RUNS_LOOKED_AT = 200
 

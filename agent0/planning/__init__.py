@@ -12,18 +12,6 @@ from agent0.planning.proposal import propose
 from agent0.planning.rates import rates_from_history, read_rates, write_rates
 
 __all__ = [
-    "Architecture",
-    "Cluster",
-    "Plan",
-    "architecture_of",
-    "check_devices",
-    "check_pods",
-    "compare_placements",
-    "make_plan",
-    "parse_cluster",
-    "propose",
-    "rates_from_history",
-    "read_rates",
-    "training_host_gib",
-    "write_rates",
-]
+    "Architecture", "Cluster", "Plan", "architecture_of", "check_devices", "check_pods", "compare_placements",
+    "make_plan", "parse_cluster", "propose", "rates_from_history", "read_rates", "training_host_gib", "write_rates",
+]  # fmt: skip

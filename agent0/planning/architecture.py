@@ -13,7 +13,7 @@ from typing import Any
 
 from agent0.config import EMBEDDED_MODEL, ModelSettings, TinyPretraining
 from agent0.errors import UsageError
-from agent0.storage.reading import read_object
+from agent0.storage.text_files import read_object
 from agent0.tracking.model_package import find_package, is_in_package
 
 QWEN3_VOCABULARY = 151_936

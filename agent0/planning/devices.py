@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from agent0.config import Config
 from agent0.errors import UsageError
 from agent0.planning.architecture import architecture_of
-from agent0.planning.memory import host_gib
+from agent0.planning.gpu_memory import host_gib
 from agent0.planning.placement import STAGES, TRAINING_STAGES, StageName, algorithm, place
 
 

@@ -6,7 +6,7 @@ Counts are over the whole cluster: what the settings say of one node holds for e
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, get_args
 
 from agent0.config import Config, CurriculumSettings, ExecutorSettings
 
@@ -15,13 +15,7 @@ StageName = Literal[
 ]
 TRAINING_STAGES: tuple[StageName, ...] = ("curriculum_training", "executor_training")
 GENERATION_STAGES: tuple[StageName, ...] = ("task_generation", "sandboxed_execution", "benchmark_evaluation")
-STAGES: tuple[StageName, ...] = (
-    "curriculum_training",
-    "task_generation",
-    "sandboxed_execution",
-    "executor_training",
-    "benchmark_evaluation",
-)
+STAGES: tuple[StageName, ...] = get_args(StageName)
 """The stages of an iteration that need a GPU, in their order; filtering and reporting need none."""
 
 
@@ -54,7 +48,7 @@ def sequences_per_step(settings: CurriculumSettings | ExecutorSettings) -> int:
 
 
 def rows_per_update(settings: CurriculumSettings | ExecutorSettings, processes: int) -> int | None:
-    """Return a process's trajectories of one update; None where they do not divide (`agent0.training.batch`)."""
+    """Return a process's trajectories of one update; None if they do not divide (`agent0.training.batch_division`)."""
     rows, rest = divmod(sequences_per_step(settings), settings.updates_per_step * processes)
     return None if rest or not rows else rows
 
@@ -64,7 +58,7 @@ def place(config: Config, stage: StageName, nodes: int, gpus_per_node: int) -> P
     if stage in TRAINING_STAGES:
         return _place_training(config, stage, nodes, gpus_per_node)
     parallel = config.rollout.vllm.tensor_parallel_size
-    if config.rollout.backend == "transformers":
+    if not config.rollout.on_vllm:
         return Placement(stage, frozen_in_process=1)
     served = config.rollout.backend == "vllm_server"
     if parallel > gpus_per_node or (served and gpus_per_node % parallel):
@@ -79,7 +73,7 @@ def _place_training(config: Config, stage: StageName, nodes: int, gpus_per_node:
     training, rollout = config.training, config.rollout
     frozen_model = stage == "curriculum_training"
     shared = frozen_model and training.shares_engine(rollout)
-    served = frozen_model and rollout.backend != "transformers" and not shared
+    served = frozen_model and rollout.on_vllm and not shared
     frozen = training.executor_gpus if served else 0
     policy = training.policy_gpus if training.policy_backend == "vllm_server" else 0
     free = gpus_per_node - frozen - policy

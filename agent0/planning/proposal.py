@@ -12,11 +12,11 @@ from typing import Any
 
 from agent0.config import Config
 from agent0.planning.architecture import Architecture, architecture_of
+from agent0.planning.gpu_memory import full_length
 from agent0.planning.hardware import Cluster
-from agent0.planning.memory import full_length
 from agent0.planning.placement import STAGES
 from agent0.planning.plan import Proposal
-from agent0.planning.stages import StageMemory, stage_memory
+from agent0.planning.stage_demands import StageMemory, stage_memory
 
 PROBLEM_GIB = 1000.0
 """What a problem weighs that is none of memory, against one missing GiB."""
@@ -26,53 +26,39 @@ CLUSTER_SHAPES = ((1, 1), (1, 2), (1, 4), (1, 8), (2, 8), (4, 8), (8, 8))
 Value = int | float | bool | str
 Changes = Mapping[str, Value]
 
-
-COSTS: dict[str, float] = {
-    "training.micro_batch_tokens": 1.0,
-    "training.gradient_checkpointing": 1.0,
-    "training.colocated_sleep": 1.0,
-    "rollout.batch_size": 1.0,
-    "training.colocated_memory": 1.5,
-    "training.executor_gpus": 1.5,
-    "training.policy_gpus": 1.5,
-    "training.processes": 1.5,
-    "rollout.vllm.gpu_memory_utilization": 1.5,
-    "rollout.vllm.tensor_parallel_size": 2.0,
-    "training.sharding": 2.0,
-    "training.precision": 2.0,
-    "training.policy_backend": 3.0,
-    "rollout.backend": 3.0,
-    "training.lora.rank": 12.0,
-}
-"""How unwelcome a change of each setting is."""
+Movable = Mapping[str, tuple[float, tuple[Value, ...]]]
+"""By setting, how unwelcome its change is, and the values to try."""
 
 
-def moves(gpus_per_node: int, length: int) -> tuple[Changes, ...]:
-    """Return the changes to try on nodes of so many GPUs; settings that need each other change together.
+def movable(shares: Sequence[int], length: int) -> Movable:
+    """Return the settings that may be changed, where servers may have `shares` of a node's GPUs.
 
     Args:
-        gpus_per_node: GPUs of each node.
+        shares: numbers of GPUs.
         length: tokens of the longest trajectory.
     """
-    shares = sorted({gpus_per_node // 2, gpus_per_node // 4, 1} - {0}, reverse=True)
-    values: dict[str, tuple[Value, ...]] = {
-        "training.micro_batch_tokens": tuple(trajectories * length for trajectories in (4, 2, 1)),
-        "training.gradient_checkpointing": (True,),
-        "training.colocated_sleep": (True,),
-        "rollout.batch_size": (128, 32, 8),
-        "training.colocated_memory": (0.4, 0.3, 0.5, 0.25, 0.2),
-        "training.executor_gpus": tuple(shares),
-        "training.policy_gpus": (0, *shares),
-        "training.processes": (0,),
-        "rollout.vllm.gpu_memory_utilization": (0.9,),
-        "rollout.vllm.tensor_parallel_size": (1, 2, 4, 8),
-        "training.sharding": ("fsdp2",),
-        "training.precision": ("bfloat16",),
-        "training.policy_backend": ("vllm",),
-        "rollout.backend": ("vllm_server",),
-        "training.lora.rank": (LORA_RANK,),
+    return {
+        "training.micro_batch_tokens": (1.0, tuple(trajectories * length for trajectories in (4, 2, 1))),
+        "training.gradient_checkpointing": (1.0, (True,)),
+        "training.colocated_sleep": (1.0, (True,)),
+        "rollout.batch_size": (1.0, (128, 32, 8)),
+        "training.colocated_memory": (1.5, (0.4, 0.3, 0.5, 0.25, 0.2)),
+        "training.executor_gpus": (1.5, tuple(shares)),
+        "training.policy_gpus": (1.5, (0, *shares)),
+        "training.processes": (1.5, (0,)),
+        "rollout.vllm.gpu_memory_utilization": (1.5, (0.9,)),
+        "rollout.vllm.tensor_parallel_size": (2.0, (1, 2, 4, 8)),
+        "training.sharding": (2.0, ("fsdp2",)),
+        "training.precision": (2.0, ("bfloat16",)),
+        "training.policy_backend": (3.0, ("vllm",)),
+        "rollout.backend": (3.0, ("vllm_server",)),
+        "training.lora.rank": (12.0, (LORA_RANK,)),
     }
-    single: list[Changes] = [{name: value} for name, choices in values.items() for value in choices]
+
+
+def moves(settings: Movable, shares: Sequence[int], gpus_per_node: int) -> tuple[Changes, ...]:
+    """Return the changes to try on nodes of so many GPUs; settings that need each other change together."""
+    single: list[Changes] = [{name: value} for name, (_, values) in settings.items() for value in values]
     served: list[Changes] = [
         {"training.policy_backend": "vllm_server", "training.policy_gpus": policy, "training.executor_gpus": executor}
         for policy in shares
@@ -109,12 +95,15 @@ def propose(config: Config, cluster: Cluster, given: Sequence[str] = ()) -> Prop
 
 def _search(architecture: Architecture, config: Config, cluster: Cluster) -> dict[str, Value] | None:
     """Take the change that helps most, the gentler of equals, until all fits; None where no further one helps."""
-    choices = moves(cluster.gpus_per_node, full_length(config))
+    gpus = cluster.gpus_per_node
+    shares = sorted({gpus // 2, gpus // 4, 1} - {0}, reverse=True)
+    settings = movable(shares, full_length(config))
+    choices = moves(settings, shares, gpus)
 
     def rank(changes: Changes) -> tuple[float, float]:
         changed = changed_config(config, changes)
         lacking = sum(_lacking(stage_memory(stage, architecture, changed, cluster)) for stage in STAGES)
-        return lacking, sum(COSTS[name] for name in changes)
+        return lacking, sum(settings[name][0] for name in changes)
 
     chosen: dict[str, Value] = {}
     while rank(chosen)[0]:

@@ -16,11 +16,11 @@ from agent0.errors import Agent0Error, UsageError
 from agent0.planning.architecture import Architecture, architecture_of
 from agent0.planning.hardware import Cluster
 from agent0.planning.placement import GENERATION_STAGES, TRAINING_STAGES, StageName, place
-from agent0.planning.stages import PlanRecord
+from agent0.planning.stage_demands import PlanRecord
 from agent0.report.history import HISTORY_FILE, History
-from agent0.storage.atomic import write_json
+from agent0.storage.atomic_file import write_json
 from agent0.storage.digest import STAGE_FILE
-from agent0.storage.reading import read_model
+from agent0.storage.text_files import read_model
 from agent0.storage.uri_files import read_file, read_folder, write_file
 from agent0.types import StageReport
 

@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from agent0.config import GateSettings
-from agent0.evaluation.registered import fetched_record, recorded_evaluations
+from agent0.evaluation.registered_evaluations import fetched_record, recorded_evaluations
 from agent0.evaluation.results import read_report
 from agent0.promotion.champion import NO_CHAMPION, AliasOutcome, Challenge, move_champion, resolve_champion
 from agent0.promotion.claims import Run
@@ -76,7 +76,7 @@ def _challenge(client: Client, version: Version, alias: str) -> Challenge:
 
 
 def _decide(client: Client, version: Version, challenge: Challenge, evaluation: str, against: str) -> GateDecision:
-    from agent0.tracking.fetching import check_digest
+    from agent0.tracking.model_fetching import check_digest
     from agent0.tracking.registry import resolve
 
     mine = recorded_evaluations(version)

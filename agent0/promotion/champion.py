@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from agent0.config import GateSettings
-from agent0.evaluation.registered import fetched_record, recorded_evaluations, setting_key
+from agent0.evaluation.registered_evaluations import fetched_record, recorded_evaluations, setting_key
 from agent0.evaluation.results import EvaluationReport, read_report
 from agent0.promotion.claims import Run
 from agent0.promotion.decision import decide_between, kept, undecided

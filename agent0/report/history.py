@@ -1,6 +1,6 @@
 """The history of an evolution: everything the report shows, as one JSON-able record.
 
-Stages fill it, `agent0.report.render` and `agent0.cli.report_view` read it. It holds numbers and a
+Stages fill it, `agent0.report.evolution_page` and `agent0.cli.report_view` read it. It holds numbers and a
 few trajectories, no weights and no data sets, and imports neither matplotlib nor jinja2.
 """
 
@@ -41,6 +41,16 @@ class ExecutorScores(Score):
 
     samples: int = Field(description="Trajectories per question.")
     levels: dict[str, Score] = Field(description="By level name, such as '2x1' (2 operands of 1 digit), easiest first.")
+
+    def metrics(self) -> dict[str, float]:
+        """Return the numbers by which MLflow shows the scores."""
+        return {
+            "eval/accuracy": self.accuracy,
+            "eval/accuracy_low": self.ci_low,
+            "eval/accuracy_high": self.ci_high,
+            "eval/tool_calls": self.tool_calls,
+            **{f"eval/accuracy_{name}": level.accuracy for name, level in self.levels.items()},
+        }
 
 
 class Flips(Entry):

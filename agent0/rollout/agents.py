@@ -12,9 +12,9 @@ from agent0.config import RolloutSettings
 from agent0.domains import UNCONDITIONED, Domain, Message, Prompts, get_domain, get_prompts
 from agent0.protocol import parse_question
 from agent0.rollout.batches import Batch
+from agent0.rollout.drawing_watch import NOBODY, Watch
 from agent0.rollout.engine import RolloutEngine, Throughput
-from agent0.rollout.models import load_tokenizer
-from agent0.rollout.watch import NOBODY, Watch
+from agent0.rollout.model_folders import load_tokenizer
 from agent0.seeds import derive_seed
 from agent0.types import Condition, Trajectory
 

@@ -7,9 +7,9 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import Any
 
+from agent0.rollout.drawing_watch import Watch
 from agent0.rollout.engine import Generation, Request
 from agent0.rollout.turn import Pieces, TurnWatch
-from agent0.rollout.watch import Watch
 
 
 class ScriptedBackend:

@@ -10,7 +10,7 @@ from typing import Any
 from agent0.config import RolloutSettings
 from agent0.errors import UsageError, shortened
 from agent0.protocol import STOP
-from agent0.storage.reading import read_object
+from agent0.storage.text_files import read_object
 
 _KINDS: dict[str, type | tuple[type, ...]] = {
     "vocab_size": int,

@@ -23,6 +23,7 @@ from transformers import (
 from agent0.config import SamplingSettings
 from agent0.errors import Agent0Error
 from agent0.protocol import PROTOCOL_TEXTS
+from agent0.rollout.drawing_watch import NOBODY, Watch
 from agent0.rollout.engine import Generation, Request
 from agent0.rollout.grouped_attention import attend_in_groups
 from agent0.rollout.live_batch import LiveBatch
@@ -31,7 +32,6 @@ from agent0.rollout.sampling import samplers
 from agent0.rollout.tokens import end_token_ids
 from agent0.rollout.turn import Pieces, TurnWatch
 from agent0.rollout.vocabulary_dropout import VocabularyDropout
-from agent0.rollout.watch import NOBODY, Watch
 from agent0.seeds import derive_seed
 
 Segment = tuple[list[int], Literal["eos", "stop", "length"] | None]

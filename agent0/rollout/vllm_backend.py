@@ -18,10 +18,10 @@ from typing import Any, Literal
 
 from agent0.config import RolloutSettings, SamplingSettings
 from agent0.errors import Agent0Error, UsageError
+from agent0.rollout.drawing_watch import Watch
 from agent0.rollout.engine import Generation, Request
 from agent0.rollout.vllm_environment import applied, engine_arguments, environment, gpu_groups
 from agent0.rollout.vllm_version import require_vllm
-from agent0.rollout.watch import Watch
 
 _YIELDS = 3  # of the event loop between two steps: a result arrives, its trajectory resumes, and asks for its next turn
 

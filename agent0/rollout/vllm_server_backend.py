@@ -17,9 +17,9 @@ from typing import Any
 import aiohttp
 
 from agent0.config import SamplingSettings, VllmSettings
+from agent0.rollout.drawing_watch import Watch
 from agent0.rollout.engine import Generation, Request
 from agent0.rollout.vllm_backend import VllmError, draw_arguments, finish_of, refuse_vocabulary_dropout
-from agent0.rollout.watch import Watch
 
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.1, 10.0  # seconds between two attempts, growing by 2, each times 0.5 to 1.5
 _CONNECT_SECONDS = 10.0

@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Any
 from agent0.sandbox.result import RunResult, SandboxBusyError, SandboxError
 
 if TYPE_CHECKING:
-    from agent0.sandbox.opening import Sandbox, open_sandbox
     from agent0.sandbox.pool import SandboxPool
+    from agent0.sandbox.stage_sandbox import Sandbox, open_sandbox
 
 __all__ = ["RunResult", "Sandbox", "SandboxBusyError", "SandboxError", "SandboxPool", "open_sandbox"]
-_ROOMS = {"Sandbox": "opening", "SandboxPool": "pool", "open_sandbox": "opening"}
+_ROOMS = {"Sandbox": "stage_sandbox", "SandboxPool": "pool", "open_sandbox": "stage_sandbox"}
 
 
 def __getattr__(name: str) -> Any:

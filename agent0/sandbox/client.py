@@ -24,10 +24,10 @@ import httpx
 
 from agent0.config import SandboxSettings
 from agent0.errors import UsageError
+from agent0.sandbox.bearer_token import TOKEN_VARIABLE
 from agent0.sandbox.gauges import Gauges, Meter
 from agent0.sandbox.result import RunResult, SandboxError
 from agent0.sandbox.service_limits import ServiceLimits
-from agent0.sandbox.token import TOKEN_VARIABLE
 
 T = TypeVar("T")
 _TRY_AGAIN = {408, 425, 429, 500, 502, 503, 504}

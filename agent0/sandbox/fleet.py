@@ -17,7 +17,7 @@ from agent0.config import SandboxSettings
 from agent0.sandbox.execution import Execution
 from agent0.sandbox.gauges import Meter
 from agent0.sandbox.jail import wire
-from agent0.sandbox.options import PoolOptions
+from agent0.sandbox.pool_options import PoolOptions
 from agent0.sandbox.result import SandboxError
 from agent0.sandbox.server_process import ServerProcess
 from agent0.sandbox.shortage import Shortage

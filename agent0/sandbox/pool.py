@@ -20,11 +20,11 @@ from typing import Any
 from agent0.config import SandboxSettings
 from agent0.errors import UsageError
 from agent0.sandbox import selftest
-from agent0.sandbox.engine import Engine
 from agent0.sandbox.execution import Job
 from agent0.sandbox.fair_queue import Admission
 from agent0.sandbox.gauges import Gauges
-from agent0.sandbox.options import PoolOptions
+from agent0.sandbox.pool_options import PoolOptions
+from agent0.sandbox.pool_thread import Engine
 from agent0.sandbox.result import RunResult, SandboxBusyError, SandboxError
 
 _PROBE_SECONDS = 10.0

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from agent0.sandbox.jail import limits
-from agent0.sandbox.options import PoolOptions
+from agent0.sandbox.pool_options import PoolOptions
 from agent0.sandbox.result import RunResult, SandboxError
 
 _REMEDIES = {

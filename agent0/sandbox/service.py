@@ -25,14 +25,14 @@ from pydantic import BaseModel, ConfigDict, Field
 from agent0.config import SandboxSettings
 from agent0.errors import Agent0Error, UsageError
 from agent0.listening import listening
-from agent0.sandbox import fusion
+from agent0.sandbox import sandbox_fusion
+from agent0.sandbox.bearer_token import TOKEN_VARIABLE, read_token
 from agent0.sandbox.body_limit import BodyLimit
 from agent0.sandbox.farewell import Farewell
 from agent0.sandbox.metrics import PoolCollector
 from agent0.sandbox.pool import SandboxPool
 from agent0.sandbox.result import RunResult, SandboxBusyError
 from agent0.sandbox.service_limits import ServiceLimits
-from agent0.sandbox.token import TOKEN_VARIABLE, read_token
 
 MAX_BATCH = 1024
 T = TypeVar("T")
@@ -114,10 +114,10 @@ def create_app(pool: SandboxPool, token: str | None, max_body_bytes: int = 8 << 
         return {"results": [result.to_dict() for result in results]}
 
     @app.post("/run_code", dependencies=only_with_token)
-    async def run_code(body: fusion.RunCodeRequest, request: Request) -> dict[str, Any]:
-        fusion.check(body)
+    async def run_code(body: sandbox_fusion.RunCodeRequest, request: Request) -> dict[str, Any]:
+        sandbox_fusion.check(body)
         result = await one(request, body.code, body.stdin or "", min(body.run_timeout, longest))
-        return fusion.response(result)
+        return sandbox_fusion.response(result)
 
     @app.get("/v1/limits", dependencies=only_with_token)
     async def limits() -> dict[str, Any]:

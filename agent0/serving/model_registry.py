@@ -19,7 +19,7 @@ from urllib.parse import urlencode, urlsplit
 from urllib.request import HTTPRedirectHandler, Request, build_opener
 
 from agent0.errors import Agent0Error, UsageError
-from agent0.storage.reading import UnreadableError, parse_json, token_in
+from agent0.storage.text_files import UnreadableError, parse_json, token_in
 
 API = "/api/model_registry"
 VERSIONS = ("v1", "v1alpha3")

@@ -10,10 +10,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from agent0.evaluation.registered import recorded_evaluations
+from agent0.evaluation.registered_evaluations import recorded_evaluations
 from agent0.serving.model_registry import ModelRegistry, PublicationError, Resource, properties
-from agent0.tracking.location import tracking_uri
 from agent0.tracking.model_uri import ModelUri, parse_model_uri
+from agent0.tracking.tracking_location import tracking_uri
 
 if TYPE_CHECKING:
     from agent0.tracking.registry import Version
@@ -55,9 +55,9 @@ def publish_version(model: str, registry: str, author: str) -> Published:
         RegistryError: no such version, or MLflow refuses or does not answer.
         PublicationError: Kubeflow's registry refuses or does not answer, or has another model under that number.
     """
-    from agent0.tracking.fetching import digest_of
+    from agent0.tracking.mlflow_runs import open_client
+    from agent0.tracking.model_fetching import digest_of
     from agent0.tracking.registry import resolve
-    from agent0.tracking.runs import open_client
 
     kubeflow = ModelRegistry(registry)
     version = resolve(open_client(tracking_uri()), parse_model_uri(model))

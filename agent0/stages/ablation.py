@@ -12,13 +12,13 @@ from agent0.ablations import ABLATIONS, FULL, active_ablations
 from agent0.config import TrackingSettings
 from agent0.consistency import check_seeds, check_variants
 from agent0.errors import UsageError
-from agent0.report.ablation import render_ablation, rows
+from agent0.report.ablation_effects import render_ablation, rows
 from agent0.report.history import HISTORY_FILE, History
 from agent0.stages.open_history import MLFLOW_SCHEME, open_history, read_history
 from agent0.stages.session import Stage, StageResult
-from agent0.storage.atomic import atomic_write, write_json
+from agent0.storage.atomic_file import atomic_write, write_json
 from agent0.storage.digest import code_version
-from agent0.tracking.location import tracking_uri
+from agent0.tracking.tracking_location import tracking_uri
 
 TABLE_FILE = "ablation.json"
 PAGE_FILE = "ablation.html"
@@ -41,8 +41,8 @@ def prepare_ablation(
         UsageError: an unknown variant, a seed out of range, one of them named twice, or no full method to compare with.
         Agent0Error: MLflow does not answer.
     """
-    from agent0.tracking.jobs import GROUP_TAG, JOB_TAG  # mlflow takes seconds to import
-    from agent0.tracking.runs import start_run
+    from agent0.tracking.job_runs import GROUP_TAG, JOB_TAG  # mlflow takes seconds to import
+    from agent0.tracking.mlflow_runs import start_run
 
     seeds = [int(seed) for seed in seeds]  # Kubeflow's local runner makes floats of numbers in lists
     check_variants(variants)
@@ -118,7 +118,7 @@ def run_ablation_comparison(
 
 def _histories_of(group: str, tracking: TrackingSettings) -> list[History]:
     """Return what MLflow keeps of the evolutions of a group's jobs, the oldest first."""
-    from agent0.tracking.jobs import keeps, runs_of_group
+    from agent0.tracking.job_runs import keeps, runs_of_group
 
     uri = tracking_uri()
     runs = reversed(runs_of_group(uri, tracking.experiment, group))

@@ -11,22 +11,21 @@ import torch
 
 from agent0.benchmarks.spec import file_name
 from agent0.config import EvaluationSettings, RolloutSettings, SamplingSettings, SandboxSettings
+from agent0.evaluation.assignments import check_room, prepare
 from agent0.evaluation.conclusion import Subject, conclude, judge
 from agent0.evaluation.executor_scores import executor_scores
 from agent0.evaluation.inspect_log import require_inspect
-from agent0.evaluation.preparation import check_room, prepare
-from agent0.evaluation.runner import Keeper, open_stores, run_assignments, sample_folder, tool_of
+from agent0.evaluation.sample_runner import Keeper, open_stores, run_assignments, sample_folder, tool_of
 from agent0.evaluation.sample_store import SAMPLES_FILE
 from agent0.progress import Drawing
-from agent0.report.history import ExecutorScores
 from agent0.rollout.backends import open_backend
 from agent0.rollout.engine import Backend
-from agent0.rollout.models import load_tokenizer
+from agent0.rollout.model_folders import load_tokenizer
 from agent0.rollout.tokens import model_positions
-from agent0.stages.files import BEFORE_FILE, SCORES_FILE
 from agent0.stages.open_agents import seed_everything
 from agent0.stages.session import Stage, StageResult
-from agent0.storage.atomic import write_json
+from agent0.stages.stage_files import BEFORE_FILE, SCORES_FILE
+from agent0.storage.atomic_file import write_json
 from agent0.storage.digest import model_digest
 
 
@@ -97,15 +96,4 @@ def run_benchmark_evaluation(
     write_json(output / SCORES_FILE, scores.model_dump())
     if before is not None:
         shutil.copyfile(before / SCORES_FILE, output / BEFORE_FILE)
-    return StageResult(_metrics(scores)).with_metrics(measured)
-
-
-def _metrics(scores: ExecutorScores) -> dict[str, float]:
-    return {
-        "eval/accuracy": scores.accuracy,
-        "eval/accuracy_low": scores.ci_low,
-        "eval/accuracy_high": scores.ci_high,
-        "eval/tool_calls": scores.tool_calls,
-        "eval/self_consistency": scores.self_consistency,
-        **{f"eval/accuracy_{name}": level.accuracy for name, level in scores.levels.items()},
-    }
+    return StageResult({**scores.metrics(), "eval/self_consistency": scores.self_consistency, **measured})

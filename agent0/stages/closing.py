@@ -18,14 +18,14 @@ from agent0.progress import Progress
 from agent0.report.history import HISTORY_FILE
 from agent0.stages.ablation import PAGE_FILE as ABLATION_PAGE
 from agent0.stages.evaluation_comparison import PAGE_FILE as COMPARISON_PAGE
-from agent0.stages.files import REPORT_FILE, SUMMARY_FILE
 from agent0.stages.iteration_report import write_history
 from agent0.stages.open_history import MLFLOW_SCHEME, open_history
-from agent0.storage.atomic import atomic_write
-from agent0.tracking.location import buffer_folder, tracking_uri
+from agent0.stages.stage_files import REPORT_FILE, SUMMARY_FILE
+from agent0.storage.atomic_file import atomic_write
+from agent0.tracking.tracking_location import buffer_folder, tracking_uri
 
 if TYPE_CHECKING:
-    from agent0.tracking.jobs import JobRun
+    from agent0.tracking.job_runs import JobRun
 
 UNKNOWN = "unknown"
 STATUS = {
@@ -93,9 +93,8 @@ def close_runs(job: str, ending: Ending, tracking: TrackingSettings, page: Path)
     Raises:
         Agent0Error: MLflow does not answer, and there is no folder of buffers that outlives this process.
     """
-    from agent0.tracking.delivery import UnreachableError  # mlflow takes seconds to import
-    from agent0.tracking.jobs import leave_to_close
-    from agent0.tracking.runs import explaining
+    from agent0.tracking.delivery import UnreachableError, explaining  # mlflow takes seconds to import
+    from agent0.tracking.job_runs import leave_to_close
 
     uri = tracking_uri()
     try:
@@ -115,7 +114,7 @@ def close_runs(job: str, ending: Ending, tracking: TrackingSettings, page: Path)
 
 
 def _close(uri: str, job: str, ending: Ending, tracking: TrackingSettings, page: Path) -> list[str]:
-    from agent0.tracking.jobs import end_run, look_at, runs_of_job
+    from agent0.tracking.job_runs import end_run, look_at, runs_of_job
 
     runs = runs_of_job(uri, tracking.experiment, job)
     text, found = "", {}
@@ -141,7 +140,7 @@ def _is_whole(run: JobRun) -> bool:
 
 def _report(uri: str, run_id: str) -> str:
     """Draw the report of the history that a run keeps, log it to the run and return it; empty without a round."""
-    from agent0.tracking.jobs import keep_file, keeps
+    from agent0.tracking.job_runs import keep_file, keeps
 
     if not keeps(uri, run_id, HISTORY_FILE):  # it is kept from the first round on
         return ""

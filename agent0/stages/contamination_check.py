@@ -14,7 +14,7 @@ from agent0.benchmarks.spec import Item
 from agent0.config import EvaluationSettings, FilteringSettings
 from agent0.errors import Agent0Error, UsageError
 from agent0.evaluation.contamination import ContaminationIndex, Match, published_items
-from agent0.storage.atomic import atomic_write
+from agent0.storage.atomic_file import atomic_write
 from agent0.types import LabelledTask
 
 CONTAMINATION_FILE = "contamination.jsonl"

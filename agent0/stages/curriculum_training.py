@@ -13,10 +13,10 @@ from agent0.config import (
     TrackingSettings,
     TrainingSettings,
 )
-from agent0.stages.files import KEPT_FOLDER, QUESTIONS_FOLDER
 from agent0.stages.lineage import origin_of
 from agent0.stages.session import Stage, StageResult
-from agent0.stages.training import run_training
+from agent0.stages.stage_files import KEPT_FOLDER, QUESTIONS_FOLDER
+from agent0.stages.training_stage import run_training
 from agent0.training.shared_volume import Nodes as Nodes  # components take it from here
 
 HEADLINE = ("reward", "proposals/valid", "executor/self_consistency")

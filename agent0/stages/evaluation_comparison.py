@@ -8,17 +8,17 @@ from statistics import fmean
 
 from agent0.config import GateSettings, ModelSettings
 from agent0.evaluation.merging import merge_evaluations
-from agent0.evaluation.registered import record_on_version
+from agent0.evaluation.registered_evaluations import record_on_version
 from agent0.evaluation.results import REPORT_FILE, EvaluationReport
 from agent0.promotion.claims import Run, pair_runs, read_runs
+from agent0.promotion.comparison_page import render
 from agent0.promotion.decision import DECISION_FILE
 from agent0.promotion.gate import GateDecision
-from agent0.promotion.page import render
-from agent0.promotion.schedule import in_order, keep_run, past_runs
-from agent0.stages.champion import carry_out, challenge_of, contest_against
+from agent0.promotion.scheduled_records import in_order, keep_run, past_runs
+from agent0.stages.challenge import carry_out, challenge_of, contest_against
 from agent0.stages.evaluation_preparation import evaluation_name
 from agent0.stages.session import Stage, StageResult
-from agent0.storage.atomic import atomic_write
+from agent0.storage.atomic_file import atomic_write
 from agent0.storage.workspace import clear_workspace
 
 PAGE_FILE = "comparison.html"

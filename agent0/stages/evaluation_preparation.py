@@ -18,9 +18,9 @@ from agent0.promotion.champion import NO_CHAMPION, Challenge, early_warning, res
 from agent0.stages.opening import check_wire
 from agent0.stages.session import flatten
 from agent0.storage.digest import code_version
-from agent0.tracking.location import tracking_uri
 from agent0.tracking.model_source import resolve_source
 from agent0.tracking.model_uri import is_model_uri, parse_model_uri
+from agent0.tracking.tracking_location import tracking_uri
 
 
 @dataclass(frozen=True)
@@ -66,7 +66,7 @@ def open_evaluation(
         RegistryError: model or champion are no versions of a registered model.
         Agent0Error: MLflow or the champion's store does not answer.
     """
-    from agent0.tracking.runs import open_client, start_run  # mlflow takes seconds to import
+    from agent0.tracking.mlflow_runs import open_client, start_run  # mlflow takes seconds to import
 
     check_wire(wire)
     given = parse_section(Config, {**values, "model": {**values["model"], "embedded_only": False}})

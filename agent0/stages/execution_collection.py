@@ -11,9 +11,9 @@ from itertools import islice
 from pathlib import Path
 
 from agent0.answers import Verdict, equivalent_many
-from agent0.stages.files import SAMPLE_FOLDER, TASKS_FOLDER
-from agent0.stages.mlflow_evidence import log_tasks, log_traces
+from agent0.stages.mlflow_evidence import label_row, log_tasks, log_traces
 from agent0.stages.session import Stage, StageResult, slowest_part
+from agent0.stages.stage_files import SAMPLE_FOLDER, TASKS_FOLDER
 from agent0.storage.shards import copy_shard, iterate_records, shard_files, write_shards
 from agent0.types import LabelledTask, SolvedTask, Vote
 
@@ -112,14 +112,6 @@ def _share(vote: Vote) -> str:
 
 def _row(task: LabelledTask, item: SolvedTask) -> dict[str, object]:
     """Return a trajectory as a row of a table."""
-    return {
-        "task": task.task.id,
-        "question": task.task.question,
-        "answer": item.trajectory.answer or "",
-        "pseudo_label": task.vote.answer or "",
-        "self_consistency": task.vote.self_consistency,
-        "known_answer": task.known_answer or "",
-        "tool_calls": len(item.trajectory.tool_calls),
-        "finish": item.trajectory.finish,
-        "text": item.trajectory.text,
-    }
+    made = item.trajectory
+    shown = {"answer": made.answer or "", "tool_calls": len(made.tool_calls), "finish": made.finish, "text": made.text}
+    return {**label_row(task), **shown}

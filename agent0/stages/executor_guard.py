@@ -18,7 +18,7 @@ from agent0.promotion.paired_tests import sign_flip
 from agent0.rollout.agents import ExecutorAgent
 from agent0.sandbox import open_sandbox
 from agent0.seeds import derive_seed
-from agent0.stages.known import read_known_tasks
+from agent0.stages.known_tasks import read_known_tasks
 from agent0.stages.open_agents import open_executor
 from agent0.stages.session import Stage, StageResult
 from agent0.types import KnownTask

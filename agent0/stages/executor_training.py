@@ -17,11 +17,11 @@ from agent0.config import (
 )
 from agent0.errors import Agent0Error
 from agent0.stages.executor_guard import guard_training
-from agent0.stages.files import KEPT_FOLDER, NEGATIVES_FOLDER, TASKS_FOLDER
 from agent0.stages.lineage import origin_of
 from agent0.stages.mlflow_evidence import log_tasks
 from agent0.stages.session import Stage, StageResult
-from agent0.stages.training import run_training
+from agent0.stages.stage_files import KEPT_FOLDER, NEGATIVES_FOLDER, TASKS_FOLDER
+from agent0.stages.training_stage import run_training
 from agent0.storage.shards import count_records
 from agent0.training.shared_volume import Nodes as Nodes  # components take it from here
 from agent0.types import LabelledTask

@@ -8,7 +8,7 @@ from pathlib import Path
 from agent0.evaluation.results import QUESTIONS_FOLDER, REPORT_FILE, read_questions, read_report
 from agent0.promotion.paired_tests import sign_flip
 from agent0.report.history import Flips
-from agent0.stages.files import VERDICTS_FOLDER
+from agent0.stages.stage_files import VERDICTS_FOLDER
 
 
 def count_flips(before: Path, after: Path) -> Flips | None:

@@ -14,13 +14,17 @@ from agent0.answers import equivalent
 from agent0.answers.audit import BREAKDOWN
 from agent0.config import CurriculumSettings
 from agent0.evaluation.statistics import clustered_mean
+from agent0.report.evolution_page import render
 from agent0.report.figures import consistency_picture
 from agent0.report.history import HISTORY_FILE, Example, ExecutorScores, History, IterationRecord, ProposalStatistics
-from agent0.report.render import render
 from agent0.rewards.diversity import diversity_metrics, novelty
 from agent0.seeds import sampled
 from agent0.stages.executor_guard import KEPT_PREVIOUS
-from agent0.stages.files import (
+from agent0.stages.flips import count_flips, keep_verdicts
+from agent0.stages.masters import drop_masters
+from agent0.stages.open_history import earlier_questions, read_history
+from agent0.stages.session import Stage, StageResult, read_report
+from agent0.stages.stage_files import (
     BEFORE_FILE,
     KEPT_FOLDER,
     QUESTIONS_FOLDER,
@@ -31,18 +35,23 @@ from agent0.stages.files import (
     TASKS_FOLDER,
     VERDICTS_FOLDER,
 )
-from agent0.stages.flips import count_flips, keep_verdicts
-from agent0.stages.open_history import earlier_questions, read_history
-from agent0.stages.session import Stage, StageResult, read_report
-from agent0.storage.atomic import atomic_write, write_json
-from agent0.storage.reading import read_model
-from agent0.storage.shards import add_shard, iterate_records
+from agent0.storage.atomic_file import atomic_write, write_json
+from agent0.storage.shards import (
+    add_shard,
+    iterate_records,
+)
+from agent0.storage.text_files import read_model
 from agent0.storage.workspace import clear_workspace
 from agent0.tracking.tracker import undelivered_tag
 from agent0.types import LabelledTask, SolvedTask, StageReport, Task
 
 EXAMPLES_PER_ITERATION = 4
 DIVERSITY_SAMPLE = 4000  # all pairs are compared
+TASK_METRICS = (
+    *("kept", "self_consistency", "tool_calls", "repetition", "first_executor_pass_rate", "kept_wrong"),
+    *("kept_novelty", "kept_repeated", "label_accuracy", "label_accuracy_low", "label_accuracy_high"),
+)
+"""Fields of `ProposalStatistics` that belong on the evolution's own run."""
 
 
 def run_iteration_report(
@@ -98,6 +107,7 @@ def run_iteration_report(
     _log(stage, grown, finished, output)
     for number in finished:
         clear_workspace(f"{stage.evolution_id}/{number}")  # every stage of the iteration has its result
+    drop_masters(stage, (curriculum_model, executor_model))
     return StageResult(
         {
             "eval/accuracy": record.executor.accuracy,
@@ -146,31 +156,11 @@ def write_history(history: History, folder: Path) -> None:
 
 def evolution_metrics(record: IterationRecord) -> dict[str, float]:
     """Return the numbers of one iteration that belong on the evolution's own run."""
-    metrics = {
-        "eval/accuracy": record.executor.accuracy,
-        "eval/accuracy_low": record.executor.ci_low,
-        "eval/accuracy_high": record.executor.ci_high,
-        "eval/tool_calls": record.executor.tool_calls,
-        **{f"eval/accuracy_{name}": level.accuracy for name, level in record.executor.levels.items()},
-    }
+    metrics = record.executor.metrics()
     if record.proposals is not None:
-        optional = {
-            "tasks/first_executor_pass_rate": record.proposals.first_executor_pass_rate,
-            "tasks/label_accuracy": record.proposals.label_accuracy,
-            "tasks/kept_wrong": record.proposals.kept_wrong,
-            "tasks/kept_novelty": record.proposals.kept_novelty,
-            "tasks/kept_repeated": record.proposals.kept_repeated,
-            "tasks/label_accuracy_low": record.proposals.label_accuracy_low,
-            "tasks/label_accuracy_high": record.proposals.label_accuracy_high,
-        }
-        metrics |= {
-            "tasks/kept": float(record.proposals.kept),
-            "tasks/self_consistency": record.proposals.self_consistency,
-            "tasks/tool_calls": record.proposals.tool_calls,
-            "tasks/repetition": record.proposals.repetition,
-            **{f"tasks/label_accuracy_{name}": value for name, value in record.proposals.label_accuracy_by.items()},
-            **{name: value for name, value in optional.items() if value is not None},
-        }
+        found = {name: getattr(record.proposals, name) for name in TASK_METRICS}
+        found |= {f"label_accuracy_{name}": value for name, value in record.proposals.label_accuracy_by.items()}
+        metrics |= {f"tasks/{name}": float(value) for name, value in found.items() if value is not None}
     if record.flips is not None:
         metrics |= {"eval/lost": float(record.flips.lost), "eval/won": float(record.flips.won)}
     return metrics
@@ -202,6 +192,7 @@ def _proposals(
     rates = [task.first_executor_pass_rate for task in labelled if task.first_executor_pass_rate is not None]
     difficulty = clustered_mean(rates) if rates else None
     labels = {name.removeprefix("tasks/"): value for name, value in filtering.metrics.items()}
+    optional = ("label_accuracy", "label_accuracy_low", "label_accuracy_high", "kept_wrong")
     return ProposalStatistics(
         generated=int(generation.metrics["tasks/generated"]),
         valid=int(generation.metrics["tasks/valid"]),
@@ -212,14 +203,11 @@ def _proposals(
         probed=len(rates),
         self_consistency=execution.metrics["tasks/self_consistency"],
         tool_calls=execution.metrics["tasks/tool_calls"],
-        label_accuracy=labels.get("label_accuracy"),
-        label_accuracy_low=labels.get("label_accuracy_low"),
-        label_accuracy_high=labels.get("label_accuracy_high"),
+        **{name: labels.get(name) for name in optional},
         labelled_with_truth=int(labels.get("label_known", 0)),
         label_accuracy_by={
             name: labels[f"label_accuracy_{name}"] for name in BREAKDOWN if f"label_accuracy_{name}" in labels
         },
-        kept_wrong=labels.get("kept_wrong"),
         kept_novelty=fresh[0] if fresh else None,
         kept_repeated=fresh[1] if fresh else None,
         self_consistency_histogram=execution.counts["self_consistency"],

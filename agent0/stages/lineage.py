@@ -7,7 +7,7 @@ from pathlib import Path
 
 from agent0.stages.session import Stage
 from agent0.storage.digest import code_version, folder_digest, model_digest, of_a_stage
-from agent0.tracking.origin import Origin
+from agent0.tracking.model_origin import Origin
 
 IMAGE_VARIABLE = "AGENT0_IMAGE_DIGEST"
 """Environment variable in which an image, or whoever starts it, says its digest."""

@@ -23,19 +23,22 @@ def log_tasks(stage: Stage, name: str, folder: Path, records: int, context: str 
     stage.tracker.log_dataset(dataset)
 
 
-def vote_row(task: LabelledTask, reason: str | None) -> dict[str, object]:
-    """Return a task, the vote on it and what became of it as a row of a table."""
+def label_row(task: LabelledTask) -> dict[str, object]:
+    """Return a task and its label as the beginning of a row of a table."""
     return {
         "task": task.task.id,
         "question": task.task.question,
         "pseudo_label": task.vote.answer or "",
-        "votes": task.vote.count,
-        "samples": task.vote.k,
         "self_consistency": task.vote.self_consistency,
         "known_answer": task.known_answer or "",
-        "outcome": reason or "kept",
-        "answers": ", ".join(answer or "–" for answer in task.answers),
     }
+
+
+def vote_row(task: LabelledTask, reason: str | None) -> dict[str, object]:
+    """Return a task, the vote on it and what became of it as a row of a table."""
+    answers = ", ".join(answer or "–" for answer in task.answers)
+    votes = {"votes": task.vote.count, "samples": task.vote.k}
+    return {**label_row(task), **votes, "outcome": reason or "kept", "answers": answers}
 
 
 def log_traces(stage: Stage, labelled: Mapping[str, LabelledTask], sample: Sequence[SolvedTask]) -> None:

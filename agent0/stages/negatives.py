@@ -7,7 +7,7 @@ from pathlib import Path
 
 from agent0.answers import Grader
 from agent0.answers.refusal import refused, tenable
-from agent0.stages.files import NEGATIVES_FOLDER
+from agent0.stages.stage_files import NEGATIVES_FOLDER
 from agent0.storage.shards import write_shards
 from agent0.types import LabelledTask
 

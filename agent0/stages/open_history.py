@@ -10,14 +10,14 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from agent0.errors import Agent0Error, UsageError
-from agent0.report.comparison import MAX_RUNS, Run, name_runs
+from agent0.report.evolution_comparison import MAX_RUNS, Run, name_runs
 from agent0.report.history import HISTORY_FILE, History
-from agent0.stages.files import KEPT_FOLDER, QUESTIONS_FOLDER
-from agent0.storage.reading import read_model
+from agent0.stages.stage_files import KEPT_FOLDER, QUESTIONS_FOLDER
 from agent0.storage.shards import iterate_records
+from agent0.storage.text_files import read_model
 from agent0.storage.uri import is_in_s3
 from agent0.storage.uri_files import read_file
-from agent0.tracking.location import tracking_uri
+from agent0.tracking.tracking_location import tracking_uri
 from agent0.types import LabelledTask, Task
 
 MLFLOW_SCHEME = "runs:/"
@@ -95,7 +95,7 @@ def _parse(path: Path, place: str) -> History:
 def _from_mlflow(place: str, folder: Path) -> Path:
     from mlflow.exceptions import MlflowException
 
-    from agent0.tracking.runs import open_client
+    from agent0.tracking.mlflow_runs import open_client
 
     uri, run_id = tracking_uri(), place.removeprefix(MLFLOW_SCHEME).strip("/")
     client = open_client(uri)

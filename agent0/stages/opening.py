@@ -18,9 +18,10 @@ from agent0.consistency import check_consistency, check_start
 from agent0.errors import UsageError
 from agent0.sandbox import open_sandbox
 from agent0.stages.ablation import ablate
+from agent0.stages.masters import check_workspace
 from agent0.stages.session import flatten
 from agent0.storage.digest import code_version as installed_code
-from agent0.tracking.location import tracking_uri
+from agent0.tracking.tracking_location import tracking_uri
 
 
 @dataclass(frozen=True)
@@ -70,15 +71,17 @@ def open_evolution(
         compiled_with: options that the pipeline was compiled with; kept, so that it can be compiled again.
 
     Raises:
-        UsageError: the settings do not fit together, or the named run is another evolution's.
+        UsageError: the settings do not fit together, need a workspace where there is none, or the named run is another
+            evolution's.
         SandboxError: no sandbox service answers, or one refuses the token.
         Agent0Error: MLflow does not answer.
     """
-    from agent0.tracking.jobs import continue_run, find_unfinished, named_run  # mlflow takes seconds to import
+    from agent0.tracking.job_runs import continue_run, find_unfinished, named_run  # mlflow takes seconds to import
+    from agent0.tracking.mlflow_runs import start_run
     from agent0.tracking.recipe_of_run import CONFIG_FILE, PIPELINE_FILE
-    from agent0.tracking.runs import start_run
 
     check_consistency(config)
+    check_workspace(config.model)
     check_start(beginning.iteration)
     if config.sandbox.endpoints:
         with open_sandbox(config.sandbox):  # every later stage would end for a service that is not there

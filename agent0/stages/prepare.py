@@ -9,12 +9,12 @@ from pathlib import Path
 from agent0.config import Config
 from agent0.errors import UsageError
 from agent0.report.history import HISTORY_FILE, History
-from agent0.stages.files import KEPT_FOLDER, QUESTIONS_FOLDER, VERDICTS_FOLDER
 from agent0.stages.open_history import is_local, open_history
-from agent0.storage.atomic import write_json
+from agent0.stages.stage_files import KEPT_FOLDER, QUESTIONS_FOLDER, VERDICTS_FOLDER
+from agent0.storage.atomic_file import write_json
 from agent0.storage.digest import code_version
 from agent0.storage.seal import seal
-from agent0.tracking.location import tracking_uri
+from agent0.tracking.tracking_location import tracking_uri
 
 
 def begin_history(config: Config, first_iteration: int, history_uri: str, mlflow_run_id: str, output: Path) -> History:

@@ -23,13 +23,13 @@ from agent0.rollout.agents import Askable, ExecutorAgent, askable, mean_tool_cal
 from agent0.sandbox import open_sandbox
 from agent0.seeds import derive_seed, sampled
 from agent0.stages.execution_collection import collect_votes
-from agent0.stages.files import SAMPLE_FOLDER, TASKS_FOLDER
 from agent0.stages.keeping import kept_aside
-from agent0.stages.known import read_known_tasks
+from agent0.stages.known_tasks import read_known_tasks
 from agent0.stages.open_agents import open_executor, seed_everything
 from agent0.stages.question_judging import Judge, endpoint_judge, executor_judge, judged
 from agent0.stages.session import Stage, StageResult
 from agent0.stages.sharding import ALONE, Share, deliver, piece, unfinished
+from agent0.stages.stage_files import SAMPLE_FOLDER, TASKS_FOLDER
 from agent0.storage.digest import folder_digest
 from agent0.storage.seal import seal
 from agent0.storage.shards import iterate_records, iterate_shard, shard_name, write_shard

@@ -20,21 +20,21 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from pydantic import BaseModel, TypeAdapter
 
+from agent0.child_processes import RUN_VARIABLE, die_with
 from agent0.errors import Agent0Error
-from agent0.processes import RUN_VARIABLE, die_with
 from agent0.progress import Progress, reported
 from agent0.seeds import derive_seed
-from agent0.storage.atomic import write_json
+from agent0.storage.atomic_file import write_json
 from agent0.storage.digest import STAGE_FILE, code_version, folder_digest, of_a_stage
-from agent0.storage.reading import read_model
 from agent0.storage.seal import intact_digest, seal
+from agent0.storage.text_files import read_model
 from agent0.storage.workspace import Workspace, open_workspace
-from agent0.tracking import NullTracker, Tracker
-from agent0.tracking.location import tracking_uri
+from agent0.tracking import Tracker
+from agent0.tracking.tracking_location import tracking_uri
 from agent0.types import StageReport
 
 if TYPE_CHECKING:
-    from agent0.tracking.buffered import TrackingSession
+    from agent0.tracking.buffered_tracker import TrackingSession
 
 
 @dataclass(frozen=True)
@@ -85,13 +85,13 @@ class Stage:
     @classmethod
     def untracked(cls, name: str, iteration: int = 1, seed: int = 0) -> Stage:
         """Return a stage that reports progress and tracks nothing; for use outside a pipeline."""
-        progress, nothing = Progress(name, iteration), NullTracker()
+        progress, nothing = Progress(name, iteration), Tracker()
         own_seed = derive_seed(seed, name, iteration)
         return cls(name, iteration, own_seed, progress, nothing, nothing, time.monotonic())
 
     def iteration_run(self, number: int) -> Tracker:
         """Return what writes to the run of an iteration; the stages' runs are nested in it."""
-        return NullTracker() if self.session is None else self.session.iteration(number)
+        return Tracker() if self.session is None else self.session.iteration(number)
 
     @property
     def workspace_key(self) -> str:
@@ -149,17 +149,18 @@ def open_stage(
     settings: Mapping[str, BaseModel] | None = None,
     inputs: Mapping[str, Path] | None = None,
     part: str = "",
+    also: Sequence[str] = (),
 ) -> Iterator[Stage]:
     """Open a stage of the evolution whose MLflow run is `mlflow_run_id`.
 
     Its nested run carries the settings, the seed, the code version and the digest of each input folder. `part` names
-    the share of a pod where several work side by side. An error is reported as progress before it is raised, so that
-    whoever watches reads the reason.
+    the share of a pod where several work side by side, `also` trackers beside MLflow. An error is reported as progress
+    before it is raised, so that whoever watches reads the reason.
 
     Raises:
         DamagedError: an input is not what the stage that wrote it had sealed.
     """
-    from agent0.tracking.buffered import open_session  # mlflow takes seconds to import
+    from agent0.tracking.buffered_tracker import open_session  # mlflow takes seconds to import
 
     if run := os.environ.get(RUN_VARIABLE):
         die_with(int(run))
@@ -169,12 +170,10 @@ def open_stage(
     }
     with reported(name, iteration) as progress:
         read = {f"agent0.input_sha256.{label}": intact_digest(folder) for label, folder in (inputs or {}).items()}
-        fingerprint = {
-            "seed": stage_seed,
-            **{section: model.model_dump(mode="json") for section, model in (settings or {}).items()},
-            **read,
-        }
+        sections = {section: model.model_dump(mode="json") for section, model in (settings or {}).items()}
+        fingerprint = {"seed": stage_seed, **sections, **read}
         tags = {
+            "agent0.kind": "stage",
             "agent0.stage": name,
             "agent0.iteration": str(iteration),
             "agent0.seed": str(stage_seed),
@@ -189,8 +188,9 @@ def open_stage(
             part=part,
             fingerprint=hashlib.sha256(json.dumps(fingerprint, sort_keys=True).encode()).hexdigest(),
             params=params,
-            tags={**tags, "agent0.kind": "stage"},
+            tags=tags,
             warn=progress.warn,
+            also=also,
         )
         try:
             yield Stage(

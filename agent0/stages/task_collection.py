@@ -14,9 +14,9 @@ from agent0.errors import Agent0Error
 from agent0.rewards import repetition_shares
 from agent0.rollout.agents import nothing_valid
 from agent0.seeds import sampled
-from agent0.stages.files import PROPOSALS_FOLDER, TASKS_FOLDER
 from agent0.stages.mlflow_evidence import log_tasks
 from agent0.stages.session import Stage, StageResult, slowest_part
+from agent0.stages.stage_files import PROPOSALS_FOLDER, TASKS_FOLDER
 from agent0.storage.shards import iterate_records, write_shards
 from agent0.types import ProposalOutcome, Task
 

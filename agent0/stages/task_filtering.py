@@ -15,13 +15,13 @@ from agent0.answers.audit import audit_labels
 from agent0.config import CurriculumSettings, EvaluationSettings, ExecutionSettings, FilteringSettings
 from agent0.errors import Agent0Error
 from agent0.stages.contamination_check import check_contamination, contamination_warnings
-from agent0.stages.files import TASKS_FOLDER
-from agent0.stages.gates import ONE_DERIVATION, UNGROUNDED, Gates, apply_gates, labelled_by_truth
+from agent0.stages.filter_gates import ONE_DERIVATION, UNGROUNDED, Gates, apply_gates, labelled_by_truth
 from agent0.stages.judged_questions import judge_questions
 from agent0.stages.mlflow_evidence import TABLE_ROWS, log_tasks, vote_row
 from agent0.stages.negatives import keep_negatives
 from agent0.stages.open_history import earlier_questions
 from agent0.stages.session import Stage, StageResult
+from agent0.stages.stage_files import TASKS_FOLDER
 from agent0.storage.shards import iterate_records, write_shards
 from agent0.types import LabelledTask
 

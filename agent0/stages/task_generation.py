@@ -17,13 +17,13 @@ from agent0.domains import get_domain, get_prompts
 from agent0.progress import Drawing
 from agent0.rollout import Throughput
 from agent0.rollout.agents import CurriculumAgent, Proposal
-from agent0.rollout.models import load_tokenizer
+from agent0.rollout.model_folders import load_tokenizer
 from agent0.sandbox import open_sandbox
-from agent0.stages.files import PROPOSALS_FOLDER
 from agent0.stages.open_agents import open_proposer, seed_everything
 from agent0.stages.open_history import earlier_tasks
 from agent0.stages.session import Stage, StageResult, read_report
 from agent0.stages.sharding import ALONE, Share, deliver, piece, unfinished
+from agent0.stages.stage_files import PROPOSALS_FOLDER
 from agent0.stages.task_collection import collect_tasks, pool_proposals
 from agent0.storage.shards import iterate_shard, write_shard
 from agent0.storage.workspace import Workspace

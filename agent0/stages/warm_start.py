@@ -16,13 +16,13 @@ from agent0.config import CurriculumSettings, RolloutSettings, SandboxSettings, 
 from agent0.domains import Prompts, demonstrate, get_domain, get_prompts, task_writer
 from agent0.errors import Agent0Error
 from agent0.progress import Drawing
-from agent0.rollout.models import load_model, load_tokenizer, save_model
+from agent0.rollout.model_folders import load_model, load_tokenizer, save_model
 from agent0.sandbox import open_sandbox
 from agent0.seeds import derive_seed
 from agent0.stages.open_agents import open_executor, open_proposer, seed_everything
 from agent0.stages.session import Stage, StageResult
 from agent0.stages.training_log import last_steps, step_logger
-from agent0.training.warm_start import Transcript, demonstrated, fine_tune, in_turns, transcribed
+from agent0.training.supervised import Transcript, demonstrated, fine_tune, in_turns, transcribed
 from agent0.types import Trajectory
 
 HEADLINE = ("loss", "mean_token_accuracy")

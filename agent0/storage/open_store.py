@@ -9,8 +9,8 @@ from importlib.util import find_spec
 
 from agent0.errors import is_disk_full
 from agent0.extras import installing
-from agent0.storage.settings import TransferSettings
 from agent0.storage.store import LocalStore, Store
+from agent0.storage.transfer_settings import TransferSettings
 from agent0.storage.transfer_threads import Crew
 from agent0.storage.uri import Location, StorageError, parse
 

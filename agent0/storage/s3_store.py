@@ -18,9 +18,9 @@ from boto3.s3.transfer import ProgressCallbackInvoker, TransferConfig, create_tr
 from botocore.exceptions import ClientError
 
 from agent0.storage.manifest import FileRecord
-from agent0.storage.objects import explained, keep_trying, make_client, status
-from agent0.storage.settings import TransferSettings
+from agent0.storage.s3_client import explained, keep_trying, make_client, status
 from agent0.storage.store import Item
+from agent0.storage.transfer_settings import TransferSettings
 from agent0.storage.transfer_threads import Crew, Meter
 from agent0.storage.uri import Location, NotThereError, StorageError
 

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from agent0.errors import UsageError
-from agent0.storage.atomic import write_json
-from agent0.storage.reading import read_object
+from agent0.storage.atomic_file import write_json
+from agent0.storage.text_files import read_object
 
 SHOWN = 5
 

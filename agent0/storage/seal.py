@@ -9,10 +9,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from agent0.storage.atomic import atomic_path
+from agent0.storage.atomic_file import atomic_path
 from agent0.storage.digest import LEFTOVER_FILE, STAGE_FILE, folder_digest, of_a_stage
+from agent0.storage.folder_files import files_under
 from agent0.storage.manifest import MANIFEST, Manifest, record_of
-from agent0.storage.tree import files_under
 from agent0.storage.uri import StorageError
 
 

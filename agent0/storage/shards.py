@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar, Union, get_a
 from pydantic import BaseModel, ValidationError
 
 from agent0.errors import Agent0Error
-from agent0.storage.atomic import atomic_path
+from agent0.storage.atomic_file import atomic_path
 from agent0.types import Record, Stored
 
 if TYPE_CHECKING:

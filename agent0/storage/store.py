@@ -1,6 +1,6 @@
 """What a transfer needs of a store, and the store that is a local disk.
 
-Files of the local store are whole or absent; see `agent0.storage.atomic`.
+Files of the local store are whole or absent; see `agent0.storage.atomic_file`.
 """
 
 from __future__ import annotations
@@ -12,11 +12,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from agent0.storage.atomic import TEMPORARY_SUFFIX, atomic_path
-from agent0.storage.manifest import FileRecord, file_sha256
+from agent0.storage.atomic_file import TEMPORARY_SUFFIX, atomic_path
+from agent0.storage.folder_files import files_under
+from agent0.storage.manifest import MANIFEST, FileRecord, Manifest, file_sha256
 from agent0.storage.transfer_threads import Meter
-from agent0.storage.tree import files_under
-from agent0.storage.uri import Location, NotThereError, StorageError
+from agent0.storage.uri import Location, NotThereError, StorageError, join
 
 
 @dataclass(frozen=True)
@@ -63,6 +63,13 @@ class Store(Protocol):
 
     def delete(self, keys: Sequence[str]) -> None:
         """Remove objects; those that are not there are no error."""
+
+
+def read_manifest(store: Store, key: str) -> Manifest | None:
+    """Return the manifest of the folder at `key`, None if there is none."""
+    place = join(key, MANIFEST)
+    data = store.read(place)
+    return None if data is None else Manifest.from_bytes(data, str(store.name(place)))
 
 
 class LocalStore:

@@ -8,18 +8,16 @@ again. Nothing is unpickled, ever. Copies from one store to another are not made
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from agent0.storage.atomic import atomic_path
+from agent0.storage.atomic_file import atomic_path
 from agent0.storage.atomic_folder import atomic_folder
-from agent0.storage.manifest import MANIFEST, FileRecord, Manifest, file_sha256, is_manifest
+from agent0.storage.manifest import MANIFEST, FileRecord, Manifest, file_sha256
 from agent0.storage.open_store import opened
-from agent0.storage.store import Item, Store
+from agent0.storage.sending import put_file, put_folder
+from agent0.storage.store import Item, Store, read_manifest
 from agent0.storage.transfer_threads import Crew, Meter, ProgressCallback
-from agent0.storage.tree import files_under
 from agent0.storage.uri import NotThereError, NotWholeError, StorageError, join
 
 
@@ -37,9 +35,9 @@ def put(source: Path, uri: str, progress: ProgressCallback | None = None) -> Non
     """
     with opened(uri) as (store, key, crew):
         if source.is_dir():
-            _put_folder(source, store, key, crew, progress)
+            put_folder(source, store, key, crew, progress)
         elif source.is_file():
-            _put_file(source, store, key, progress)
+            put_file(source, store, key, progress)
         else:
             raise StorageError(f"{source} is neither a file nor a folder; nothing was copied to {uri}.")
 
@@ -56,7 +54,7 @@ def get(uri: str, target: Path, progress: ProgressCallback | None = None) -> Non
         StorageError: there is none, it is not whole, or it was changed.
     """
     with opened(uri) as (store, key, crew):
-        manifest = _manifest(store, key)
+        manifest = read_manifest(store, key)
         if manifest is not None:
             _get_folder(store, key, manifest, target.absolute(), crew, progress)
         elif key and (item := store.find(key)) is not None:
@@ -78,7 +76,7 @@ def manifest_of(uri: str, deadline_seconds: float | None = None) -> Manifest:
         StorageError: the store refuses or does not answer.
     """
     with opened(uri, deadline_seconds) as (store, key, _):
-        manifest = _manifest(store, key)
+        manifest = read_manifest(store, key)
         if manifest is None:
             raise _nothing_whole(store, key, uri)
         return manifest
@@ -93,7 +91,7 @@ def entries(uri: str) -> list[str]:
         StorageError: the bucket is not there, or the store refuses or does not answer.
     """
     with opened(uri) as (store, key, crew):
-        manifest = _manifest(store, key)
+        manifest = read_manifest(store, key)
         if manifest is not None:
             return sorted({record.path.split("/")[0] for record in manifest.files})
         files, folders = store.children(key)
@@ -112,83 +110,6 @@ def remove(uri: str) -> None:
             raise StorageError(f"{uri} is a whole store; name what to remove in it.")
         store.delete([join(key, MANIFEST)])
         store.delete([key, *store.listing(key)])  # first the folder, so that no link in it is followed
-
-
-@dataclass(frozen=True)
-class _Source:
-    """A file to copy: what it holds, and when it was last written to."""
-
-    path: Path
-    record: FileRecord
-    written_ns: int
-
-
-def _put_file(source: Path, store: Store, key: str, progress: ProgressCallback | None) -> None:
-    if not key or store.find(join(key, MANIFEST)) is not None:
-        raise StorageError(f"{store.name(key)} is a folder; give the file a name in it, or remove the folder.")
-    meter = Meter(source.stat().st_size, progress)
-    _send(_read_source(source, source.name), store, key, store.find(key), meter)
-
-
-def _put_folder(source: Path, store: Store, key: str, crew: Crew, progress: ProgressCallback | None) -> None:
-    names = _files_of(source)
-    if key and store.find(key) is not None:
-        raise StorageError(f"{store.name(key)} is a file; remove it, or name another place for the folder {source}.")
-    earlier = _manifest(store, key)
-    there = store.listing(key)
-    meter = Meter(sum((source / name).stat().st_size for name in names), progress)
-    known: dict[str, _Source] = {}
-    if earlier is not None:
-        known = dict(zip(names, crew.run([partial(_read_source, source / n, n) for n in names]), strict=True))
-        new = Manifest(tuple(sorted(item.record for item in known.values())))
-        if new == earlier and all(_size(there, join(key, item.path)) == item.size for item in new.files):
-            meter.add(new.size)
-            return
-        store.delete([join(key, MANIFEST)])
-
-    def send(name: str) -> tuple[FileRecord, str]:
-        item = known.get(name) or _read_source(source / name, name)
-        place = join(key, name)
-        found = store.find(place) if _size(there, place) == item.record.size else None
-        return item.record, _send(item, store, place, found, meter)
-
-    sent = crew.run([partial(send, name) for name in names])
-    manifest = Manifest(tuple(sorted(record for record, _ in sent)))
-    if earlier is not None:
-        store.delete([join(key, record.path) for record in earlier.files if record.path not in set(names)])
-    _refuse_other_writers(store, key, {join(key, record.path): (record, version) for record, version in sent})
-    store.write(join(key, MANIFEST), manifest.to_bytes())
-
-
-def _send(source: _Source, store: Store, key: str, found: Item | None, meter: Meter) -> str:
-    """Copy a file unless it is there; return the version of what is there then."""
-    record = source.record
-    if found is not None and (found.size, found.sha256) == (record.size, record.sha256):
-        meter.add(record.size)
-        return found.version
-    version = store.send(source.path, key, record, meter)
-    status = source.path.stat()
-    if (status.st_size, status.st_mtime_ns) != (record.size, source.written_ns):
-        store.delete([key])
-        raise StorageError(
-            f"{source.path} changed while it was copied to {store.name(key)}; copy it once nothing writes to it."
-        )
-    return version
-
-
-def _refuse_other_writers(store: Store, key: str, sent: Mapping[str, tuple[FileRecord, str]]) -> None:
-    """Look once more, before the manifest says that all is there, whether it still is what was sent."""
-    there = store.listing(key)
-    for place, (record, version) in sent.items():
-        if place in there and there[place].version == version:
-            continue
-        # A listing may lag behind on some servers; the object itself decides.
-        found = store.find(place)
-        if found is None or (found.size, found.sha256) != (record.size, record.sha256):
-            raise StorageError(
-                f"{store.name(place)} was changed by someone else while {store.name(key)} was written; see that only "
-                "one process writes there, and start again."
-            )
 
 
 def _get_folder(
@@ -284,34 +205,3 @@ def _nothing_whole(store: Store, key: str, uri: str) -> StorageError:
             "finished; finish that first, or name another place."
         )
     return NotThereError(f"There is nothing at {uri}; see that the name is right and that it was stored.")
-
-
-def _manifest(store: Store, key: str) -> Manifest | None:
-    place = join(key, MANIFEST)
-    data = store.read(place)
-    return None if data is None else Manifest.from_bytes(data, str(store.name(place)))
-
-
-def _read_source(path: Path, name: str) -> _Source:
-    status = path.stat()
-    return _Source(path, FileRecord(name, status.st_size, file_sha256(path)), status.st_mtime_ns)
-
-
-def _files_of(folder: Path) -> list[str]:
-    """Return the relative paths of the files to copy."""
-    names = sorted(path.relative_to(folder).as_posix() for path in files_under(folder))
-    for name in names:
-        try:
-            name.encode()
-        except UnicodeEncodeError as error:
-            raise StorageError(f"{folder} has a file whose name is not UTF-8 ({name!r}); rename it.") from error
-    if MANIFEST in names:
-        if not is_manifest(folder / MANIFEST):
-            raise StorageError(f"{folder / MANIFEST} has the name that stored folders keep for theirs; rename it.")
-        names.remove(MANIFEST)
-    return names
-
-
-def _size(there: Mapping[str, Item], key: str) -> int | None:
-    item = there.get(key)
-    return None if item is None else item.size

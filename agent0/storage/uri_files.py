@@ -16,7 +16,7 @@ from pathlib import Path
 
 from agent0.errors import UsageError
 from agent0.storage import transfer
-from agent0.storage.cache import cache_root
+from agent0.storage.folder_cache import cache_root
 from agent0.storage.manifest import MANIFEST, Manifest
 from agent0.storage.uri import NotThereError, is_in_s3, parse
 

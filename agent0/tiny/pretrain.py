@@ -19,7 +19,7 @@ from agent0.config import TinyPretraining
 from agent0.domains import Demonstration
 from agent0.errors import warn
 from agent0.storage.atomic_folder import atomic_folder
-from agent0.storage.cache import cache_root
+from agent0.storage.folder_cache import cache_root
 from agent0.storage.seal import is_intact, seal
 from agent0.storage.uri_files import require_folder
 from agent0.tiny.tokenizer import MAX_TOKENS, TURN_END, TURN_START, train_tokenizer

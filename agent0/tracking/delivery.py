@@ -14,23 +14,20 @@ import hashlib
 import json
 import tempfile
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from mlflow.entities import Dataset, DatasetInput, InputTag, Metric, Param, Run, RunTag
 from mlflow.exceptions import MlflowException
 from mlflow.tracking import MlflowClient
-from mlflow.utils.mlflow_tags import (
-    MLFLOW_DATASET_CONTEXT,
-    MLFLOW_LOGGED_ARTIFACTS,
-    MLFLOW_PARENT_RUN_ID,
-)
+from mlflow.utils.mlflow_tags import MLFLOW_DATASET_CONTEXT, MLFLOW_LOGGED_ARTIFACTS, MLFLOW_PARENT_RUN_ID
 
 from agent0.errors import Agent0Error, warn
-from agent0.tracking.batches import SMALL, batches, halves, named
+from agent0.tracking.entry_batches import SMALL, batches, halves, named
 from agent0.tracking.journal import Entry, Journal
-from agent0.tracking.origin import Origin
+from agent0.tracking.model_origin import Origin
 from agent0.tracking.registry import register
 from agent0.tracking.traces import send_trace
 
@@ -90,7 +87,8 @@ class Delivery:
     def _deliver(self, batch: list[Entry]) -> None:
         """Send a batch; where MLflow refuses a part of it, find that by halves and put it aside."""
         try:
-            self._explain(lambda: self._send(batch))
+            with explaining(self._client.tracking_uri):
+                self._send(batch)
         except EntryRefusedError as error:
             parts = halves(batch)
             if not parts:
@@ -107,28 +105,12 @@ class Delivery:
         if entry["kind"] in ("open", "status"):
             raise refusal
         name = named(entry)
-
-        def tag() -> None:
+        with explaining(self._client.tracking_uri):
             run_id = self.run_id(entry["run"])
             earlier = self._client.get_run(run_id).data.tags.get(REFUSED_TAG)
             lines = [*(earlier.splitlines() if earlier else ()), name]
             self._client.set_tag(run_id, REFUSED_TAG, "\n".join(dict.fromkeys(lines))[:MAX_TAG_LENGTH])
-
-        self._explain(tag)
         self._warn(f"{refusal} It was {name}, which is put aside (tag {REFUSED_TAG}); the rest goes on.")
-
-    def _explain(self, ask: Callable[[], None]) -> None:
-        uri = self._client.tracking_uri
-        try:
-            ask()
-        except MlflowException as error:
-            raise explained(error, uri) from error
-        except OSError as error:
-            raise UnreachableError(f"MLflow at {uri} cannot be reached: {error}") from error
-        except Agent0Error as error:
-            if isinstance(error.__cause__, MlflowException):
-                raise explained(error.__cause__, uri) from error
-            raise
 
     def _send(self, batch: list[Entry]) -> None:
         kind, first = batch[0]["kind"], batch[0]
@@ -235,6 +217,25 @@ def find_run(client: MlflowClient, experiment: str, key: str) -> Run | None:
     """Return the run that was made under `key`, if there is one."""
     found = client.search_runs([experiment], f"tags.`{KEY_TAG}` = '{key}'", max_results=1)
     return found[0] if found else None
+
+
+@contextmanager
+def explaining(uri: str) -> Iterator[None]:
+    """Turn the errors of MLflow and of the connection to it in the block into sentences.
+
+    Raises:
+        UnreachableError, RefusedError: MLflow at `uri` does not answer, or refuses.
+    """
+    try:
+        yield
+    except MlflowException as error:
+        raise explained(error, uri) from error
+    except (OSError, ValueError) as error:  # of the connection, or of an answer that is no JSON
+        raise UnreachableError(f"MLflow at {uri} cannot be reached: {error}.") from error
+    except Agent0Error as error:
+        if isinstance(error.__cause__, MlflowException):
+            raise explained(error.__cause__, uri) from error
+        raise
 
 
 def explained(error: MlflowException, uri: str) -> RefusedError | UnreachableError:

@@ -10,10 +10,10 @@ from mlflow.tracking import MlflowClient
 
 from agent0.errors import UsageError
 from agent0.storage.uri_files import read_file
-from agent0.tracking.delivery import Delivery, find_run, run_key
-from agent0.tracking.jobs import close_left
+from agent0.tracking.delivery import Delivery, explaining, find_run, run_key
+from agent0.tracking.job_runs import close_left
 from agent0.tracking.journal import Entry, Journal
-from agent0.tracking.runs import check_run, explaining, make_client
+from agent0.tracking.mlflow_runs import check_run, make_client
 from agent0.tracking.tracker import undelivered_tag
 
 

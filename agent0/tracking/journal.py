@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from agent0.errors import Agent0Error, UsageError
-from agent0.storage.reading import UnreadableError, parse_json
+from agent0.storage.text_files import UnreadableError, parse_json
 
 Entry = dict[str, Any]
 

@@ -22,7 +22,7 @@ from typing import Any
 from agent0.errors import Agent0Error, NotInstalledError, UsageError
 from agent0.extras import installing
 from agent0.storage.atomic_folder import atomic_folder
-from agent0.storage.cache import cached
+from agent0.storage.folder_cache import cached
 from agent0.storage.manifest import file_sha256
 from agent0.storage.seal import is_intact, seal
 

@@ -16,14 +16,14 @@ from typing import TYPE_CHECKING
 from agent0.config import EMBEDDED_MODEL, ModelSettings, TinyPretraining
 from agent0.errors import Agent0Error, UsageError
 from agent0.storage import transfer
-from agent0.storage.cache import ROOT_VARIABLE, cached
+from agent0.storage.folder_cache import ROOT_VARIABLE, cached
+from agent0.storage.folder_files import check_links
 from agent0.storage.manifest import MANIFEST
 from agent0.storage.transfer_threads import ProgressCallback
-from agent0.storage.tree import check_links
 from agent0.storage.uri import is_in_s3
-from agent0.tracking.location import tracking_uri
 from agent0.tracking.model_package import find_package, is_in_package
 from agent0.tracking.model_uri import ModelUri, is_model_uri, parse_model_uri
+from agent0.tracking.tracking_location import tracking_uri
 
 if TYPE_CHECKING:
     from mlflow.entities.model_registry import ModelVersion
@@ -135,7 +135,7 @@ def copy_model(model: ModelSettings, output: Path, progress: ProgressCallback | 
     source = model.source
     if not os.environ.get(ROOT_VARIABLE):
         if is_model_uri(source):
-            from agent0.tracking.fetching import fetch_model
+            from agent0.tracking.model_fetching import fetch_model
 
             client, version = _version(parse_model_uri(source))
             fetch_model(client, version, output)
@@ -165,7 +165,7 @@ def _embedded(settings: TinyPretraining, progress: ProgressCallback | None) -> P
 
 @contextmanager
 def _registered(uri: ModelUri, progress: ProgressCallback | None) -> Iterator[FoundModel]:
-    from agent0.tracking.fetching import checked_here, digest_of, fetch_model
+    from agent0.tracking.model_fetching import checked_here, digest_of, fetch_model
 
     client, version = _version(uri)
     concrete = str(ModelUri(version.name, version=str(version.version)))
@@ -184,8 +184,8 @@ def _registered(uri: ModelUri, progress: ProgressCallback | None) -> Iterator[Fo
 
 def _version(uri: ModelUri) -> tuple[MlflowClient, ModelVersion]:
     """Return the version that a URI names now, and a client of its registry."""
+    from agent0.tracking.mlflow_runs import open_client
     from agent0.tracking.registry import resolve
-    from agent0.tracking.runs import open_client
 
     client = open_client(tracking_uri())
     return client, resolve(client, uri)

@@ -14,7 +14,7 @@ from pathlib import Path
 from urllib.parse import unquote
 
 from agent0.tracking.delivery import RefusedError
-from agent0.tracking.location import store_file
+from agent0.tracking.tracking_location import store_file
 
 PLACE_TAG = "agent0.store"
 ARTIFACTS_FOLDER = "mlartifacts"

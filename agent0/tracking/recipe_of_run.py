@@ -15,9 +15,9 @@ from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID
 
 from agent0.config import Config, parse_section
 from agent0.errors import UsageError
-from agent0.storage.reading import read_object
+from agent0.storage.text_files import read_object
 from agent0.tracking.delivery import explained
-from agent0.tracking.runs import KIND_TAG, open_client
+from agent0.tracking.mlflow_runs import KIND_TAG, open_client
 
 CONFIG_FILE = "config.json"
 """Every setting of an evolution, as an artifact of its MLflow run."""

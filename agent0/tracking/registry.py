@@ -9,22 +9,24 @@ milliseconds.
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TypeAlias
+from typing import TypeAlias, TypeVar
 
 from mlflow.entities.model_registry import ModelVersion, RegisteredModel
 from mlflow.exceptions import MlflowException
 from mlflow.protos.databricks_pb2 import RESOURCE_ALREADY_EXISTS, RESOURCE_DOES_NOT_EXIST, ErrorCode
+from mlflow.store.entities.paged_list import PagedList
 from mlflow.tracking import MlflowClient
 
 from agent0.config import TrackingSettings
 from agent0.errors import Agent0Error
 from agent0.tracking.model_location import holds_model, lies_at, upload
+from agent0.tracking.model_origin import Origin
 from agent0.tracking.model_uri import ModelUri, check_model_name
-from agent0.tracking.origin import Origin
 
+T = TypeVar("T")
 Client: TypeAlias = MlflowClient
 Version: TypeAlias = ModelVersion
 CANDIDATE, CHAMPION = "candidate", "champion"
@@ -114,14 +116,19 @@ def find_model(client: MlflowClient, name: str) -> RegisteredModel:
 def versions(client: MlflowClient, name: str, condition: str = "") -> list[ModelVersion]:
     """Return the versions of a registered model, newest first, or those of which `condition` is true."""
     query = f"name='{name}'{f' and {condition}' if condition else ''}"
-    found: list[ModelVersion] = []
+    newest = ["version_number DESC"]
+    return list(pages(lambda token: client.search_model_versions(query, order_by=newest, page_token=token)))
+
+
+def pages(ask: Callable[[str | None], PagedList[T]]) -> Iterator[T]:
+    """Yield what all pages of a search hold; `ask` gives the one that a token names, or the first."""
     token = None
     while True:
-        page = client.search_model_versions(query, order_by=["version_number DESC"], page_token=token)
-        found += page
+        page = ask(token)
+        yield from page
         token = page.token
         if not token:
-            return found
+            return
 
 
 def ancestry(client: MlflowClient, version: ModelVersion) -> list[ModelVersion]:

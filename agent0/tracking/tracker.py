@@ -1,4 +1,4 @@
-"""The interface through which stages write to their runs; this module does not import mlflow.
+"""What stages write to their runs through; this module does not import mlflow.
 
 Whoever calls it neither waits for a server nor learns whether there is one.
 """
@@ -8,9 +8,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
-from agent0.tracking.origin import Origin
+from agent0.tracking.model_origin import Origin
 
 
 def undelivered_tag(iteration: int, stage: str) -> str:
@@ -37,8 +37,8 @@ class TrackedDataset:
     profile: Mapping[str, float] = field(default_factory=dict)
 
 
-class Tracker(Protocol):
-    """Writes to one tracking run."""
+class RunTracker:
+    """Writes to one tracking run what any tracker can keep; this one nothing."""
 
     def log_metrics(self, metrics: Mapping[str, float], step: int) -> None:
         """Write numbers of one step; names are grouped by a prefix, as in `eval/accuracy`."""
@@ -52,6 +52,13 @@ class Tracker(Protocol):
     def log_file(self, path: Path, folder: str = "") -> None:
         """Keep a copy of a file as an artifact."""
 
+    def set_status(self, status: str) -> None:
+        """Mark the run as RUNNING, FINISHED, FAILED or KILLED."""
+
+
+class Tracker(RunTracker):
+    """Writes to one tracking run all that MLflow can keep; this one nothing, for tests and for stages run by hand."""
+
     def log_table(self, rows: Sequence[Mapping[str, Any]], name: str) -> None:
         """Keep rows as a table that MLflow shows; `name` ends in `.json`."""
 
@@ -64,42 +71,5 @@ class Tracker(Protocol):
     def log_trace(self, trace: Mapping[str, Any]) -> None:
         """Keep a trajectory; see `agent0.tracking.traces.trajectory_trace`."""
 
-    def set_status(self, status: str) -> None:
-        """Mark the run as RUNNING, FINISHED, FAILED or KILLED."""
-
     def register_model(self, name: str, folder: Path, uri: str, origin: Origin) -> None:
         """Register the model in `folder`, stored at `uri`, as a version of `name`; see `registry.register`."""
-
-
-class NullTracker:
-    """Writes nothing; for tests and for stages run by hand."""
-
-    def log_metrics(self, metrics: Mapping[str, float], step: int) -> None:
-        """See `Tracker`."""
-
-    def log_params(self, params: Mapping[str, Any]) -> None:
-        """See `Tracker`."""
-
-    def set_tags(self, tags: Mapping[str, str]) -> None:
-        """See `Tracker`."""
-
-    def log_file(self, path: Path, folder: str = "") -> None:
-        """See `Tracker`."""
-
-    def log_table(self, rows: Sequence[Mapping[str, Any]], name: str) -> None:
-        """See `Tracker`."""
-
-    def log_image(self, path: Path, key: str, step: int) -> None:
-        """See `Tracker`."""
-
-    def log_dataset(self, dataset: TrackedDataset) -> None:
-        """See `Tracker`."""
-
-    def log_trace(self, trace: Mapping[str, Any]) -> None:
-        """See `Tracker`."""
-
-    def set_status(self, status: str) -> None:
-        """See `Tracker`."""
-
-    def register_model(self, name: str, folder: Path, uri: str, origin: Origin) -> None:
-        """See `Tracker`."""

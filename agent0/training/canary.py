@@ -10,8 +10,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from agent0.errors import Agent0Error
+from agent0.rollout.drawing_watch import NOBODY
 from agent0.rollout.engine import Backend, Request
-from agent0.rollout.watch import NOBODY
 
 PROBE_TOKENS = 16
 ADVICE = "Check the engine's log and the versions of trl and vllm; nothing that was drawn since is trained on."

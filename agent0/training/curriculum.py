@@ -21,7 +21,7 @@ from agent0.config import CurriculumSettings
 from agent0.domains import UNCONDITIONED, get_domain, get_prompts
 from agent0.errors import Agent0Error
 from agent0.progress import UNSHOWN, Shown
-from agent0.rewards import curriculum_reward, repetition_shares
+from agent0.rewards import ProposedTask, Terms, curriculum_reward, repetition_shares
 from agent0.rewards.diversity import archive_likeness
 from agent0.rollout.agents import (
     Proposal,
@@ -31,17 +31,18 @@ from agent0.rollout.agents import (
     read_proposal,
     truncated_share,
 )
-from agent0.rollout.engine import ProgramRunner, TokenBudget
+from agent0.rollout.engine import TokenBudget
 from agent0.seeds import derive_seed
-from agent0.training.batch import BatchPlan
+from agent0.tools import ProgramRunner
+from agent0.training.batch_division import BatchPlan
 from agent0.training.conditions import TOPIC_REWARD, Conditions
 from agent0.training.engine_turns import EngineTurns
 from agent0.training.grpo import lora_configuration
-from agent0.training.job import TrainingJob
 from agent0.training.oversampling import PROMPT_COLUMN, Oversampling
-from agent0.training.policy import PolicyRollouts
+from agent0.training.policy_rollouts import PolicyRollouts
 from agent0.training.rollout_metrics import log_rollouts
 from agent0.training.solver import Solution, Solver
+from agent0.training.training_job import TrainingJob
 from agent0.training.useful_tokens import UsefulTokensTrainer
 from agent0.types import LabelledTask, Trajectory, Vote
 
@@ -53,6 +54,9 @@ class ExecutorInTheLoopReward:
     """Rewards a batch of proposals: parse, let the frozen executor behind `solver` solve each k times, vote, score.
 
     A question that was proposed several times in the batch is solved once, and its vote shared.
+
+    Raises:
+        UsageError: a further term of the settings cannot be found.
     """
 
     __name__ = "curriculum_reward"
@@ -68,6 +72,7 @@ class ExecutorInTheLoopReward:
         self._solver = solver
         self._rules = rules
         self._settings = settings
+        self._terms = Terms(settings.reward.terms)
         self._seed = seed
         self._archive = archive if settings.reward.archive_weight else ()
 
@@ -88,7 +93,7 @@ class ExecutorInTheLoopReward:
         """Return the reward of each proposal; the signature is TRL's. `topic` is what each was asked for.
 
         Raises:
-            Agent0Error: no proposal of the first batch is valid, so nothing would be learned.
+            Agent0Error: no proposal of the first batch is valid, so nothing would be learned; or a further term fails.
         """
         began = time.monotonic()
         proposals = [read_proposal(t, self._rules) for t in trajectory]
@@ -104,6 +109,10 @@ class ExecutorInTheLoopReward:
         shares[valid] = self._shares(asked, len(proposals))
         likeness = np.zeros(len(proposals))
         likeness[valid] = archive_likeness(asked, self._archive, self._settings.reward.repetition_distance)
+        tasks = [
+            ProposedTask(p.question, p.trajectory, solved[p.question], votes[p.question]) if p.question else None
+            for p in proposals
+        ]
         score = curriculum_reward(
             valid=valid,
             self_consistency=np.array([votes[p.question].self_consistency if p.question else 0.0 for p in proposals]),
@@ -111,6 +120,7 @@ class ExecutorInTheLoopReward:
             shares=shares,
             settings=self._settings.reward,
             likeness=likeness,
+            terms=self._terms.of(tasks),
         )
         for name in sorted(set(topic) - {UNCONDITIONED.topic}):
             of_topic = [reward for own, reward in zip(topic, score.total, strict=True) if own == name]

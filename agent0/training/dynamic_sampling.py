@@ -13,7 +13,7 @@ from itertools import chain
 from typing import Any
 
 from agent0.seeds import derive_seed
-from agent0.training.policy import Columns, Draw
+from agent0.training.policy_rollouts import Columns, Draw
 from agent0.types import Trajectory
 
 REDRAWN_COLUMN = "redrawn"

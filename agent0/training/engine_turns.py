@@ -18,9 +18,9 @@ from safetensors import safe_open
 
 from agent0.config import CurriculumSettings
 from agent0.errors import Agent0Error
+from agent0.rollout.drawing_watch import Watch
 from agent0.rollout.engine import Session
 from agent0.rollout.vllm_backend import VllmBackend
-from agent0.rollout.watch import Watch
 from agent0.training.canary import WeightCanary
 
 NO_STEP = -1

@@ -17,17 +17,18 @@ from agent0.config import ExecutorSettings
 from agent0.domains import get_prompts
 from agent0.progress import UNSHOWN, Shown
 from agent0.rewards import overlong_penalty
-from agent0.rollout.engine import ProgramRunner, TokenBudget
+from agent0.rollout.engine import TokenBudget
 from agent0.seeds import sampled
+from agent0.tools import ProgramRunner
 from agent0.training.adpo import NEGATIVE_COLUMN, SELF_CONSISTENCY_COLUMN, ADPOTrainer
-from agent0.training.batch import BatchPlan
+from agent0.training.batch_division import BatchPlan
 from agent0.training.dynamic_sampling import DynamicSampling
 from agent0.training.grpo import Row, lora_configuration, ordered_rows
-from agent0.training.job import TrainingJob
 from agent0.training.oversampling import PROMPT_COLUMN, Oversampling
-from agent0.training.policy import PolicyRollouts
+from agent0.training.policy_rollouts import PolicyRollouts
 from agent0.training.pools import EARLIER, EASY, NEGATIVE, pool_of, pooled_rows
 from agent0.training.rollout_metrics import log_rollouts
+from agent0.training.training_job import TrainingJob
 from agent0.types import LabelledTask, Trajectory
 
 LABEL_COLUMN, TENABLE_COLUMN = "pseudo_label", "tenable"

@@ -14,12 +14,12 @@ from peft import LoraConfig
 from transformers import TrainerCallback
 from trl import GRPOConfig
 
-from agent0.arithmetic import fastest_type
 from agent0.config import CurriculumSettings, TrainingSettings
+from agent0.cpu_arithmetic import fastest_type
 from agent0.sandbox import Sandbox
 from agent0.seeds import derive_seed
-from agent0.training.batch import BatchPlan
-from agent0.training.job import TrainingJob
+from agent0.training.batch_division import BatchPlan
+from agent0.training.training_job import TrainingJob
 
 Row = dict[str, Any]
 LOSS_TYPES = {"sequence": "grpo", "token": "dapo", "dr_grpo": "dr_grpo"}

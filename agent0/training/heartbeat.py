@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from agent0.training.job import STOP_FILE
+from agent0.training.training_job import STOP_FILE
 
 HEARTBEAT_FILE = "heartbeat"
 CLOCK_FILE = "clock"

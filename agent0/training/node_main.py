@@ -15,9 +15,9 @@ from pathlib import Path
 from agent0.errors import Agent0Error
 from agent0.rollout.vllm_environment import visible_gpus
 from agent0.training.heartbeat import HEARTBEAT_FILE, left_alone, stop_when_left_alone
-from agent0.training.job import ERROR_FILE, PreemptedError, TrainingJob
 from agent0.training.launch import stop_on_sigterm, torchrun_command
 from agent0.training.preflight import check_job
+from agent0.training.training_job import ERROR_FILE, PreemptedError, TrainingJob
 from agent0.training.worker import leave_word
 
 

@@ -15,7 +15,7 @@ from statistics import fmean
 from typing import Any
 
 from agent0.rollout import Batch, RolloutEngine
-from agent0.rollout.watch import Watch
+from agent0.rollout.drawing_watch import Watch
 from agent0.training.grpo import Row
 from agent0.types import Trajectory
 

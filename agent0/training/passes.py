@@ -13,6 +13,10 @@ OVERHEAD = 1 / 16
 """What one more pass costs, as a share of the budget: a pass that is not full wastes its start, and, where weights are
 shared out, their gathering. Less padding pays for it up to there."""
 
+COPY = 1 / 2
+"""What a row keeps of a prompt that is read once for several, as a share of reading it: its own copy of the keys and
+values, for the backward pass. Measured are 0.4 in a model of width 128 (`bench/training.py`); wider ones keep less."""
+
 
 class Row(NamedTuple):
     """How many tokens a row has; rows of the same prompt share its number."""
@@ -59,6 +63,12 @@ class _Extent:
     def positions(self, shares_prompts: bool) -> int:
         return min(self.alone, self.shared) if shares_prompts else self.alone
 
+    def held(self, shares_prompts: bool) -> float:
+        """As many positions as take the memory that a pass takes."""
+        if not shares_prompts or self.alone <= self.shared:
+            return self.alone
+        return self.shared + COPY * self.rows * (self.prompt - 1)
+
 
 def positions(rows: Sequence[Row], shares_prompts: bool) -> int:
     """Return the positions that a pass over these rows computes, padding included.
@@ -77,7 +87,10 @@ def reads_prompts_once(rows: Sequence[Row]) -> bool:
 
 
 def deal(rows: Sequence[Row], budget: int, shares_prompts: bool) -> list[list[int]]:
-    """Return passes, each the numbers of its rows, of at most `budget` positions; a row above it has one of its own."""
+    """Return passes, each the numbers of its rows, that keep no more than so many positions would.
+
+    A row above the budget has a pass of its own, and copies of shared prompts count (`COPY`).
+    """
     orders = [by_length(rows), *([by_prompt(rows)] if shares_prompts else [])]
     dealt = [_cut(order, rows, budget, shares_prompts) for order in orders]
     return min(dealt, key=lambda item: item[0])[1]
@@ -117,10 +130,9 @@ def _cut(order: Sequence[int], rows: Sequence[Row], budget: int, shares_prompts:
         choices: list[tuple[float, int]] = []
         for begin in range(end - 1, -1, -1):
             extent.add(rows[order[begin]])
-            computed = extent.positions(shares_prompts)
-            if computed > budget and choices:
+            if extent.held(shares_prompts) > budget and choices:
                 break
-            choices.append((costs[begin] + computed + OVERHEAD * budget, begin))
+            choices.append((costs[begin] + extent.positions(shares_prompts) + OVERHEAD * budget, begin))
         cost, begin = min(choices)
         costs.append(cost)
         begins.append(begin)

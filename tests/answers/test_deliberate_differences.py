@@ -3,7 +3,7 @@
 import pytest
 
 from agent0.answers import Verdict
-from agent0.answers.worker import math_verify_verdict
+from agent0.answers.math_verify_worker import math_verify_verdict
 
 
 def math_verify(gold, answer):

@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from agent0.answers import Grader, Verdict
-from agent0.answers.pool import Worker
+from agent0.answers.math_verify_pool import Worker
 
 SLOW = "(999*999)!"  # passes the guards, runs for minutes
 
@@ -253,7 +253,7 @@ def test_no_worker_outlives_a_killed_caller():
 
 
 def test_a_worker_whose_caller_is_gone_before_it_is_ready_ends():
-    command = [sys.executable, "-P", "-m", "agent0.answers.worker", "1024"]
+    command = [sys.executable, "-P", "-m", "agent0.answers.math_verify_worker", "1024"]
     worker = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
     worker.stdin.close()
     worker.stdout.close()
@@ -265,4 +265,4 @@ def test_math_verify_is_called_in_one_place_only():
     call = re.compile(r"^\s*(from|import) math_verify|math_verify\.(parse|verify)\(", re.MULTILINE)
     rooms = ("agent0", "components", "pipelines", "benchmarks")
     files = [path for room in rooms for path in (root / room).rglob("*.py") if call.search(path.read_text("utf-8"))]
-    assert [str(path.relative_to(root)) for path in files] == ["agent0/answers/worker.py"]
+    assert [str(path.relative_to(root)) for path in files] == ["agent0/answers/math_verify_worker.py"]

@@ -5,8 +5,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from agent0.answers import normalise
+from agent0.answers.exact_rules import decide
 from agent0.answers.quantities import split_unit
-from agent0.answers.quick import decide
 
 UNITS = [
     "cm^2",

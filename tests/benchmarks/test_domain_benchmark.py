@@ -9,7 +9,7 @@ import pytest
 from typer.testing import CliRunner
 
 from agent0.benchmarks.catalogue import benchmark, known_tasks
-from agent0.benchmarks.shipped.domains import Source
+from agent0.benchmarks.shipped.domain_questions import Source
 from agent0.benchmarks.spec import BenchmarkError
 from agent0.cli.main import app
 from agent0.domains import Domain, WorkedTask, domain_names, get_domain, in_reserved_fifth

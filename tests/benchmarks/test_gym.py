@@ -24,11 +24,11 @@ from agent0.cli.main import app
 from agent0.config import EvaluationSettings, RolloutSettings, SamplingSettings, SandboxSettings
 from agent0.domains import get_prompts
 from agent0.errors import UsageError
+from agent0.evaluation.assignments import Assignment, prepare
 from agent0.evaluation.conclusion import Subject, conclude, judge
 from agent0.evaluation.executor_scores import executor_scores
-from agent0.evaluation.preparation import Assignment, prepare
 from agent0.evaluation.results import read_questions, read_report
-from agent0.evaluation.runner import WithoutTool, open_stores, run_assignments
+from agent0.evaluation.sample_runner import WithoutTool, open_stores, run_assignments
 from agent0.evaluation.scoring import score_responses
 from agent0.rollout.engine import Backend
 from agent0.rollout.scripted import ScriptedBackend

@@ -11,12 +11,12 @@ import pyarrow.parquet
 import pytest
 
 from agent0.benchmarks.catalogue import BENCHMARKS, benchmark
-from agent0.benchmarks.hub import HubRows
+from agent0.benchmarks.hub_rows import HubRows
 from agent0.benchmarks.loading import load_benchmark, load_items, load_shots, shots_for
 from agent0.benchmarks.mirror import mirror
 from agent0.benchmarks.spec import Benchmark, BenchmarkError, Dataset, content_hash
 from agent0.storage import transfer
-from agent0.storage.reading import UnreadableError
+from agent0.storage.text_files import UnreadableError
 
 AIME_ROWS = [{"id": n, "problem": f"What is {n}?", "answer": f"{n:03}"} for n in range(30)]
 CHOICE = {
@@ -190,7 +190,7 @@ def test_the_revision_is_the_one_that_was_read(tmp_path: Path, monkeypatch: pyte
     assert load_benchmark(pinned, write(tmp_path / "made.jsonl", [CHOICE] * 3)).revision is None
     assert load_benchmark(benchmark("tiny")).revision is None
     monkeypatch.setattr(
-        "agent0.benchmarks.hub.fetch_rows",
+        "agent0.benchmarks.hub_rows.fetch_rows",
         lambda dataset, shots: HubRows(hub(dataset).rows, dataset.revision or "newest"),
     )
     assert load_benchmark(pinned, "hub").revision == pinned.dataset.revision

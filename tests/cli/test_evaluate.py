@@ -112,8 +112,8 @@ def test_a_scripted_engine_is_asked_every_sample_once_however_often_it_breaks_of
     def scripted(folder: Path, tokenizer: Any, *_: Any, log: Path) -> Iterator[ScriptedBackend]:
         yield ScriptedBackend(tokenizer, write, concurrency=1)
 
-    monkeypatch.setattr("agent0.evaluation.local.open_backend", scripted)
-    monkeypatch.setattr("agent0.evaluation.local.model_positions", lambda folder: None)
+    monkeypatch.setattr("agent0.evaluation.local_evaluation.open_backend", scripted)
+    monkeypatch.setattr("agent0.evaluation.local_evaluation.model_positions", lambda folder: None)
     given = ["evaluate", "--model", str(model), "--data", str(made_up_rows), "--output", str(tmp_path / "out")]
     given += ["--benchmarks", ",".join(PUBLISHED), "--preset", preset, "--no-tool", "--partial", "--samples", "2"]
     attempts = 1

@@ -237,7 +237,11 @@ main()
     [
         (["config"], "agent0.consistency read_settings", "Interrupted; what was finished is kept."),
         (["evolve"], "agent0.cli.local_run run_on_screen", "Go on with: agent0 evolve --output 'a run' --resume"),
-        (["evaluate", "-m", "tiny"], "agent0.evaluation.local opened", "with --resume (--output 'a run') draws only"),
+        (
+            ["evaluate", "-m", "tiny"],
+            "agent0.evaluation.local_evaluation opened",
+            "with --resume (--output 'a run') draws only",
+        ),
     ],
     ids=["config", "evolve", "evaluate"],
 )

@@ -17,8 +17,8 @@ from rich.text import Text
 
 from agent0.cli import bars as module
 from agent0.cli.bars import Bars
-from agent0.cli.options import SILENT
 from agent0.cli.screen import Table, console
+from agent0.cli.shared_options import SILENT
 from agent0.progress import Drawing
 from tests.support.terminal import on_a_terminal
 
@@ -170,7 +170,7 @@ def test_quiet_shows_warnings_only(use: Callable[[Bars], Any], capsys: pytest.Ca
 
 def test_quiet_silences_the_bars_of_other_libraries() -> None:
     code = (
-        "import sys; from agent0.cli.options import _quieten; _quieten(sys.argv[1] == 'quiet')\n"
+        "import sys; from agent0.cli.shared_options import _quieten; _quieten(sys.argv[1] == 'quiet')\n"
         "import tqdm.auto, huggingface_hub.utils\n"
         "for bar in (tqdm.auto.tqdm, huggingface_hub.utils.tqdm): list(bar(range(3)))"
     )

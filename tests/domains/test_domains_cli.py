@@ -1,12 +1,11 @@
 from __future__ import annotations
 
-from importlib.metadata import EntryPoint
-
 import pytest
+from given_plugins import Give
 from typer.testing import CliRunner
 
 from agent0.cli.main import app
-from agent0.domains import describe, domain_names, finding, get_domain
+from agent0.domains import domain_description, domain_names, get_domain
 from agent0.errors import UsageError
 
 RUN = CliRunner(env={"COLUMNS": "160"})
@@ -20,15 +19,16 @@ def test_every_installed_domain_is_listed_with_what_it_has() -> None:
     assert lines["word_problems"][1:4] == ["agent0.domains.word_problems:DOMAIN", "yes", "yes"]
 
 
-def test_one_broken_domain_does_not_hide_the_others(monkeypatch: pytest.MonkeyPatch) -> None:
-    broken = EntryPoint("broken", "no.such.module:DOMAIN", finding.GROUP)
-    good = EntryPoint("good", "agent0.domains.mathematics:DOMAIN", finding.GROUP)
-    monkeypatch.setattr(finding, "entry_points", lambda group: [broken, good])
-    found = {row[0]: row for row in describe.rows()}
-    assert found["broken"][2:] == ("?", "?", "broken")
+def test_one_broken_domain_does_not_hide_the_others(give: Give) -> None:
+    place = "agent0.domains.mathematics:DOMAIN"
+    given = {"broken": ["no.such.module:DOMAIN"], "good": [place], "twice": [place, "their_package:DOMAIN"]}
+    give(*(("agent0.domains", name, place) for name, places in given.items() for place in places))
+    found = {row[0]: row for row in domain_description.rows()}
+    assert found["broken"][1:] == ("no.such.module:DOMAIN", "?", "?", "broken")
+    assert found["twice"][1:] == ("?", "?", "?", "broken")
     assert found["good"][2:] == ("no", "no", "paper")
     with pytest.raises(UsageError, match="cannot be imported"):
-        describe.description("broken")
+        domain_description.description("broken")
 
 
 @pytest.mark.parametrize("name", domain_names())
@@ -51,4 +51,4 @@ def test_the_tasks_that_are_shown_follow_the_seed() -> None:
 
 def test_a_domain_that_is_not_there_is_refused() -> None:
     with pytest.raises(UsageError, match="did you mean 'word_problems'"):
-        describe.description("word_problem")
+        domain_description.description("word_problem")

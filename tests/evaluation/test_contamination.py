@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from agent0.benchmarks.spec import BenchmarkError, Item
-from agent0.evaluation.contamination import ContaminationIndex, index_of
+from agent0.evaluation.contamination import ContaminationIndex, published_items
 
 LONG = (
     "A train leaves the station at noon and travels north at sixty miles per hour while another train leaves two hours "
@@ -101,7 +101,7 @@ def test_time_is_linear_in_the_tasks_and_they_are_streamed() -> None:
     index = ContaminationIndex(tests)
     tasks = ((str(i), " ".join(generator.choices(vocabulary, k=60))) for i in range(5000))
     started = time.process_time()
-    assert list(index.find_all(tasks)) == []
+    assert [number for number, question in tasks if index.find(number, question)] == []
     assert time.process_time() - started < 5  # 100,000 tasks in less than two minutes on a slow core
 
 
@@ -109,7 +109,7 @@ def test_every_benchmark_of_a_folder_is_indexed(tmp_path: Path) -> None:
     rows = [{"question": LONG, "answer": "so\n#### 6"}]
     (tmp_path / "gsm8k.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
     (tmp_path / "notes.txt").write_text("no benchmark")
-    index = index_of(str(tmp_path))
+    index = ContaminationIndex(published_items(str(tmp_path)))
     assert index.benchmarks == {"gsm8k": 1}
     match = index.find("task", LONG)
     assert match is not None
@@ -119,13 +119,13 @@ def test_every_benchmark_of_a_folder_is_indexed(tmp_path: Path) -> None:
 def test_a_folder_without_a_benchmark_is_an_error_that_says_what_to_do(tmp_path: Path) -> None:
     for place in (tmp_path, tmp_path / "missing"):
         with pytest.raises(BenchmarkError, match=r"put files such as gsm8k\.jsonl there"):
-            index_of(str(place))
+            ContaminationIndex(published_items(str(place)))
 
 
 def test_real_test_rows_are_found_in_tasks_made_of_them(real_rows: Path, tmp_path: Path) -> None:
     (tmp_path / "gsm8k.jsonl").write_bytes((real_rows / "gsm8k_test_100.jsonl").read_bytes())
     (tmp_path / "super_gpqa.jsonl").write_bytes((real_rows / "super_gpqa_120.jsonl").read_bytes())
-    index = index_of(str(tmp_path))
+    index = ContaminationIndex(published_items(str(tmp_path)))
     questions = [json.loads(line)["question"] for line in (tmp_path / "gsm8k.jsonl").read_text().splitlines()]
-    found = list(index.find_all((str(i), question) for i, question in enumerate(questions)))
-    assert [match.kind for match in found] == ["exact"] * len(questions)
+    found = [index.find(str(i), question) for i, question in enumerate(questions)]
+    assert [match.kind for match in found if match] == ["exact"] * len(questions)

@@ -7,8 +7,8 @@ import pytest
 
 from agent0.config import EvaluationSettings, RolloutSettings, SandboxSettings, VllmSettings
 from agent0.errors import UsageError
-from agent0.evaluation.preparation import Assignment, prepare
-from agent0.evaluation.runner import open_stores
+from agent0.evaluation.assignments import Assignment, prepare
+from agent0.evaluation.sample_runner import open_stores
 
 ROLLOUT = RolloutSettings(batch_size=5, max_turns=2, max_observation_tokens=64)
 SANDBOX = SandboxSettings()

@@ -46,7 +46,7 @@ def test_a_model_that_grew_from_the_embedded_one_gets_its_recipe(embedded: Path)
 def test_any_other_model_gets_a_budget_within_the_positions_that_it_knows(
     positions: int, other: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from agent0.rollout.models import load_tokenizer
+    from agent0.rollout.model_folders import load_tokenizer
 
     monkeypatch.setattr("torch.cuda.is_available", lambda: False)
     fitted = settings_for(with_positions(other, positions), "", [])
@@ -107,7 +107,7 @@ def test_a_setting_that_cannot_be_is_refused(other: Path) -> None:
 
 
 def test_another_chat_template_or_length_is_not_the_embedded_model(tokenizer: Any, other: Path) -> None:
-    from agent0.rollout.models import load_tokenizer
+    from agent0.rollout.model_folders import load_tokenizer
 
     assert is_embedded(tokenizer)
     assert not is_embedded(load_tokenizer(other))

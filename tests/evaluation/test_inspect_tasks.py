@@ -39,7 +39,7 @@ def script(monkeypatch: pytest.MonkeyPatch, write: Callable[[str], str], concurr
     def scripted(folder: Path, tokenizer: Any, *_: Any, log: Path) -> Iterator[ScriptedBackend]:
         yield ScriptedBackend(tokenizer, write, concurrency)
 
-    for place in ("agent0.rollout.backends", "agent0.evaluation.local"):
+    for place in ("agent0.rollout.backends", "agent0.evaluation.local_evaluation"):
         monkeypatch.setattr(f"{place}.open_backend", scripted)
 
 

@@ -17,9 +17,9 @@ from urllib.request import urlopen
 import pytest
 
 from agent0.config import EvaluationSettings, RolloutSettings, SandboxSettings
+from agent0.evaluation.assignments import prepare
 from agent0.evaluation.conclusion import Subject, conclude, judge
-from agent0.evaluation.preparation import prepare
-from agent0.evaluation.runner import open_stores
+from agent0.evaluation.sample_runner import open_stores
 from agent0.evaluation.sample_store import SampleRecord
 from agent0.types import ToolCall
 

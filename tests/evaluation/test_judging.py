@@ -13,7 +13,7 @@ from agent0.cli.main import app
 from agent0.errors import UsageError
 from agent0.evaluation.judge_client import JUDGE_FILE, JudgeError, JudgeSettings
 from agent0.evaluation.judge_record import JUDGED_FOLDER, judge_run
-from agent0.evaluation.registered import of_a_record
+from agent0.evaluation.registered_evaluations import of_a_record
 from agent0.evaluation.results import (
     BenchmarkScore,
     DecodingRecord,

@@ -31,7 +31,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
 
 @pytest.fixture
 def evolution(server: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
-    from agent0.tracking.runs import start_run
+    from agent0.tracking.mlflow_runs import start_run
 
     monkeypatch.setenv("MLFLOW_TRACKING_URI", server.uri)
     monkeypatch.setenv("AGENT0_TRACKING_BUFFER", str(tmp_path / "buffers"))
@@ -171,7 +171,7 @@ def test_a_server_that_never_answers_costs_the_stage_its_patience(
 ) -> None:
     from agent0.stages import StageResult, open_stage
 
-    monkeypatch.setattr("agent0.tracking.runs.HEALTH_TIMEOUT_SECONDS", 1.0)
+    monkeypatch.setattr("agent0.tracking.mlflow_runs.HEALTH_TIMEOUT_SECONDS", 1.0)
     (tmp_path / "out").mkdir()
     with socket.create_server(("127.0.0.1", 0)) as silent:
         monkeypatch.setenv("MLFLOW_TRACKING_URI", f"http://127.0.0.1:{silent.getsockname()[1]}")
@@ -194,7 +194,7 @@ def test_wrong_credentials_end_a_stage_at_once(tmp_path: Path, monkeypatch: pyte
     from servers.small_tracking import PASSWORD, USERNAME, SmallTrackingServer
 
     from agent0.stages import open_stage
-    from agent0.tracking.runs import start_run
+    from agent0.tracking.mlflow_runs import start_run
 
     server = SmallTrackingServer(tmp_path, authentication=True)
     server.start()

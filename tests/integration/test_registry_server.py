@@ -39,7 +39,7 @@ def name(request: pytest.FixtureRequest) -> str:
 
 @pytest.fixture
 def register(client: Any, run_id: str, name: str) -> Callable[[Path, str], str]:
-    from agent0.tracking.origin import Origin
+    from agent0.tracking.model_origin import Origin
     from agent0.tracking.registry import register as registered
 
     def do(folder: Path, uri: str) -> str:
@@ -114,7 +114,7 @@ def test_a_model_in_s3_is_pointed_to_and_not_copied(
 def test_an_evaluation_on_this_disk_is_uploaded_for_the_next_one(
     client: Any, model: Path, register: Any, name: str, write_evaluation: Callable[..., Path]
 ) -> None:
-    from agent0.evaluation.registered import fetched_record, record_on_version, recorded_evaluations
+    from agent0.evaluation.registered_evaluations import fetched_record, record_on_version, recorded_evaluations
     from agent0.evaluation.results import read_questions, read_report
 
     register(model, str(model))

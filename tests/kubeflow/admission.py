@@ -12,8 +12,8 @@ from functools import lru_cache
 from typing import Any
 
 from agent0.kubeflow.acceptance import Finding, check_package, release_of
-from agent0.kubeflow.client import parse_version
-from agent0.kubeflow.package import package_of
+from agent0.kubeflow.compiled_pipeline import package_of
+from agent0.kubeflow.server_connection import parse_version
 from tests.kubeflow.argo import Step
 
 BY_THE_DRIVER = {"inputs-exist", "input-types", "placeholders-are-strings", "object-names"}

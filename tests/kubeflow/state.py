@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from agent0.kubeflow.client import parse_version
+from agent0.kubeflow.server_connection import parse_version
 from tests.kubeflow import admission, schedules
 from tests.kubeflow.argo import Step, steps_of
 from tests.kubeflow.catalogue import Catalogue, Entry, get

@@ -10,7 +10,7 @@ from agent0.config import load_config
 from agent0.kubeflow.ablation_runs import divided
 from agent0.kubeflow.acceptance import RELEASES, check_package
 from agent0.kubeflow.compile_options import CompileOptions
-from agent0.kubeflow.package import Package, read_package
+from agent0.kubeflow.compiled_pipeline import Package, read_package
 from agent0_kfp.pipelines.ablation import compile_ablation
 from agent0_kfp.pipelines.evaluation import compile_evaluation
 from tests.kubeflow.conftest import Command

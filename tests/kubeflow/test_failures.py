@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from agent0.kubeflow.compiled_pipeline import read_package
 from agent0.kubeflow.logs import told_apart
-from agent0.kubeflow.package import read_package
 from tests.kubeflow.admission import refusal
 from tests.kubeflow.argo import Step, steps_of
 from tests.kubeflow.conftest import Command
@@ -181,7 +181,7 @@ def test_what_the_driver_and_kubernetes_refuse_fails_on_the_test_server_too(
     server: KfpServer, pipeline: Command, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A pipeline that no cluster runs, sent without the command's own check."""
-    monkeypatch.setattr("agent0.kubeflow.acceptance.report.require_accepted", lambda *_: None)
+    monkeypatch.setattr("agent0.kubeflow.acceptance.finding_sentences.require_accepted", lambda *_: None)
     path = Path(__file__).parent / "acceptance" / "not_run_by_a_cluster.yaml"
     server.state.steps_per_look = 20
     assert pipeline("run", str(path)).code == 0

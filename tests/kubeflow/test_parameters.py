@@ -10,7 +10,7 @@ from kfp import compiler, dsl
 
 from agent0.config import RolloutSettings, load_config, parse_section
 from agent0.errors import Agent0Error, UsageError
-from agent0.kubeflow.package import Package, read_package
+from agent0.kubeflow.compiled_pipeline import Package, read_package
 from agent0.kubeflow.parameters import check_models, resolve_parameters
 from agent0_kfp.pipelines.evolution import compile_evolution
 from tests.kubeflow.checking import check_parameters

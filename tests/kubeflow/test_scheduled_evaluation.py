@@ -16,10 +16,10 @@ from kfp import components, local
 from mlflow.tracking import MlflowClient
 
 from agent0.config import load_config
-from agent0.evaluation.registered import recorded_evaluations
+from agent0.evaluation.registered_evaluations import recorded_evaluations
 from agent0.kubeflow.compile_options import LOCAL
 from agent0.storage.digest import model_digest
-from agent0.tracking.origin import Origin
+from agent0.tracking.model_origin import Origin
 from agent0.tracking.registry import register
 from agent0_kfp.pipelines.evaluation import compile_evaluation
 from tests.kubeflow.conftest import Command

@@ -66,7 +66,7 @@ def make_transcript() -> str:
         kfp_server(state) as server,
         tempfile.TemporaryDirectory() as folder,
         mock.patch.dict(os.environ, {**settings, "KF_PIPELINES_ENDPOINT": server.url, "KF_PIPELINES_NAMESPACE": ""}),
-        mock.patch("agent0.kubeflow.versions._commit", return_value="1a2b3c4d5"),
+        mock.patch("agent0.kubeflow.pipeline_versions._commit", return_value="1a2b3c4d5"),
         mock.patch("agent0.cli.pipeline_schedule.datetime", Noon),
     ):
         os.chdir(folder)

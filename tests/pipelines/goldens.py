@@ -8,7 +8,7 @@ from pathlib import Path
 
 from agent0.config import load_config
 from agent0.kubeflow.compile_options import CompileOptions
-from agent0_kfp.pipelines.catalogue import PIPELINES
+from agent0_kfp.pipelines.pipeline_catalogue import PIPELINES
 
 FOLDER = Path(__file__).parent / "golden"
 IMAGE = "registry.example/agent0-gpu-python@sha256:" + "0" * 64

@@ -15,13 +15,13 @@ from typer.testing import CliRunner
 
 from agent0.cli.main import app
 from agent0.config import Config, load_config
-from agent0.evaluation.registered import recorded_evaluations
+from agent0.evaluation.registered_evaluations import recorded_evaluations
 from agent0.evaluation.results import read_report
 from agent0.kubeflow.compile_options import LOCAL, CompileOptions
 from agent0.stages import Stage
 from agent0.stages.benchmark_evaluation import run_benchmark_evaluation
 from agent0.storage.digest import model_digest
-from agent0.tracking.origin import Origin
+from agent0.tracking.model_origin import Origin
 from agent0.tracking.registry import register
 from agent0_kfp.pipelines.evaluation import compile_evaluation
 

@@ -15,9 +15,9 @@ from agent0.cli.bars import Bars
 from agent0.cli.local_run import EventView
 from agent0.config import load_config
 from agent0.kubeflow.compile_options import LOCAL
-from agent0.kubeflow.package import read_package
+from agent0.kubeflow.compiled_pipeline import read_package
 from agent0_kfp.pipelines.evolution import compile_evolution
-from agent0_kfp.pipelines.local import PIPELINE_FILE, LocalEvolution
+from agent0_kfp.pipelines.local_evolution import PIPELINE_FILE, LocalEvolution
 from agent0_kfp.pipelines.rounds import RoundOutputs, Rounds
 
 WARM = {"warm_start.steps=0": 0, "warm_start.steps=2": 2}

@@ -7,7 +7,7 @@ import logging
 
 from kfp.local.logging_utils import indented_print, local_logger_context
 
-from agent0_kfp.pipelines.local import kept_print_and_logger
+from agent0_kfp.pipelines.local_evolution import kept_print_and_logger
 
 
 def test_tasks_that_run_at_once_leave_print_and_the_root_logger_as_they_were() -> None:

@@ -11,8 +11,8 @@ from kfp.compiler import Compiler
 from kfp.local import cache
 
 from agent0.progress import ENVIRONMENT_VARIABLE, read_events
-from agent0_kfp.pipelines.local import kept_print_and_logger
 from agent0_kfp.pipelines.local_cache import intact_cache
+from agent0_kfp.pipelines.local_evolution import kept_print_and_logger
 
 
 @dsl.component(base_image="python:3.11", install_kfp_package=False)

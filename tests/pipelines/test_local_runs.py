@@ -17,7 +17,7 @@ from agent0.config import load_config
 from agent0.kubeflow.compile_options import LOCAL
 from agent0.storage.digest import STAGE_FILE
 from agent0.storage.manifest import MANIFEST
-from agent0_kfp.pipelines.catalogue import PIPELINES
+from agent0_kfp.pipelines.pipeline_catalogue import PIPELINES
 
 pytestmark = [
     pytest.mark.slow,

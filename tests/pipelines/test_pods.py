@@ -18,7 +18,7 @@ from short_evolution import SHORTEST, arguments_of
 
 from agent0.config import load_config
 from agent0.kubeflow.compile_options import LOCAL
-from agent0.stages.files import TASKS_FOLDER
+from agent0.stages.stage_files import TASKS_FOLDER
 from agent0_kfp.pipelines.evolution import compile_evolution
 
 SHORT = [*SHORTEST, "generation.shard_size=12", "execution.shard_size=7"]

@@ -17,9 +17,9 @@ from mlflow.tracking import MlflowClient
 from agent0.config import load_config
 from agent0.errors import UsageError
 from agent0.storage.seal import seal
-from agent0.tracking.runs import start_run
+from agent0.tracking.mlflow_runs import start_run
 from agent0_kfp.pipelines.aftermath import run_id_of
-from agent0_kfp.pipelines.local import PIPELINE_FILE, LocalEvolution
+from agent0_kfp.pipelines.local_evolution import PIPELINE_FILE, LocalEvolution
 from agent0_kfp.pipelines.run_file import RUN_FILE
 
 FOLLOWED = """
@@ -109,7 +109,8 @@ def test_a_damaged_pipeline_is_compiled_again(
 def test_a_damaged_pipeline_of_another_version_is_refused(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (folder / PIPELINE_FILE).write_text("")
     monkeypatch.setattr(
-        "agent0_kfp.pipelines.local.compile_evolution", lambda config, path, options: path.write_text("another")
+        "agent0_kfp.pipelines.local_evolution.compile_evolution",
+        lambda config, path, options: path.write_text("another"),
     )
     with pytest.raises(UsageError, match="this version compiles another; install that one to go on"):
         LocalEvolution.resume(folder)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from agent0_kfp.pipelines import warm
+from agent0_kfp.pipelines import warm_template
 
 
 @pytest.fixture
@@ -33,9 +33,9 @@ def tasks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     )
     monkeypatch.setenv("PYTHONPATH", str(tmp_path))
     # The template imports only this module here; the whole evolution is tested with the real list.
-    source = Path(warm.__file__).read_text().replace("for name in PRELOADED:", "for name in ('json',):")
+    source = Path(warm_template.__file__).read_text().replace("for name in PRELOADED:", "for name in ('json',):")
     (tmp_path / "warm_light.py").write_text(source)
-    (tmp_path / "warm_client.py").write_text(Path(warm.__file__).with_name("warm_client.py").read_text())
+    (tmp_path / "warm_client.py").write_text(Path(warm_template.__file__).with_name("warm_client.py").read_text())
     return tmp_path
 
 
@@ -76,5 +76,5 @@ def test_a_task_gets_its_arguments_folder_environment_and_streams(tasks: Path) -
 
 def test_a_template_that_cannot_start_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PYTHONHOME", "/nowhere")
-    with pytest.raises(warm.Agent0Error, match="template process could not start"), warm.warm_tasks():
+    with pytest.raises(warm_template.Agent0Error, match="template process could not start"), warm_template.warm_tasks():
         pass

@@ -95,7 +95,7 @@ def test_servers_must_fill_a_node(parallel: int) -> None:
     processes=st.integers(1, 9),
 )
 def test_batches_divide_where_the_trainer_says_so(groups: int, size: int, updates: int, processes: int) -> None:
-    from agent0.training.batch import BatchPlan
+    from agent0.training.batch_division import BatchPlan
 
     values = {"tasks_per_step": groups, "group_size": size, "updates_per_step": updates}
     rows = rows_per_update(QWEN.executor.model_copy(update=values), processes)

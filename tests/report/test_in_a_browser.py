@@ -9,10 +9,10 @@ from typing import Any
 
 import pytest
 
-from agent0.report.comparison import name_runs
-from agent0.report.comparison_page import render_comparison
+from agent0.report.evolution_comparison import name_runs
+from agent0.report.evolution_comparison_page import render_comparison
+from agent0.report.evolution_page import render
 from agent0.report.history import History
-from agent0.report.render import render
 
 pytestmark = pytest.mark.integration
 

@@ -11,7 +11,7 @@ import pytest
 from safetensors.torch import load_file, save_file
 
 from agent0.errors import Agent0Error
-from agent0.rollout.models import load_model, load_tokenizer, parameter_count, save_model
+from agent0.rollout.model_folders import load_model, load_tokenizer, parameter_count, save_model
 from agent0.rollout.tokens import configured_end, model_positions
 
 WEIGHTS, CONFIG, TOKENIZER = "model.safetensors", "config.json", "tokenizer.json"

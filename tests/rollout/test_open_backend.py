@@ -14,7 +14,7 @@ from agent0.domains import get_prompts
 from agent0.errors import UsageError
 from agent0.rollout import vllm_environment
 from agent0.rollout.backends import open_backend
-from agent0.rollout.models import save_model
+from agent0.rollout.model_folders import save_model
 from agent0.rollout.tokens import check_model_tokens
 from agent0.rollout.vllm_environment import environment, gpu_groups
 from agent0.rollout.vllm_version import VllmVersion

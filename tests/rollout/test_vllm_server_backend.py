@@ -16,9 +16,9 @@ from aiohttp import web
 from agent0.config import SamplingSettings, VllmSettings
 from agent0.errors import UsageError
 from agent0.rollout import Generation, Request
+from agent0.rollout.drawing_watch import NOBODY
 from agent0.rollout.vllm_backend import VllmError
 from agent0.rollout.vllm_server_backend import VllmServerBackend
-from agent0.rollout.watch import NOBODY
 
 RECORDED = json.loads((Path(__file__).parent / "vllm_completion.json").read_text())
 REQUEST = Request([5, 6, 7], 4, "```output", 11)

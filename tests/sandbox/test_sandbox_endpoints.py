@@ -17,8 +17,8 @@ from sandbox_service import Service, sandbox_services
 from agent0.config import SandboxSettings
 from agent0.errors import Agent0Error, UsageError
 from agent0.sandbox import Sandbox, SandboxError, SandboxPool, client, open_sandbox
+from agent0.sandbox.bearer_token import TOKEN_VARIABLE
 from agent0.sandbox.service_limits import ServiceLimits
-from agent0.sandbox.token import TOKEN_VARIABLE
 
 TOKEN = "a-token-of-tests"
 LIMITS = SandboxSettings(preload=(), memory_mb=256, timeout_seconds=5.0)
@@ -178,7 +178,11 @@ def test_an_address_holds_no_secret() -> None:
 
 
 def test_no_stage_knows_which_sandbox_it_has() -> None:
-    own = {"agent0/doctor.py", "agent0/cli/sandbox.py", "agent0/benchmarks/gym_verifier.py"}  # of this machine
+    of_this_machine = {
+        "agent0/machine_examination.py",
+        "agent0/cli/sandbox.py",
+        "agent0/benchmarks/gym_verifier.py",
+    }
     found = {
         file.relative_to(ROOT).as_posix()
         for folder in ("agent0", "components", "pipelines")
@@ -186,4 +190,4 @@ def test_no_stage_knows_which_sandbox_it_has() -> None:
         for node in ast.walk(ast.parse(file.read_text()))
         if isinstance(node, ast.ImportFrom) and {alias.name for alias in node.names} & {"SandboxPool", "SandboxClient"}
     }
-    assert {name for name in found if not name.startswith("agent0/sandbox/")} == own
+    assert {name for name in found if not name.startswith("agent0/sandbox/")} == of_this_machine

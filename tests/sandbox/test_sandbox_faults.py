@@ -192,7 +192,7 @@ def test_a_lasting_shortage_is_told(pool, monkeypatch):
 
     monkeypatch.setattr("agent0.sandbox.shortage._PATIENCE_SECONDS", 0.2)
     with monkeypatch.context() as patch:
-        patch.setattr("agent0.sandbox.engine.Execution", scarce)
+        patch.setattr("agent0.sandbox.pool_thread.Execution", scarce)
         with pytest.raises(SandboxError, match=r"Too many open files.*ulimit -n"):
             pool.submit("1").result(timeout=10)
     assert pool.run("1").ok

@@ -18,9 +18,9 @@ import uvicorn
 from agent0.config import SandboxSettings
 from agent0.errors import UsageError
 from agent0.sandbox import SandboxError, SandboxPool
+from agent0.sandbox.bearer_token import read_token
 from agent0.sandbox.client import SandboxClient
 from agent0.sandbox.service import create_app, serve
-from agent0.sandbox.token import read_token
 
 TOKEN = "test-token"
 SETTINGS = SandboxSettings(preload=(), workers=2, timeout_seconds=5.0)

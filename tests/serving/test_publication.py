@@ -15,7 +15,7 @@ from typer.testing import CliRunner
 
 from agent0.cli.main import app
 from agent0.errors import Agent0Error, UsageError
-from agent0.evaluation.registered import record_evaluation
+from agent0.evaluation.registered_evaluations import record_evaluation
 from agent0.evaluation.results import read_report
 from agent0.serving.model_registry import PublicationError
 from agent0.serving.publication import publish_version

@@ -11,7 +11,7 @@ import short_evolution
 
 from agent0.config import load_config
 from agent0.domains.arithmetic_grammar import LEVELS, held_out_questions
-from agent0.rollout.models import load_model, load_tokenizer
+from agent0.rollout.model_folders import load_model, load_tokenizer
 from agent0.sandbox import open_sandbox
 from agent0.stages import Stage, StageResult
 from agent0.stages.executor_guard import KEPT_PREVIOUS, guard_training

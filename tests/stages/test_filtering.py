@@ -10,8 +10,8 @@ from agent0.config import CurriculumSettings, EvaluationSettings, ExecutionSetti
 from agent0.errors import Agent0Error, UsageError
 from agent0.stages import Stage
 from agent0.stages.contamination_check import CONTAMINATION_FILE
-from agent0.stages.files import TASKS_FOLDER
 from agent0.stages.session import StageResult
+from agent0.stages.stage_files import TASKS_FOLDER
 from agent0.stages.task_filtering import reason_to_drop, run_task_filtering
 from agent0.storage.shards import count_records, iterate_records, write_shards
 from agent0.types import LabelledTask, Task, Vote

@@ -14,8 +14,8 @@ from agent0.evaluation.results import (
     questions_file,
     write_results,
 )
-from agent0.stages.files import VERDICTS_FOLDER
 from agent0.stages.flips import count_flips, keep_verdicts
+from agent0.stages.stage_files import VERDICTS_FOLDER
 
 ESTIMATE = Estimate(mean=0.5, low=0.4, high=0.6)
 

@@ -21,8 +21,8 @@ from agent0.stages.iteration_report import write_history
 from agent0.stages.opening import Beginning, check_graph, configuration, open_evolution
 from agent0.stages.prepare import begin_history
 from agent0.tracking.delivery import UnreachableError
-from agent0.tracking.jobs import OUTCOME_TAG
-from agent0.tracking.runs import start_run
+from agent0.tracking.job_runs import OUTCOME_TAG
+from agent0.tracking.mlflow_runs import start_run
 from tests.report.conftest import made_up_history
 
 CONFIG = load_config("tiny", ["iterations=1"])

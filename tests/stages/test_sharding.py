@@ -28,12 +28,12 @@ from agent0.rollout.scripted import ScriptedBackend
 from agent0.sandbox.gauges import Gauges, Meter
 from agent0.stages import Stage, StageResult, open_agents, sandboxed_execution, task_generation
 from agent0.stages.execution_collection import run_execution_collection
-from agent0.stages.files import PROPOSALS_FOLDER, SAMPLE_FOLDER, TASKS_FOLDER
 from agent0.stages.sandboxed_execution import run_sandboxed_execution
 from agent0.stages.sharding import ALONE, Share
+from agent0.stages.stage_files import PROPOSALS_FOLDER, SAMPLE_FOLDER, TASKS_FOLDER
 from agent0.stages.task_collection import run_task_collection
 from agent0.stages.task_generation import run_task_generation
-from agent0.storage.atomic import write_json
+from agent0.storage.atomic_file import write_json
 from agent0.storage.digest import STAGE_FILE
 from agent0.storage.manifest import MANIFEST
 from agent0.storage.shards import iterate_records, iterate_shard, shard_name, write_shard, write_shards

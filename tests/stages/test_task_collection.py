@@ -8,7 +8,7 @@ import pytest
 
 from agent0.config import CurriculumSettings, RewardSettings, RolloutSettings
 from agent0.stages import Stage, StageResult, task_collection
-from agent0.stages.files import PROPOSALS_FOLDER
+from agent0.stages.stage_files import PROPOSALS_FOLDER
 from agent0.storage.shards import write_shards
 from agent0.types import ProposalOutcome
 

@@ -8,7 +8,7 @@ import short_evolution
 
 from agent0.config import WIRE, Config, load_config
 from agent0.errors import Agent0Error, UsageError
-from agent0.rollout.models import load_model
+from agent0.rollout.model_folders import load_model
 from agent0.stages import Stage, StageResult
 from agent0.stages.opening import check_graph
 from agent0.stages.warm_start import run_warm_start

@@ -34,8 +34,8 @@ def credentials(s3: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Non
 @pytest.fixture
 def client(credentials: None) -> Any:
     """A plain client, to look behind the transfers."""
-    from agent0.storage.objects import make_client
-    from agent0.storage.settings import TransferSettings
+    from agent0.storage.s3_client import make_client
+    from agent0.storage.transfer_settings import TransferSettings
 
     return make_client(TransferSettings())
 

@@ -9,11 +9,11 @@ from pathlib import Path
 import pytest
 
 from agent0.benchmarks.catalogue import benchmark
-from agent0.benchmarks.hub import HubRows
+from agent0.benchmarks.hub_rows import HubRows
 from agent0.benchmarks.loading import load_items, load_shots
 from agent0.benchmarks.mirror import mirror
 from agent0.benchmarks.spec import BenchmarkError, Dataset, content_hash
-from agent0.evaluation.contamination import index_of
+from agent0.evaluation.contamination import ContaminationIndex, published_items
 from agent0.storage import transfer
 
 pytestmark = pytest.mark.integration
@@ -35,7 +35,7 @@ def test_a_benchmark_is_mirrored_to_s3_and_read_back_checked(bucket: str, tmp_pa
     items = load_items(entry, place)
     assert content_hash(items) == manifest.sha256
     assert [shot.gold for shot in load_shots(entry, place)] == ["100", "101", "102", "103", "104"]
-    assert index_of(place).benchmarks == {"gsm8k": 5}
+    assert ContaminationIndex(published_items(place)).benchmarks == {"gsm8k": 5}
 
     changed = tmp_path / "gsm8k.jsonl"
     changed.write_text("".join(json.dumps(row) + "\n" for row in reversed(hub(entry.dataset).rows)))

@@ -14,7 +14,7 @@ import pytest
 from agent0.storage import transfer
 from agent0.storage.digest import folder_digest
 from agent0.storage.workspace import open_workspace
-from agent0.training.job import PreemptedError, TrainingJob
+from agent0.training.training_job import PreemptedError, TrainingJob
 from agent0.training.worker import train
 
 pytestmark = pytest.mark.integration

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from agent0.storage import transfer
+from agent0.storage import sending, transfer
 from agent0.storage.digest import model_digest
 from agent0.storage.manifest import MANIFEST, Manifest
 from agent0.storage.uri import StorageError, parse
@@ -260,15 +260,15 @@ def test_an_empty_folder_exists(tmp_path: Path) -> None:
 def test_a_source_that_changes_meanwhile_is_not_stored(
     tmp_path: Path, source: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    read = transfer._read_source
+    read = sending._read_source
 
-    def read_and_write(path: Path, name: str) -> transfer._Source:
+    def read_and_write(path: Path, name: str) -> sending._Source:
         result = read(path, name)
         if name == "model.safetensors":
             path.write_bytes(b"WEIGHTS" * 1000)
         return result
 
-    monkeypatch.setattr(transfer, "_read_source", read_and_write)
+    monkeypatch.setattr(sending, "_read_source", read_and_write)
     with pytest.raises(StorageError, match=r"model\.safetensors changed while it was copied"):
         transfer.put(source, str(tmp_path / "store" / "folder"))
     assert transfer.entries(str(tmp_path / "store")) == []

@@ -13,7 +13,7 @@ from typer.testing import CliRunner
 
 from agent0.cli.main import app
 from agent0.errors import UsageError
-from agent0.evaluation.runner import Keeper
+from agent0.evaluation.sample_runner import Keeper
 from agent0.storage import transfer
 from agent0.storage.open_store import opened
 from agent0.storage.uri_files import OutputFolder, output_folder
@@ -118,7 +118,7 @@ def test_an_evaluation_whose_machine_is_lost_is_gone_on_with_elsewhere(
     settings += ["rollout.max_response_tokens=8", "rollout.max_observation_tokens=4", "rollout.batch_size=2"]
     command = ["evaluate", "--model", str(tmp_path / "model"), "--output", PLACE, "--no-tool"]
     command += [part for setting in settings for part in ("--set", setting)]
-    monkeypatch.setattr("agent0.evaluation.runner.KEEP_SECONDS", 0.0)
+    monkeypatch.setattr("agent0.evaluation.sample_runner.KEEP_SECONDS", 0.0)
     show, shown = Keeper.show, 0
 
     def lose(self: Keeper, assignment: Any, done: int) -> None:

@@ -15,7 +15,7 @@ from contextlib import contextmanager
 import httpx
 
 from agent0.config import SandboxSettings
-from agent0.sandbox.token import TOKEN_VARIABLE
+from agent0.sandbox.bearer_token import TOKEN_VARIABLE
 
 
 class Service:

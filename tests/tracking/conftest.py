@@ -10,7 +10,7 @@ import pytest
 from mlflow.tracking import MlflowClient
 
 from agent0.storage.digest import model_digest
-from agent0.tracking.origin import Origin
+from agent0.tracking.model_origin import Origin
 from agent0.tracking.registry import register
 
 Register = Callable[..., str]

@@ -16,7 +16,7 @@ from typer.testing import CliRunner
 
 from agent0.cli.main import app
 from agent0.config import GateSettings, ModelSettings
-from agent0.evaluation.registered import recorded_evaluations
+from agent0.evaluation.registered_evaluations import recorded_evaluations
 from agent0.evaluation.results import ResultsError
 from agent0.stages import Stage, StageResult
 from agent0.stages.evaluation_comparison import run_evaluation_comparison

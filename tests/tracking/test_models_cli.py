@@ -15,7 +15,7 @@ from typer.testing import CliRunner, Result
 
 from agent0.cli.main import app
 from agent0.errors import Agent0Error, UsageError
-from agent0.evaluation.registered import record_evaluation
+from agent0.evaluation.registered_evaluations import record_evaluation
 from agent0.evaluation.results import ResultsError, read_report
 from agent0.storage.digest import model_digest
 from agent0.storage.uri import StorageError

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from agent0.tracking.delivery import RefusedError
-from agent0.tracking.runs import open_client, start_run
+from agent0.tracking.mlflow_runs import open_client, start_run
 
 
 def uri(folder: Path) -> str:

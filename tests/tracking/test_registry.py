@@ -12,8 +12,8 @@ from mlflow.tracking import MlflowClient
 
 from agent0.errors import UsageError
 from agent0.storage.digest import model_digest
+from agent0.tracking.model_origin import Origin
 from agent0.tracking.model_uri import ModelUri, check_model_name, parse_model_uri
-from agent0.tracking.origin import Origin
 from agent0.tracking.registry import (
     AliasMovedError,
     RegistryError,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +20,7 @@ from agent0.config import (
 )
 from agent0.storage.shards import write_shards
 from agent0.training import kubernetes_api
-from agent0.training.job import TrainingJob
+from agent0.training.training_job import TrainingJob
 from agent0.types import LabelledTask, Task, Vote
 from tests.training.trainjob_server import TrainJobServer, trainjob_server
 
@@ -47,18 +47,18 @@ def counter() -> Iterator[VoteCounter]:
 @pytest.fixture
 def make_job(half_trained: Path, tmp_path: Path) -> Callable[..., TrainingJob]:
     """A function that returns a job of three batches of two updates; keywords replace the job's fields."""
-    tasks = [
-        LabelledTask(
-            task=Task(id=question, iteration=1, question=question),
-            vote=Vote(answer=answer, count=5, k=10, clusters=3),
-            answers=(answer,),
-            tool_calls=1.0,
-            truncated=0.0,
-        )
-        for question, answer in QUESTIONS.items()
-    ]
 
-    def make(name: str, **changes: Any) -> TrainingJob:
+    def make(name: str, questions: Mapping[str, str] = QUESTIONS, **changes: Any) -> TrainingJob:
+        tasks = [
+            LabelledTask(
+                task=Task(id=question, iteration=1, question=question),
+                vote=Vote(answer=answer, count=5, k=10, clusters=3),
+                answers=(answer,),
+                tool_calls=1.0,
+                truncated=0.0,
+            )
+            for question, answer in questions.items()
+        ]
         folder = tmp_path / name
         folder.mkdir(exist_ok=True)
         write_shards(folder / "tasks", tasks, LabelledTask)

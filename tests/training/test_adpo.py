@@ -22,9 +22,9 @@ from agent0.config import (
     TrainingSettings,
 )
 from agent0.training.adpo import ADPOTrainer, advantage_scale, confidence, upper_clip_bound
-from agent0.training.batch import BatchPlan
+from agent0.training.batch_division import BatchPlan
 from agent0.training.grpo import grpo_arguments
-from agent0.training.job import TrainingJob
+from agent0.training.training_job import TrainingJob
 from agent0.training.useful_tokens import UsefulTokensTrainer
 
 NEUTRAL = ADPOSettings(min_advantage_scale=1.0, max_clip_bonus=0.0)

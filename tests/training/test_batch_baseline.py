@@ -17,9 +17,9 @@ from agent0.config import (
     SandboxSettings,
     TrainingSettings,
 )
-from agent0.training.batch import BatchPlan
+from agent0.training.batch_division import BatchPlan
 from agent0.training.grpo import grpo_arguments
-from agent0.training.job import TrainingJob
+from agent0.training.training_job import TrainingJob
 from agent0.training.useful_tokens import UsefulTokensTrainer
 
 TOPICS = ConditioningSettings(topics="even")

@@ -7,8 +7,8 @@ from contextlib import asynccontextmanager
 import pytest
 
 from agent0.errors import Agent0Error
+from agent0.rollout.drawing_watch import Watch
 from agent0.rollout.engine import Generation, Request
-from agent0.rollout.watch import Watch
 from agent0.training.canary import WeightCanary
 
 

@@ -11,9 +11,9 @@ import torch
 from agent0.config import CurriculumSettings, LoraSettings, TrainingSettings
 from agent0.stages import Stage
 from agent0.stages.executor_training import HEADLINE
-from agent0.stages.training import run_training
+from agent0.stages.training_stage import run_training
 from agent0.storage.digest import folder_digest
-from agent0.training.job import TrainingJob
+from agent0.training.training_job import TrainingJob
 
 MakeJob = Callable[..., TrainingJob]
 GPUS = torch.cuda.device_count()

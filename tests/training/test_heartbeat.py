@@ -11,7 +11,7 @@ import pytest
 
 from agent0.training import heartbeat, node_main
 from agent0.training.heartbeat import CLOCK_FILE, HEARTBEAT_FILE, beat, left_alone
-from agent0.training.job import ERROR_FILE, PREEMPTED_STATUS, STOP_FILE, TrainingJob
+from agent0.training.training_job import ERROR_FILE, PREEMPTED_STATUS, STOP_FILE, TrainingJob
 
 
 def silent_for(folder: Path, seconds: float) -> None:

@@ -12,10 +12,10 @@ from permuted_model import TOKENIZER_FILE, permuted_model
 
 from agent0.config import CurriculumSettings, PromptMessage, PromptSettings, RolloutSettings, SamplingSettings
 from agent0.rollout.agents import askable
-from agent0.rollout.models import load_tokenizer
+from agent0.rollout.model_folders import load_tokenizer
 from agent0.rollout.tokens import read_tokens_alike
 from agent0.training import worker
-from agent0.training.job import TrainingJob
+from agent0.training.training_job import TrainingJob
 from agent0.training.worker import train
 
 MakeJob = Callable[..., TrainingJob]

@@ -14,10 +14,10 @@ from agent0.config import ExecutorSettings, TrainingSettings, load_config
 from agent0.errors import UsageError
 from agent0.rollout import Generation, Request, RolloutEngine, TokenBudget
 from agent0.rollout.scripted import ScriptedBackend
-from agent0.training.job import TrainingJob
 from agent0.training.oversampling import Oversampling
-from agent0.training.policy import PolicyRollouts
+from agent0.training.policy_rollouts import PolicyRollouts
 from agent0.training.preflight import check_job
+from agent0.training.training_job import TrainingJob
 from agent0.training.worker import train
 from agent0.types import Trajectory
 from tests.training.conftest import QUESTIONS

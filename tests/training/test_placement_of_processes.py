@@ -11,14 +11,14 @@ import pytest
 
 from agent0.config import CurriculumSettings, RolloutSettings, TrainingSettings, VllmSettings
 from agent0.errors import UsageError
-from agent0.rollout.models import load_tokenizer
+from agent0.rollout.model_folders import load_tokenizer
 from agent0.rollout.vllm_process import Endpoints
 from agent0.stages import Stage
-from agent0.stages import training as training_stage
+from agent0.stages import training_stage as training_stage
 from agent0.training import launch, worker
 from agent0.training.engine_turns import EngineTurns, FrozenTurnBackend
 from agent0.training.gpu_placement import Placement
-from agent0.training.job import TrainingJob
+from agent0.training.training_job import TrainingJob
 
 MakeJob = Callable[..., TrainingJob]
 

@@ -16,10 +16,10 @@ from agent0.config import CurriculumSettings, SamplingSettings, TrainingSettings
 from agent0.errors import UsageError
 from agent0.rollout.vllm_version import VllmVersion
 from agent0.stages import Stage
-from agent0.stages.training import run_training
+from agent0.stages.training_stage import run_training
 from agent0.training import preflight
-from agent0.training.job import TrainingJob
 from agent0.training.preflight import check_job
+from agent0.training.training_job import TrainingJob
 from agent0.training.worker import train
 
 MakeJob = Callable[..., TrainingJob]

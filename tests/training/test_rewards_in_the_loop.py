@@ -23,7 +23,7 @@ from agent0.rollout import RolloutEngine, TokenBudget
 from agent0.rollout.agents import ExecutorAgent, askable
 from agent0.rollout.scripted import ScriptedBackend
 from agent0.sandbox import RunResult
-from agent0.training.batch import BatchPlan
+from agent0.training.batch_division import BatchPlan
 from agent0.training.curriculum import ExecutorInTheLoopReward
 from agent0.training.executor import ExecutorReward
 from agent0.training.solver import BatchSolver

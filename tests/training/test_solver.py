@@ -18,11 +18,11 @@ from agent0.domains import get_domain, get_prompts
 from agent0.errors import Agent0Error
 from agent0.rollout import Generation, Request, RolloutEngine, TokenBudget
 from agent0.rollout.agents import ExecutorAgent
-from agent0.rollout.models import load_tokenizer
+from agent0.rollout.model_folders import load_tokenizer
 from agent0.rollout.scripted import ScriptedBackend
 from agent0.training.curriculum import ExecutorInTheLoopReward
-from agent0.training.job import TrainingJob
 from agent0.training.solver import BatchSolver, EarlySolver, Solver
+from agent0.training.training_job import TrainingJob
 from agent0.training.worker import train
 
 ROLLOUT = RolloutSettings(max_prompt_tokens=96, max_response_tokens=96)

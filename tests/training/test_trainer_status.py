@@ -11,9 +11,9 @@ from custom_resources import definition, violations
 from transformers import TrainerControl, TrainerState, TrainingArguments
 from transformers.integrations.integration_utils import KubeflowCallback
 
-from agent0.training.batch import BatchPlan
+from agent0.training.batch_division import BatchPlan
 from agent0.training.grpo import grpo_arguments
-from agent0.training.job import TrainingJob
+from agent0.training.training_job import TrainingJob
 from tests.training.status_server import StatusServer, status_server
 
 

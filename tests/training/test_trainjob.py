@@ -17,9 +17,9 @@ from agent0.errors import Agent0Error, UsageError
 from agent0.training import kubernetes_api
 from agent0.training.checkpoints import complete_checkpoints
 from agent0.training.gpu_placement import Placement
-from agent0.training.job import PreemptedError, TrainingJob
 from agent0.training.launch import run_job
 from agent0.training.shared_volume import Nodes, train_on_nodes
+from agent0.training.training_job import PreemptedError, TrainingJob
 from agent0.training.trainjob import job_name, manifest, run_trainjob
 from tests.manifests.test_pipeline_manifests import violations
 from tests.training.status_server import status_server

@@ -14,8 +14,8 @@ import pytest
 from agent0.config import TrainingSettings, TrainJobSettings, load_config
 from agent0.errors import Agent0Error, UsageError
 from agent0.training import kubernetes_api
-from agent0.training.job import TrainingJob
 from agent0.training.shared_volume import Nodes
+from agent0.training.training_job import TrainingJob
 from agent0.training.trainjob import job_name, manifest, run_trainjob
 from tests.training.trainjob_server import POD, TrainJobServer, pretend
 

@@ -8,8 +8,8 @@ import pytest
 from custom_resources import definition, list_maps, violations
 
 from agent0.config import TrainingSettings, TrainJobSettings
-from agent0.training.job import TrainingJob
 from agent0.training.shared_volume import Nodes
+from agent0.training.training_job import TrainingJob
 from agent0.training.trainjob import job_name, manifest
 from tests.training.trainjob_rules import LIST_MAPS, refusals
 from tests.training.trainjob_server import POD

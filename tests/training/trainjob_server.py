@@ -25,7 +25,7 @@ from urllib.parse import parse_qs, urlsplit
 
 from kubeflow_trainer_api.models import TrainerV1alpha1TrainJob
 
-from agent0.training.job import TrainingJob
+from agent0.training.training_job import TrainingJob
 from tests.training.trainjob_rules import refusals
 
 NAMESPACE = "team-a"

@@ -12,7 +12,7 @@ import pytest
 
 from agent0.config import RolloutSettings, SamplingSettings, TinyPretraining, VllmSettings
 from agent0.rollout import Backend, Generation, Request
-from agent0.rollout.watch import NOBODY
+from agent0.rollout.drawing_watch import NOBODY
 
 Draw = Callable[[Backend, list[Request]], list[Generation]]
 

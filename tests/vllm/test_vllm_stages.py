@@ -8,8 +8,8 @@ import psutil
 
 from agent0.config import CurriculumSettings, GenerationSettings, RolloutSettings, SandboxSettings
 from agent0.stages import Stage
-from agent0.stages.files import PROPOSALS_FOLDER
 from agent0.stages.sharding import Share
+from agent0.stages.stage_files import PROPOSALS_FOLDER
 from agent0.stages.task_generation import run_task_generation
 from agent0.storage.shards import iterate_shard, shard_name
 from agent0.types import ProposalOutcome

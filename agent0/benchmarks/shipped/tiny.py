@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from agent0.answers import majority_vote
-from agent0.benchmarks.rules import BOXED
+from agent0.benchmarks.mathematics_rules import BOXED
 from agent0.benchmarks.spec import QUESTION_SEED, Benchmark, Dataset, Decoding, Item, Prompt, Protocol, Row, boxed_gold
 from agent0.domains.arithmetic_grammar import LEVELS, ArithmeticWorld, held_out_questions
 

@@ -7,7 +7,7 @@ and Kubernetes' own schemas. What they leave out: whether the objects that a pod
 """
 
 from agent0.kubeflow.acceptance.check import Checked, check_package
-from agent0.kubeflow.acceptance.finding import Finding
 from agent0.kubeflow.acceptance.releases import RELEASES, Release, release_named, release_of
+from agent0.kubeflow.acceptance.rule_finding import Finding
 
 __all__ = ["RELEASES", "Checked", "Finding", "Release", "check_package", "release_named", "release_of"]

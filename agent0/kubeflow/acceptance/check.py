@@ -6,13 +6,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from agent0.kubeflow.acceptance import rules
-from agent0.kubeflow.acceptance.finding import Finding
 from agent0.kubeflow.acceptance.pods import Pod, PodMaker
 from agent0.kubeflow.acceptance.releases import Release
 from agent0.kubeflow.acceptance.resolution import resolve
-from agent0.kubeflow.acceptance.workflow import WorkflowSize, workflow_size
-from agent0.kubeflow.package import Package
+from agent0.kubeflow.acceptance.rule_finding import Finding
+from agent0.kubeflow.acceptance.rules import findings
+from agent0.kubeflow.acceptance.subject import Subject
+from agent0.kubeflow.acceptance.workflow_size import WorkflowSize, workflow_size
+from agent0.kubeflow.compiled_pipeline import Package
 
 
 @dataclass(frozen=True)
@@ -42,8 +43,8 @@ def check_package(package: Package, release: Release, values: Mapping[str, Any] 
     maker = PodMaker(package.platform, release, package.name)
     pods = tuple(maker.make(task) for task in resolution.tasks)
     size = workflow_size(package, pods)
-    subject = rules.Subject(package, release, given, pods, size)
-    return Checked((*resolution.findings, *maker.findings, *rules.findings(subject)), pods, size)
+    subject = Subject(package, release, given, pods, size)
+    return Checked((*resolution.findings, *maker.findings, *findings(subject)), pods, size)
 
 
 def expected_rounds(package: Package, values: Mapping[str, Any]) -> dict[str, int]:

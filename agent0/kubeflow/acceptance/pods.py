@@ -13,10 +13,10 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from agent0.kubeflow.acceptance.finding import Finding
 from agent0.kubeflow.acceptance.pod_template import MAIN, template_pod
 from agent0.kubeflow.acceptance.releases import Release
 from agent0.kubeflow.acceptance.resolution import CHANNEL, ResolvedTask, Unknown
+from agent0.kubeflow.acceptance.rule_finding import Finding
 from agent0.kubeflow.acceptance.schemas import pod_schema
 
 PLUGIN_VARIABLES = (

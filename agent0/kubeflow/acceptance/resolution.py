@@ -13,8 +13,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from agent0.kubeflow.acceptance.finding import Finding
-from agent0.kubeflow.package import Package
+from agent0.kubeflow.acceptance.rule_finding import Finding
+from agent0.kubeflow.compiled_pipeline import Package
 
 JOB_NAMES = {
     "{{$.pipeline_job_name}}": "the run's display name",

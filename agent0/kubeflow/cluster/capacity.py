@@ -7,7 +7,7 @@ from collections import Counter
 from typing import Any
 
 from agent0.findings import Finding
-from agent0.kubeflow.cluster.api import Cluster
+from agent0.kubeflow.cluster.cluster_reader import Cluster
 
 GPU = "nvidia.com/gpu"
 TRAINER, TRAINER_VERSION, RUNTIME = "trainer.kubeflow.org", "v1alpha1", "torch-distributed"

@@ -8,9 +8,9 @@ from functools import partial
 
 from agent0.errors import Agent0Error
 from agent0.findings import Finding
-from agent0.kubeflow.client import Connection, Server, ServerError, connect
-from agent0.kubeflow.cluster import capacity, objects, rights, services
-from agent0.kubeflow.cluster.api import Cluster, NotAllowedError
+from agent0.kubeflow.cluster import capacity, namespace_objects, rights, services
+from agent0.kubeflow.cluster.cluster_reader import Cluster, NotAllowedError
+from agent0.kubeflow.server_connection import Connection, Server, ServerError, connect
 
 DEFAULT_NAMESPACE = "kubeflow"
 
@@ -39,7 +39,7 @@ def examine_cluster(connection: Connection, wanted: Wanted) -> list[Finding]:
     cluster = Cluster.connect(named or DEFAULT_NAMESPACE)
     version, groups = cluster.version(), cluster.groups()
     findings = [first, Finding("Kubernetes", "ok", f"{version} at {cluster.address}")]
-    found = _look("namespace", partial(objects.namespace, cluster, multi_user))
+    found = _look("namespace", partial(namespace_objects.namespace, cluster, multi_user))
     findings.append(found)
     if found.finding == "there is none":
         return [*findings, *_of_the_cluster(cluster)]
@@ -61,19 +61,22 @@ def _of_the_namespace(
 
     account = wanted.service_account
     checks: list[tuple[str, Callable[[], Finding]]] = [
-        ("pod security", partial(objects.pod_security, cluster)),
+        ("pod security", partial(namespace_objects.pod_security, cluster)),
         (f"service account {account}", partial(rights.service_account, cluster, account)),
         (f"rights of {account}", partial(_runner, cluster, account)),
         ("your rights", partial(rights.your_rights, cluster, multi_user)),
-        (f"ConfigMap {objects.LAUNCHER}", partial(objects.launcher, cluster, multi_user)),
-        (f"Secret {objects.ARTIFACT_SECRET}", partial(objects.artifact_secret, cluster)),
-        (f"ConfigMap {wanted.settings}", partial(objects.settings, cluster, wanted.settings, SETTINGS_KEYS)),
-        (f"Secret {wanted.credentials}", partial(objects.credentials, cluster, wanted.credentials, CREDENTIAL_KEYS)),
+        (f"ConfigMap {namespace_objects.LAUNCHER}", partial(namespace_objects.launcher, cluster, multi_user)),
+        (f"Secret {namespace_objects.ARTIFACT_SECRET}", partial(namespace_objects.artifact_secret, cluster)),
+        (f"ConfigMap {wanted.settings}", partial(namespace_objects.settings, cluster, wanted.settings, SETTINGS_KEYS)),
+        (
+            f"Secret {wanted.credentials}",
+            partial(namespace_objects.credentials, cluster, wanted.credentials, CREDENTIAL_KEYS),
+        ),
         ("MLflow", partial(services.tracking, cluster, wanted.settings)),
     ]
     for claim, many in ((wanted.model_cache, False), (wanted.shared_volume, True)):
         if claim:
-            checks.append((f"volume claim {claim}", partial(objects.claim, cluster, claim, many)))
+            checks.append((f"volume claim {claim}", partial(namespace_objects.claim, cluster, claim, many)))
     checks.append(("Trainer", partial(capacity.trainer, cluster, groups)))
     if capacity.TRAINER in groups:
         checks.append(("rights for TrainJobs", partial(_trainjobs, cluster, account)))

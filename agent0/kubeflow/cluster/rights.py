@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from agent0.findings import Finding
-from agent0.kubeflow.cluster.api import Cluster, NotAllowedError
+from agent0.kubeflow.cluster.cluster_reader import Cluster, NotAllowedError
 
 
 @dataclass(frozen=True)

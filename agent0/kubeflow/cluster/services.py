@@ -9,8 +9,8 @@ from urllib.parse import urlsplit
 
 from agent0.findings import Finding
 from agent0.kubeflow.acceptance.releases import RELEASES
-from agent0.kubeflow.client import Server
-from agent0.kubeflow.cluster.api import Cluster
+from agent0.kubeflow.cluster.cluster_reader import Cluster
+from agent0.kubeflow.server_connection import Server
 
 TRACKING_CLIENT = "agent0.dev/tracking-client"
 OUR_TRACKING_NAMESPACE = "agent0-mlflow"

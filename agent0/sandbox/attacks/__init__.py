@@ -22,19 +22,7 @@ from agent0.sandbox.attacks import (
 )
 from agent0.sandbox.attacks.model import Attack
 
-CORPUS: tuple[Attack, ...] = (
-    *network.ATTACKS,
-    *reading.ATTACKS,
-    *writing.ATTACKS,
-    *processes.ATTACKS,
-    *memory.ATTACKS,
-    *cpu.ATTACKS,
-    *output.ATTACKS,
-    *signals.ATTACKS,
-    *kernel.ATTACKS,
-    *python.ATTACKS,
-    *leaks.ATTACKS,
-    *endings.ATTACKS,
-)
+_KINDS = (network, reading, writing, processes, memory, cpu, output, signals, kernel, python, leaks, endings)
+CORPUS: tuple[Attack, ...] = tuple(attack for kind in _KINDS for attack in kind.ATTACKS)
 
 __all__ = ["CORPUS", "Attack"]

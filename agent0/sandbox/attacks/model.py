@@ -38,66 +38,24 @@ def escaped_if(condition, what):
     print("@ESCAPED@:" if condition else "contained:", what)
 """
 
-# Numbers on x86-64 and arm64 of calls that must be refused; None where the architecture has no such call.
-FORBIDDEN: dict[str, tuple[int | None, int | None]] = {
-    "acct": (163, 89),
-    "add_key": (248, 217),
-    "bpf": (321, 280),
-    "capset": (126, 91),
-    "chroot": (161, 51),
-    "clock_settime": (227, 112),
-    "clone": (56, 220),
-    "clone3": (435, 435),
-    "execve": (59, 221),
-    "execveat": (322, 281),
-    "fallocate": (285, 47),
-    "fanotify_init": (300, 262),
-    "fork": (57, None),
-    "fsopen": (430, 430),
-    "init_module": (175, 105),
-    "inotify_init1": (294, 26),
-    "io_setup": (206, 0),
-    "io_uring_setup": (425, 425),
-    "ioperm": (173, None),
-    "kcmp": (312, 272),
-    "kexec_load": (246, 104),
-    "keyctl": (250, 219),
-    "landlock_create_ruleset": (444, 444),
-    "memfd_create": (319, 279),
-    "memfd_secret": (447, 447),
-    "modify_ldt": (154, None),
-    "mount": (165, 40),
-    "mq_open": (240, 180),
-    "msgget": (68, 186),
-    "name_to_handle_at": (303, 264),
-    "open_by_handle_at": (304, 265),
-    "open_tree": (428, 428),
-    "openat2": (437, 437),
-    "perf_event_open": (298, 241),
-    "personality": (135, 92),
-    "pidfd_open": (434, 434),
-    "pivot_root": (155, 41),
-    "prctl": (157, 167),
-    "process_vm_readv": (310, 270),
-    "ptrace": (101, 117),
-    "quotactl": (179, 60),
-    "reboot": (169, 142),
-    "rt_sigqueueinfo": (129, 138),
-    "seccomp": (317, 277),
-    "semget": (64, 190),
-    "sethostname": (170, 161),
-    "setns": (308, 268),
-    "setpriority": (141, 140),
-    "settimeofday": (164, 170),
-    "setuid": (105, 146),
-    "shmget": (29, 194),
-    "swapon": (167, 224),
-    "syslog": (103, 116),
-    "unshare": (272, 97),
-    "userfaultfd": (323, 282),
-    "vfork": (58, None),
-    "setxattr": (188, 5),
+_FORBIDDEN = """
+    acct=163,89 add_key=248,217 bpf=321,280 capset=126,91 chroot=161,51 clock_settime=227,112 clone=56,220
+    clone3=435,435 execve=59,221 execveat=322,281 fallocate=285,47 fanotify_init=300,262 fork=57,- fsopen=430,430
+    init_module=175,105 inotify_init1=294,26 io_setup=206,0 io_uring_setup=425,425 ioperm=173,- kcmp=312,272
+    kexec_load=246,104 keyctl=250,219 landlock_create_ruleset=444,444 memfd_create=319,279 memfd_secret=447,447
+    modify_ldt=154,- mount=165,40 mq_open=240,180 msgget=68,186 name_to_handle_at=303,264 open_by_handle_at=304,265
+    open_tree=428,428 openat2=437,437 perf_event_open=298,241 personality=135,92 pidfd_open=434,434
+    pivot_root=155,41 prctl=157,167 process_vm_readv=310,270 ptrace=101,117 quotactl=179,60 reboot=169,142
+    rt_sigqueueinfo=129,138 seccomp=317,277 semget=64,190 sethostname=170,161 setns=308,268 setpriority=141,140
+    settimeofday=164,170 setuid=105,146 shmget=29,194 swapon=167,224 syslog=103,116 unshare=272,97
+    userfaultfd=323,282 vfork=58,- setxattr=188,5
+"""
+
+FORBIDDEN: dict[str, tuple[int | None, ...]] = {
+    name: tuple(None if number == "-" else int(number) for number in numbers.split(","))
+    for name, numbers in (call.split("=") for call in _FORBIDDEN.split())
 }
+"""Calls that must be refused, by name: their numbers on x86-64 and arm64, None where there is no such call."""
 
 
 @dataclass(frozen=True)

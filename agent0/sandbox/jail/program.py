@@ -23,7 +23,7 @@ import sys
 from types import CodeType, FrameType, ModuleType, TracebackType
 from typing import Any, NoReturn
 
-from . import report, semaphore, wire
+from . import error_report, semaphore, wire
 
 NAME = "<program>"
 _GUARD, _LAST = "<guard>", "<last>"  # global names that no program can write
@@ -153,7 +153,7 @@ class Guard:
             return _exit_code(error)
         if isinstance(error, MemoryError):
             self._note[0] = wire.OUT_OF_MEMORY
-        report.show(error, NAME)
+        error_report.show(error, NAME)
         return 1
 
     def _finish(self, code: int) -> int:

@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from . import child, limits, namespaces, paths, program, scratch, watch, wire
+from . import child, lasting_runs, limits, namespaces, paths, program, scratch, wire
 
 
 @dataclass
@@ -51,7 +51,7 @@ class Server:
         self._confinement = confinement
         self._interpreter = program.Interpreter()
         self._folders = folders
-        self._watch = watch.Watch(confinement.proc, config["threads"], oom_counter)
+        self._watch = lasting_runs.Watch(confinement.proc, config["threads"], oom_counter)
         self._runs: dict[int, _Run] = {}
         self._free = list(range(config["slots"]))
         self._poll = select.poll()
@@ -115,7 +115,7 @@ class Server:
         self._runs[pidfd] = _Run(request.run, pid, pidfd, slot, path, started, deadline, note)
         self._poll.register(pidfd, select.POLLIN)
         if len(self._runs) == 1:
-            self._next_look = started + watch.INTERVAL
+            self._next_look = started + lasting_runs.INTERVAL
 
     def _kill(self, run: _Run, reason: int) -> None:
         if run.reason == wire.NOT_KILLED:
@@ -157,9 +157,9 @@ class Server:
                 self._kill(run, wire.TIMEOUT)
         if now < self._next_look:
             return
-        self._next_look = now + watch.INTERVAL
+        self._next_look = now + lasting_runs.INTERVAL
         for run in self._runs.values():
-            if now - run.started < watch.INTERVAL:
+            if now - run.started < lasting_runs.INTERVAL:
                 continue
             if self._watch.too_many_threads(run.pidfd):
                 self._kill(run, wire.THREADS)

@@ -12,7 +12,7 @@ from kubernetes.client.exceptions import ApiException
 from servers.kubernetes import KubernetesServer
 
 from agent0.kubeflow.acceptance import RELEASES, check_package
-from agent0.kubeflow.package import read_package
+from agent0.kubeflow.compiled_pipeline import read_package
 
 pytestmark = pytest.mark.integration
 NAMESPACE = "rendered"

@@ -12,8 +12,8 @@ from agent0.config import load_config
 from agent0.kubeflow.acceptance import RELEASES, Checked, check_package
 from agent0.kubeflow.acceptance.pod_security import violations
 from agent0.kubeflow.compile_options import CompileOptions
-from agent0.kubeflow.package import Package, read_package
-from agent0_kfp.pipelines.catalogue import PIPELINES
+from agent0.kubeflow.compiled_pipeline import Package, read_package
+from agent0_kfp.pipelines.pipeline_catalogue import PIPELINES
 
 VOLUMES = {"model_cache": "agent0-models", "shared_volume": "agent0-shared", "image_pull_secret": "registry"}
 COMPILATIONS: dict[str, tuple[str, str, list[str], dict[str, Any]]] = {

@@ -15,12 +15,12 @@ from agent0.cli.main import app
 from agent0.config import load_config
 from agent0.errors import UsageError
 from agent0.kubeflow.acceptance import RELEASES, Finding, check_package, release_named, release_of
+from agent0.kubeflow.acceptance.finding_sentences import require_accepted, sentences
 from agent0.kubeflow.acceptance.pod_security import violations
-from agent0.kubeflow.acceptance.report import require_accepted, sentences
 from agent0.kubeflow.acceptance.schemas import pod_schema
+from agent0.kubeflow.cluster_sheet import RIGHTS, TRAINJOB_RIGHTS
 from agent0.kubeflow.compile_options import CompileOptions
-from agent0.kubeflow.package import Package, package_of, read_package
-from agent0.kubeflow.sheet import RIGHTS, TRAINJOB_RIGHTS
+from agent0.kubeflow.compiled_pipeline import Package, package_of, read_package
 from agent0_kfp.pipelines.evaluation import compile_evaluation
 
 MANIFESTS = Path(__file__).parents[3] / "pipelines" / "manifests"

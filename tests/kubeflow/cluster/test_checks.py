@@ -16,9 +16,9 @@ from typer.testing import CliRunner
 
 from agent0.cli.main import app
 from agent0.errors import Agent0Error
-from agent0.kubeflow.client import Server
-from agent0.kubeflow.cluster import capacity, objects, rights, services
-from agent0.kubeflow.cluster.api import Cluster, NotAllowedError
+from agent0.kubeflow.cluster import capacity, namespace_objects, rights, services
+from agent0.kubeflow.cluster.cluster_reader import Cluster, NotAllowedError
+from agent0.kubeflow.server_connection import Server
 from tests.manifests.building import MANIFESTS, documents
 
 
@@ -107,7 +107,7 @@ def test_a_volume_that_one_node_mounts_serves_no_trainjob(cluster: Cluster, mode
         status=client.V1PersistentVolumeClaimStatus(phase="Bound"),
     )
     cluster.core = SimpleNamespace(read_namespaced_persistent_volume_claim=answering(claim))
-    assert objects.claim(cluster, "agent0-shared", many).state == state
+    assert namespace_objects.claim(cluster, "agent0-shared", many).state == state
 
 
 @pytest.fixture

@@ -41,7 +41,7 @@ def make_transcripts(server: KubernetesServer) -> dict[str, str]:
     with (
         tempfile.TemporaryDirectory() as folder,
         mock.patch.dict(os.environ, settings),
-        mock.patch("agent0.kubeflow.versions._commit", return_value="1a2b3c4d5"),
+        mock.patch("agent0.kubeflow.pipeline_versions._commit", return_value="1a2b3c4d5"),
     ):
         for name in ("pipelines", "mlflow"):
             (Path(folder) / name).symlink_to(ROOT / name)

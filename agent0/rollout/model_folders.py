@@ -1,0 +1,109 @@
+"""Loading and saving causal language models as folders."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+from safetensors import safe_open
+from transformers import AutoModelForCausalLM, AutoTokenizer
+
+from agent0.errors import Agent0Error
+
+
+def load_model(path: Path, dtype: Literal["float32", "bfloat16"], device: str | None = None) -> tuple[Any, Any]:
+    """Load a causal language model and its tokenizer from a folder.
+
+    Raises:
+        Agent0Error: there is no model at `path`, its weights are no safetensors, or it is damaged or not whole.
+    """
+    require_safetensors(path)
+    tokenizer = load_tokenizer(path)
+    with _damaged(path):
+        model, loaded = AutoModelForCausalLM.from_pretrained(
+            path, dtype=getattr(torch, dtype), use_safetensors=True, output_loading_info=True
+        )
+        absent = sorted(loaded["missing_keys"])
+        if absent:
+            raise ValueError(f"{len(absent)} weights are missing, {absent[0]} for one")
+        broken = next((name for name, weight in model.named_parameters() if not bool(weight.isfinite().all())), None)
+        if broken is not None:
+            raise ValueError(f"the weights {broken} hold what is no finite number")
+    return (model.to(device) if device else model), tokenizer
+
+
+def require_safetensors(path: Path) -> None:
+    """Check that a folder holds weights that no code runs to read; other formats are pickles.
+
+    Raises:
+        Agent0Error: there is no model at `path`, or its weights are no safetensors.
+    """
+    _require_model(path)
+    if next(path.glob("*.safetensors"), None) is None:
+        raise Agent0Error(
+            f"{path} has no weights as safetensors, and nothing else is loaded, since it may run code; save the model "
+            "again with save_pretrained, or take a copy that has *.safetensors."
+        )
+
+
+def save_model(model: Any, tokenizer: Any, path: Path) -> None:
+    """Save weights (safetensors), configuration and tokenizer to a folder."""
+    model.save_pretrained(path)
+    tokenizer.save_pretrained(path)
+
+
+def load_tokenizer(path: Path) -> Any:
+    """Load the tokenizer of a model folder, padding on the left.
+
+    Raises:
+        Agent0Error: there is no model at `path`, or its tokenizer cannot be read.
+    """
+    _require_model(path)
+    with _damaged(path):
+        return AutoTokenizer.from_pretrained(path, padding_side="left")
+
+
+def parameter_count(path: Path) -> int:
+    """Return the number of weights in a folder's safetensors files, without loading them.
+
+    Raises:
+        Agent0Error: a file is damaged or cut short.
+    """
+    return sum(map(math.prod, weight_shapes(path).values()))
+
+
+def weight_shapes(path: Path) -> dict[str, tuple[int, ...]]:
+    """Return the shape of each weight in a folder's safetensors files, without loading them.
+
+    Raises:
+        Agent0Error: a file is damaged or cut short.
+    """
+    shapes: dict[str, tuple[int, ...]] = {}
+    for file in sorted(path.glob("*.safetensors")):
+        with _damaged(path), safe_open(file, framework="pt") as weights:
+            shapes |= {name: tuple(weights.get_slice(name).get_shape()) for name in weights.keys()}  # noqa: SIM118
+    return shapes
+
+
+@contextmanager
+def _damaged(path: Path) -> Iterator[None]:
+    """Explain why a model cannot be loaded: transformers meets a damaged file with errors of every kind."""
+    try:
+        yield
+    except (Agent0Error, MemoryError, torch.OutOfMemoryError):
+        raise
+    except Exception as error:
+        reason = " ".join(str(error).split()).rstrip(".")
+        raise Agent0Error(
+            f"The model in {path} cannot be loaded ({type(error).__name__}: {reason:.300}); it is damaged, not whole, "
+            "or of a kind that this version of transformers does not know: copy it there again, or take another."
+        ) from error
+
+
+def _require_model(path: Path) -> None:
+    if not (path / "config.json").is_file():
+        raise Agent0Error(f"There is no model at {path} (no config.json); give the folder of a saved model.")
