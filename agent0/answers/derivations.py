@@ -2,7 +2,7 @@
 
 Ten samples that run one program are one derivation; a second program with the same result is evidence of another kind.
 Two programs are one derivation where they differ in layout, comments, brackets or the names of variables only. An
-answer is grounded where the sandbox printed it and the programs hold every number that the question states: a
+answer is grounded where the sandbox printed it and the programs hold every number as often as the question states it: a
 model that copies a long question wrongly does so the same way again and again, and agrees with itself. Numbers that are
 spelled out in words are not looked for.
 """
@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import ast
 import re
+from collections import Counter
 from collections.abc import Sequence
 from decimal import Decimal
 from typing import NamedTuple
@@ -81,8 +82,8 @@ def _printed(trajectory: Trajectory) -> str | None:
     return lines[-1] if lines else None
 
 
-def _numbers(text: str) -> set[Decimal]:
-    return {Decimal(number) for number in _NUMBER.findall(text)}
+def _numbers(text: str) -> Counter[Decimal]:
+    return Counter(Decimal(number) for number in _NUMBER.findall(text))
 
 
 def _normal_form(code: str) -> str:

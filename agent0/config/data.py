@@ -125,7 +125,7 @@ class FilteringSettings(Section):
         0.0,
         description=(
             "Share of the samples behind a label in which the sandbox printed it and the programs hold every number "
-            "that the question states; 0: off."
+            "as often as the question states it; 0: off."
         ),
     )
     min_novelty: Probability = Field(

@@ -29,10 +29,14 @@ class DynamicSampling:
         judge: the reward of each trajectory of a group, whose task is the row.
         group_size: trajectories of a group.
         rounds: how many times groups are replaced.
+        spare: rows that replace others; all where none are given.
     """
 
-    def __init__(self, rows: Sequence[Row], judge: Judge, group_size: int, rounds: int) -> None:
+    def __init__(
+        self, rows: Sequence[Row], judge: Judge, group_size: int, rounds: int, spare: Sequence[Row] = ()
+    ) -> None:
         self._rows = {row["prompt"]: row for row in rows}
+        self._spare = {row["prompt"]: row for row in spare} or self._rows
         self._judge = judge
         self._size = group_size
         self._rounds = rounds
@@ -63,6 +67,6 @@ class DynamicSampling:
     def _others(self, tasks: Sequence[Row], count: int, seed: int) -> list[Row]:
         """Return tasks that are not in the batch, each once where there are enough of them."""
         asked = {task["prompt"] for task in tasks}
-        others = [row for prompt, row in self._rows.items() if prompt not in asked] or list(self._rows.values())
+        others = [row for prompt, row in self._spare.items() if prompt not in asked] or list(self._spare.values())
         chosen = random.Random(seed)
         return chosen.sample(others, count) if len(others) >= count else chosen.choices(others, k=count)

@@ -27,7 +27,7 @@ from agent0.training.dynamic_sampling import DynamicSampling
 from agent0.training.grpo import Row, lora_configuration, ordered_rows, prompts_of
 from agent0.training.oversampling import PROMPT_COLUMN, Oversampling
 from agent0.training.policy_rollouts import PolicyRollouts
-from agent0.training.pools import EARLIER, NEGATIVE, pool_of, pooled_rows
+from agent0.training.pools import EARLIER, EASY, NEGATIVE, pool_of, pooled_rows
 from agent0.training.rollout_metrics import log_rollouts
 from agent0.training.training_job import TrainingJob
 from agent0.types import LabelledTask, Trajectory
@@ -122,13 +122,15 @@ def executor_trainer(
             pools.setdefault(pool_of(task, settings.pools), []).append(row)
         ordered = pooled_rows(pools, settings.pools, plan.groups, settings.steps, job.seed)
         rows = [row for pool in pools.values() for row in pool]
+        teaching = [row for name, pool in pools.items() if name not in (EASY, NEGATIVE) for row in pool]
     else:
-        ordered = ordered_rows(rows, plan, settings.steps, job.seed)
+        ordered, teaching = ordered_rows(rows, plan, settings.steps, job.seed), rows
     choose = DynamicSampling(
         rows,
         lambda group, row: correctness(group, [row[LABEL_COLUMN]] * len(group)),
         settings.group_size,
         settings.redraws,
+        teaching,
     )
     factor = job.training.oversample
     ahead = drawing if job.training.staleness else None

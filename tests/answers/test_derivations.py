@@ -98,6 +98,12 @@ def test_an_answer_is_not_grounded_without_program_output_or_all_numbers(traject
     assert found(trajectory).grounded == 0
 
 
+@pytest.mark.parametrize("program", ["print(9+78-57)", "print(9+7878-57)", "print(9+78+787-57)"])
+def test_a_number_that_is_stated_twice_is_in_the_programs_twice(program: str) -> None:
+    assert found(solved("5", program), question="What is 9+78+78-57?").grounded == 0
+    assert found(solved("5", "a = 78\nprint(9+a+78-57)"), question="What is 9+78+78-57?").grounded == 1
+
+
 def test_the_grounded_share_is_of_the_samples_with_the_winning_answer() -> None:
     samples = [solved("5", "print(2+3)"), solved("5"), solved("5", "print(5)"), solved("5", "print(3+2)")]
     assert found(*samples, solved("6", "print(2*3)")).grounded == 0.5
@@ -108,7 +114,7 @@ def test_the_grounded_share_is_of_the_samples_with_the_winning_answer() -> None:
     [
         ("1,250 pens cost 3 dollars each.", "print(1250*3)"),
         ("A rope of 2.50 m is cut in 4.", "print(2.5/4)"),
-        ("Mia has 12 red and 12 blue pens.", "print(2*12)"),
+        ("Mia has 12 red and 12 blue pens.", "print(12+12.0)"),
         ("A town has 1,250,000 people.", "print(1_250_000)"),
         ("Is x2 above 7?", "print(7)"),
     ],

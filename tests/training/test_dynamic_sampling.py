@@ -53,6 +53,14 @@ def test_a_batch_that_teaches_is_drawn_once() -> None:
     assert len(draws.asked) == 1
 
 
+def test_others_come_from_the_spare_rows_alone_where_there_are_some() -> None:
+    draws = Draws()
+    sampling = DynamicSampling(ROWS, lambda *_: [0.0, 0.0], GROUP, 4, ROWS[6:])
+    trajectories, _ = sampling([f"task {number}" for number in range(3) for _ in range(GROUP)], draws, 1)
+    assert {t.text for t in trajectories} <= {"task 6", "task 7"}
+    assert len(draws.asked) == 5
+
+
 def test_what_teaches_nothing_is_replaced_with_its_label_until_it_does() -> None:
     taught = {"task 1", "task 5", "task 6"}
     trajectories, columns, draws = sampled(taught, 50)
