@@ -19,9 +19,8 @@ HEAD = """\
 
 # Commands
 
-What `agent0 COMMAND --help` says of each. A command that needs an extra names it. Every command exits with 0 if all went
-well, with 1 if it failed, with 2 if it was asked for something that cannot be, and with 130 after Ctrl-C; other codes are said
-below. Results go to the standard output, progress and errors to the standard error.
+What `agent0 COMMAND --help` says of each. A command that needs an extra names it. A command exits with 0 if all went well, with
+1 if it failed, with 2 if it was asked for something that cannot be, and with 130 after Ctrl-C; other codes are said below.
 
 | command | what it does |
 | --- | --- |
@@ -57,7 +56,8 @@ def _anchor(name: str) -> str:
 
 
 def _section(name: str, command: Any) -> str:
-    usage = " ".join([name, *command.collect_usage_pieces(command.context_class(command))])
+    arguments = [_argument(p) for p in command.params if p.param_type_name == "argument"]
+    usage = " ".join([name, *arguments, "[OPTIONS]"])
     texts = "\n\n".join(_texts(command))
     own, shared = _options(command, None), _options(command, SHARED)
     told = "\nAnd the [options of the connection](#options-of-the-connection).\n" if shared else ""
@@ -82,8 +82,13 @@ def _table(params: list[Any]) -> str:
 def _row(param: Any) -> str:
     names = ", ".join(f"`{name}`" for name in [*param.opts, *param.secondary_opts])
     if param.param_type_name == "argument":
-        names = f"`{param.make_metavar(None)}`"
+        names = f"`{_argument(param)}`"
     return f"| {names} | {_default(param)} | {_cell(param.help or '')} |\n"
+
+
+def _argument(param: Any) -> str:
+    name = (param.metavar or param.name.upper()) + ("..." if param.nargs == -1 else "")
+    return name if param.required else f"[{name}]"
 
 
 def _default(param: Any) -> str:
