@@ -19,8 +19,9 @@ HEAD = """\
 
 # Commands
 
-What `agent0 COMMAND --help` says of each. A command that needs an extra names it. A command exits with 0 if all went well, with
-1 if it failed, with 2 if it was asked for something that cannot be, and with 130 after Ctrl-C; other codes are said below.
+What `agent0 COMMAND --help` says of each. A command that needs an extra names it. A command exits with 0 if all went
+well, with 1 if it failed, with 2 if it was asked for something that cannot be, and with 130 after Ctrl-C; other codes
+are said below.
 
 | command | what it does |
 | --- | --- |

@@ -1,7 +1,7 @@
-"""The pages of the site that mkdocs.yml describes, as a hook of MkDocs: where they lie, and the two that are only there.
+"""The pages of the site that mkdocs.yml describes, as a hook of MkDocs: where they lie, and two that are only there.
 
-MkDocs takes pages from one folder, ours lie beside what they describe. Here each keeps its path in the repository, so that
-a link means the same there and on the site, and so does every other file that a page links to.
+MkDocs takes pages from one folder, ours lie beside what they describe. Here each keeps its path in the repository, so
+that a link means the same there and on the site, and so does every other file that a page links to.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The site: built strictly and in time, the same structure as on GitHub, sentences and commands that are in the code."""
+"""The site: built strictly and in time, structured as on GitHub, with sentences and commands that are in the code."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 from markdown_it import MarkdownIt
 
+import agent0
 from tests.docs import commands_page
 from tests.docs.site import PAGES, ROOT
 
@@ -21,7 +22,7 @@ SHAPES = ("table", "tr", "td", "ol", "ul", "li", "pre", "h1", "h2", "h3", "img",
 
 @pytest.fixture(scope="module")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The site, built by its own configuration; a dead link or anchor, or a page that nothing leads to, ends the build."""
+    """The site, built by its own configuration: a dead link or anchor, or a page beside the navigation, is an error."""
     folder = tmp_path_factory.mktemp("site")
     began = time.monotonic()
     command = [sys.executable, "-m", "mkdocs", "build", "--quiet", "--strict", "--site-dir", str(folder)]
@@ -48,7 +49,9 @@ def _shapes(html: str) -> dict[str, int]:
 def test_the_public_names_have_their_docstrings(site: Path) -> None:
     page = (site / "names" / "index.html").read_text(encoding="utf-8")
     assert "through the compiled pipeline, as" in page
-    assert 'id="agent0.evolve"' in page and 'id="agent0.ADPOTrainer"' in page
+    assert {f"agent0.{name}" for name in agent0.__all__} - set(re.findall(r'id="([^"]+)"', page)) == {
+        "agent0.__version__"
+    }
 
 
 def test_the_page_of_commands_is_made_of_the_commands_that_there_are() -> None:
