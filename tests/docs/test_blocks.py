@@ -25,7 +25,7 @@ from markdown_it.token import Token
 from agent0.config.loader import read_overrides
 from agent0.recipes import recipe_names
 from tests.docs.commands_page import commands
-from tests.docs.site import PAGES, ROOT
+from tests.docs.site_pages import PAGES, ROOT
 
 FOREIGN = {".", "aws", "do", "docker", "done", "export", "inspect", "kind", "kubectl", "pip", "sed", "umask", "while"}
 TRANSCRIBED = {"run", "transcript"}

@@ -14,7 +14,7 @@ from markdown_it import MarkdownIt
 
 import agent0
 from tests.docs import commands_page
-from tests.docs.site import PAGES, ROOT
+from tests.docs.site_pages import PAGES, ROOT
 
 MOST_SECONDS = 60
 SHAPES = ("table", "tr", "td", "ol", "ul", "li", "pre", "h1", "h2", "h3", "img", "strong", "em")
