@@ -20,7 +20,7 @@ export TOKENIZERS_PARALLELISM := false
 export MLFLOW_DISABLE_TELEMETRY := true
 
 .DEFAULT_GOAL := help
-.PHONY: help install servers demo demo-lm test test-slow test-durations test-integration test-kubernetes test-vllm test-docker check format bench bench-vllm components goldens settings commands docs sandbox mlflow-up mlflow-down ui clean
+.PHONY: help install servers demo demo-lm test test-slow test-durations test-integration test-kubernetes test-vllm test-docker examples check format bench bench-vllm components goldens settings commands docs sandbox mlflow-up mlflow-down ui clean
 
 help:  ## List the commands.
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -57,6 +57,9 @@ test-slow: install  ## Run the tests that take long: whole evolutions, killed on
 
 test-durations: install  ## Run what `make test` runs and list the 15 slowest.
 	@$(TEST) -m "not slow and not ($(ELSEWHERE))" --durations 15
+
+examples: install  ## Run the files of examples/ as docs/extending.md and docs/domains.md do.
+	@$(TEST) tests/docs/test_extending_page.py tests/docs/test_domains_page.py
 
 servers:  ## Install the services that `make test-integration` uses, as far as they can be had.
 	@tests/support/install_servers.sh $(SWIFT)
@@ -106,8 +109,9 @@ bench: install  ## Run every benchmark against its bar.
 	@$(BIN)/python bench/gates.py --check
 	@$(BIN)/python bench/evaluation.py --check
 	@$(BIN)/python bench/decoding.py --check
-	@$(BIN)/python bench/useful_tokens.py --check
+	@$(BIN)/python bench/training.py --check
 	@$(BIN)/python bench/adpo.py --check
+	@$(BIN)/python bench/checkpoints.py --check
 	@$(BIN)/python bench/waiting.py --check
 	@$(BIN)/python bench/streaming.py --check
 	@$(BIN)/python bench/kill_anywhere.py --check

@@ -1,4 +1,4 @@
-"""Whether what a configuration names is there: domain, prompts, benchmarks, known tasks.
+"""Whether what a configuration names is there: domain, prompts, benchmarks, known tasks, and what packages give.
 
 That its sections do not contradict each other `Config` itself sees. The command line checks this before anything starts
 (`read_settings`), and the parameters of a run before they are sent (`check_parameter`,
@@ -23,6 +23,9 @@ from agent0.config import (
 )
 from agent0.domains import get_domain, get_prompts, task_writer
 from agent0.errors import NotInstalledError, UsageError, warn
+from agent0.rewards import TERMS
+from agent0.rollout.backend_opening import BACKENDS
+from agent0.tracking import TRACKERS
 
 
 def read_settings(
@@ -49,12 +52,13 @@ def read_settings(
 
 
 def check_evaluation(config: Config) -> None:
-    """Check that the domain, its prompts, the benchmarks and those that the gate speaks of are there.
+    """Check that domain, prompts, tools, backend, trackers, benchmarks and those that the gate speaks of are there.
 
     Raises:
         UsageError: names what cannot be found or used.
     """
     get_prompts(config.rollout)
+    check_packages(config)
     check_benchmarks(config.evaluation.benchmarks)
     check_gate(config.gate)
 
@@ -77,6 +81,19 @@ def check_benchmarks(names: Iterable[str]) -> None:
             missing = missing or error
     if missing:
         raise missing
+
+
+def check_packages(config: Config) -> None:
+    """Check that the backend, the trackers beside MLflow and the further reward terms are there.
+
+    Raises:
+        UsageError: names one that is not.
+    """
+    BACKENDS.check(config.rollout.backend)
+    for name in config.tracking.also:
+        TRACKERS.check(name)
+    for name in config.curriculum.reward.terms:
+        TERMS.check(name)
 
 
 def check_gate(gate: GateSettings) -> None:
@@ -183,5 +200,21 @@ def check_consistency(config: Config) -> None:
             f"filtering.truth is {config.filtering.truth!r}, but the domain {config.rollout.domain} computes no truth; "
             "set it to 'audit'."
         )
+    _check_conditioning(config)
     if is_benchmark(config.execution.known_tasks):
         known_tasks(config.execution.known_tasks, config.execution.known_count)
+
+
+def _check_conditioning(config: Config) -> None:
+    conditioning, name = config.curriculum.conditioning, config.rollout.domain
+    prompts = get_prompts(config.rollout)
+    if conditioning.has_topics and not (prompts.topic and get_domain(name).topics):
+        raise UsageError(
+            f"curriculum.conditioning.topics is {conditioning.topics!r}, but the domain {name} names no topics; set it "
+            "to 'off', or give the domain topics and its prompts a text for them."
+        )
+    if conditioning.examples and not prompts.examples:
+        raise UsageError(
+            f"curriculum.conditioning.examples is {conditioning.examples}, but the prompts of the domain {name} have "
+            "no place for examples; set it to 0, or give them a text with {examples}."
+        )

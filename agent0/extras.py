@@ -32,6 +32,7 @@ EXTRAS: Mapping[str, tuple[str, ...]] = {
     "s3": ("boto3", "botocore", "s3transfer"),
     "sandbox": ("fastapi", "prometheus_client", "starlette", "uvicorn"),
     "smollm2": ("gguf",),
+    "verifiers": ("verifiers",),
     "vllm": ("vllm",),
     "zero3": ("deepspeed",),
 }

@@ -21,6 +21,8 @@ Kind = Literal["prose", "thought", "program", "output", "listing", "question"]
 
 OUTPUT = "output"
 """Label of the block that holds what a program printed."""
+PYTHON_LABEL = "python"
+"""`Segment.label` of a program, whatever its block calls it."""
 MAX_BARE_PROGRAM = 20_000
 """Characters of the longest bare block that is looked at as a program: parsing one takes 40 ms."""
 
@@ -66,7 +68,8 @@ class Segment:
     """A piece of a text.
 
     `text` is what stands between its fences or tags; for prose and thoughts, the piece as it is. `start` and `end` are
-    its place with fences and tags; `closed` says whether its closing fence or tag is there.
+    its place with fences and tags; `closed` says whether its closing fence or tag is there. `label` is the language of
+    a program or a listing in small letters; empty where none is named.
     """
 
     kind: Kind
@@ -74,10 +77,13 @@ class Segment:
     start: int
     end: int
     closed: bool = True
+    label: str = ""
 
     @property
     def program(self) -> str:
-        """The content without a common indentation; empty where it holds no statement."""
+        """The content without a common indentation; empty where it holds no statement of Python, or nothing at all."""
+        if self.kind != "program":
+            return self.text.strip()
         lines = [line for line in self.text.splitlines() if line.strip() and not line.lstrip().startswith("#")]
         return _dedented(self.text) if lines else ""
 
@@ -162,7 +168,8 @@ class _Walk:
         if kind == "prose":  # what it holds is looked at like any other prose
             self._passed = -1 if close is None or close.opens else close.start
             return begins
-        self._add(kind, (begins, ends), (start, close.end if close else ends), closed=close is not None)
+        span = (start, close.end if close else ends)
+        self._add(kind, (begins, ends), span, closed=close is not None, label=_language(kind, mark["info"]))
         return close.content if close and close.opens else self._prose
 
     def _bare(self, content: str, *, closed: bool) -> Kind:
@@ -197,9 +204,11 @@ class _Walk:
             doubtful = doubtful or _first_close(self._text, fence, match.start(), at)
         return None, doubtful
 
-    def _add(self, kind: Kind, content: tuple[int, int], span: tuple[int, int], *, closed: bool) -> int:
+    def _add(
+        self, kind: Kind, content: tuple[int, int], span: tuple[int, int], *, closed: bool, label: str = ""
+    ) -> int:
         self.flush(span[0])
-        self.found.append(Segment(kind, self._text[slice(*content)], *span, closed))
+        self.found.append(Segment(kind, self._text[slice(*content)], *span, closed, label))
         self._prose = span[1]
         return self._prose
 
@@ -215,6 +224,18 @@ def _named(info: str) -> Kind | None:
         return "output"
     is_sentence = len(info.split()) > 1
     return "prose" if is_sentence or label[1].lower() in _TEXTS else "listing"
+
+
+def _language(kind: Kind, info: str) -> str:
+    """Return the label of a block: of a listing the first word behind its fence."""
+    label = _LABEL.match(info) if kind == "listing" else None
+    return label[1].lower() if label else PYTHON_LABEL if kind == "program" else ""
+
+
+def calls_nothing(label: str) -> bool:
+    """Whether a block labelled so is never a listing by itself, of which a tool could be told."""
+    word = _LABEL.fullmatch(label)
+    return word is None or word[1] != label or label != label.lower() or _named(label) != "listing"
 
 
 def _first_close(text: str, fence: str, begins: int, ends: int) -> _Close | None:

@@ -17,7 +17,7 @@ import agent0.lean_transformers  # noqa: F401  # before anything that imports tr
 from agent0.answers import Verdict, equivalent_many, majority_vote
 from agent0.config import Config, FilteringSettings
 from agent0.cpu_arithmetic import cpu_rates
-from agent0.domains import Domain, get_domain
+from agent0.domains import UNCONDITIONED, Domain, get_domain
 from agent0.planning.placement import STAGES
 from agent0.planning.token_work import mean_lengths, stage_work
 from agent0.progress import Drawing, Shown
@@ -137,7 +137,7 @@ def run_trial(model: Path, config: Config, samples: int, log: Path, shown: Shown
     with open_sandbox(config.sandbox) as pool:
         with open_proposer(model, pool, rollout, config.generation.sampling, executor=model, log=log) as proposer:
             proposer.propose_batches(
-                [(0, samples)],
+                [(0, [UNCONDITIONED] * samples)],
                 derive_seed(config.seed, "trial"),
                 lambda _, batch: drawn.extend(batch),
                 Drawing(shown, samples, "proposals"),

@@ -37,11 +37,12 @@ R = TypeVar("R", bound=Record)
 
 
 class ToolCall(Record):
-    """One program that a model wrote, and what it was shown of the result."""
+    """One program that a model wrote for a tool, and what it was shown of the result."""
 
     code: str
     observation: str
-    status: str = Field(description="The sandbox's status, or 'no_code' where the block held no program.")
+    status: str = Field(description="The sandbox's or the tool's status, or 'no_code' where the block was empty.")
+    tool: str = Field("python", description="Label of the block, by which the tool was called.")
 
 
 class Trajectory(Record):
@@ -69,11 +70,19 @@ class Trajectory(Record):
         return self.finish != "eos"
 
 
+class Condition(Record):
+    """What a proposal is asked for, beyond being one: a topic, and questions to go by; empty: nothing of the kind."""
+
+    topic: str = ""
+    examples: tuple[str, ...] = ()
+
+
 class ProposalOutcome(Record):
     """What is kept of a proposal: its valid question or the reason why there is none."""
 
     question: str | None
     rejection: str | None
+    topic: str = Field("", description="Topic that it was asked for; empty: none.")
     answer: str | None = Field(None, description="The proposer's own answer.")
     tool_calls: int
 
@@ -84,6 +93,7 @@ class Task(Record):
     id: str
     iteration: int
     question: str
+    topic: str = Field("", description="Topic that the curriculum agent was asked for; empty: none.")
     proposer_answer: str | None = Field(None, description="The proposer's own answer; logged, never used as a label.")
     proposer_tool_calls: int = 0
     audit_answer: str | None = Field(
@@ -123,6 +133,15 @@ class LabelledTask(Record):
     truncated: float = Field(description="Share of trajectories out of budget.")
     derivations: Int32 = Field(0, ge=0, description="Different derivations of that answer; `answers.derivations`.")
     grounded: float = Field(0.0, ge=0, le=1, description="Share of the samples with that answer that are grounded.")
+    tenable: tuple[str, ...] = Field(
+        (), description="Of a task kept for its refused answers: those that are not; `answers.refusal`."
+    )
+    well_posed: bool | None = Field(
+        None, description="The question judge's verdict; None where it was not asked or gave none."
+    )
+    spoiled_well_posed: bool | None = Field(
+        None, description="Of a task that audits the vote: its verdict on the question without its last number."
+    )
     known_answer: str | None = Field(
         None, description="The truth where the domain knows it; for the audit, unless filtering.truth says otherwise."
     )

@@ -22,10 +22,11 @@ from agent0.evaluation.sample_runner import open_stores, run_assignment
 from agent0.progress import Progress
 from agent0.rollout.backends import open_backend
 from agent0.rollout.batches import Batch
-from agent0.rollout.engine import Backend, ProgramRunner, RolloutEngine
+from agent0.rollout.engine import Backend, RolloutEngine
 from agent0.rollout.model_folders import load_tokenizer
 from agent0.sandbox import SandboxPool
 from agent0.tiny.pretrain import ensure_base_model
+from agent0.tools import ProgramRunner
 
 SAMPLES_PER_QUESTION = 5
 WINDOW = 500

@@ -142,6 +142,7 @@ def stream(folder: Path, tasks: int, tokens: int) -> dict[str, float]:
         history=folder / "history",
         output=folder / "kept",
         curriculum=CurriculumSettings(),
+        execution=ExecutionSettings(),
         filtering=FilteringSettings(),
         evaluation=EvaluationSettings(),
     )

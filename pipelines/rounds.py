@@ -169,7 +169,7 @@ class Rounds:
 
     def _round_body(self, inputs: dict[str, Any]) -> RoundOutputs:
         run = {name: inputs[name] for name in ("config", "iteration", "mlflow_run_id")}
-        executor = inputs["executor_model"]
+        executor, history = inputs["executor_model"], inputs["history"]
 
         def task(component: str, **artifacts: Any) -> Any:
             return self._factory.task(component, inputs, **run, **artifacts)
@@ -179,12 +179,13 @@ class Rounds:
             image=inputs["image"],
             curriculum_model=inputs["curriculum_model"],
             executor_model=executor,
+            history=history,
         ).outputs["trained"]
         tasks = self._sharded(
             inputs,
             "task_generation",
             "tasks",
-            {**run, "curriculum_model": proposer, "executor_model": executor},
+            {**run, "curriculum_model": proposer, "executor_model": executor, "history": history},
             "task_collection",
             run,
         )
@@ -201,13 +202,13 @@ class Rounds:
             "execution_collection",
             run,
         )
-        kept = task("task_filtering", labelled=labelled, history=inputs["history"]).outputs["kept"]
-        solver = task("executor_training", image=inputs["image"], executor_model=executor, tasks=kept).outputs[
-            "trained"
-        ]
+        kept = task("task_filtering", labelled=labelled, history=history).outputs["kept"]
+        solver = task(
+            "executor_training", image=inputs["image"], executor_model=executor, tasks=kept, history=history
+        ).outputs["trained"]
         reported = task(
             "iteration_report",
-            history=inputs["history"],
+            history=history,
             base_evaluation=inputs["base_evaluation"],
             evaluation=task("benchmark_evaluation", executor_model=solver).outputs["scores"],
             curriculum_model=proposer,

@@ -20,7 +20,7 @@ from shared_by_processes import MakeShared, make_shared
 
 from agent0.config import SandboxSettings, TinyPretraining, load_config
 
-pytest_plugins = ["benchmark_rows", "servers.fixtures"]
+pytest_plugins = ["benchmark_rows", "given_plugins", "servers.fixtures"]
 settings.register_profile("agent0", deadline=None)  # how long an example takes says how busy the machine is
 settings.load_profile("agent0")
 

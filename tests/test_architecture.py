@@ -52,6 +52,8 @@ SEEN_BY_DOMAINS = (
     "agent0.types",
     "agent0.config",
     "agent0.errors",
+    "agent0.plugin_finder",
+    "agent0.tools",
 )
 
 

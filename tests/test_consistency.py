@@ -57,6 +57,7 @@ CONTRADICTIONS = {
     "executor.guard_samples=4": "executor.guard_samples needs tasks whose answers are known",
     "filtering.min_derivations=2": "filtering.min_derivations asks for programs",
     "curriculum.reward.grounded=true": "curriculum.reward.grounded asks for programs",
+    "execution.grounded_vote=true": "execution.grounded_vote asks for programs",
     "filtering.min_tasks=4": "min_tasks is 4 but one training batch needs",
     "generation.proposals=4": "fewer than filtering.min_tasks",
     "rollout.max_observation_tokens=96": "leaves no room",
@@ -70,17 +71,36 @@ CONTRADICTIONS = {
     "training.sharding=fsdp2": "cannot draw from weights",
     "executor.redraws=1": "both choose the groups of a batch",
     "training.launcher=trainjob": "serves one pod only",
+    "filtering.well_posed=true": "filtering.well_posed needs a judge",
+    "filtering.well_posed= true": "only as far as it is right about known tasks",
+    "executor.pools.negative_share=0.25": "filtering.negative_support = 0 keeps no task",
+    "executor.redraws=2": "a group of refused answers alone is not idle",
+    "curriculum.conditioning.topics=even": "pretrained on no topics",
+    "curriculum.conditioning.examples=2": "asked with different texts; set it to 1",
 }
 NEEDED = {
     "filtering.min_grounded": ["rollout.max_turns=0"],
     "filtering.min_derivations": ["rollout.max_turns=0"],
     "curriculum.reward": ["rollout.max_turns=0"],
+    "execution.grounded_vote": ["rollout.max_turns=0"],
     "generation.least_tasks": ["pods=2", "generation.max_proposals=999"],
     "generation.sampling": ["rollout.backend=vllm"],
     "curriculum.executor_sampling": ["rollout.backend=vllm_server"],
     "executor.sampling": ["training.policy_backend=vllm"],
+    "executor.pools.negative_share": ["executor.pools.enabled=true"],
+    "executor.redraws=2": [
+        "executor.pools.enabled=true",
+        "executor.pools.negative_share=0.25",
+        "filtering.negative_support=0.1",
+    ],
     "executor.redraws": ["training.policy_backend=vllm", "training.oversample=1.25", "filtering.min_tasks=10"],
+    "filtering.well_posed= ": ["execution.question_judge.source=executor"],
     "training.launcher": ["training.policy_backend=vllm_server"],
+    "curriculum.conditioning.examples": [
+        "training.policy_backend=vllm",
+        "training.oversample=1.25",
+        "filtering.min_tasks=10",
+    ],
 }
 """What makes the setting of that beginning a contradiction."""
 
@@ -143,3 +163,25 @@ def test_a_command_refuses_a_broken_domain_before_it_begins(command: tuple[str, 
     assert done.stderr.startswith("agent0: The domain broken:DOMAIN cannot be imported from broken:DOMAIN (")
     assert done.stderr.count("\n") == 1
     assert [path.name for path in tmp_path.iterdir() if path.name != "__pycache__"] == ["broken.py"]
+
+
+@pytest.mark.parametrize(
+    ("domain", "override", "message"),
+    [
+        ("arithmetic", "curriculum.conditioning.examples=2", "the domain arithmetic have no place for examples; set"),
+        ("without_topics:WITHOUT", "curriculum.conditioning.topics=even", "names no topics; set it to 'off'"),
+    ],
+)
+def test_a_domain_is_asked_for_what_its_prompts_have_words_for(
+    domain: str, override: str, message: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "without_topics.py").write_text(
+        "import dataclasses\nfrom agent0.domains import get_domain\n"
+        "WITHOUT = dataclasses.replace(get_domain('word_problems'), topics=())\n"
+    )
+    monkeypatch.syspath_prepend(str(tmp_path))
+    overrides = ["model.embedded_only=false", "model.tiny.topic_share=0.5", f"rollout.domain={domain}"]
+    check_consistency(load_config("tiny", overrides))
+    with pytest.raises(UsageError, match=message):
+        check_consistency(load_config("tiny", [*overrides, override]))
+    check_consistency(load_config("tiny", [*overrides[:2], "rollout.domain=word_problems", override]))

@@ -136,6 +136,8 @@ GIVEN: dict[tuple[str, ...], str] = {
     ("pipeline", "unschedule"): "schedule",
     ("pipeline", "upload"): "evolution.yaml",
     ("plan",): "--gpus 8xH200 --recipe qwen3-8b",
+    ("plugins", "backend"): "transformers",
+    ("plugins", "tool"): "python print(1)",
     ("report",): "run",
     ("reproduce",): "run",
     ("sandbox", "attack"): "--help",  # needs no extra, and minutes
@@ -151,6 +153,7 @@ NEED_NOTHING = {
     ("domains", "show"),
     ("pipeline", "options"),
     ("plan",),
+    ("plugins", "tool"),
     ("sandbox", "attack"),
     ("sandbox", "check"),
     ("sandbox", "run"),

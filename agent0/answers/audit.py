@@ -23,6 +23,8 @@ EVIDENCE: Mapping[str, Callable[[LabelledTask], bool]] = {
     "agreed": lambda task: task.derivations >= 2,
     "ungrounded": lambda task: task.grounded < 0.5,
     "grounded": lambda task: task.grounded >= 0.5,
+    "judged_well": lambda task: task.well_posed is True,
+    "judged_ill": lambda task: task.well_posed is False,
 }
 BREAKDOWN = (*(f"p{low:g}_{high:g}" for low, high in pairwise(DEFAULT_EDGES)), *EVIDENCE)
 """Names of the parts of an audit with the default edges."""
@@ -57,7 +59,8 @@ class LabelAudit:
     """What an audit found; `warnings` are sentences, empty where every floor is met.
 
     `by_evidence` parts the labels by what else speaks for them (`agent0.answers.derivations`), each in two ways:
-    `one_derivation` and `agreed`, which has several; `ungrounded` and `grounded`, which most of its samples are.
+    `one_derivation` and `agreed`, which has several; `ungrounded` and `grounded`, which most of its samples are;
+    `judged_well` and `judged_ill`, by the question judge where there is one.
     """
 
     accuracy: Rate

@@ -11,11 +11,11 @@ from __future__ import annotations
 
 import ast
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from decimal import Decimal
 from typing import NamedTuple
 
-from agent0.answers.grader import Grader
+from agent0.answers.grader import Grader, Pair
 from agent0.types import Trajectory, Vote
 
 _NUMBER = re.compile(r"(?<![\w.])\d+(?:\.\d+)?")
@@ -47,24 +47,30 @@ def evidence(question: str, trajectories: Sequence[Trajectory], vote: Vote, grad
     """
     if vote.answer is None:
         return Evidence(0, 0.0)
-    winning = _saying(vote.answer, trajectories, lambda trajectory: trajectory.answer, grader)
+    same = _equivalent([(vote.answer, trajectory.answer) for trajectory in trajectories], grader)
+    winning = [trajectory for trajectory, won in zip(trajectories, same, strict=True) if won]
+    grounded = sum(answer is not None for answer in grounded_answers(question, winning, grader))
+    return Evidence(len({derivation(trajectory) for trajectory in winning}), grounded / len(winning))
+
+
+def grounded_answers(question: str, trajectories: Sequence[Trajectory], grader: Grader) -> list[str | None]:
+    """Return the answer of each trajectory where it is grounded, else None: what a vote of the grounded ones counts."""
     stated = _numbers(_THOUSANDS.sub("", question))
-    grounded = [
-        trajectory
-        for trajectory in _saying(vote.answer, winning, _printed, grader)
-        if stated <= _numbers("\n".join(call.code for call in trajectory.tool_calls).replace("_", ""))
+    printed = _equivalent([(_printed(trajectory), trajectory.answer) for trajectory in trajectories], grader)
+    return [
+        trajectory.answer
+        if own and stated <= _numbers("\n".join(call.code for call in trajectory.tool_calls).replace("_", ""))
+        else None
+        for trajectory, own in zip(trajectories, printed, strict=True)
     ]
-    return Evidence(len({derivation(trajectory) for trajectory in winning}), len(grounded) / len(winning))
 
 
-def _saying(
-    answer: str, trajectories: Sequence[Trajectory], text_of: Callable[[Trajectory], str | None], grader: Grader
-) -> list[Trajectory]:
-    """Return the trajectories of which `text_of` is the answer; each text is compared once."""
-    texts = sorted({text for trajectory in trajectories if (text := text_of(trajectory)) is not None})
-    verdicts = grader.equivalent_many((answer, text) for text in texts)
-    same = {text for text, verdict in zip(texts, verdicts, strict=True) if verdict.correct}
-    return [trajectory for trajectory in trajectories if text_of(trajectory) in same]
+def _equivalent(pairs: Sequence[Pair], grader: Grader) -> list[bool]:
+    """Return whether both texts of each pair are the same answer; each pair of texts is compared once."""
+    distinct = sorted({(first, second) for first, second in pairs if first is not None and second is not None})
+    verdicts = grader.equivalent_many(distinct)
+    same = {pair for pair, verdict in zip(distinct, verdicts, strict=True) if verdict.correct}
+    return [pair in same for pair in pairs]
 
 
 def _printed(trajectory: Trajectory) -> str | None:

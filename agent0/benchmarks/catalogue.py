@@ -1,4 +1,4 @@
-"""The benchmarks by name: the files of `agent0.benchmarks.shipped`, and what other packages give by entry point.
+"""The benchmarks by name: the files of `agent0.benchmarks.shipped`, and what other packages give.
 
 A package gives its own in the group `agent0.benchmarks`: `NAME = "package.module:BENCHMARK"`, a `Benchmark` so named.
 """
@@ -8,26 +8,32 @@ from __future__ import annotations
 import importlib
 import pkgutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from importlib.metadata import entry_points
 
 from agent0.benchmarks import shipped
 from agent0.benchmarks.spec import Benchmark, Item, number_items
-from agent0.domains.domain_catalogue import load_object
 from agent0.errors import UsageError
+from agent0.plugin_finder import ExtensionPoint
 from agent0.types import KnownTask
 
-GROUP = "agent0.benchmarks"
 _FILES = [importlib.import_module(f"{shipped.__name__}.{file.name}") for file in pkgutil.iter_modules(shipped.__path__)]
 BENCHMARKS: tuple[Benchmark, ...] = tuple(known for file in _FILES for known in getattr(file, "BENCHMARKS", ()))
 PREFIXES: Mapping[str, Callable[[str], Benchmark]] = {
     file.PREFIX: file.resolve for file in _FILES if hasattr(file, "PREFIX")
 }
 """What resolves the names that begin with a prefix, each given whole."""
+_OWN = {known.name: known for known in BENCHMARKS}
+GIVEN: ExtensionPoint[Benchmark] = ExtensionPoint(
+    "agent0.benchmarks",
+    "benchmark",
+    Benchmark,
+    "agent0.benchmarks.spec.Benchmark",
+    dict.fromkeys([*_OWN, *(f"{prefix}NAME" for prefix in PREFIXES)], f"{shipped.__name__}:BENCHMARKS"),
+)
 
 
 def is_benchmark(name: str) -> bool:
     """Return whether `name` names a benchmark, not a file; one with a prefix may still not exist."""
-    return name.startswith(tuple(PREFIXES)) or any(known.name == name for known in BENCHMARKS) or name in _places()
+    return name.startswith(tuple(PREFIXES)) or GIVEN.has(name)
 
 
 def benchmark(name: str) -> Benchmark:
@@ -36,30 +42,18 @@ def benchmark(name: str) -> Benchmark:
     Raises:
         UsageError: there is none, or what makes it is not installed.
     """
-    for candidate in BENCHMARKS:
-        if candidate.name == name:
-            return candidate
     for prefix, resolve in PREFIXES.items():
         if name.startswith(prefix):
             return resolve(name)
-    others = _places()
-    if name in others:
-        return _of_another_package(name, others[name])
-    known = ", ".join([*(b.name for b in BENCHMARKS), *others, *(f"{prefix}NAME" for prefix in PREFIXES)])
-    raise UsageError(f"There is no benchmark {name!r}; there are {known}.")
+    GIVEN.place(name)
+    return _OWN[name] if name in _OWN else _of_another_package(name)
 
 
-def _places() -> dict[str, str]:
-    """Return where the benchmarks of other packages lie, by name."""
-    return {entry.name: entry.value for entry in entry_points(group=GROUP)}
-
-
-def _of_another_package(name: str, place: str) -> Benchmark:
-    found = load_object(f"The benchmark {name}", place)
-    if not isinstance(found, Benchmark) or found.name != name:
-        told = f"the benchmark {found.name!r}" if isinstance(found, Benchmark) else f"a {type(found).__name__}"
+def _of_another_package(name: str) -> Benchmark:
+    found = GIVEN.find(name)
+    if found.name != name:
         raise UsageError(
-            f"{place} is {told}, not the agent0.benchmarks.spec.Benchmark {name!r}; correct the entry point."
+            f"{GIVEN.place(name)} calls itself {found.name!r}, and records would name it so; let its name be {name!r}."
         )
     return found
 

@@ -202,9 +202,9 @@ class Protocol:
     guessing: bool = False
     notes: tuple[str, ...] = ()
 
-    def with_tool(self, max_turns: int = 4, observation_tokens: int = 512) -> Protocol:
-        """Return this protocol with the Python tool; 4 turns and 512 tokens are those of the official scripts."""
-        system = f"{self.prompt.system} {TOOL_RULES}".strip()
+    def with_tool(self, max_turns: int = 4, observation_tokens: int = 512, rules: str = TOOL_RULES) -> Protocol:
+        """Return this protocol with tools of such rules; 4 turns and 512 tokens are those of the official scripts."""
+        system = f"{self.prompt.system} {rules}".strip()
         return replace(
             self,
             prompt=replace(self.prompt, system=system, chat=True),

@@ -23,6 +23,7 @@ from agent0.cli.interruption import EXIT_CODE, SENTENCE, interruptible
 from agent0.cli.judge import judge
 from agent0.cli.models import app as models_app
 from agent0.cli.pipeline import app as pipeline_app
+from agent0.cli.plugins import app as plugins_app
 from agent0.cli.sandbox import app as sandbox_app
 from agent0.cli.screen import Table, console
 from agent0.cli.serving import publish, serve
@@ -49,6 +50,7 @@ app.add_typer(sandbox_app, name="sandbox")
 app.add_typer(benchmarks_app, name="benchmarks")
 app.add_typer(models_app, name="models")
 app.add_typer(domains_app, name="domains")
+app.add_typer(plugins_app, name="plugins")
 app.add_typer(tracking_app, name="tracking")
 models_app.command()(serve)
 models_app.command()(publish)

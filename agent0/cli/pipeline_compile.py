@@ -102,7 +102,7 @@ def _check_gpus(name: str, config: Config, options: CompileOptions) -> None:
     from agent0.planning.placement import GENERATION_STAGES, TRAINING_STAGES
 
     trains = name != "evaluation"
-    backends = {config.rollout.backend, config.training.policy_backend if trains else "transformers"}
+    on_vllm = config.rollout.on_vllm or (trains and config.training.policy_backend != "transformers")
     queue = config.training.trainjob.queue if trains and config.training.launcher == "trainjob" else ""
     if queue and queue == options.queue:
         warn(
@@ -115,13 +115,14 @@ def _check_gpus(name: str, config: Config, options: CompileOptions) -> None:
             if gpus:
                 check_pods(config, stages, gpus)
         if trains and not options.workspace:
+            refused = ", and model.handed_on 'bfloat16', which needs one, is refused" if config.model.rounded else ""
             warn(
                 "no workspace is given. Unless the ConfigMap sets AGENT0_WORKSPACE, checkpoints lie on the pod's own "
-                "disk and a preempted training starts anew: give --workspace s3://… or a mounted folder."
+                f"disk and a preempted training starts anew{refused}: give --workspace s3://… or a mounted folder."
             )
     here = trains and config.training.launcher == "pod"
     idle = [role for role, gpus in (("train", training if here else 1), ("generate", generation)) if not gpus]
-    if idle and backends != {"transformers"}:
+    if idle and on_vllm:
         which = "its pods" if len(idle) == 2 or not here else f"its pods that {idle[0]}"
         warn(f"recipe {config.recipe!r} draws with vLLM and {which} ask for no GPU: give --gpus N.")
 

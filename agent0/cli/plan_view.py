@@ -8,6 +8,7 @@ from rich.console import Group, RenderableType
 from rich.text import Text
 
 from agent0.cli.screen import Table
+from agent0.planning.checkpoint_costs import SECONDS_PER_MINUTE
 from agent0.planning.plan import Alternative, Plan, StagePlan
 from agent0.planning.stage_demands import DeviceUse
 
@@ -41,6 +42,7 @@ def plan_view(plan: Plan) -> RenderableType:
     lines += [Text(f"note: {note}", style="dim") for note in notes]
     if hosts := [stage.host_gib for stage in plan.stages if stage.host_gib is not None]:
         lines.append(Text(f"host memory of each node that trains: {math.ceil(max(hosts))} GiB"))
+    lines += _checkpoints(plan)
     lines += [Text(f"{DRAWING[other.policy_backend]}: {_outcome(other)}") for other in plan.placements]
     lines.append(_basis(plan))
     if not plan.fits:
@@ -84,6 +86,19 @@ def _verdict(plan: Plan) -> Text:
         return Text("Does not fit.", style="bold red")
     total, each = _hours(plan.hours, plan.rates), _hours(plan.hours_per_iteration, plan.rates)
     return Text(f"Fits. {plan.iterations} iterations: {total} h, {each} h each.", "bold green")
+
+
+def _checkpoints(plan: Plan) -> list[RenderableType]:
+    """Say what the trainings' checkpoints, and the models that they hand on, take."""
+    made = {SHORT[stage.stage]: stage.checkpoints for stage in plan.stages if stage.checkpoints}
+    if not made:
+        return []
+    each = (
+        f"{name} {taken.count} × {taken.gigabytes:.3g} GB, ~{taken.seconds / SECONDS_PER_MINUTE:.1f} min"
+        for name, taken in made.items()
+    )
+    disk = max(taken.disk_gigabytes for taken in made.values())
+    return [Text(f"checkpoints: {'; '.join(each)}; workspace: {disk:.3g} GB")]
 
 
 def _outcome(other: Alternative) -> str:

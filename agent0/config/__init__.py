@@ -5,7 +5,13 @@ comes from the paper or from the official code says so in its description: 'pape
 code' is its repository at commit 3cf8bfe. This package imports neither torch nor kfp nor mlflow.
 """
 
-from agent0.config.algorithms import ADPOSettings, CurriculumSettings, ExecutorSettings
+from agent0.config.algorithms import (
+    ADPOSettings,
+    ConditioningSettings,
+    CurriculumSettings,
+    ExecutorSettings,
+    PoolSettings,
+)
 from agent0.config.base import Section
 from agent0.config.data import (
     EvaluationSettings,
@@ -13,6 +19,7 @@ from agent0.config.data import (
     FilteringSettings,
     GateSettings,
     GenerationSettings,
+    QuestionJudgeSettings,
     TrackingSettings,
 )
 from agent0.config.evolution import SECTIONS, WIRE, Config
@@ -39,10 +46,10 @@ from agent0.config.training import (
 )
 
 __all__ = [
-    "EMBEDDED_MODEL", "SECTIONS", "WIRE", "ADPOSettings", "CheckpointSettings", "Config", "CurriculumSettings",
-    "EvaluationSettings", "ExecutionSettings", "ExecutorSettings", "FilteringSettings", "GateSettings",
-    "GenerationSettings", "GuardSettings", "LoraSettings", "ModelSettings", "PromptMessage", "PromptSettings",
-    "RewardSettings", "RolloutSettings", "SamplingSettings", "SandboxSettings", "Section", "TinyPretraining",
-    "TrackingSettings", "TrainJobSettings", "TrainingSettings", "VllmSettings", "WarmStartSettings", "load_config",
-    "parse_section", "read_overrides",
+    "EMBEDDED_MODEL", "SECTIONS", "WIRE", "ADPOSettings", "CheckpointSettings", "ConditioningSettings", "Config",
+    "CurriculumSettings", "EvaluationSettings", "ExecutionSettings", "ExecutorSettings", "FilteringSettings",
+    "GateSettings", "GenerationSettings", "GuardSettings", "LoraSettings", "ModelSettings", "PoolSettings",
+    "PromptMessage", "PromptSettings", "QuestionJudgeSettings", "RewardSettings", "RolloutSettings", "SamplingSettings",
+    "SandboxSettings", "Section", "TinyPretraining", "TrackingSettings", "TrainJobSettings", "TrainingSettings",
+    "VllmSettings", "WarmStartSettings", "load_config", "parse_section", "read_overrides",
 ]  # fmt: skip

@@ -11,6 +11,8 @@ import math
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
+from agent0.config.rollout import EMBEDDED_MODEL
+
 if TYPE_CHECKING:
     from agent0.config.evolution import Config
 
@@ -19,6 +21,7 @@ def contradictions(config: Config) -> Iterator[str]:
     """Yield a sentence about each pair of settings that cannot both hold, without a full stop."""
     yield from _amounts(config)
     yield from _evidence(config)
+    yield from _conditions(config)
     yield from _batches(config)
     yield from _backends(config)
 
@@ -51,6 +54,7 @@ def _evidence(config: Config) -> Iterator[str]:
     asked = {
         "filtering.min_derivations": config.filtering.min_derivations > 1,
         "filtering.min_grounded": config.filtering.min_grounded > 0,
+        "execution.grounded_vote": config.execution.grounded_vote,
         "curriculum.reward.grounded": config.curriculum.reward.grounded,
     }
     for name in (name for name, needed in asked.items() if needed and not config.rollout.max_turns):
@@ -58,10 +62,54 @@ def _evidence(config: Config) -> Iterator[str]:
             f"the setting {name} asks for programs, but with rollout.max_turns = 0 the executor writes none; switch it "
             "off, or give the executor its tool"
         )
+    pools = config.executor.pools
+    negative = pools.negative_share if pools.enabled else 0.0
+    if negative and not config.filtering.negative_support:
+        yield (
+            f"the setting executor.pools.negative_share is {negative}, but filtering.negative_support = 0 keeps no "
+            "task for its refused answers; raise that, to 0.1 say, or lower the first to 0"
+        )
+    if negative and config.executor.redraws:
+        yield (
+            f"the settings executor.pools.negative_share {negative} and executor.redraws {config.executor.redraws} do "
+            "not go together, since a group of refused answers alone is not idle; set one to 0"
+        )
+    if config.filtering.well_posed and config.execution.question_judge.source == "off":
+        yield (
+            "the setting filtering.well_posed needs a judge; set execution.question_judge.source to 'executor' or "
+            "'endpoint', or switch it off"
+        )
+    if config.filtering.well_posed and not config.execution.known_tasks:
+        yield (
+            "the setting filtering.well_posed trusts a judge only as far as it is right about known tasks; name a file "
+            "or a benchmark in execution.known_tasks, or switch it off"
+        )
+    asked["warm_start.source"] = config.warm_start.steps > 0 and config.warm_start.source == "demonstrations"
+    for name in (name for name, needed in asked.items() if needed and "python" not in config.rollout.tools):
+        yield (
+            f"the setting {name} needs programs in Python, but rollout.tools is {list(config.rollout.tools)}; add "
+            "'python', or switch the first off"
+        )
     if config.executor.guard_samples and not config.execution.known_tasks:
         yield (
             "the setting executor.guard_samples needs tasks whose answers are known; name a file or a benchmark in "
             "execution.known_tasks, or set it to 0"
+        )
+
+
+def _conditions(config: Config) -> Iterator[str]:
+    """Whether what proposals are asked for can be understood, and lets groups be compared."""
+    conditioning, embedded = config.curriculum.conditioning, config.model.source == EMBEDDED_MODEL
+    if conditioning.has_topics and embedded and not config.model.tiny.topic_share:
+        yield (
+            f"the setting curriculum.conditioning.topics is {conditioning.topics!r}, but the embedded model was "
+            "pretrained on no topics (model.tiny.topic_share = 0) and would not know what is asked of it; set that to "
+            "0.5, say, or topics to 'off'"
+        )
+    if conditioning.is_on and config.training.oversample > 1:
+        yield (
+            f"the setting training.oversample {config.training.oversample} lets those proposals make a group that end "
+            "first, and with curriculum.conditioning they are asked with different texts; set it to 1"
         )
 
 
@@ -105,6 +153,11 @@ def _backends(config: Config) -> Iterator[str]:
             yield (
                 f"the setting {name}.vocabulary_retention is {sampling.vocabulary_retention}, but only the "
                 f"transformers backend can mask the vocabulary; set it to 1, or {setting} to 'transformers'"
+            )
+        if sampling.vocabulary_retention < 1 and config.rollout.tools != ("python",):
+            yield (
+                f"the setting {name}.vocabulary_retention is {sampling.vocabulary_retention}, which may mask the word "
+                "that calls a tool other than Python; set it to 1, or rollout.tools to ['python']"
             )
     if training.sharding != "ddp" and training.policy_backend == "transformers":
         yield (

@@ -54,6 +54,43 @@ class PolicyOptimisation(Section):
     sampling: SamplingSettings = SamplingSettings()
 
 
+class ConditioningSettings(Section):
+    """What proposals are asked for beyond being one; nothing, as in the paper, by default."""
+
+    topics: Literal["off", "even", "earned"] = Field(
+        "off",
+        description=(
+            "Whether each proposal is asked for a topic of the domain. In training every topic comes up as often as "
+            "the others; when tasks are generated, too ('even'), or by the mean reward that it earned in the training "
+            "of that iteration ('earned'). Paper: off."
+        ),
+    )
+    exploration: Probability = Field(
+        0.2, description="Share of the generated proposals whose topic is drawn evenly all the same, with 'earned'."
+    )
+    examples: int = Field(
+        0,
+        ge=0,
+        description=(
+            "Kept questions of earlier iterations that each prompt shows, far from each other by 1 - BLEU, of its "
+            "topic where it has one; as many as there are and as its budget of tokens holds. Paper: none."
+        ),
+    )
+    max_example_consistency: Probability = Field(
+        0.8, description="Questions with a larger self-consistency are no examples. Upper end of the paper's band: 0.8."
+    )
+
+    @property
+    def has_topics(self) -> bool:
+        """Whether proposals are asked for by topic."""
+        return self.topics != "off"
+
+    @property
+    def is_on(self) -> bool:
+        """Whether proposals are asked for by anything."""
+        return self.has_topics or self.examples > 0
+
+
 class CurriculumSettings(PolicyOptimisation):
     """Training of the curriculum agent by GRPO."""
 
@@ -63,6 +100,15 @@ class CurriculumSettings(PolicyOptimisation):
     updates_per_step: Positive = Field(
         4, description="Optimizer steps per batch. Official code: 512 groups in updates of 128."
     )
+    baseline: Literal["group", "batch"] = Field(
+        "group",
+        description=(
+            "What a reward is compared with: the mean of its group, scaled by the group's spread (paper, official "
+            "code), or 'batch': all proposals are asked with one text, so the mean and the spread of the whole batch; "
+            "where texts differ (conditioning) the mean stays that of the group, all of one text."
+        ),
+    )
+    conditioning: ConditioningSettings = ConditioningSettings()
     executor_samples: int = Field(10, ge=2, description="k, executor trajectories per proposed task. Paper: 10.")
     executor_sampling: SamplingSettings = SamplingSettings()
     reward: RewardSettings = RewardSettings()
@@ -91,6 +137,30 @@ class ADPOSettings(Section):
         return self
 
 
+class PoolSettings(Section):
+    """Difficulty pools (prime-rl's buffer): shares of each batch for easy and hard tasks, and for earlier ones."""
+
+    enabled: bool = Field(False, description="False draws each batch from all kept tasks alike, as in the paper.")
+    easy_threshold: Probability = Field(0.8, description="Tasks from this self-consistency on are easy. prime-rl: 0.8.")
+    hard_threshold: Probability = Field(0.4, description="Tasks up to this self-consistency are hard. prime-rl: 0.2.")
+    easy_share: Probability = Field(0.1, description="Share of each batch for easy tasks.")
+    hard_share: Probability = Field(0.2, description="Share of each batch for hard tasks.")
+    earlier_share: Probability = Field(
+        0.0, description="Share of each batch for tasks that earlier iterations kept, whatever their difficulty was."
+    )
+    negative_share: Probability = Field(
+        0.0, description="Share of each batch for tasks that only have refused answers (filtering.negative_support)."
+    )
+
+    @model_validator(mode="after")
+    def _pools_differ(self) -> PoolSettings:
+        if self.hard_threshold >= self.easy_threshold:
+            raise ValueError(f"hard_threshold {self.hard_threshold} must be below easy_threshold {self.easy_threshold}")
+        if self.easy_share + self.hard_share + self.earlier_share + self.negative_share > 1:
+            raise ValueError("the shares of its pools are more than a whole batch together; lower one")
+        return self
+
+
 class ExecutorSettings(PolicyOptimisation):
     """Training of the executor agent by ADPO."""
 
@@ -112,6 +182,15 @@ class ExecutorSettings(PolicyOptimisation):
         ),
     )
     adpo: ADPOSettings = ADPOSettings()
+    pools: PoolSettings = PoolSettings()
+    negative_weight: float = Field(
+        0.5,
+        gt=0,
+        description=(
+            "An answer that the vote refuses has minus this as its advantage, whatever else its group says; all others "
+            "of a task without a trusted label have none (executor.pools.negative_share)."
+        ),
+    )
     redraws: int = Field(
         0,
         ge=0,

@@ -36,6 +36,32 @@ class GenerationSettings(Section):
         return self
 
 
+class QuestionJudgeSettings(Section):
+    """Who says of each question whether it is well posed; what follows is up to filtering.well_posed."""
+
+    source: Literal["off", "executor", "endpoint"] = Field(
+        "off",
+        description=(
+            "'executor': the frozen executor itself, without its tool; 'endpoint': any model behind one that speaks "
+            "OpenAI's chat completions. Paper: off."
+        ),
+    )
+    url: str = Field("", description="Base address of the endpoint, such as http://judge:8000/v1.")
+    model: str = Field("", description="Model, as the endpoint names it.")
+    key_variable: str = Field("AGENT0_JUDGE_KEY", description="Environment variable with the endpoint's key, if any.")
+    max_tokens: Positive = Field(256, description="Of a reply.")
+    concurrency: Positive = Field(16, description="Requests at a time.")
+    deadline_seconds: float = Field(
+        300.0, gt=0, description="For one verdict, with all attempts; an endpoint that misses it is not asked again."
+    )
+
+    @model_validator(mode="after")
+    def _endpoint_is_named(self) -> QuestionJudgeSettings:
+        if self.source == "endpoint" and not (self.url and self.model):
+            raise ValueError("source 'endpoint' needs the address and the name of a model; give url and model")
+        return self
+
+
 class ExecutionSettings(Section):
     """Sandboxed execution: the executor's answers to each task, and the vote."""
 
@@ -43,6 +69,13 @@ class ExecutionSettings(Section):
         10,
         ge=2,
         description="k, trajectories per task; self-consistency is the vote's share of k. Paper: 10.",
+    )
+    grounded_vote: bool = Field(
+        False,
+        description=(
+            "Whether only grounded samples (see filtering.min_grounded) can win the vote: the label is what most of "
+            "them answer, and self-consistency is their share of k. Paper: no."
+        ),
     )
     shard_size: Positive = Field(100, description="Tasks per shard: the unit that a restart does not repeat.")
     sampling: SamplingSettings = SamplingSettings()
@@ -52,6 +85,7 @@ class ExecutionSettings(Section):
         description="Tasks that the first executor solves too, to measure difficulty. Paper Table 5: 200.",
     )
     probe_samples: Positive = Field(4, description="Trajectories per probed task.")
+    question_judge: QuestionJudgeSettings = QuestionJudgeSettings()
     known_tasks: str = Field(
         "",
         description=(
@@ -97,6 +131,25 @@ class FilteringSettings(Section):
     min_novelty: Probability = Field(
         0.0,
         description="1 - BLEU with the nearest question of all earlier iterations that a task must have; 0: off.",
+    )
+    negative_support: Probability = Field(
+        0.0,
+        description=(
+            "Negative labels: an answer that at most this share of a task's samples gave is refused, where no label is "
+            "trusted: below the band, or where min_derivations or min_grounded doubts it. Such tasks are kept aside, "
+            "to train against those answers (executor.pools.negative_share). 0: off, as in the paper."
+        ),
+    )
+    well_posed: bool = Field(
+        False,
+        description="Whether tasks are kept out whose question the judge calls ill posed (execution.question_judge).",
+    )
+    min_judge_agreement: Probability = Field(
+        0.7,
+        description=(
+            "How often that judge must be right about known tasks (execution.known_tasks), as they are and without "
+            "their last number, for its verdicts to keep anything out; guessing is right half of the time."
+        ),
     )
     max_per_cluster: int = Field(
         0,
@@ -186,9 +239,16 @@ class GateSettings(Section):
 
 
 class TrackingSettings(Section):
-    """What is written to MLflow."""
+    """What is written to MLflow, and to trackers beside it."""
 
     experiment: str = Field("agent0", min_length=1, description="MLflow experiment.")
+    also: tuple[str, ...] = Field(
+        (),
+        description=(
+            "Trackers that stages tell beside MLflow: installed packages' entry points, or package.module:NAME. None "
+            "takes MLflow's place."
+        ),
+    )
     registered_executor: RegisteredName = Field(
         "agent0-executor", description="Registered model of the executor agent; a version per iteration."
     )

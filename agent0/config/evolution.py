@@ -69,10 +69,11 @@ class Config(Section):
         return self
 
 
-WIRE = 3
+WIRE = 4
 """Number of what the tasks of a compiled pipeline hand each other.
 
-Since 2 it is the whole `Config`, where in 1 it was single sections; since 3 task filtering is given the history.
+Since 2 it is the whole `Config`, where in 1 it was single sections; since 3 task filtering is given the history,
+since 4 both trainings and task generation are.
 """
 SECTIONS: tuple[str, ...] = tuple(
     name

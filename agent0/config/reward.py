@@ -25,20 +25,36 @@ class RewardSettings(Section):
     grounded: bool = Field(
         False,
         description=(
-            "Whether only grounded samples of the majority answer count in its self-consistency (see "
-            "filtering.min_grounded), so that questions that the executor copies wrongly earn nothing. Paper: no."
+            "Whether only grounded samples (see filtering.min_grounded) can win the vote that is rewarded, so that a "
+            "question that the executor copies wrongly earns by how often it does not. Paper: no."
         ),
     )
     repetition_weight: float = Field(
         1.0, ge=0, description="lambda_rep on the share of the task's cluster in the batch. Paper: 1."
     )
+    archive_weight: float = Field(
+        0.0,
+        ge=0,
+        description=(
+            "Weight of a question's likeness to the nearest one of all earlier iterations: 0 from repetition_distance "
+            "on, 1 where it is asked again. Paper: none."
+        ),
+    )
     repetition_distance: float = Field(
         0.5, gt=0, le=1, description="Average-linkage threshold on 1 - BLEU. Official code: 0.5."
     )
 
+    terms: dict[str, float] = Field(
+        {},
+        description=(
+            "Further terms of the sum, each with its weight: {brevity = 0.2}. A term is an installed package's entry "
+            "point, or package.module:NAME; 0 only logs it. Paper: none."
+        ),
+    )
+
     @model_validator(mode="after")
     def _weights_act(self) -> RewardSettings:
-        weights = ("uncertainty_weight", "tool_weight", "repetition_weight")
+        weights = ("uncertainty_weight", "tool_weight", "repetition_weight", "archive_weight", "terms")
         changed = [name for name in weights if getattr(self, name) != type(self).model_fields[name].default]
         if self.composition == "official-code" and changed:
             raise ValueError(

@@ -55,6 +55,13 @@ class TinyPretraining(Section):
     propose_tool_share: Probability = Field(
         0.25, description="Share of those that compute with the tool before they ask."
     )
+    topic_share: Probability = Field(
+        0.0,
+        description=(
+            "Share of those that are asked for by a topic, a level such as 3x2, and keep to it; without any the model "
+            "knows no topics (curriculum.conditioning.topics)."
+        ),
+    )
     seed: Seed = Field(0, description="Seed of data and weights; independent of the evolution's seed.")
 
 
@@ -83,7 +90,20 @@ class ModelSettings(Section):
             "training.precision instead."
         ),
     )
+    handed_on: Literal["trained", "bfloat16"] = Field(
+        "trained",
+        description=(
+            "Type of the weights that a training hands on to other stages: as they are trained, or bfloat16, half of "
+            "float32's bytes. Then those in float32 stay in the workspace, where the next round's training of that "
+            "agent goes on from them; so AGENT0_WORKSPACE must be set."
+        ),
+    )
     tiny: TinyPretraining = TinyPretraining()
+
+    @property
+    def rounded(self) -> bool:
+        """Whether what is handed on is not what is trained."""
+        return self.handed_on == "bfloat16" and self.dtype == "float32"
 
 
 class VllmSettings(Section):
@@ -148,9 +168,17 @@ class RolloutSettings(Section):
     )
     prompts: PromptSettings = PromptSettings()
     max_turns: int = Field(
-        4, ge=0, description="Tool calls allowed in one trajectory. Paper: 4 turns. 0: no agent has the tool."
+        4, ge=0, description="Tool calls allowed in one trajectory. Paper: 4 turns. 0: no agent has a tool."
     )
-    proposer_tool: bool = Field(True, description="Whether the curriculum agent has the Python tool, as in the paper.")
+    tools: tuple[str, ...] = Field(
+        ("python",),
+        min_length=1,
+        description=(
+            "The tools, each called by a block of its own: 'python' in the sandbox (in the paper the only one), an "
+            "installed package's entry point, or package.module:NAME."
+        ),
+    )
+    proposer_tool: bool = Field(True, description="Whether the curriculum agent has the tools, too, as in the paper.")
     max_prompt_tokens: Positive = Field(
         1024, description="A longer prompt is an error. Official executor script: 1024."
     )
@@ -158,11 +186,13 @@ class RolloutSettings(Section):
         4096, description="Model and tool tokens of one trajectory. Paper App. A: 4096."
     )
     max_observation_tokens: Positive = Field(512, description="Tool output kept per call. Paper App. A: 512.")
-    backend: Literal["transformers", "vllm", "vllm_server"] = Field(
+    backend: str = Field(
         "transformers",
+        min_length=1,
         description=(
             "Who draws tokens with a frozen model: 'transformers' or 'vllm' in the stage's own process, 'vllm_server' "
-            "one server per group of GPUs. While the curriculum agent trains, both vLLM backends serve the executor, "
+            "one server per group of GPUs; or an installed package's entry point, or package.module:NAME, which draws "
+            "in the stage's own process. While the curriculum agent trains, both vLLM backends serve the executor, "
             "unless 'vllm' shares the engine of the training (training.executor_gpus). For the model in training see "
             "training.policy_backend."
         ),
@@ -189,11 +219,21 @@ class RolloutSettings(Section):
 
     @property
     def has_tool(self) -> bool:
-        """Whether an agent under these settings has the Python tool; one without is not told of it."""
+        """Whether an agent under these settings has tools; one without is not told of them."""
         return self.max_turns > 0
 
+    @property
+    def has_python(self) -> bool:
+        """Whether one of them is Python in the sandbox."""
+        return self.has_tool and "python" in self.tools
+
+    @property
+    def on_vllm(self) -> bool:
+        """Whether vLLM draws with frozen models."""
+        return self.backend in ("vllm", "vllm_server")
+
     def for_proposer(self) -> RolloutSettings:
-        """Return the settings of the curriculum agent's trajectories; without the tool it has no turns."""
+        """Return the settings of the curriculum agent's trajectories; without tools it has no turns."""
         return self if self.proposer_tool else self.model_copy(update={"max_turns": 0})
 
 

@@ -52,8 +52,15 @@ class LoraSettings(Section):
 class CheckpointSettings(Section):
     """When a training is saved so that it can go on after an interruption."""
 
-    every: int = Field(1, ge=0, description="Generation batches between checkpoints; 0 saves at the end only.")
-    keep: Positive = Field(2, description="Complete checkpoints kept.")
+    every: int = Field(
+        1, ge=0, description="Generation batches between checkpoints; 0: none by count. The last batch is always saved."
+    )
+    every_minutes: float = Field(
+        0.0,
+        ge=0,
+        description="Minutes after the last checkpoint at which the next is made, at a batch's end; 0: none by time.",
+    )
+    keep: Positive = Field(2, description="Complete checkpoints kept; while one is written, there is one more.")
 
 
 class GuardSettings(Section):

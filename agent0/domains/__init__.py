@@ -7,9 +7,10 @@
 from agent0.domains.demonstrations import Demonstration, Segment, demonstrate, use_tool
 from agent0.domains.domain import AgentPrompt, Domain, Message, PromptSet, WorkedTask, in_reserved_fifth
 from agent0.domains.domain_catalogue import domain_names, get_domain, task_writer
-from agent0.domains.prompts import Prompts, get_prompts
+from agent0.domains.prompts import UNCONDITIONED, Prompts, get_prompts
 
 __all__ = [
+    "UNCONDITIONED",
     "AgentPrompt",
     "Demonstration",
     "Domain",

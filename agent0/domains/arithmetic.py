@@ -1,6 +1,7 @@
 """Arithmetic with a strict grammar and known answers: the domain of the embedded model.
 
-The prompts are bare words for the role, since that model knows nothing else.
+The prompts are bare words for the role, since that model knows nothing else. A topic is a level, which it
+knows where it was pretrained to (`model.tiny.topic_share`); examples it cannot read.
 """
 
 from __future__ import annotations
@@ -25,7 +26,9 @@ DOMAIN = Domain(
     prompts=PromptSet(
         curriculum=AgentPrompt(({"role": "user", "content": "propose"},)),
         executor=AgentPrompt(({"role": "user", "content": "solve {question}"},)),
+        topic=" {topic}",
     ),
+    topics=tuple(level.name for level in LEVELS),
     rejection=_WORLD.rejection,
     known_answer=_WORLD.known_answer,
     held_out=_WORLD.held_out,

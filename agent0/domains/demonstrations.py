@@ -1,7 +1,7 @@
 """Demonstrations: what a program shows a model of the protocol, as text in which only the model's own part is learned.
 
-An executor's demonstration writes one program, reads its output and boxes the answer; a curriculum agent's writes one
-question. Nothing here runs a program: the answer is the task's.
+An executor's demonstration writes the task's program, if there is one, reads its output and boxes the answer; a
+curriculum agent's writes one question. Nothing here runs a program: the answer is the task's.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from agent0.domains.domain import Message, WorkedTask
 from agent0.domains.prompts import Prompts
 from agent0.protocol import observation_text
+from agent0.types import Condition
 
 
 @dataclass(frozen=True)
@@ -40,15 +41,18 @@ def use_tool(program: str, output: str) -> tuple[Segment, Segment]:
     return Segment(block, True), Segment(observation_text(block, f"{output}\n"), False)
 
 
-def demonstrate(task: WorkedTask, prompts: Prompts, *, solve: bool) -> Demonstration:
+def demonstrate(task: WorkedTask, prompts: Prompts, *, solve: bool, topic: str = "") -> Demonstration:
     """Return how an agent would do its part with `task`: solve it with one program, or propose it.
 
     Args:
         task: what is shown.
         prompts: of both agents.
         solve: whether the executor solves, or else the curriculum agent proposes.
+        topic: what the curriculum agent is asked for; empty: no topic.
     """
     if not solve:
-        return Demonstration(tuple(prompts.propose()), (Segment(f"<question>{task.question}</question>", True),))
+        asked = tuple(prompts.propose(Condition(topic=topic)))
+        return Demonstration(asked, (Segment(f"<question>{task.question}</question>", True),))
     answer = Segment(f"The answer is \\boxed{{{task.answer}}}", True)
-    return Demonstration(tuple(prompts.solve(task.question)), (*use_tool(task.program, task.answer), answer))
+    used = use_tool(task.program, task.answer) if task.program else ()
+    return Demonstration(tuple(prompts.solve(task.question)), (*used, answer))

@@ -15,6 +15,7 @@ Message = dict[str, str]
 
 ROLES = ("system", "user", "assistant")
 QUESTION_FIELD, TOOL_FIELD = "{question}", "{tool}"
+TOPIC_FIELD, EXAMPLES_FIELD = "{topic}", "{examples}"
 _RESERVED_PART = 5
 _GENERATION = re.compile(r"\{%-?\s*(?:end)?generation\s*-?%\}")
 
@@ -24,10 +25,10 @@ class AgentPrompt:
     """What an agent is asked with.
 
     Attributes:
-        messages: chat turns. `{question}` stands for the task, `{tool}` for the rules of the Python tool, and for
-            nothing where the agent has no tool.
+        messages: chat turns. `{question}` stands for the task, `{tool}` for the rules of the tools, and for nothing
+            where the agent has none.
         worked: turns of worked examples, which show the tool; they come before the last message, for models that need
-            them (`rollout.prompts.worked`), and only for an agent with the tool.
+            them (`rollout.prompts.worked`), and only for an agent with Python.
 
     Raises:
         UsageError: there is no message, or one is no chat turn.
@@ -54,23 +55,30 @@ class PromptSet:
     Attributes:
         curriculum: asks for one new task.
         executor: asks for the solution of `{question}`.
-        tool: what `{tool}` says to an agent that has the tool; empty for `protocol.TOOL_RULES`.
+        tool: what `{tool}` says of Python to an agent that has it; empty for `protocol.TOOL_RULES`.
         plain: chat template (Jinja) for models whose tokenizer has none; empty for `prompts.PLAIN_TEMPLATE`.
+        topic: what the curriculum agent's last message goes on with where a `{topic}` is asked for; empty: none can be.
+        examples: what it goes on with where it is shown `{examples}`, questions one a line; empty: none can be.
 
     Raises:
-        UsageError: a part is of another kind, `plain` is no template, or the executor's messages have no `{question}`.
+        UsageError: a part is of another kind, `plain` is no template, or a text lacks the field that it is there for.
     """
 
     curriculum: AgentPrompt
     executor: AgentPrompt
     tool: str = ""
     plain: str = ""
+    topic: str = ""
+    examples: str = ""
 
     def __post_init__(self) -> None:
         if not all(isinstance(prompt, AgentPrompt) for prompt in (self.curriculum, self.executor)):
             raise UsageError("A PromptSet has what is no AgentPrompt; give AgentPrompt((…turns…,)) for both agents.")
-        if not all(isinstance(text, str) for text in (self.tool, self.plain)):
-            raise UsageError("A PromptSet's tool and plain are texts; leave them out for the defaults.")
+        if not all(isinstance(text, str) for text in (self.tool, self.plain, self.topic, self.examples)):
+            raise UsageError("A PromptSet's tool, plain, topic and examples are texts; leave out what is not needed.")
+        for field_, text in ((TOPIC_FIELD, self.topic), (EXAMPLES_FIELD, self.examples)):
+            if text and field_ not in text:
+                raise UsageError(f"A PromptSet's text {text!r:.80} lacks {field_}, which it is there for; put it in.")
         if self.plain:
             _check_template(self.plain)
         if not any(QUESTION_FIELD in message["content"] for message in self.executor.messages):
@@ -87,7 +95,7 @@ class WorkedTask:
     Attributes:
         question: as an agent would be asked.
         answer: the truth.
-        program: Python that prints the answer.
+        program: Python that prints the answer; empty where none is known.
         group: kind of task, by which a benchmark breaks down; may be empty.
     """
 
@@ -139,6 +147,7 @@ class Domain:
         draw: writes a task with its solution; from it come the demonstrations of a warm start and the benchmark
             `domain:NAME`. None where no program can write one.
         variants: more prompts by name (`rollout.prompts.variant`).
+        topics: names of topics that the curriculum agent can be asked for (`curriculum.conditioning.topics`).
 
     Raises:
         UsageError: a part is not what it must be.
@@ -150,10 +159,15 @@ class Domain:
     held_out: Callable[[str], bool] = _nothing_held_out
     draw: Callable[[random.Random], WorkedTask] | None = None
     variants: Mapping[str, PromptSet] = field(default_factory=dict)
+    topics: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if not all(isinstance(prompts, PromptSet) for prompts in (self.prompts, *self.variants.values())):
             raise UsageError("Its prompts are no PromptSet; give PromptSet(curriculum=…, executor=…).")
+        if not isinstance(self.topics, tuple) or not all(re.fullmatch(r"[\w ./-]+", str(name)) for name in self.topics):
+            raise UsageError(
+                f"Its topics are {self.topics!r:.80}; give a tuple of names, of letters, digits, spaces and . / - _."
+            )
         for name in ("rejection", "known_answer", "held_out", "draw"):
             part = getattr(self, name)
             if not callable(part) and not (name == "draw" and part is None):

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 
 from agent0.config import PromptSettings, RolloutSettings
 from agent0.domains.domain import Domain, Message
-from agent0.domains.domain_catalogue import domain_names, get_domain, place_of
+from agent0.domains.domain_catalogue import DOMAINS, domain_names, get_domain
 from agent0.domains.prompts import get_prompts
 from agent0.errors import UsageError
 
@@ -36,17 +36,20 @@ def description(name: str, seed: int = 0) -> str:
 
 
 def _row(name: str) -> tuple[str, str, str, str, str]:
+    place = "?"
     try:
+        place = DOMAINS.place(name)
         domain = get_domain(name)
     except UsageError:
-        return (name, place_of(name), "?", "?", "broken")
+        return (name, place, "?", "?", "broken")
     variants = ", ".join(sorted(domain.variants)) or "–"
-    return (name, place_of(name), _yes(domain.knows_truth), _yes(domain.draw is not None), variants)
+    return (name, place, _yes(domain.knows_truth), _yes(domain.draw is not None), variants)
 
 
 def _lines(name: str, domain: Domain, seed: int) -> Iterator[str]:
-    yield f"{name}, from {place_of(name)}"
-    yield from _documentation(sys.modules.get(place_of(name).partition(":")[0]))
+    place = DOMAINS.place(name)
+    yield f"{name}, from {place}"
+    yield from _documentation(sys.modules.get(place.partition(":")[0]))
     for variant in ("", *sorted(domain.variants)):
         rollout = RolloutSettings(domain=name, prompts=PromptSettings(variant=variant, worked=True))
         prompts = get_prompts(rollout)
@@ -60,7 +63,7 @@ def _lines(name: str, domain: Domain, seed: int) -> Iterator[str]:
         for number in range(1, DRAWN_TASKS + 1):
             task = domain.draw(rng)
             yield f"\ntask {number} of its program{f', {task.group}' if task.group else ''}"
-            yield from _indented(f"{task.question}\n{task.program}\n{task.answer}")
+            yield from _indented("\n".join(filter(None, (task.question, task.program, task.answer))))
     yield "\nrules of a question"
     yield from _documentation(domain.rejection)
 

@@ -1,7 +1,8 @@
 """Free mathematics: any text of reasonable length is a question, and no truth is known.
 
 The variant `paper` holds the prompts that arXiv 2511.16043 publishes (curriculum agent: Appendix, the same as R-Zero's;
-executor: the tool-integrated prompt of its training code), with the rules of our tool behind them.
+executor: the tool-integrated prompt of its training code), with the rules of our tool behind them. The topics are the
+fields that the paper's prompt names.
 """
 
 from __future__ import annotations
@@ -15,6 +16,20 @@ _WORKED_QUESTION = "How many positive divisors does 360 have?"
 _WORKED_SOLUTION = (
     "I count them with a program.\n```python\nprint(sum(360 % d == 0 for d in range(1, 361)))\n```\n"
     "```output\n24\n```\nThere are \\boxed{24}."
+)
+
+TOPICS = (
+    "algebra",
+    "number theory",
+    "combinatorics",
+    "geometry",
+    "prealgebra",
+    "probability",
+    "statistics",
+    "calculus",
+)
+_EXAMPLES = (
+    "\n\nThese problems were of the right difficulty; write one that is as hard, and unlike all of them:\n{examples}"
 )
 
 OURS = PromptSet(
@@ -47,6 +62,8 @@ OURS = PromptSet(
             {"role": "assistant", "content": _WORKED_SOLUTION},
         ),
     ),
+    topic=" It is about {topic}.",
+    examples=_EXAMPLES,
 )
 
 PAPER = PromptSet(
@@ -83,6 +100,8 @@ PAPER = PromptSet(
             {"role": "user", "content": "{question}"},
         )
     ),
+    topic=" The problem comes from {topic}.",
+    examples=_EXAMPLES,
 )
 
 
@@ -93,4 +112,4 @@ def rejection(question: str) -> str | None:
     return "too_long" if len(question) > MAX_CHARACTERS else None
 
 
-DOMAIN = Domain(prompts=OURS, rejection=rejection, variants={"paper": PAPER})
+DOMAIN = Domain(prompts=OURS, rejection=rejection, topics=TOPICS, variants={"paper": PAPER})

@@ -6,10 +6,19 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from agent0.domains.domain import QUESTION_FIELD, TOOL_FIELD, AgentPrompt, Message, PromptSet
+from agent0.domains.domain import (
+    EXAMPLES_FIELD,
+    QUESTION_FIELD,
+    TOOL_FIELD,
+    TOPIC_FIELD,
+    AgentPrompt,
+    Message,
+    PromptSet,
+)
 from agent0.domains.domain_catalogue import get_domain
 from agent0.errors import UsageError
-from agent0.protocol import TOOL_RULES
+from agent0.tools import tool_rules
+from agent0.types import Condition
 
 if TYPE_CHECKING:
     from agent0.config import PromptSettings, RolloutSettings
@@ -21,6 +30,8 @@ PLAIN_TEMPLATE = (
     "{% endfor %}{% if add_generation_prompt %}Assistant:{% endif %}"
 )
 """A conversation as plain text, for base models without a chat template."""
+UNCONDITIONED = Condition()
+"""What a proposal is asked for in the paper: nothing but that it is one."""
 
 
 @dataclass(frozen=True)
@@ -32,16 +43,33 @@ class Prompts:
         executor: messages that ask the executor; `{question}` stands for the task.
         plain: chat template of a tokenizer that has none.
         options: what the chat template is given beside the messages, such as `enable_thinking`.
+        topic: what `curriculum` goes on with for a topic; see `PromptSet`.
+        examples: what it goes on with for examples.
     """
 
     curriculum: tuple[Message, ...]
     executor: tuple[Message, ...]
     plain: str = PLAIN_TEMPLATE
     options: Mapping[str, bool | int | float | str] = field(default_factory=dict)
+    topic: str = ""
+    examples: str = ""
 
-    def propose(self) -> list[Message]:
-        """Messages that ask the curriculum agent for one task."""
-        return [dict(message) for message in self.curriculum]
+    def propose(self, condition: Condition = UNCONDITIONED) -> list[Message]:
+        """Messages that ask the curriculum agent for one task, of a topic and by examples where those are given."""
+        *before, last = self.curriculum
+        more = self.topic.replace(TOPIC_FIELD, condition.topic) if condition.topic else ""
+        if condition.examples:
+            listed = "\n".join(f"- {' '.join(question.split())}" for question in condition.examples)
+            more += self.examples.replace(EXAMPLES_FIELD, listed)
+        return [*map(dict, before), {**last, "content": last["content"] + more}]
+
+    def fitted(self, tokenizer: Any, condition: Condition, room: int) -> Condition:
+        """Return `condition` with as many of its examples as a prompt of `room` tokens holds."""
+        kept = condition.examples
+        while kept and len(self.encode(tokenizer, self.propose(condition))) > room:
+            kept = kept[:-1]
+            condition = condition.model_copy(update={"examples": kept})
+        return condition
 
     def solve(self, question: str) -> list[Message]:
         """Messages that ask the executor agent to solve `question`."""
@@ -109,14 +137,18 @@ def get_prompts(rollout: RolloutSettings) -> Prompts:
     chosen = PromptSet(
         curriculum=_replaced(chosen.curriculum, [m.model_dump() for m in settings.curriculum]),
         executor=_replaced(chosen.executor, [m.model_dump() for m in settings.executor]),
-        tool=chosen.tool or TOOL_RULES,
+        tool=tool_rules(rollout.tools, chosen.tool),
         plain=settings.plain or chosen.plain,
+        topic=chosen.topic,
+        examples=chosen.examples,
     )
     return Prompts(
         curriculum=_messages(chosen.curriculum, chosen.tool, rollout.for_proposer(), settings),
         executor=_messages(chosen.executor, chosen.tool, rollout, settings),
         plain=chosen.plain or PLAIN_TEMPLATE,
         options=dict(settings.template_options),
+        topic=chosen.topic,
+        examples=chosen.examples,
     )
 
 
@@ -127,7 +159,7 @@ def _replaced(prompt: AgentPrompt, messages: list[Message]) -> AgentPrompt:
 def _messages(
     prompt: AgentPrompt, tool: str, rollout: RolloutSettings, settings: PromptSettings
 ) -> tuple[Message, ...]:
-    """Return the turns of a prompt with the rules of the tool filled in, or left out with the space before them."""
+    """Return the turns of a prompt with the rules of the tools filled in, or left out with the space before them."""
     rules = tool if rollout.has_tool else ""
     filled = [
         {**message, "content": message["content"].replace(TOOL_FIELD, rules).replace("  ", " ").strip()}
@@ -135,7 +167,7 @@ def _messages(
         else message
         for message in prompt.messages
     ]
-    shown = prompt.worked if settings.worked and rollout.has_tool else ()
+    shown = prompt.worked if settings.worked and rollout.has_python else ()
     return (*filled[:-1], *shown, *filled[-1:])
 
 

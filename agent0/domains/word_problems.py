@@ -187,6 +187,8 @@ PROMPTS = PromptSet(
         worked=_turns((_FIRST, _solution("14*6-9", 75)), (_SECOND, _solution("52*7%9", 4))),
     ),
     tool="You may run Python.",
+    topic=" Its kind is {topic}.",
+    examples=" It is as hard as these, and unlike all of them:\n{examples}",
 )
 
 
@@ -209,4 +211,11 @@ def known_answer(question: str) -> str | None:
     return next((task.answer for template in TEMPLATES if (task := template.read(question))), None)
 
 
-DOMAIN = Domain(prompts=PROMPTS, rejection=rejection, known_answer=known_answer, held_out=in_reserved_fifth, draw=draw)
+DOMAIN = Domain(
+    prompts=PROMPTS,
+    rejection=rejection,
+    known_answer=known_answer,
+    held_out=in_reserved_fifth,
+    topics=tuple(template.name for template in TEMPLATES),
+    draw=draw,
+)

@@ -22,6 +22,7 @@ from agent0.evaluation.statistics import minimum_detectable_difference
 from agent0.evaluation.stratified import stratified_subset
 from agent0.rollout.engine import TokenBudget
 from agent0.seeds import derive_seed
+from agent0.tools import get_tools, tool_rules
 
 
 @dataclass(frozen=True)
@@ -38,9 +39,10 @@ class Question:
 class Assignment:
     """One benchmark, ready to be asked.
 
-    `revision` is the commit that the rows are known to come from; `generated` says what made them instead (the fields
-    of `results.GenerationRecord`). `stratum` is the kind of group that a subset was
-    drawn by (empty: all items are one stratum), `sizes` counts the items of the whole benchmark by stratum.
+    `tools` are the names of those that may be called. `revision` is the commit that the rows are known to come from;
+    `generated` says what made them instead (the fields of `results.GenerationRecord`). `stratum` is the kind of group
+    that a subset was drawn by (empty: all items are one stratum), `sizes` counts the items of the whole benchmark by
+    stratum.
     """
 
     benchmark: Benchmark
@@ -50,11 +52,16 @@ class Assignment:
     published: int
     content_sha256: str
     seed: int
-    tool: bool
+    tools: tuple[str, ...]
     revision: str | None = None
     generated: Mapping[str, str | int] | None = None
     stratum: str = ""
     sizes: Mapping[str, int] = field(default_factory=dict)
+
+    @property
+    def tool(self) -> bool:
+        """Whether tools may be called."""
+        return bool(self.tools)
 
     @property
     def samples(self) -> int:
@@ -77,6 +84,7 @@ class Assignment:
             turns=decoding.max_turns if self.tool else 0,
             stop=None if self.tool or not decoding.stop else decoding.stop[0],
             ends_at="answer" if self.protocol.ends_at_answer else None,
+            tools=get_tools(self.tools),
         )
 
     @property
@@ -106,6 +114,7 @@ class Assignment:
             "decoding": json.loads(json.dumps(asdict(self.protocol.decoding))),
             "sampling": self.sampling.model_dump(),
             "tool": self.tool,
+            **({"tools": list(self.tools)} if self.tools not in ((), ("python",)) else {}),
             "ends_at_answer": self.protocol.ends_at_answer,
             "seed": self.seed,
         }
@@ -200,7 +209,7 @@ def _assignment(
         revision=revision,
         generated=generated,
         seed=seed,
-        tool=rollout.has_tool,
+        tools=rollout.tools if rollout.has_tool else (),
         stratum=stratum,
     )
     sizes: dict[str, int] = {}
@@ -213,7 +222,8 @@ def _assignment(
 def _protocol(entry: Benchmark, settings: EvaluationSettings, rollout: RolloutSettings) -> Protocol:
     protocol = entry.protocols[settings.preset]
     if rollout.has_tool:
-        protocol = protocol.with_tool(rollout.max_turns, rollout.max_observation_tokens)
+        rules = tool_rules(rollout.tools)
+        protocol = protocol.with_tool(rollout.max_turns, rollout.max_observation_tokens, rules)
     decoding = replace(
         protocol.decoding,
         samples=settings.published_samples or protocol.decoding.samples,

@@ -104,7 +104,7 @@ class SampleWriter:
     def _output(self, name: str, text: str, call: ToolCall | None, record: SampleRecord) -> Json:
         message: Json = {"id": name, "content": text, "source": "generate", "role": "assistant"}
         if call is not None:
-            asked = {"id": _call_id(name), "function": "python", "arguments": {"code": call.code}, "type": "function"}
+            asked = {"id": _call_id(name), "function": call.tool, "arguments": {"code": call.code}, "type": "function"}
             message["tool_calls"] = [asked]
         reason = "tool_calls" if call else STOP_REASONS[record.finish]
         return {
@@ -131,7 +131,7 @@ class SampleWriter:
             "metadata": {"status": call.status},
             "type": "function",
             "id": _call_id(name),
-            "function": "python",
+            "function": call.tool,
             "arguments": {"code": call.code},
             "result": call.observation,
             "events": [],
@@ -147,7 +147,7 @@ def _observation(name: str, call: ToolCall) -> Json:
         "content": call.observation,
         "role": "tool",
         "tool_call_id": _call_id(name),
-        "function": "python",
+        "function": call.tool,
     }
 
 

@@ -17,7 +17,7 @@ import json
 import os
 import random
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TextIO
@@ -50,6 +50,10 @@ _LONGEST_ANSWER = 4000  # characters; a longer one is no answer, and would be pa
 
 class JudgeError(Agent0Error):
     """The judge did not answer, or refused."""
+
+
+class JudgeAwayError(JudgeError):
+    """The judge could not be reached, or gave no verdict in time."""
 
 
 class JudgeSettings(Section):
@@ -100,44 +104,72 @@ def read_verdict(reply: str) -> bool | None:
     return words[-1] == "CORRECT" if words else None
 
 
-def judge_claims(claims: Sequence[Claim], settings: JudgeSettings, folder: Path) -> list[Judgement]:
+@dataclass(frozen=True)
+class Rubric:
+    """What a judge is asked, given a question, its reference and an answer, and how its reply is read."""
+
+    messages: Callable[[str, str, str], list[dict[str, str]]]
+    read: Callable[[str], bool | None]
+
+
+SAME_ANSWER = Rubric(judge_messages, read_verdict)
+
+
+def judge_claims(
+    claims: Sequence[Claim], settings: JudgeSettings, folder: Path, rubric: Rubric = SAME_ANSWER
+) -> list[Judgement]:
     """Judge every claim, in order; each verdict is on disk in `folder` before the next is waited for.
 
     Verdicts that are there already are not asked for again, so a run that broke off goes on where it stopped.
 
+    Args:
+        claims: what to judge.
+        settings: the judge.
+        folder: where verdicts are kept.
+        rubric: what the judge is asked; by default whether the given answer means the same as the reference.
+
     Raises:
-        JudgeError: no address or model, the endpoint refuses, or it does not answer within the deadline; what was
-            judged until then is kept.
+        JudgeAwayError: the endpoint does not answer within the deadline; what was judged until then is kept.
+        JudgeError: no address or model, or the endpoint refuses; likewise.
     """
     if not settings.url or not settings.model:
         raise JudgeError("A judge needs an address and a model (judge.url, judge.model); without both, do not ask one.")
     path = folder / JUDGE_FILE
     path.parent.mkdir(parents=True, exist_ok=True)
     known = _read(path)
-    keys = [_key(claim, settings) for claim in claims]
+    keys = [_key(claim, settings, rubric) for claim in claims]
     waiting = {
         key: claim for key, claim in zip(keys, claims, strict=True) if claim.given is not None and key not in known
     }
     if waiting:
         with path.open("a", encoding="utf-8") as file:
-            known |= asyncio.run(_Judge(settings, path).judge(waiting, file))
-    return [_judgement(claim, key, known.get(key, "")) for key, claim in zip(keys, claims, strict=True)]
+            asyncio.run(_Judge(settings, path, rubric).judge(waiting, file))
+    return kept_judgements(claims, settings, folder, rubric)
 
 
-def _judgement(claim: Claim, key: str, reply: str) -> Judgement:
-    judged = False if claim.given is None else read_verdict(reply)
+def kept_judgements(
+    claims: Sequence[Claim], settings: JudgeSettings, folder: Path, rubric: Rubric = SAME_ANSWER
+) -> list[Judgement]:
+    """Return what is on disk in `folder` about every claim, in order; without a reply it is not judged."""
+    known = _read(folder / JUDGE_FILE)
+    keyed = [(claim, _key(claim, settings, rubric)) for claim in claims]
+    return [_judgement(claim, key, known.get(key, ""), rubric) for claim, key in keyed]
+
+
+def _judgement(claim: Claim, key: str, reply: str, rubric: Rubric) -> Judgement:
+    reply, judged = ("", False) if claim.given is None else (reply, rubric.read(reply))
     return Judgement(id=claim.id, sample=claim.sample, correct=claim.correct, judged=judged, reply=reply, key=key)
 
 
-def _key(claim: Claim, settings: JudgeSettings) -> str:
-    asked = _body(claim, settings) if claim.given is not None else {"id": claim.id}
+def _key(claim: Claim, settings: JudgeSettings, rubric: Rubric) -> str:
+    asked = _body(claim, settings, rubric) if claim.given is not None else {"id": claim.id}
     return hashlib.sha256(json.dumps(asked, sort_keys=True).encode()).hexdigest()[:32]
 
 
-def _body(claim: Claim, settings: JudgeSettings) -> dict[str, Any]:
+def _body(claim: Claim, settings: JudgeSettings, rubric: Rubric) -> dict[str, Any]:
     return {
         "model": settings.model,
-        "messages": judge_messages(claim.question, claim.reference, claim.given or ""),
+        "messages": rubric.messages(claim.question, claim.reference, claim.given or ""),
         "temperature": 0,
         "top_p": 1,
         "n": 1,
@@ -173,24 +205,23 @@ class _Away(Exception):  # noqa: N818
 class _Judge:
     """Asks the endpoint inside one event loop, and writes down each reply."""
 
-    def __init__(self, settings: JudgeSettings, path: Path) -> None:
+    def __init__(self, settings: JudgeSettings, path: Path, rubric: Rubric) -> None:
         self._settings = settings
         self._path = path
+        self._rubric = rubric
         self._address = f"{settings.url.rstrip('/')}/chat/completions"
         self._jitter = random.Random()
 
-    async def judge(self, waiting: dict[str, Claim], file: TextIO) -> dict[str, str]:
-        """Return the replies by key. At the first failure no more is asked, and what arrived is kept."""
+    async def judge(self, waiting: dict[str, Claim], file: TextIO) -> None:
+        """Write down the reply to each claim. At the first failure no more is asked, and what arrived is kept."""
         key = os.environ.get(self._settings.key_variable)
         headers = {"Authorization": f"Bearer {key}"} if key else {}
         pending = iter(waiting.items())
-        replies: dict[str, str] = {}
 
         async def work(client: aiohttp.ClientSession) -> None:
             for key, claim in pending:
-                reply = await self._insist(client, _body(claim, self._settings))
-                replies[key] = reply
-                file.write(_judgement(claim, key, reply).model_dump_json() + "\n")
+                reply = await self._insist(client, _body(claim, self._settings, self._rubric))
+                file.write(_judgement(claim, key, reply, self._rubric).model_dump_json() + "\n")
                 file.flush()
 
         async with aiohttp.ClientSession(headers=headers) as client:
@@ -201,7 +232,6 @@ class _Judge:
                 for worker in workers:
                     worker.cancel()
                 await asyncio.gather(*workers, return_exceptions=True)
-        return replies
 
     async def _insist(self, client: aiohttp.ClientSession, body: dict[str, Any]) -> str:
         """Ask until the judge replies or the deadline is met."""
@@ -216,7 +246,7 @@ class _Judge:
                 cause = str(error) or "no answer in time"
             wait = pause * self._jitter.uniform(0.5, 1.5)
             if clock() + wait >= deadline:
-                raise JudgeError(
+                raise JudgeAwayError(
                     f"The judge at {self._address} gave no verdict within {self._settings.deadline_seconds:g} s "
                     f"(judge.deadline_seconds); last cause: {cause}. Verdicts until now are in {self._path}; start it "
                     "and run the same command again, or evaluate without a judge."

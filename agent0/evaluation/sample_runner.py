@@ -23,9 +23,10 @@ from agent0.evaluation.assignments import Assignment, Question
 from agent0.evaluation.sample_store import SampleRecord, SampleStore
 from agent0.rollout.batches import Batch
 from agent0.rollout.drawing_watch import NOBODY, Watch
-from agent0.rollout.engine import Backend, ProgramRunner, RolloutEngine, Throughput, TokenBudget
+from agent0.rollout.engine import Backend, RolloutEngine, Throughput, TokenBudget
 from agent0.sandbox import RunResult, Sandbox, open_sandbox
 from agent0.sandbox.gauges import Gauges, Meter
+from agent0.tools import ProgramRunner
 from agent0.types import Trajectory
 
 OpenBackend = Callable[[RolloutSettings, SamplingSettings], AbstractContextManager[Backend]]

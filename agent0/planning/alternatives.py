@@ -54,7 +54,7 @@ def compare_placements(
 def _divisions(config: Config, cluster: Cluster, backend: Backend) -> list[tuple[int, int]]:
     """Return (policy GPUs, executor GPUs) to try, those nearest to the settings first."""
     powers = [2**exponent for exponent in range(cluster.gpus_per_node.bit_length())]
-    served = config.rollout.backend != "transformers"
+    served = config.rollout.on_vllm
     policies = sorted(powers, key=lambda n: abs(n - config.training.policy_gpus)) if backend == "vllm_server" else [0]
     shared = backend == "vllm" and config.rollout.backend == "vllm"
     own = [0, *powers] if shared else powers

@@ -1,7 +1,7 @@
 """Seconds of each stage, from measured rates or, where there are none, from a roofline of the GPU.
 
-Left out: the sandbox (its programs run while other trajectories are drawn), checkpoints, downloads, and the slow tail
-in which a batch's last trajectories are drawn alone.
+Left out: the sandbox (its programs run while other trajectories are drawn), downloads, and the slow tail in which a
+batch's last trajectories are drawn alone. Checkpoints are `agent0.planning.checkpoint_costs`.
 """
 
 from __future__ import annotations
@@ -11,7 +11,8 @@ from typing import Literal
 
 from agent0.config import Config
 from agent0.planning.architecture import Architecture
-from agent0.planning.gpu_memory import Engine, full_length, stored_bytes
+from agent0.planning.checkpoint_costs import COPIED_GB_PER_SECOND, WRITTEN_GB_PER_SECOND
+from agent0.planning.gpu_memory import Engine, full_length, handed_on_bytes
 from agent0.planning.hardware import Cluster
 from agent0.planning.placement import Placement, StageName, algorithm, sequences_per_step
 from agent0.planning.rates import MeasuredRates
@@ -48,6 +49,8 @@ ASSUMPTIONS = {
     "loading seconds": LOADING_SECONDS,
     "step overhead seconds": STEP_OVERHEAD_SECONDS,
     "weights read GB per second": WEIGHTS_READ_GB_PER_SECOND,
+    "checkpoint copied GB per second and GPU": COPIED_GB_PER_SECOND,
+    "checkpoint written GB per second": WRITTEN_GB_PER_SECOND,
 }
 
 
@@ -98,8 +101,8 @@ def stage_duration(stage: StageName, placement: Placement, work: Work, setting: 
     transformers_only = all(drawing.backend == "transformers" for drawing in drawings)
     seconds = (LOADING_SECONDS if transformers_only else ENGINE_START_SECONDS) + work.steps * STEP_OVERHEAD_SECONDS
     if placement.shared:
-        stored = stored_bytes(setting.config) * setting.architecture.parameters
-        seconds += work.steps * stored / (WEIGHTS_READ_GB_PER_SECOND * 1e9)
+        folder = handed_on_bytes(setting.config) * setting.architecture.parameters
+        seconds += work.steps * folder / (WEIGHTS_READ_GB_PER_SECOND * 1e9)
     sources: list[bool] = []
     for drawing in drawings:
         measured = drawing.measured_rate(setting.measured)
@@ -117,7 +120,7 @@ def _drawings(stage: StageName, placement: Placement, work: Work, config: Config
     """Return the policy's drawing, where there is a policy, and the frozen model's."""
     policy_gpus = placement.policy_servers or placement.trainers
     frozen_gpus = placement.frozen_servers or placement.frozen_in_process
-    backend = config.rollout.backend
+    backend = config.rollout.backend if config.rollout.on_vllm else "transformers"
     in_flight = config.rollout.batch_size * frozen_gpus if backend == "transformers" else config.rollout.concurrency
     frozen = Drawing(work.drawn_by_frozen, frozen_gpus, backend, in_flight)
     if not placement.trainers:

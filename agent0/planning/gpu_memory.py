@@ -127,7 +127,7 @@ def training_state(
     # DeepSpeed in bf16 keeps 16-bit weights and gradients, and 32-bit master weights with the moments.
     mixed_zero = training.sharding == "zero3" and training.precision != "float32"
     lora = training.lora.rank > 0
-    trained, trained_bytes = _trained(architecture, config)
+    trained, trained_bytes = trained_parameters(architecture, config)
     weight_bytes = BFLOAT16 if mixed_zero else stored
     weights = weight_bytes * architecture.parameters + (trained_bytes * trained if lora else 0)
     standing = {
@@ -151,25 +151,30 @@ def training_state(
 def host_gib(
     architecture: Architecture, config: Config, settings: CurriculumSettings | ExecutorSettings, processes: int
 ) -> float:
-    """Return what the training processes of one node take of its host: models being loaded, a gathered checkpoint.
+    """Return what the training processes of one node take of its host: models being loaded, a checkpoint.
 
-    Every process loads the policy, then the reference, whole and on the CPU before any of it is sharded. A sharded
-    training's moments are gathered by its first process. The two do not come at once, so the sum leaves room for
-    libraries and /dev/shm.
+    Every process loads the policy, then the reference, whole and on the CPU before any of it is sharded. A checkpoint
+    is copied to the host and written from there; with ZeRO-3 the first process gathers the rounded weights. The two do
+    not come at once, so the sum leaves room for libraries and /dev/shm.
     """
     models = 2 if _has_reference(config, settings) else 1
     loading = processes * models * stored_bytes(config) * architecture.parameters
-    trained, trained_bytes = _trained(architecture, config)
-    moments = 0 if config.training.sharding == "ddp" else 2 * trained_bytes * trained
-    return (loading + moments) / GIB
+    trained, trained_bytes = trained_parameters(architecture, config)
+    copied = (BFLOAT16 if config.training.sharding == "zero3" else 3 * trained_bytes) * trained
+    return (loading + copied) / GIB
 
 
 def stored_bytes(config: Config) -> int:
-    """Return the bytes of each weight of a model that is trained, in memory and in its folder."""
+    """Return the bytes of each weight of a model that is trained."""
     return FLOAT32 if config.model.dtype == "float32" else BFLOAT16
 
 
-def _trained(architecture: Architecture, config: Config) -> tuple[int, int]:
+def handed_on_bytes(config: Config) -> int:
+    """Return the bytes of each weight of the model that a training hands on."""
+    return BFLOAT16 if config.model.rounded else stored_bytes(config)
+
+
+def trained_parameters(architecture: Architecture, config: Config) -> tuple[int, int]:
     """Return how many parameters are trained, and the bytes of each."""
     if rank := config.training.lora.rank:
         return architecture.adapter_parameters(rank), FLOAT32

@@ -58,7 +58,7 @@ def place(config: Config, stage: StageName, nodes: int, gpus_per_node: int) -> P
     if stage in TRAINING_STAGES:
         return _place_training(config, stage, nodes, gpus_per_node)
     parallel = config.rollout.vllm.tensor_parallel_size
-    if config.rollout.backend == "transformers":
+    if not config.rollout.on_vllm:
         return Placement(stage, frozen_in_process=1)
     served = config.rollout.backend == "vllm_server"
     if parallel > gpus_per_node or (served and gpus_per_node % parallel):
@@ -73,7 +73,7 @@ def _place_training(config: Config, stage: StageName, nodes: int, gpus_per_node:
     training, rollout = config.training, config.rollout
     frozen_model = stage == "curriculum_training"
     shared = frozen_model and training.shares_engine(rollout)
-    served = frozen_model and rollout.backend != "transformers" and not shared
+    served = frozen_model and rollout.on_vllm and not shared
     frozen = training.executor_gpus if served else 0
     policy = training.policy_gpus if training.policy_backend == "vllm_server" else 0
     free = gpus_per_node - frozen - policy

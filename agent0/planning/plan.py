@@ -8,9 +8,10 @@ from pydantic import Field
 
 from agent0.config import Config
 from agent0.planning.architecture import architecture_of
+from agent0.planning.checkpoint_costs import CheckpointPlan, checkpoint_plan
 from agent0.planning.duration import ASSUMPTIONS, Duration, Setting, Source, stage_duration
 from agent0.planning.hardware import Cluster
-from agent0.planning.placement import STAGES, StageName, place
+from agent0.planning.placement import STAGES, StageName, algorithm, place
 from agent0.planning.rates import MeasuredRates
 from agent0.planning.stage_demands import DeviceUse, PlanRecord, stage_memory
 from agent0.planning.token_work import mean_lengths, stage_work
@@ -30,6 +31,7 @@ class StagePlan(PlanRecord):
     drawn_tokens: int
     trained_tokens: int
     hours: float | None = Field(None, description="Of one iteration; None where the stage does not fit.")
+    checkpoints: CheckpointPlan | None = Field(description="None where the stage does not fit or nothing is trained.")
     rates: Source | None = Field(None, description="Where the hours' rates come from.")
 
 
@@ -54,7 +56,7 @@ class Alternative(PlanRecord):
 class Plan(PlanRecord):
     """The plan of an evolution."""
 
-    version: Literal[2] = 2
+    version: Literal[3] = 3
     recipe: str
     model: str
     parameters: int
@@ -121,9 +123,17 @@ def _stage(stage: StageName, setting: Setting) -> StagePlan:
     memory = stage_memory(stage, setting.architecture, config, cluster)
     work = stage_work(stage, config, setting.lengths)
     duration: Duration | None = None
+    checkpoints: CheckpointPlan | None = None
+    seconds = 0.0
     if memory.fits:
         placement = place(config, stage, cluster.nodes, cluster.gpus_per_node)
         duration = stage_duration(stage, placement, work, setting)
+        seconds = duration.seconds
+        if work.steps:
+            checkpoints = checkpoint_plan(
+                setting.architecture, config, algorithm(config, stage), placement.trainers, seconds
+            )
+            seconds += checkpoints.seconds
     return StagePlan(
         stage=stage,
         fits=memory.fits,
@@ -133,7 +143,8 @@ def _stage(stage: StageName, setting: Setting) -> StagePlan:
         notes=_notes(memory.devices),
         drawn_tokens=round(work.drawn),
         trained_tokens=round(work.trained),
-        hours=duration.seconds / SECONDS_PER_HOUR if duration else None,
+        hours=seconds / SECONDS_PER_HOUR if duration else None,
+        checkpoints=checkpoints,
         rates=duration.source if duration else None,
     )
 

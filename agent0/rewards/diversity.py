@@ -1,6 +1,6 @@
 """How varied the proposed tasks are, in a batch and against earlier iterations.
 
-For logging; none of it enters a reward.
+For logging, and to choose examples that differ; of rewards only the penalty against the archive looks at novelty.
 """
 
 from __future__ import annotations
@@ -61,6 +61,37 @@ def novelty(questions: Sequence[str], earlier: Sequence[str]) -> NDArray[np.floa
     for start, block in bleu_blocks(new, old, max(1, _BLOCK_CELLS // len(earlier))):
         result[start : start + len(block)] = 1.0 - block.max(axis=1)
     return result
+
+
+def archive_likeness(
+    questions: Sequence[str], archive: Sequence[str], distance_threshold: float = 0.5
+) -> NDArray[np.float64]:
+    """Return how like each question is to the nearest of `archive`, in [0, 1].
+
+    0 from `distance_threshold` on, measured as 1 - BLEU, rising in a straight line to 1 where it is the same question;
+    0 where there is no archive.
+    """
+    return np.maximum(0.0, 1.0 - novelty(questions, archive) / distance_threshold)
+
+
+def far_apart(questions: Sequence[str], count: int) -> list[str]:
+    """Return `count` of the questions that are far from each other, or all: the first, then the farthest from those.
+
+    The distance of two is 1 - BLEU; time and memory grow with the square of the number of questions.
+    """
+    if not questions or not count:
+        return []
+    from scipy.spatial.distance import squareform
+
+    from agent0.rewards.repetition import condensed_distances
+
+    distances = squareform(condensed_distances(questions))
+    chosen = [0]
+    while len(chosen) < min(count, len(questions)):
+        nearest = distances[chosen].min(axis=0)
+        nearest[chosen] = -1.0
+        chosen.append(int(nearest.argmax()))
+    return [questions[place] for place in chosen]
 
 
 def diversity_metrics(

@@ -1,5 +1,6 @@
 """Multi-turn trajectories: one token-in, token-out engine over interchangeable backends."""
 
+from agent0.rollout.backend_opening import FrozenModel
 from agent0.rollout.batches import Batch
 from agent0.rollout.engine import (
     Backend,
@@ -10,4 +11,4 @@ from agent0.rollout.engine import (
     TokenBudget,
 )
 
-__all__ = ["Backend", "Batch", "Generation", "Request", "RolloutEngine", "Throughput", "TokenBudget"]
+__all__ = ["Backend", "Batch", "FrozenModel", "Generation", "Request", "RolloutEngine", "Throughput", "TokenBudget"]

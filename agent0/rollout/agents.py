@@ -9,14 +9,14 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from agent0.config import RolloutSettings
-from agent0.domains import Domain, Prompts, get_domain, get_prompts
+from agent0.domains import UNCONDITIONED, Domain, Message, Prompts, get_domain, get_prompts
 from agent0.protocol import parse_question
 from agent0.rollout.batches import Batch
 from agent0.rollout.drawing_watch import NOBODY, Watch
 from agent0.rollout.engine import RolloutEngine, Throughput
 from agent0.rollout.model_folders import load_tokenizer
 from agent0.seeds import derive_seed
-from agent0.types import Trajectory
+from agent0.types import Condition, Trajectory
 
 
 class QuestionRules(Protocol):
@@ -71,7 +71,7 @@ class CurriculumAgent:
 
     def __init__(self, engine: RolloutEngine, prompts: Prompts, rules: QuestionRules) -> None:
         self._engine = engine
-        self._prompt = prompts.encode(engine.tokenizer, prompts.propose())
+        self._prompts = prompts
         self._rules = rules
 
     @property
@@ -80,22 +80,37 @@ class CurriculumAgent:
         return self._engine.throughput
 
     def propose(self, count: int, seed: int, watch: Watch = NOBODY) -> list[Proposal]:
-        """Draw `count` proposals."""
-        return [read_proposal(t, self._rules) for t in self._engine.run([self._prompt] * count, seed, watch)]
+        """Draw `count` proposals of whatever kind."""
+        prompts = self._prompts_for([UNCONDITIONED] * count)
+        return [read_proposal(t, self._rules) for t in self._engine.run(prompts, seed, watch)]
 
     def propose_batches(
         self,
-        counts: Iterable[tuple[int, int]],
+        batches: Iterable[tuple[int, Sequence[Condition]]],
         seed: int,
         deliver: Callable[[int, list[Proposal]], None],
         watch: Watch = NOBODY,
     ) -> None:
-        """Draw batches of proposals, given as (key, count), and hand over each with its key when it is whole."""
+        """Draw batches of proposals and hand over each with its key when it is whole.
+
+        Args:
+            batches: keys, each with what is asked for in every proposal of its batch.
+            seed: of all batches together.
+            deliver: given a key and the proposals of its batch, in order.
+            watch: told of what is drawn.
+        """
         self._engine.run_batches(
-            (Batch(key, [self._prompt] * count, derive_seed(seed, key)) for key, count in counts),
+            (Batch(key, self._prompts_for(conditions), derive_seed(seed, key)) for key, conditions in batches),
             lambda batch, trajectories: deliver(batch.key, [read_proposal(t, self._rules) for t in trajectories]),
             watch,
         )
+
+    def _prompts_for(self, conditions: Sequence[Condition]) -> list[list[int]]:
+        encoded = {
+            condition: self._prompts.encode(self._engine.tokenizer, self._prompts.propose(condition))
+            for condition in set(conditions)
+        }
+        return [encoded[condition] for condition in conditions]
 
 
 class ExecutorAgent:
@@ -155,6 +170,14 @@ class ExecutorAgent:
             lambda batch, trajectories: solved(batch.key, 0, trajectories),
             watch,
         )
+
+    def reply(self, conversations: Sequence[Sequence[Message]], tokens: int, seed: int) -> list[str]:
+        """Draw one reply of at most `tokens` tokens to each conversation, without the tool; one too long gets none."""
+        engine = self._engine.without_tool(tokens)
+        encoded = [self._prompts.encode(engine.tokenizer, turns) for turns in conversations]
+        asked = {number: ids for number, ids in enumerate(encoded) if len(ids) <= engine.prompt_tokens}
+        drawn = dict(zip(asked, engine.run(list(asked.values()), seed), strict=True))
+        return [drawn[number].text if number in drawn else "" for number in range(len(encoded))]
 
     def _batch(self, key: int, questions: Sequence[str], samples: int, seed: int) -> Batch:
         return Batch(key, self._prompts_of(questions, samples), seed, group=samples)

@@ -1,4 +1,4 @@
-"""The trajectory engine: generate until a program closes, run it, append its output, go on.
+"""The trajectory engine: generate until a program closes, have its tool run it, append its output, go on.
 
 Each trajectory is a coroutine, so programs run while other trajectories generate. The engine holds no model and draws
 no tokens; a backend does. It never turns text back into tokens that a model wrote, so mask and log-probabilities are
@@ -19,10 +19,10 @@ from agent0.protocol import STOP
 from agent0.rollout.batches import Batch, Deliver, Ended, one_by_one, unheard
 from agent0.rollout.drawing_watch import NOBODY, Watch
 from agent0.rollout.tokens import check_prompts
-from agent0.rollout.trajectory import Observations, TrajectoryBuilder, opens_thought, shown
-from agent0.rollout.turn import EndsAt, TurnRules
-from agent0.sandbox import RunResult
+from agent0.rollout.trajectory import Observations, TrajectoryBuilder, opens_thought
+from agent0.rollout.turn import End, EndsAt, TurnRules
 from agent0.seeds import SEED_LIMIT
+from agent0.tools import PYTHON, TOOLS, ProgramRunner, Tool, get_tools
 from agent0.types import ToolCall, Trajectory
 
 _DRAW_STRIDE = 0x9E3779B1  # between the seeds of a trajectory's draws; odd, so that they do not meet
@@ -79,19 +79,13 @@ class Backend(Protocol):
         """
 
 
-class ProgramRunner(Protocol):
-    """The part of the sandbox that the engine needs."""
-
-    async def arun(self, source: str) -> RunResult:
-        """Run one program."""
-
-
 @dataclass(frozen=True)
 class TokenBudget:
     """All limits of one trajectory, in tokens and tool calls, and what ends one within them.
 
-    `stop` is a text that ends one without the tool. With `ends_at` it ends at the first answer or question that closes
-    outside programs, outputs and thoughts; None cuts nothing, for protocols with rules of their own.
+    `stop` is a text that ends one without tools. With `ends_at` it ends at the first answer or question that closes
+    outside programs, outputs and thoughts; None cuts nothing, for protocols with rules of their own. `turns` are calls
+    of any of the `tools`.
     """
 
     prompt: int
@@ -100,6 +94,7 @@ class TokenBudget:
     turns: int
     stop: str | None = None
     ends_at: EndsAt | None = None
+    tools: tuple[Tool, ...] = (PYTHON,)
 
     @classmethod
     def from_settings(cls, settings: RolloutSettings, ends_at: EndsAt = "answer") -> TokenBudget:
@@ -110,6 +105,7 @@ class TokenBudget:
             observation=settings.max_observation_tokens,
             turns=settings.max_turns,
             ends_at=ends_at,
+            tools=get_tools(settings.tools),
         )
 
 
@@ -136,9 +132,20 @@ class RolloutEngine:
         self._backend = backend
         self._sandbox = sandbox
         self._budget = budget
-        self._rules = TurnRules(tokenizer, budget.turns > 0, budget.ends_at)
+        self._tools = {tool.label: tool for tool in budget.tools} if budget.turns else {}
+        self._rules = TurnRules(tokenizer, frozenset(self._tools), budget.ends_at)
         self._observations = Observations(tokenizer, budget.observation)
         self.throughput = Throughput()
+
+    @property
+    def prompt_tokens(self) -> int:
+        """Tokens that a prompt may have."""
+        return self._budget.prompt
+
+    def without_tool(self, response: int) -> RolloutEngine:
+        """Return an engine over the same backend for plain replies of `response` tokens, in the room of this one's."""
+        room = self._budget.prompt + self._budget.response - response
+        return RolloutEngine(self.tokenizer, self._backend, self._sandbox, TokenBudget(room, response, 1, 0))
 
     def run(
         self, prompts: Sequence[Sequence[int]], seed: int, watch: Watch = NOBODY, ended: Ended = unheard
@@ -166,6 +173,7 @@ class RolloutEngine:
         Raises:
             UsageError: a prompt is longer than the budget.
             SandboxError: the sandbox itself failed (a failing program is an observation, not an error).
+            Agent0Error: a tool failed.
         """
         asyncio.run(self.arun_batches(batches, deliver, watch, ended))
 
@@ -259,15 +267,16 @@ class RolloutEngine:
             end = self._rules.find_end(own, thinking=built.thinking, whole=drawn.finish != "stop")
             built.end_turn(drawn.finish, end, self._budget.turns)
             if end is not None and built.finish is None:
-                call = await self._call_tool(end.program)
+                call = await self._call_tool(end)
                 built.append_observation(call, self._observations.token_ids(end.text, call.observation))
         return built.trajectory(self.tokenizer)
 
-    async def _call_tool(self, program: str) -> ToolCall:
-        if not program:
-            return ToolCall(code="", observation=NO_CODE, status="no_code")
-        result = await self._sandbox.arun(program)
-        return ToolCall(code=program, observation=shown(result), status=result.status)
+    async def _call_tool(self, end: End) -> ToolCall:
+        if not end.program:
+            return ToolCall(tool=end.tool, code="", observation=NO_CODE, status="no_code")
+        with TOOLS.blamed(end.tool):
+            output = await self._tools[end.tool].run(end.program, self._sandbox)
+        return ToolCall(tool=end.tool, code=end.program, observation=output.text, status=output.status)
 
 
 NO_CODE = "Error: the block holds no program."

@@ -73,11 +73,20 @@ def parameter_count(path: Path) -> int:
     Raises:
         Agent0Error: a file is damaged or cut short.
     """
-    total = 0
+    return sum(map(math.prod, weight_shapes(path).values()))
+
+
+def weight_shapes(path: Path) -> dict[str, tuple[int, ...]]:
+    """Return the shape of each weight in a folder's safetensors files, without loading them.
+
+    Raises:
+        Agent0Error: a file is damaged or cut short.
+    """
+    shapes: dict[str, tuple[int, ...]] = {}
     for file in sorted(path.glob("*.safetensors")):
         with _damaged(path), safe_open(file, framework="pt") as weights:
-            total += sum(math.prod(weights.get_slice(name).get_shape()) for name in weights.keys())  # noqa: SIM118
-    return total
+            shapes |= {name: tuple(weights.get_slice(name).get_shape()) for name in weights.keys()}  # noqa: SIM118
+    return shapes
 
 
 @contextmanager

@@ -10,7 +10,6 @@ from typing import Any, Literal
 from agent0.answers.extraction import extract_answer
 from agent0.protocol import observation_text
 from agent0.rollout.turn import End
-from agent0.sandbox import RunResult
 from agent0.types import Finish, ToolCall, Trajectory
 
 _THINK_TOKENS = 12  # that `<think>` and a line break behind it may take
@@ -144,16 +143,3 @@ class Observations:
 def opens_thought(tokenizer: Any, prompt: Sequence[int]) -> bool:
     """Return whether a prompt ends with `<think>`, as the templates of models do that always think."""
     return str(tokenizer.decode(prompt[-_THINK_TOKENS:])).rstrip().endswith("<think>")
-
-
-def shown(result: RunResult) -> str:
-    """Return what a model sees of a run: its output, and the last line of the error if it failed."""
-    if result.status == "ok":
-        return result.stdout
-    reason = {"error": _last_line(result.stderr)}.get(result.status, f"Error: {result.status.replace('_', ' ')}")
-    return f"{result.stdout}{reason}"
-
-
-def _last_line(text: str) -> str:
-    lines = text.strip().splitlines()
-    return lines[-1] if lines else "Error: the program failed without a message."

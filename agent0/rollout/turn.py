@@ -1,4 +1,4 @@
-"""Where a drawn turn ends: at a program to run, at the answer, or at the question.
+"""Where a drawn turn ends: at a block that calls a tool, at the answer, or at the question.
 
 What was drawn behind that place is no part of the trajectory, which is cut with the token that it closes in.
 `TurnWatch` lets a backend that sees each token stop there at once.
@@ -25,20 +25,21 @@ _WINDOW = 16  # characters before a token that, with its own, may be what ends a
 
 @dataclass(frozen=True)
 class End:
-    """What a turn ended with, the text and number of tokens up to there, and the program where one is to be run."""
+    """What a turn ended with, the text and number of tokens up to there, and the program where a tool is to run one."""
 
     kind: Literal["call", "answer", "question"]
     text: str
     tokens: int
     program: str = ""
+    tool: str = ""
 
 
 @dataclass(frozen=True)
 class TurnRules:
-    """What ends a turn: a program where there is a `tool` for it, and what `ends_at` says."""
+    """What ends a turn: a block with the label of one of the `tools`, and what `ends_at` says."""
 
     tokenizer: Any
-    tool: bool
+    tools: frozenset[str]
     ends_at: EndsAt | None
 
     def watch(self, earlier: Sequence[int], *, thinking: bool) -> Callable[[list[int]], bool] | None:
@@ -48,7 +49,7 @@ class TurnRules:
             earlier: tokens of the turn that are drawn already.
             thinking: the turn begins inside a thought.
         """
-        if not self.tool and self.ends_at is None:
+        if not self.tools and self.ends_at is None:
             return None
         return lambda drawn: self.find_end([*earlier, *drawn], thinking=thinking, whole=False) is not None
 
@@ -60,31 +61,31 @@ class TurnRules:
             thinking: it begins inside a thought, in which nothing counts.
             whole: the model has ended it, or may not go on.
         """
-        if not self.tool and self.ends_at is None:
+        if not self.tools and self.ends_at is None:
             return None
         text = str(self.tokenizer.decode(token_ids))
         found = self._find(text, thinking, whole)
         if found is None:
             return None
-        kind, at, program = found
+        kind, at, program, tool = found
         tokens = _tokens_up_to(self.tokenizer, token_ids, text[:at])
-        return End(kind, str(self.tokenizer.decode(token_ids[:tokens])), tokens, program)
+        return End(kind, str(self.tokenizer.decode(token_ids[:tokens])), tokens, program, tool)
 
     def _find(
         self, text: str, thinking: bool, whole: bool
-    ) -> tuple[Literal["call", "answer", "question"], int, str] | None:
-        """Return what ends the text first, where that closes, and the program to run.
+    ) -> tuple[Literal["call", "answer", "question"], int, str, str] | None:
+        """Return what ends the text first, where that closes, the program to run and the label of the tool for it.
 
         A proposal ends with its question, since a model that writes on writes a solution or the next question. The
         proposer's own answer, which is only logged, is therefore one that it gave before.
         """
         for piece in segments(text, thinking=thinking, questions=self.ends_at == "question", whole=whole):
-            if piece.kind == "program" and piece.closed and self.tool:
-                return "call", piece.end, piece.program
+            if piece.closed and piece.label in self.tools:
+                return "call", piece.end, piece.program, piece.label
             if piece.kind == "question" and piece.closed and piece.text.strip():
-                return "question", piece.end, ""
+                return "question", piece.end, "", ""
             if piece.kind == "prose" and self.ends_at == "answer" and (box := next(boxes(piece.text), None)):
-                return "answer", piece.start + box.end, ""
+                return "answer", piece.start + box.end, "", ""
         return None
 
 

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from agent0.config import EMBEDDED_MODEL, ModelSettings
 from agent0.stages.session import Stage, StageResult
+from agent0.storage.digest import MASTER_FILE
 from agent0.tracking.model_source import copy_model
 
 
@@ -20,6 +21,7 @@ def run_base_model(stage: Stage, *, output: Path, model: ModelSettings) -> Stage
     """
     unit = "pretraining steps" if model.source == EMBEDDED_MODEL else "bytes"
     source = copy_model(model, output, lambda done, total: stage.progress.step(done, total, unit))
+    (output / MASTER_FILE).unlink(missing_ok=True)  # both agents begin with what is here, rounded or not
     stage.tracker.set_tags({"agent0.model": source})
     parameters = _check(output)
     return StageResult({"system/parameters": float(parameters)})

@@ -15,6 +15,7 @@ from agent0.config import (
 )
 from agent0.stages.lineage import origin_of
 from agent0.stages.session import Stage, StageResult
+from agent0.stages.stage_files import KEPT_FOLDER, QUESTIONS_FOLDER
 from agent0.stages.training_stage import run_training
 from agent0.training.shared_volume import Nodes as Nodes  # components take it from here
 
@@ -26,6 +27,7 @@ def run_curriculum_training(
     *,
     curriculum_model: Path,
     executor_model: Path,
+    history: Path,
     output: Path,
     output_uri: str,
     model: ModelSettings,
@@ -38,7 +40,8 @@ def run_curriculum_training(
 ) -> StageResult:
     """Write the trained curriculum agent to `output`, which is stored at `output_uri`, and register it.
 
-    Its reward is the frozen executor's uncertainty and tool use.
+    Its reward is the frozen executor's uncertainty and tool use. From `history` come the questions that it is shown as
+    examples, and those that it shall not repeat, where the settings ask for either.
 
     Raises:
         PreemptedError: the stage was asked to stop; run again, it goes on.
@@ -56,6 +59,8 @@ def run_curriculum_training(
             training=training,
             headline=HEADLINE,
             frozen_executor=executor_model,
+            earlier_tasks=history / KEPT_FOLDER if curriculum.conditioning.examples else None,
+            earlier_questions=history / QUESTIONS_FOLDER if curriculum.reward.archive_weight else None,
             nodes=nodes,
         )
     else:

@@ -20,7 +20,7 @@ from agent0.stages.executor_guard import guard_training
 from agent0.stages.lineage import origin_of
 from agent0.stages.mlflow_evidence import log_tasks
 from agent0.stages.session import Stage, StageResult
-from agent0.stages.stage_files import TASKS_FOLDER
+from agent0.stages.stage_files import KEPT_FOLDER, NEGATIVES_FOLDER, TASKS_FOLDER
 from agent0.stages.training_stage import run_training
 from agent0.storage.shards import count_records
 from agent0.training.shared_volume import Nodes as Nodes  # components take it from here
@@ -34,6 +34,7 @@ def run_executor_training(
     *,
     executor_model: Path,
     tasks: Path,
+    history: Path,
     output: Path,
     output_uri: str,
     model: ModelSettings,
@@ -47,13 +48,15 @@ def run_executor_training(
 ) -> StageResult:
     """Write the trained executor to `output`, which is stored at `output_uri`, and register it with its lineage.
 
-    With `executor.guard_samples` it is the one before, where the training did harm (`agent0.stages.executor_guard`).
+    With `executor.pools` batches are drawn by difficulty, and may hold tasks that iterations in `history` kept. With
+    `executor.guard_samples` it is the one before, where the training did harm (`agent0.stages.executor_guard`).
 
     Raises:
         Agent0Error: there are fewer tasks than one batch needs.
         PreemptedError: the stage was asked to stop; run again, it goes on.
         GuardTripped: the training went wrong.
     """
+    pools = executor.pools
     kept = count_records(LabelledTask, tasks / TASKS_FOLDER)
     if executor.steps and kept < executor.tasks_per_step:
         raise Agent0Error(
@@ -73,6 +76,8 @@ def run_executor_training(
             training=training,
             headline=HEADLINE,
             tasks=tasks / TASKS_FOLDER,
+            negative_tasks=tasks / NEGATIVES_FOLDER if pools.enabled and pools.negative_share else None,
+            earlier_tasks=history / KEPT_FOLDER if pools.enabled and pools.earlier_share else None,
             nodes=nodes,
         )
         if executor.guard_samples:

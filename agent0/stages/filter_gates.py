@@ -17,7 +17,7 @@ from agent0.rewards.repetition import cluster_labels
 from agent0.types import LabelledTask, Vote
 
 UNTRUE, ONE_DERIVATION, UNGROUNDED = "untrue", "one_derivation", "ungrounded"
-NOT_NEW, CLUSTER_FULL = "not_new", "cluster_full"
+ILL_POSED, NOT_NEW, CLUSTER_FULL = "ill_posed", "not_new", "cluster_full"
 """Reasons for which a task in the band is not trained on."""
 
 
@@ -45,6 +45,7 @@ _SETTINGS = {
     UNTRUE: "filtering.truth",
     ONE_DERIVATION: "filtering.min_derivations",
     UNGROUNDED: "filtering.min_grounded",
+    ILL_POSED: "filtering.well_posed",
     NOT_NEW: "filtering.min_novelty",
     CLUSTER_FULL: "filtering.max_per_cluster",
 }
@@ -56,6 +57,7 @@ def in_use(filtering: FilteringSettings) -> bool:
         filtering.truth == "refuse"
         or filtering.min_derivations > 1
         or filtering.min_grounded > 0
+        or filtering.well_posed
         or filtering.min_novelty > 0
         or filtering.max_per_cluster > 0
     )
@@ -67,6 +69,7 @@ def apply_gates(
     earlier: Sequence[str],
     grader: Grader,
     repetition_distance: float,
+    judge_is_trusted: bool = False,
 ) -> Gates:
     """Return what the gates make of the tasks in the band.
 
@@ -79,6 +82,7 @@ def apply_gates(
         earlier: questions of all earlier iterations.
         grader: compares labels with the truth.
         repetition_distance: of the clusters; see `cluster_labels`.
+        judge_is_trusted: whether what the judge calls ill posed is kept out, where that gate is in use.
     """
     tasks = list(pool) if in_use(filtering) else []
     questions = [task.task.question for task in tasks]
@@ -91,6 +95,8 @@ def apply_gates(
         }
     if filtering.min_grounded > 0:
         refused[UNGROUNDED] = {row for row, task in enumerate(tasks) if task.grounded < filtering.min_grounded}
+    if filtering.well_posed:
+        refused[ILL_POSED] = {row for row, task in enumerate(tasks) if judge_is_trusted and task.well_posed is False}
     if filtering.min_novelty > 0:
         refused[NOT_NEW] = {row for row, new in enumerate(novelty(questions, earlier)) if new < filtering.min_novelty}
     trained = {row for row, task in enumerate(tasks) if task.task.audit_answer is None}

@@ -21,10 +21,12 @@ from agent0.rewards.diversity import diversity_metrics, novelty
 from agent0.seeds import sampled
 from agent0.stages.executor_guard import KEPT_PREVIOUS
 from agent0.stages.flips import count_flips, keep_verdicts
+from agent0.stages.masters import drop_masters
 from agent0.stages.open_history import earlier_questions, read_history
 from agent0.stages.session import Stage, StageResult, read_report
 from agent0.stages.stage_files import (
     BEFORE_FILE,
+    KEPT_FOLDER,
     QUESTIONS_FOLDER,
     REPORT_FILE,
     SAMPLE_FOLDER,
@@ -34,7 +36,10 @@ from agent0.stages.stage_files import (
     VERDICTS_FOLDER,
 )
 from agent0.storage.atomic_file import atomic_write, write_json
-from agent0.storage.shards import copy_shard, iterate_records, iterate_shard, shard_files, shard_name, write_shard
+from agent0.storage.shards import (
+    add_shard,
+    iterate_records,
+)
 from agent0.storage.text_files import read_model
 from agent0.storage.workspace import clear_workspace
 from agent0.tracking.tracker import undelivered_tag
@@ -93,12 +98,16 @@ def run_iteration_report(
     )
     write_history(grown, output)
     keep_verdicts(evaluation, output)
+    add_shard(
+        LabelledTask, history / KEPT_FOLDER, iterate_records(LabelledTask, kept / TASKS_FOLDER), output / KEPT_FOLDER
+    )
     finished = {stage.iteration: {**evolution_metrics(record), **_diversity(stage, tasks, history, output, curriculum)}}
     if stage.iteration == past.first_iteration:
         finished[0] = evolution_metrics(iterations[0])
     _log(stage, grown, finished, output)
     for number in finished:
         clear_workspace(f"{stage.evolution_id}/{number}")  # every stage of the iteration has its result
+    drop_masters(stage, (curriculum_model, executor_model))
     return StageResult(
         {
             "eval/accuracy": record.executor.accuracy,
@@ -226,12 +235,8 @@ def _diversity(
 ) -> dict[str, float]:
     """Measure how varied this iteration's questions are, and how new against all earlier ones, which are kept."""
     new = [task.question for task in iterate_records(Task, tasks / TASKS_FOLDER)]
-    kept = history / QUESTIONS_FOLDER
-    earlier = shard_files(Task, kept) if kept.is_dir() else []
-    for path in earlier:
-        copy_shard(path, output / QUESTIONS_FOLDER)
-    write_shard(output / QUESTIONS_FOLDER / shard_name(len(earlier)), iterate_records(Task, tasks / TASKS_FOLDER), Task)
-    old = [task.question for path in earlier for task in iterate_shard(path, Task)]
+    add_shard(Task, history / QUESTIONS_FOLDER, iterate_records(Task, tasks / TASKS_FOLDER), output / QUESTIONS_FOLDER)
+    old = earlier_questions(history)
     sample = sampled(new, DIVERSITY_SAMPLE, stage.seed)
     past = sampled(old, DIVERSITY_SAMPLE, stage.seed)
     measured = diversity_metrics(sample, past, curriculum.reward.repetition_distance)

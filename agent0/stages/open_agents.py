@@ -15,9 +15,10 @@ from agent0.config import RolloutSettings, SamplingSettings
 from agent0.domains import get_prompts
 from agent0.rollout.agents import CurriculumAgent, ExecutorAgent, askable
 from agent0.rollout.backends import open_backend
-from agent0.rollout.engine import ProgramRunner, RolloutEngine, TokenBudget
+from agent0.rollout.engine import RolloutEngine, TokenBudget
 from agent0.rollout.model_folders import load_tokenizer
 from agent0.rollout.tokens import check_prompts
+from agent0.tools import ProgramRunner
 
 
 @contextmanager

@@ -12,13 +12,13 @@ from pathlib import Path
 from agent0.errors import Agent0Error, UsageError
 from agent0.report.evolution_comparison import MAX_RUNS, Run, name_runs
 from agent0.report.history import HISTORY_FILE, History
-from agent0.stages.stage_files import QUESTIONS_FOLDER
+from agent0.stages.stage_files import KEPT_FOLDER, QUESTIONS_FOLDER
 from agent0.storage.shards import iterate_records
 from agent0.storage.text_files import read_model
 from agent0.storage.uri import is_in_s3
 from agent0.storage.uri_files import read_file
 from agent0.tracking.tracking_location import tracking_uri
-from agent0.types import Task
+from agent0.types import LabelledTask, Task
 
 MLFLOW_SCHEME = "runs:/"
 
@@ -72,6 +72,12 @@ def earlier_questions(folder: Path) -> list[str]:
     """Read the questions of all iterations before, from the folder of a history; none before the first."""
     kept = folder / QUESTIONS_FOLDER
     return [task.question for task in iterate_records(Task, kept)] if kept.is_dir() else []
+
+
+def earlier_tasks(folder: Path) -> list[LabelledTask]:
+    """Read the tasks that all iterations before kept, from the folder of a history; none before the first."""
+    kept = folder / KEPT_FOLDER
+    return list(iterate_records(LabelledTask, kept)) if kept.is_dir() else []
 
 
 def _parse(path: Path, place: str) -> History:

@@ -18,6 +18,7 @@ from agent0.consistency import check_consistency, check_start
 from agent0.errors import UsageError
 from agent0.sandbox import open_sandbox
 from agent0.stages.ablation import ablate
+from agent0.stages.masters import check_workspace
 from agent0.stages.session import flatten
 from agent0.storage.digest import code_version as installed_code
 from agent0.tracking.tracking_location import tracking_uri
@@ -70,7 +71,8 @@ def open_evolution(
         compiled_with: options that the pipeline was compiled with; kept, so that it can be compiled again.
 
     Raises:
-        UsageError: the settings do not fit together, or the named run is another evolution's.
+        UsageError: the settings do not fit together, need a workspace where there is none, or the named run is another
+            evolution's.
         SandboxError: no sandbox service answers, or one refuses the token.
         Agent0Error: MLflow does not answer.
     """
@@ -79,6 +81,7 @@ def open_evolution(
     from agent0.tracking.recipe_of_run import CONFIG_FILE, PIPELINE_FILE
 
     check_consistency(config)
+    check_workspace(config.model)
     check_start(beginning.iteration)
     if config.sandbox.endpoints:
         with open_sandbox(config.sandbox):  # every later stage would end for a service that is not there

@@ -10,7 +10,7 @@ from agent0.config import Config
 from agent0.errors import UsageError
 from agent0.report.history import HISTORY_FILE, History
 from agent0.stages.open_history import is_local, open_history
-from agent0.stages.stage_files import QUESTIONS_FOLDER, VERDICTS_FOLDER
+from agent0.stages.stage_files import KEPT_FOLDER, QUESTIONS_FOLDER, VERDICTS_FOLDER
 from agent0.storage.atomic_file import write_json
 from agent0.storage.digest import code_version
 from agent0.storage.seal import seal
@@ -23,8 +23,8 @@ def begin_history(config: Config, first_iteration: int, history_uri: str, mlflow
     Args:
         config: all settings.
         first_iteration: number of the first round.
-        history_uri: what to go on with, as for `open_history`; empty for a new one. The earlier questions, against
-            which new ones are compared, and the last verdicts are known from a folder only.
+        history_uri: what to go on with, as for `open_history`; empty for a new one. The earlier questions and
+            kept tasks, and the last verdicts, are known from a folder only.
         mlflow_run_id: the evolution's MLflow run.
         output: folder to write.
 
@@ -48,7 +48,7 @@ def begin_history(config: Config, first_iteration: int, history_uri: str, mlflow
     )
     if history_uri:
         past = open_history(history_uri)
-        for name in (QUESTIONS_FOLDER, VERDICTS_FOLDER):
+        for name in (QUESTIONS_FOLDER, KEPT_FOLDER, VERDICTS_FOLDER):
             earlier = Path(history_uri).expanduser() / name
             if is_local(history_uri) and earlier.is_dir():
                 shutil.copytree(earlier, output / name, dirs_exist_ok=True)

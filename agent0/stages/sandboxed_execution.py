@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from statistics import fmean
 
-from agent0.answers import Verdict, VoteCounter, default_grader, equivalent_many
-from agent0.answers.derivations import evidence
+from agent0.answers import Verdict, VoteCounter, default_grader, equivalent_many, majority_vote
+from agent0.answers.derivations import evidence, grounded_answers
 from agent0.config import ExecutionSettings, RolloutSettings, SandboxSettings, TrackingSettings
 from agent0.domains import Domain, get_domain
 from agent0.progress import Drawing
@@ -26,6 +26,7 @@ from agent0.stages.execution_collection import collect_votes
 from agent0.stages.keeping import kept_aside
 from agent0.stages.known_tasks import read_known_tasks
 from agent0.stages.open_agents import open_executor, seed_everything
+from agent0.stages.question_judging import Judge, endpoint_judge, executor_judge, judged
 from agent0.stages.session import Stage, StageResult
 from agent0.stages.sharding import ALONE, Share, deliver, piece, unfinished
 from agent0.stages.stage_files import SAMPLE_FOLDER, TASKS_FOLDER
@@ -35,8 +36,9 @@ from agent0.storage.shards import iterate_records, iterate_shard, shard_name, wr
 from agent0.storage.workspace import Workspace
 from agent0.types import LabelledTask, SolvedTask, Task, Trajectory, Vote
 
-TRAJECTORIES, VOTES, PROBED = "trajectories", "votes", "probed"
-"""Names of pieces; a shard's votes are written after its trajectories, and say that it is whole."""
+TRAJECTORIES, VOTES, JUDGED, PROBED = "trajectories", "votes", "judged", "probed"
+"""Names of pieces; a shard's votes are written after its trajectories, and say that it is whole; the last two are the
+votes with more beside them."""
 
 
 def run_sandboxed_execution(
@@ -70,13 +72,18 @@ def run_sandboxed_execution(
     )
     throughput = Throughput()
     with open_sandbox(sandbox) as pool:
-        if labelling.unsolved:
+        by_executor = execution.question_judge.source == "executor"
+        if labelling.unsolved or (by_executor and labelling.unjudged):
             questions = (task.question for task in labelling.tasks)
             with open_executor(
                 executor_model, pool, rollout, execution.sampling, log=output, questions=questions
             ) as executor:
                 labelling.solve(executor, stage)
+                if by_executor:
+                    labelling.judge(executor_judge(executor, execution.question_judge, stage.seed))
                 throughput = executor.throughput
+        if labelling.unjudged:
+            labelling.judge(endpoint_judge(execution.question_judge, labelling.workspace, stage.progress.warn))
         if labelling.unprobed:
             with open_executor(first_executor_model, pool, rollout, execution.sampling, log=output) as first:
                 labelling.probe(first, askable(first_executor_model, rollout), stage)
@@ -117,6 +124,13 @@ class Labelling:
         return unfinished(self.workspace, VOTES, LabelledTask, self.shards)
 
     @property
+    def unjudged(self) -> dict[int, range]:
+        """The shards whose questions the judge, if there is one, has not seen."""
+        if self.settings.question_judge.source == "off":
+            return {}
+        return unfinished(self.workspace, JUDGED, LabelledTask, self.shards)
+
+    @property
     def unprobed(self) -> dict[int, range]:
         """The shards with tasks for the first executor that it has not solved."""
         probed = self._probed_tasks()
@@ -150,6 +164,13 @@ class Labelling:
                 solved,
             )
 
+    def judge(self, judge: Judge) -> None:
+        """Let the judge see the questions of the solved shards, and keep each shard with its verdicts."""
+        for number in self.unjudged:
+            labelled = list(iterate_shard(self.workspace.folder / piece(VOTES, number), LabelledTask))
+            write_shard(self.workspace.folder / piece(JUDGED, number), judged(labelled, judge), LabelledTask)
+            self.workspace.save(piece(JUDGED, number))
+
     def probe(self, first: ExecutorAgent, askable: Askable, stage: Stage) -> None:
         """Let the first executor solve the tasks of the difficulty probe, and keep each shard with its pass rates.
 
@@ -170,8 +191,9 @@ class Labelling:
     def deliver(self, tasks: Path, trajectories: Path) -> None:
         """Copy the finished shards to the output folders."""
         for number in self.shards:
-            probed = (self.workspace.folder / piece(PROBED, number)).is_file()
-            deliver(self.workspace, piece(PROBED if probed else VOTES, number), tasks, number)
+            probed = piece(PROBED, number)
+            whole = probed if (self.workspace.folder / probed).is_file() else self._labelled(number)
+            deliver(self.workspace, whole, tasks, number)
             deliver(self.workspace, piece(TRAJECTORIES, number), trajectories, number)
         trajectories.mkdir(parents=True, exist_ok=True)
 
@@ -196,20 +218,29 @@ class Labelling:
         )
         write_shard(self.workspace.folder / piece(TRAJECTORIES, number), trajectories, SolvedTask)
         labelled = (
-            _label(task, group, vote.result(), self.domain)
+            _label(task, group, self._vote(task, group, vote), self.domain)
             for task, group, vote in zip(tasks, solved, counted, strict=True)
         )
         write_shard(self.workspace.folder / piece(VOTES, number), labelled, LabelledTask)
         for name in (TRAJECTORIES, VOTES):
             self.workspace.save(piece(name, number))
 
+    def _vote(self, task: Task, trajectories: list[Trajectory], counted: Future[Vote]) -> Vote:
+        if not self.settings.grounded_vote:
+            return counted.result()
+        return majority_vote(grounded_answers(task.question, trajectories, default_grader()))
+
     def _keep_probed(self, number: int, asked: list[LabelledTask], solved: list[list[Trajectory]]) -> None:
         judged = zip(asked, solved, strict=True)
         rates = {task.task.id: _pass_rate(task, trajectories) for task, trajectories in judged}
-        votes = iterate_shard(self.workspace.folder / piece(VOTES, number), LabelledTask)
+        votes = iterate_shard(self.workspace.folder / self._labelled(number), LabelledTask)
         rated = (task.model_copy(update={"first_executor_pass_rate": rates.get(task.task.id)}) for task in votes)
         write_shard(self.workspace.folder / piece(PROBED, number), rated, LabelledTask)
         self.workspace.save(piece(PROBED, number))
+
+    def _labelled(self, number: int) -> str:
+        """Return the name of a shard's piece with the votes, and with the judge's verdicts where there is one."""
+        return piece(VOTES if self.settings.question_judge.source == "off" else JUDGED, number)
 
     def _probed_tasks(self) -> set[int]:
         proposed = [row for row, task in enumerate(self.tasks) if task.audit_answer is None]

@@ -149,12 +149,13 @@ def open_stage(
     settings: Mapping[str, BaseModel] | None = None,
     inputs: Mapping[str, Path] | None = None,
     part: str = "",
+    also: Sequence[str] = (),
 ) -> Iterator[Stage]:
     """Open a stage of the evolution whose MLflow run is `mlflow_run_id`.
 
     Its nested run carries the settings, the seed, the code version and the digest of each input folder. `part` names
-    the share of a pod where several work side by side. An error is reported as progress before it is raised, so that
-    whoever watches reads the reason.
+    the share of a pod where several work side by side, `also` trackers beside MLflow. An error is reported as progress
+    before it is raised, so that whoever watches reads the reason.
 
     Raises:
         DamagedError: an input is not what the stage that wrote it had sealed.
@@ -189,6 +190,7 @@ def open_stage(
             params=params,
             tags=tags,
             warn=progress.warn,
+            also=also,
         )
         try:
             yield Stage(

@@ -69,6 +69,7 @@ def run_stage(
         settings=sections,
         inputs=_labelled(folders),
         part=part,
+        also=settings.tracking.also,
     ) as stage:
         result = function(stage, output=Path(output.path), **folders, **sections, **given)
         stage.finish(result, Path(output.path), metrics)

@@ -92,6 +92,7 @@ def pool_proposals(outcomes: Iterable[ProposalOutcome], iteration: int, domain: 
                 id=f"i{iteration}-{len(pool.tasks):05d}",
                 iteration=iteration,
                 question=question,
+                topic=outcome.topic,
                 proposer_answer=outcome.answer,
                 proposer_tool_calls=outcome.tool_calls,
             )

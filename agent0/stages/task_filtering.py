@@ -12,17 +12,23 @@ from pathlib import Path
 
 from agent0.answers import Grader, default_grader
 from agent0.answers.audit import audit_labels
-from agent0.config import CurriculumSettings, EvaluationSettings, FilteringSettings
+from agent0.config import CurriculumSettings, EvaluationSettings, ExecutionSettings, FilteringSettings
 from agent0.errors import Agent0Error
 from agent0.stages.contamination_check import check_contamination, contamination_warnings
-from agent0.stages.filter_gates import Gates, apply_gates, labelled_by_truth
+from agent0.stages.filter_gates import ONE_DERIVATION, UNGROUNDED, Gates, apply_gates, labelled_by_truth
+from agent0.stages.judged_questions import judge_questions
 from agent0.stages.mlflow_evidence import TABLE_ROWS, log_tasks, vote_row
+from agent0.stages.negatives import keep_negatives
 from agent0.stages.open_history import earlier_questions
 from agent0.stages.session import Stage, StageResult
 from agent0.stages.stage_files import TASKS_FOLDER
 from agent0.storage.shards import iterate_records, write_shards
 from agent0.types import LabelledTask
 
+AMBIGUOUS = "too_ambiguous"
+"""Reason for a task below the band."""
+UNTRUSTED = (AMBIGUOUS, ONE_DERIVATION, UNGROUNDED)
+"""Reasons that say of a task's label that it is not trusted, and nothing against its question."""
 AUDIT = "audit"
 """Reason for a task inside the band that is there to audit the vote."""
 CONTAMINATED = "contaminated"
@@ -36,11 +42,13 @@ def run_task_filtering(
     history: Path,
     output: Path,
     curriculum: CurriculumSettings,
+    execution: ExecutionSettings,
     filtering: FilteringSettings,
     evaluation: EvaluationSettings,
 ) -> StageResult:
     """Write the tasks inside the band that have a majority answer and that every gate lets pass to `output`.
 
+    Tasks without a trusted label are kept aside for their refused answers, with `filtering.negative_support`.
     Those that repeat test questions, of `evaluation` or of AGENT0_BENCHMARKS, are listed in `output`, and left out or
     refused as `filtering` says. What is new is measured against the questions in `history`.
 
@@ -52,12 +60,14 @@ def run_task_filtering(
     pool = Pool(labelled / TASKS_FOLDER, filtering, grader)
     contamination = check_contamination(pool.tasks({}, (None,)), output, filtering, evaluation)
     refused = dict.fromkeys(contamination.to_drop(filtering), CONTAMINATED)
+    questions = judge_questions(pool.votes(), filtering)
     gates = apply_gates(
         pool.tasks(refused, (None, AUDIT)),
         filtering,
         earlier_questions(history),
         grader,
         curriculum.reward.repetition_distance,
+        questions.is_trusted,
     )
     refused |= gates.reasons
     counts: Counter[str] = Counter()
@@ -81,6 +91,10 @@ def run_task_filtering(
     labels = audit_labels(pool.tasks(refused, (None, AUDIT)), grader, accuracy_floor=filtering.label_accuracy_floor)
     trained_on = audit_labels(pool.tasks(refused, (None,)), grader).accuracy
     everything = audit_labels(pool.votes(), grader, kept=kept, yield_floor=filtering.yield_floor)
+    negatives: dict[str, float] = {}
+    if filtering.negative_support:
+        untrusted = (task for task in pool.tasks(refused, UNTRUSTED) if task.task.audit_answer is None)
+        negatives = keep_negatives(untrusted, filtering.negative_support, grader, output)
     metrics = {
         "tasks/kept": float(kept),
         "tasks/kept_share": kept / total,
@@ -89,9 +103,12 @@ def run_task_filtering(
         **({f"tasks/{name}": value for name, value in labels.metrics().items()} if labels.known else {}),
         **({"tasks/kept_wrong": 1 - trained_on.value} if trained_on.trials else {}),
         **{f"tasks/{name}": value for name, value in everything.breakdown().items()},
+        **negatives,
+        **(questions.metrics() if execution.question_judge.source != "off" else {}),
         **contamination.metrics(),
     }
-    warnings = (*labels.warnings, *everything.warnings, *contamination_warnings(contamination, filtering))
+    found = (*labels.warnings, *everything.warnings, *questions.warnings)
+    warnings = (*found, *contamination_warnings(contamination, filtering))
     return StageResult(metrics, counts={"filtered": dict(counts.most_common())}, warnings=warnings)
 
 
@@ -100,7 +117,7 @@ def reason_to_drop(task: LabelledTask, filtering: FilteringSettings, refused: Ma
     if task.vote.answer is None:
         return "no_majority"
     if task.vote.self_consistency < filtering.min_self_consistency:
-        return "too_ambiguous"
+        return AMBIGUOUS
     if task.vote.self_consistency > filtering.max_self_consistency:
         return "too_easy"
     return refused.get(task.task.id) or (AUDIT if task.task.audit_answer is not None else None)

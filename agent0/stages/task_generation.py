@@ -8,23 +8,27 @@ How many of them the filter will keep nobody knows here: the votes are another s
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from itertools import chain
 from pathlib import Path
 
 from agent0.config import CurriculumSettings, GenerationSettings, RolloutSettings, SandboxSettings
-from agent0.domains import get_domain
+from agent0.domains import get_domain, get_prompts
 from agent0.progress import Drawing
 from agent0.rollout import Throughput
 from agent0.rollout.agents import CurriculumAgent, Proposal
+from agent0.rollout.model_folders import load_tokenizer
 from agent0.sandbox import open_sandbox
 from agent0.stages.open_agents import open_proposer, seed_everything
-from agent0.stages.session import Stage, StageResult
+from agent0.stages.open_history import earlier_tasks
+from agent0.stages.session import Stage, StageResult, read_report
 from agent0.stages.sharding import ALONE, Share, deliver, piece, unfinished
 from agent0.stages.stage_files import PROPOSALS_FOLDER
 from agent0.stages.task_collection import collect_tasks, pool_proposals
 from agent0.storage.shards import iterate_shard, write_shard
 from agent0.storage.workspace import Workspace
-from agent0.types import ProposalOutcome
+from agent0.training.conditions import Conditions, earnings
+from agent0.types import Condition, ProposalOutcome
 
 PIECE = "proposals"
 
@@ -34,6 +38,7 @@ def run_task_generation(
     *,
     curriculum_model: Path,
     executor_model: Path,
+    history: Path,
     output: Path,
     rollout: RolloutSettings,
     sandbox: SandboxSettings,
@@ -43,7 +48,8 @@ def run_task_generation(
 ) -> StageResult:
     """Write the outcomes of the pod's proposals to `output`, and, where no other pod takes part, the tasks as well.
 
-    Of the executor, which will solve the tasks, only the tokenizer is looked at: a question must fit its prompt.
+    Of the executor, which will solve the tasks, only the tokenizer is looked at: a question must fit its prompt. What a
+    topic earned is read from the report of the curriculum agent's training, examples are from `history`.
 
     Raises:
         Agent0Error: no proposal was valid.
@@ -63,6 +69,7 @@ def run_task_generation(
 
     missing = left()
     if missing:
+        asked = asks(stage, curriculum_model, history, rollout, curriculum)
         with (
             open_sandbox(sandbox) as pool,
             open_proposer(
@@ -70,7 +77,7 @@ def run_task_generation(
             ) as agent,
         ):
             while missing:
-                draw_shards(stage, agent, workspace, shards, missing)
+                draw_shards(stage, agent, workspace, shards, missing, asked)
                 missing = left()
             measured = {**agent.throughput.metrics(), **pool.gauges().metrics()}
     for number in shards:
@@ -80,20 +87,45 @@ def run_task_generation(
     return StageResult({"tasks/generated": float(sum(map(len, shards.values()))), **measured})
 
 
+Asks = Callable[[range], list[Condition]]
+"""Says of the numbers of proposals what is asked for in each."""
+
+
+def asks(
+    stage: Stage, curriculum_model: Path, history: Path, rollout: RolloutSettings, curriculum: CurriculumSettings
+) -> Asks:
+    """Return what says what each proposal is asked for: a topic, by what it earned in the training, and examples."""
+    settings = curriculum.conditioning
+    conditions = Conditions(settings, get_domain(rollout.domain).topics, earlier_tasks(history))
+    earned = earnings(read_report(curriculum_model).log) if settings.topics == "earned" else {}
+    tokenizer, prompts = load_tokenizer(curriculum_model), get_prompts(rollout)
+    return lambda numbers: [
+        prompts.fitted(tokenizer, condition, rollout.max_prompt_tokens)
+        for condition in conditions.numbered(numbers, earned, stage.seed)
+    ]
+
+
 def draw_shards(
-    stage: Stage, agent: CurriculumAgent, workspace: Workspace, shards: dict[int, range], missing: dict[int, range]
+    stage: Stage,
+    agent: CurriculumAgent,
+    workspace: Workspace,
+    shards: dict[int, range],
+    missing: dict[int, range],
+    asked: Asks,
 ) -> None:
     """Draw the missing shards and keep each in the workspace as it finishes."""
+    conditions = {number: asked(rows) for number, rows in missing.items()}
     total = sum(map(len, shards.values()))
     restored = total - sum(map(len, missing.values()))
 
     def keep(number: int, proposals: list[Proposal]) -> None:
         name = piece(PIECE, number)
-        write_shard(workspace.folder / name, map(_outcome, proposals), ProposalOutcome)
+        outcomes = map(_outcome, proposals, conditions[number])
+        write_shard(workspace.folder / name, outcomes, ProposalOutcome)
         workspace.save(name)
 
     agent.propose_batches(
-        ((number, len(rows)) for number, rows in missing.items()),
+        conditions.items(),
         stage.seed,
         keep,
         Drawing(stage.progress, total, "proposals", restored),
@@ -131,11 +163,12 @@ def further_shards(
     }
 
 
-def _outcome(proposal: Proposal) -> ProposalOutcome:
+def _outcome(proposal: Proposal, condition: Condition) -> ProposalOutcome:
     trajectory = proposal.trajectory
     return ProposalOutcome(
         question=proposal.question,
         rejection=proposal.rejection,
+        topic=condition.topic,
         answer=trajectory.answer,
         tool_calls=len(trajectory.tool_calls),
     )

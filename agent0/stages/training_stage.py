@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -19,6 +20,7 @@ from agent0.config import (
 from agent0.rollout.vllm_environment import visible_gpus
 from agent0.rollout.vllm_process import LOOPBACK
 from agent0.sandbox import open_sandbox
+from agent0.stages.masters import check_workspace, keep_master, to_train_on
 from agent0.stages.session import Stage, StageResult
 from agent0.stages.training_log import last_steps, sandbox_readings, step_logger, training_rates
 from agent0.training.gpu_placement import Placement, place
@@ -45,19 +47,28 @@ def run_training(
     headline: Sequence[str],
     tasks: Path | None = None,
     frozen_executor: Path | None = None,
+    negative_tasks: Path | None = None,
+    earlier_tasks: Path | None = None,
+    earlier_questions: Path | None = None,
     nodes: Nodes | None = None,
 ) -> StageResult:
     """Train an agent from `base` into `output`, with the servers and processes that the settings ask for.
 
+    Folders of earlier iterations that are not there, as before the first, are left out of the job.
     With the launcher 'trainjob' the training runs on `nodes`, and this pod's GPUs serve the frozen executor.
+
+    Where `model.handed_on` rounds, `output` gets the rounded weights, and the workspace those that were trained.
 
     Raises:
         UsageError: the training cannot be done here; found before a server starts or a weight is loaded.
         PreemptedError: the training was asked to stop; run again, it goes on.
         Agent0Error: the training failed.
     """
+    check_workspace(model)
+    fetched = output.with_name(f"{output.name}.base")
+    base = to_train_on(stage, base, fetched)
     gpus, elsewhere = visible_gpus(), training.launcher == "trainjob"
-    on_servers = rollout.backend != "transformers" and not training.shares_engine(rollout)
+    on_servers = rollout.on_vllm and not training.shares_engine(rollout)
     serves_executor = frozen_executor is not None and on_servers
     placement = (
         Placement((), (), tuple(range(gpus)), 0)
@@ -75,9 +86,13 @@ def run_training(
         folder=output.with_name(f"{output.name}.job"),
         base=base,
         output=output,
+        master=output.with_name(f"{output.name}.master") if model.rounded else None,
         workspace=workspace.folder,
         remote=workspace.remote,
         tasks=tasks,
+        negative_tasks=negative_tasks,
+        earlier_tasks=_if_there(earlier_tasks),
+        earlier_questions=_if_there(earlier_questions),
         frozen_executor=frozen_executor,
         model=model,
         rollout=rollout,
@@ -103,9 +118,16 @@ def run_training(
         whole, log = job.model_copy(update=served), step_logger(stage, agent, job.updates, headline)
         shown = stage.progress
         history = train_on_nodes(whole, nodes, log, shown) if elsewhere else run_job(whole, placement, log, shown)
+    if job.master is not None:
+        keep_master(stage, job.master, output)
+    shutil.rmtree(fetched, ignore_errors=True)
     rates = training_rates(history, algorithm.groups_per_step * algorithm.group_size)
     measured = {**last_steps(history, agent, headline), **sandbox_readings(history), **rates}
     return StageResult(measured, log=history)
+
+
+def _if_there(folder: Path | None) -> Path | None:
+    return folder if folder is not None and folder.is_dir() else None
 
 
 @contextmanager

@@ -12,7 +12,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from agent0.config import RolloutSettings, SandboxSettings, TrainingSettings, WarmStartSettings
+from agent0.config import CurriculumSettings, RolloutSettings, SandboxSettings, TrainingSettings, WarmStartSettings
 from agent0.domains import Prompts, demonstrate, get_domain, get_prompts, task_writer
 from agent0.errors import Agent0Error
 from agent0.progress import Drawing
@@ -36,9 +36,12 @@ def run_warm_start(
     rollout: RolloutSettings,
     sandbox: SandboxSettings,
     warm_start: WarmStartSettings,
+    curriculum: CurriculumSettings,
     training: TrainingSettings,
 ) -> StageResult:
     """Write the base model after `warm_start.steps` supervised steps to `output`.
+
+    Where `curriculum` asks for topics, demonstrations of proposals are asked for by the kind that their program names.
 
     Raises:
         UsageError: the domain has no program that writes tasks, or a transcript is longer than the budget.
@@ -49,7 +52,8 @@ def run_warm_start(
     count = warm_start.steps * warm_start.batch_size
     measured: dict[str, float] = {}
     if warm_start.source == "demonstrations":
-        transcripts = _demonstrations(rollout, tokenizer, warm_start, stage.seed, count)
+        topics = curriculum.conditioning.has_topics
+        transcripts = _demonstrations(rollout, tokenizer, warm_start, stage.seed, count, with_topics=topics)
     else:
         transcripts, measured = _own(stage, base_model, output, rollout, sandbox, warm_start, tokenizer, count)
     model, _ = load_model(base_model, "float32")
@@ -67,7 +71,7 @@ def run_warm_start(
 
 
 def _demonstrations(
-    rollout: RolloutSettings, tokenizer: Any, settings: WarmStartSettings, seed: int, count: int
+    rollout: RolloutSettings, tokenizer: Any, settings: WarmStartSettings, seed: int, count: int, *, with_topics: bool
 ) -> list[Transcript]:
     """Write `count` different demonstrations, none of a question that is held out."""
     domain, prompts, draw = get_domain(rollout.domain), get_prompts(rollout), task_writer(rollout.domain)
@@ -77,7 +81,8 @@ def _demonstrations(
         task = draw(rng)
         if domain.held_out(task.question):
             continue
-        shown = demonstrate(task, prompts, solve=rng.random() >= settings.propose_share)
+        topic = task.group if with_topics and task.group in domain.topics else ""
+        shown = demonstrate(task, prompts, solve=rng.random() >= settings.propose_share, topic=topic)
         transcripts.append(demonstrated(shown, prompts, tokenizer, rollout))
     return transcripts
 

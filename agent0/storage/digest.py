@@ -15,6 +15,8 @@ from agent0.storage.manifest import MANIFEST
 
 CHUNK_BYTES = 1 << 20
 STAGE_FILE = "stage.json"
+MASTER_FILE = "master.json"
+"""Where the weights lie that a model was rounded from, beside that model."""
 LEFTOVER_FILE = "undelivered-tracking.jsonl"
 """What MLflow has not taken, beside a stage's output where no folder for buffers outlives the process."""
 Wanted = Callable[[str], bool]
@@ -53,7 +55,7 @@ def model_digest(folder: Path) -> str:
 
 def of_a_model(path: str) -> bool:
     """Leave out what lies beside a saved model and says how it was made or stored."""
-    return of_a_stage(path)
+    return path != MASTER_FILE and of_a_stage(path)
 
 
 def of_a_stage(path: str) -> bool:

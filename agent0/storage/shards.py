@@ -138,6 +138,14 @@ def copy_shard(path: Path, folder: Path, name: str = "") -> None:
         shutil.copyfile(path, temporary)
 
 
+def add_shard(kind: type[R], earlier: Path, records: Iterable[R], folder: Path) -> None:
+    """Write to `folder` the shards of `earlier`, if it is there, and one more with `records`."""
+    before = shard_files(kind, earlier) if earlier.is_dir() else []
+    for path in before:
+        copy_shard(path, folder)
+    write_shard(folder / shard_name(len(before)), records, kind)
+
+
 def _with_first(first: R, rest: Iterator[R]) -> Iterator[R]:
     yield first
     yield from rest

@@ -47,6 +47,11 @@ class Workspace:
             transfer.remove(f"{self.remote}/{name}")
 
 
+def workspace_root() -> str:
+    """Return the configured root, a path or an `s3://` prefix without a slash at its end; empty if there is none."""
+    return os.environ.get(ENVIRONMENT_VARIABLE, "").rstrip("/")
+
+
 def open_workspace(key: str, beside: Path, settings: Mapping[str, Any]) -> Workspace:
     """Open the workspace `key`, with every piece that earlier attempts finished.
 
@@ -59,9 +64,9 @@ def open_workspace(key: str, beside: Path, settings: Mapping[str, Any]) -> Works
         UsageError: an earlier attempt had other settings.
         StorageError: the remote root does not answer.
     """
-    root = os.environ.get(ENVIRONMENT_VARIABLE, "")
+    root = workspace_root()
     if is_in_s3(root):
-        workspace = Workspace(Path(tempfile.mkdtemp(prefix="agent0-workspace-")), f"{root.rstrip('/')}/{key}")
+        workspace = Workspace(Path(tempfile.mkdtemp(prefix="agent0-workspace-")), f"{root}/{key}")
         for name in transfer.entries(f"{workspace.remote}"):
             transfer.get(f"{workspace.remote}/{name}", workspace.folder / name)
     else:
@@ -80,6 +85,5 @@ def open_workspace(key: str, beside: Path, settings: Mapping[str, Any]) -> Works
 
 def clear_workspace(key: str) -> None:
     """Remove the workspaces under `key` at the configured root: their stages have finished for good."""
-    root = os.environ.get(ENVIRONMENT_VARIABLE, "")
-    if root:
-        transfer.remove(f"{root.rstrip('/')}/{key}")
+    if root := workspace_root():
+        transfer.remove(f"{root}/{key}")

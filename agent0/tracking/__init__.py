@@ -1,5 +1,6 @@
 """What a run writes down, and where: MLflow behind a small interface, and a buffer before it."""
 
-from agent0.tracking.tracker import TrackedDataset, Tracker
+from agent0.tracking.beside import TRACKERS, TrackedRun
+from agent0.tracking.tracker import RunTracker, TrackedDataset, Tracker
 
-__all__ = ["TrackedDataset", "Tracker"]
+__all__ = ["TRACKERS", "RunTracker", "TrackedDataset", "TrackedRun", "Tracker"]

@@ -18,6 +18,7 @@ from mlflow.utils.mlflow_tags import MLFLOW_LOGGED_IMAGES
 
 from agent0.errors import Agent0Error
 from agent0.storage.digest import LEFTOVER_FILE
+from agent0.tracking.beside import BesideTracker, TrackedRun, open_run
 from agent0.tracking.delivery import MAX_TAG_LENGTH, UnreachableError, packed, run_key
 from agent0.tracking.entry_batches import MAX_NAMES, MAX_POINTS
 from agent0.tracking.journal import Journal, JournalInUseError
@@ -131,16 +132,13 @@ class TrackingSession:
         evolution: writes to the run of the whole evolution or evaluation.
     """
 
-    tracker: BufferedTracker
-    evolution: BufferedTracker
+    tracker: BesideTracker
+    evolution: BesideTracker
+    iteration: Callable[[int], BesideTracker]
     journal: Journal
     sender: Sender
     temporary: Path | None
     closed: bool = False
-
-    def iteration(self, number: int) -> BufferedTracker:
-        """Return what writes to the run of an iteration, or to the evaluation's, which has none."""
-        return BufferedTracker(self.journal, f"iteration {number}")
 
     def close(self, status: str, output: Path | None = None) -> str:
         """Set the stage's final status, wait a bounded time for MLflow, and say where what it did not take lies.
@@ -191,6 +189,7 @@ def open_session(
     params: Mapping[str, Any],
     tags: Mapping[str, str],
     warn: Callable[[str], None],
+    also: Sequence[str] = (),
 ) -> TrackingSession:
     """Open the tracking of a stage of the evolution whose run is `evolution_id`; MLflow may be down.
 
@@ -206,12 +205,16 @@ def open_session(
         params: settings of the stage.
         tags: of its run.
         warn: is told of trouble that stops nothing.
+        also: names of trackers beside MLflow.
 
     Raises:
         RefusedError: MLflow answers and refuses: wrong credentials, or no such run in this experiment.
-        Agent0Error: the buffer cannot be written.
+        Agent0Error: the buffer cannot be written, or a tracker beside MLflow cannot be opened.
     """
     injected = os.environ.get("MLFLOW_RUN_ID", "")
+    label = f"{iteration} {name}{f' {part}' if part else ''}"
+    own_run = TrackedRun(evolution_id, label)
+    others = {other: open_run(other, own_run) for other in also}
     client = make_client(uri)
     try:
         check_run(client, evolution_id, injected)
@@ -221,7 +224,6 @@ def open_session(
     root = buffer_folder()
     temporary = None if root else Path(tempfile.mkdtemp(prefix="agent0-tracking-"))
     journal = _free_journal((root or temporary or Path()) / evolution_id, f"{iteration}-{name}-{key[:12]}")
-    label = f"{iteration} {name}{f' {part}' if part else ''}"
     journal.append(
         {
             "run": "stage",
@@ -237,11 +239,23 @@ def open_session(
             "time": int(time.time() * 1000),
         }
     )
-    stage, evolution = (BufferedTracker(journal, run) for run in ("stage", "evolution"))
+
+    def beside(run: str) -> BesideTracker:
+        return BesideTracker(BufferedTracker(journal, run), TrackedRun(evolution_id, run), also, warn)
+
+    stage = BesideTracker(BufferedTracker(journal, "stage"), own_run, also, warn, others)
     stage.log_params(params)
+    stage.tell(lambda other: other.set_tags(tags))
     sender = Sender(client, journal, warn)
     sender.start()
-    return TrackingSession(stage, evolution, journal, sender, temporary)
+    return TrackingSession(
+        stage,
+        beside("evolution"),
+        lambda number: beside(f"iteration {number}"),
+        journal,
+        sender,
+        temporary,
+    )
 
 
 def patience() -> float:

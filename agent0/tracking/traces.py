@@ -76,13 +76,14 @@ def send_trace(client: MlflowClient, experiment: str, run_id: str, trace: Mappin
 def split_turns(text: str, calls: Sequence[ToolCall]) -> list[str]:
     """Return what the model wrote in each turn of a trajectory's text, without the observations between.
 
-    An output right behind a program is the environment's: what a model writes there is never kept.
+    An output right behind a tool's block is the environment's: what a model writes there is never kept.
     """
     pieces = [piece for piece in segments(text) if piece.kind != "prose" or piece.text.strip()]
+    labels = {call.tool for call in calls}
     shown = [
         (program.end, output.end)
         for program, output in pairwise(pieces)
-        if (program.kind, output.kind) == ("program", "output")
+        if program.label in labels and output.kind == "output"
     ][: len(calls)]
     starts = [0, *(end for _, end in shown)]
     ends = [*(start for start, _ in shown), len(text)]
@@ -98,7 +99,7 @@ def _steps(trajectory: Trajectory) -> Iterator[dict[str, Any]]:
         if number < len(trajectory.tool_calls):
             call = trajectory.tool_calls[number]
             shown = {"inputs": call.code, "outputs": call.observation, "status": call.status}
-            yield {"name": "python", "type": "TOOL", **shown}
+            yield {"name": call.tool, "type": "TOOL", **shown}
 
 
 def _spans(trace: Mapping[str, Any]) -> list[dict[str, Any]]:

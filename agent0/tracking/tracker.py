@@ -37,8 +37,8 @@ class TrackedDataset:
     profile: Mapping[str, float] = field(default_factory=dict)
 
 
-class Tracker:
-    """Writes to one tracking run; this one nothing, for tests and for stages run by hand."""
+class RunTracker:
+    """Writes to one tracking run what any tracker can keep; this one nothing."""
 
     def log_metrics(self, metrics: Mapping[str, float], step: int) -> None:
         """Write numbers of one step; names are grouped by a prefix, as in `eval/accuracy`."""
@@ -52,6 +52,13 @@ class Tracker:
     def log_file(self, path: Path, folder: str = "") -> None:
         """Keep a copy of a file as an artifact."""
 
+    def set_status(self, status: str) -> None:
+        """Mark the run as RUNNING, FINISHED, FAILED or KILLED."""
+
+
+class Tracker(RunTracker):
+    """Writes to one tracking run all that MLflow can keep; this one nothing, for tests and for stages run by hand."""
+
     def log_table(self, rows: Sequence[Mapping[str, Any]], name: str) -> None:
         """Keep rows as a table that MLflow shows; `name` ends in `.json`."""
 
@@ -63,9 +70,6 @@ class Tracker:
 
     def log_trace(self, trace: Mapping[str, Any]) -> None:
         """Keep a trajectory; see `agent0.tracking.traces.trajectory_trace`."""
-
-    def set_status(self, status: str) -> None:
-        """Mark the run as RUNNING, FINISHED, FAILED or KILLED."""
 
     def register_model(self, name: str, folder: Path, uri: str, origin: Origin) -> None:
         """Register the model in `folder`, stored at `uri`, as a version of `name`; see `registry.register`."""

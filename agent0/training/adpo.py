@@ -4,7 +4,7 @@ Paper section 3.3, with the official script's constants: w = clip((p - 0.3) / 0.
 (0.6 + 0.4 w), upper bound 0.2 + 0.1 (1 - w), lower bound 0.2. The clip only acts once the policy has moved away from
 the one that drew the batch, so it needs more than one optimizer step per generation batch.
 
-Relies on two private methods and two attributes of TRL 1.16's `GRPOTrainer`; `tests/training/test_adpo.py` is the
+Relies on three private methods and two attributes of TRL 1.16's `GRPOTrainer`; `tests/training/test_adpo.py` is the
 contract that a new TRL must pass.
 """
 
@@ -18,6 +18,8 @@ from agent0.config import ADPOSettings
 from agent0.training.useful_tokens import UsefulTokensTrainer
 
 SELF_CONSISTENCY_COLUMN = "self_consistency"
+NEGATIVE_COLUMN = "negative"
+"""Whether a row's task has refused answers alone: its rewards are -1 for those and 0 for all others."""
 
 
 def confidence(self_consistency: torch.Tensor, settings: ADPOSettings) -> torch.Tensor:
@@ -36,19 +38,37 @@ def upper_clip_bound(w: torch.Tensor, epsilon: float, settings: ADPOSettings) ->
 
 
 class ADPOTrainer(UsefulTokensTrainer):
-    """`GRPOTrainer` for datasets with a `self_consistency` column (the vote's share, 0 to 1)."""
+    """`GRPOTrainer` for datasets with a `self_consistency` column (the vote's share, 0 to 1).
+
+    Rows that a column `negative` marks are compared with nothing: their advantage is their reward, -1 or 0, times
+    `negative_weight`.
+    """
 
     epsilon_low: Any
     epsilon_high: Any
 
-    def __init__(self, *args: Any, adpo: ADPOSettings, **kwargs: Any) -> None:
+    def __init__(self, *args: Any, adpo: ADPOSettings, negative_weight: float = 0.0, **kwargs: Any) -> None:
         self.adpo = adpo
+        self._negative_weight = negative_weight
         super().__init__(*args, **kwargs)
+
+    def _calculate_rewards(self, inputs: list[dict[str, Any]], *args: Any) -> torch.Tensor:
+        rewards: torch.Tensor = super()._calculate_rewards(inputs, *args)
+        begin = self.accelerator.process_index * len(inputs)
+        self._own_rewards = rewards[begin : begin + len(inputs)].sum(dim=1)
+        return rewards
 
     def _generate_and_score_completions(self, inputs: list[dict[str, Any]]) -> dict[str, Any]:
         output: dict[str, Any] = super()._generate_and_score_completions(inputs)
-        if not self.adpo.enabled:
-            return output
+        if self.adpo.enabled:
+            self._follow_the_vote(output, inputs)
+        negative = torch.tensor([bool(row.get(NEGATIVE_COLUMN)) for row in inputs], device=self._own_rewards.device)
+        against = self._negative_weight * self._own_rewards.clamp(max=0.0)
+        output["advantages"] = torch.where(negative, against, output["advantages"])
+        return output
+
+    def _follow_the_vote(self, output: dict[str, Any], inputs: list[dict[str, Any]]) -> None:
+        """Scale the advantages and widen the upper clip bound by each row's self-consistency."""
         advantages = output["advantages"]  # (batch,), aligned with `inputs`
         shares = torch.tensor([float(row[SELF_CONSISTENCY_COLUMN]) for row in inputs], device=advantages.device)
         w = confidence(shares, self.adpo)
@@ -59,7 +79,6 @@ class ADPOTrainer(UsefulTokensTrainer):
         metrics = self._metrics["train" if self.model.training else "eval"]
         metrics["adpo/advantage_scale"].append(self.accelerator.gather(scale).mean().item())
         metrics["adpo/epsilon_high"].append(self.accelerator.gather(output["epsilon_high"]).mean().item())
-        return output
 
     def _compute_loss(self, model: Any, inputs: dict[str, Any]) -> Any:
         bound = inputs.get("epsilon_high")

@@ -21,7 +21,10 @@ class BatchPlan:
     def of(cls, job: TrainingJob, processes: int) -> BatchPlan:
         """Return the plan of a job on that many processes."""
         settings = job.algorithm
-        return cls(settings.groups_per_step, settings.group_size, settings.updates_per_step, processes)
+        groups, size = settings.groups_per_step, settings.group_size
+        if job.compares_batch:
+            groups, size = 1, groups * size
+        return cls(groups, size, settings.updates_per_step, processes)
 
     @property
     def sequences(self) -> int:

@@ -1,30 +1,31 @@
-"""Checkpoints that a later attempt can trust, and stopping when asked to.
+"""Checkpoints in a workspace: which of them a later attempt can trust, who can read them, and whether more have room.
 
 A checkpoint counts once it holds `complete.json`, written after everything else; what an attempt was killed over is
-removed by the next. Checkpoints are made between generation batches only, because a trainer's buffer of trajectories is
-not saved: there, and only there, a resumed training draws and learns the same numbers as an unbroken one.
+removed by the next. They are written by `agent0.training.checkpoint_writer`.
 """
 
 from __future__ import annotations
 
 import json
-import signal
-import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
+import math
+import shutil
 from pathlib import Path
 from typing import Any
 
-import torch
-from transformers import TrainerCallback
-
+from agent0.errors import Agent0Error, UsageError
+from agent0.rollout.model_folders import weight_shapes
 from agent0.storage.atomic_file import write_json
 from agent0.storage.workspace import Workspace
-from agent0.training.training_job import STOP_FILE
+from agent0.training.sharded_state import OPTIMIZER
+from agent0.training.training_job import TrainingJob
 
 PREFIX = "checkpoint-"
 COMPLETE_FILE = "complete.json"
 STATE_FILE = "trainer_state.json"
+FORMATS = {"ddp": "torch.distributed.checkpoint", "fsdp2": "torch.distributed.checkpoint", "zero3": "DeepSpeed"}
+"""What writes and reads the checkpoints of each `training.sharding`."""
+FLOAT32, BFLOAT16 = 4, 2
+GB = 1e9
 
 
 def complete_checkpoints(folder: Path) -> list[Path]:
@@ -33,11 +34,26 @@ def complete_checkpoints(folder: Path) -> list[Path]:
     return sorted(found, key=step_of)
 
 
+def complete(checkpoint: Path, sharding: str) -> None:
+    """Mark a checkpoint whole."""
+    write_json(checkpoint / COMPLETE_FILE, {"step": step_of(checkpoint), "format": FORMATS[sharding]})
+
+
 def drop_unfinished(workspace: Workspace) -> None:
     """Remove checkpoints that an earlier attempt was killed over: a trainer would take the newest for whole."""
     for path in workspace.folder.glob(f"{PREFIX}*"):
         if not (path / COMPLETE_FILE).is_file():
             workspace.drop(path.name)
+
+
+def drop_all_but_weights(workspace: Workspace) -> None:
+    """Leave of a training that has ended its last checkpoint, without what only a further update would need."""
+    *older, last = complete_checkpoints(workspace.folder)
+    for checkpoint in older:
+        workspace.drop(checkpoint.name)
+    if (last / OPTIMIZER).is_dir():
+        shutil.rmtree(last / OPTIMIZER)
+        workspace.save(last.name)
 
 
 def step_of(checkpoint: Path) -> int:
@@ -57,71 +73,72 @@ def step_rows(log_history: list[dict[str, Any]]) -> list[dict[str, float]]:
     return [{k: float(v) for k, v in row.items() if isinstance(v, int | float)} for row in rows]
 
 
-class CheckpointKeeper(TrainerCallback):  # type: ignore[misc]
-    """Marks each checkpoint whole, copies it to the workspace's remote, removes the oldest, and stops on request.
+def check_format(job: TrainingJob) -> None:
+    """Check that the job's sharding reads the checkpoints that earlier attempts left.
 
-    Args:
-        workspace: where the trainer writes its checkpoints.
-        keep: whole checkpoints to keep.
-        boundary: optimizer updates per generation batch.
-        job_folder: a file `stop` there asks for a stop, as SIGTERM does.
+    Raises:
+        UsageError: they are of the other format.
     """
-
-    def __init__(self, workspace: Workspace, keep: int, boundary: int, job_folder: Path) -> None:
-        self._workspace = workspace
-        self._keep = keep
-        self._boundary = boundary
-        self._stop_file = job_folder / STOP_FILE
-        self._asked = False
-        self.stopped = False
-
-    @contextmanager
-    def listening(self) -> Iterator[None]:
-        """Take SIGTERM as a request to stop for the length of the block."""
-        if threading.current_thread() is not threading.main_thread():
-            yield
-            return
-
-        def ask(*_: Any) -> None:
-            self._asked = True
-
-        before = signal.signal(signal.SIGTERM, ask)
-        try:
-            yield
-        finally:
-            signal.signal(signal.SIGTERM, before)
-
-    def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
-        """At a batch's end, save and stop if any process was asked to."""
-        if state.global_step % self._boundary == 0 and state.global_step < state.max_steps and self._any_asked():
-            self.stopped = control.should_save = control.should_training_stop = True
-
-    def on_save(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
-        """Called after the trainer has written a checkpoint."""
-        if _distributed():
-            torch.distributed.barrier()  # each process writes its own random state
-        if not state.is_world_process_zero:
-            return
-        name = f"{PREFIX}{state.global_step}"
-        write_json(self._workspace.folder / name / COMPLETE_FILE, {"step": state.global_step})
-        self._workspace.save(name)
-        for old in complete_checkpoints(self._workspace.folder)[: -self._keep]:
-            self._workspace.drop(old.name)
-
-    def last_good(self) -> str | None:
-        """Return the newest whole checkpoint, for a message."""
-        found = complete_checkpoints(self._workspace.folder)
-        return str(found[-1]) if found else None
-
-    def _any_asked(self) -> bool:
-        asked = self._asked or self._stop_file.exists()
-        if not _distributed():
-            return asked
-        device = "cuda" if torch.distributed.get_backend() == "nccl" else "cpu"
-        flag = torch.tensor(int(asked), device=device)
-        torch.distributed.all_reduce(flag, torch.distributed.ReduceOp.MAX)
-        return bool(flag.item())
+    sharding = job.training.sharding
+    for checkpoint in complete_checkpoints(job.workspace):
+        found = json.loads((checkpoint / COMPLETE_FILE).read_text(encoding="utf-8")).get("format")
+        if found != FORMATS[sharding]:
+            readers = [repr(name) for name, written_by in FORMATS.items() if written_by == found]
+            setting = f"set training.sharding to {' or '.join(readers)}, or " if readers else ""
+            raise UsageError(
+                f"The checkpoint {checkpoint} was written by {found or 'an earlier version'}, and training.sharding "
+                f"{sharding!r} goes on from those of {FORMATS[sharding]}; {setting}remove "
+                f"{job.remote or job.workspace} to train anew."
+            )
 
 
-def _distributed() -> bool:
-    return torch.distributed.is_available() and torch.distributed.is_initialized()
+def checkpoint_bytes(job: TrainingJob) -> int:
+    """Return the bytes of one checkpoint: weights that are trained, and two moments of each.
+
+    Adapters are counted for every matrix of the model, some more than there are. DeepSpeed keeps weights in float32
+    beside the moments, and rounded ones.
+    """
+    shapes, rank = weight_shapes(job.base).values(), job.training.lora.rank
+    if rank:
+        trained, size = sum(rank * sum(shape) for shape in shapes if len(shape) == 2), FLOAT32
+    else:
+        trained, size = sum(map(math.prod, shapes)), FLOAT32 if job.model.dtype == "float32" else BFLOAT16
+    return trained * (3 * FLOAT32 + BFLOAT16 if job.training.sharding == "zero3" else 3 * size)
+
+
+def check_room(job: TrainingJob) -> None:
+    """Check that the disk of the workspace holds all checkpoints that are kept, and one that is being written.
+
+    Raises:
+        UsageError: it is too small.
+    """
+    keep, size = job.training.checkpoints.keep, checkpoint_bytes(job)
+    there = len(complete_checkpoints(job.workspace))
+    needed, free = (keep + 1 - there) * size, free_bytes(job.workspace)
+    if needed > free:
+        raise UsageError(
+            f"Each checkpoint of this training takes {size / GB:.3g} GB, and training.checkpoints.keep {keep} needs "
+            f"room for one more than it keeps, but {job.workspace} has {free / GB:.3g} GB left for "
+            f"{needed / GB:.3g}; free space there, lower training.checkpoints.keep, or name a larger disk in "
+            "AGENT0_WORKSPACE."
+        )
+
+
+def check_next(folder: Path, size: int) -> None:
+    """Check that the next checkpoint of so many bytes fits.
+
+    Raises:
+        Agent0Error: the disk has been filled meanwhile.
+    """
+    free = free_bytes(folder)
+    if size > free:
+        raise Agent0Error(
+            f"The next checkpoint takes {size / GB:.3g} GB and {folder} has {free / GB:.3g} GB left; free space there "
+            "and run the stage again, it goes on at its last checkpoint."
+        )
+
+
+def free_bytes(folder: Path) -> int:
+    """Return the bytes that are free where a folder lies, or will."""
+    there = next(path for path in (folder, *folder.absolute().parents) if path.exists())
+    return shutil.disk_usage(there).free

@@ -15,13 +15,14 @@ from datasets import Dataset
 from transformers import PrinterCallback
 from trl import GRPOConfig
 
-from agent0.answers import default_grader
-from agent0.answers.derivations import evidence
+from agent0.answers import default_grader, majority_vote
+from agent0.answers.derivations import grounded_answers
 from agent0.config import CurriculumSettings
-from agent0.domains import get_prompts
+from agent0.domains import UNCONDITIONED, get_domain, get_prompts
 from agent0.errors import Agent0Error
 from agent0.progress import UNSHOWN, Shown
-from agent0.rewards import curriculum_reward, repetition_shares
+from agent0.rewards import ProposedTask, Terms, curriculum_reward, repetition_shares
+from agent0.rewards.diversity import archive_likeness
 from agent0.rollout.agents import (
     Proposal,
     QuestionRules,
@@ -30,26 +31,32 @@ from agent0.rollout.agents import (
     read_proposal,
     truncated_share,
 )
-from agent0.rollout.engine import ProgramRunner, TokenBudget
+from agent0.rollout.engine import TokenBudget
 from agent0.seeds import derive_seed
+from agent0.tools import ProgramRunner
 from agent0.training.batch_division import BatchPlan
+from agent0.training.conditions import TOPIC_REWARD, Conditions
 from agent0.training.engine_turns import EngineTurns
 from agent0.training.grpo import lora_configuration
 from agent0.training.oversampling import PROMPT_COLUMN, Oversampling
 from agent0.training.policy_rollouts import PolicyRollouts
 from agent0.training.rollout_metrics import log_rollouts
-from agent0.training.solver import Solver
+from agent0.training.solver import Solution, Solver
 from agent0.training.training_job import TrainingJob
 from agent0.training.useful_tokens import UsefulTokensTrainer
-from agent0.types import Trajectory, Vote
+from agent0.types import LabelledTask, Trajectory, Vote
 
 REWARD_SECONDS = "reward/seconds"
+TOPIC_COLUMN = "topic"
 
 
 class ExecutorInTheLoopReward:
     """Rewards a batch of proposals: parse, let the frozen executor behind `solver` solve each k times, vote, score.
 
     A question that was proposed several times in the batch is solved once, and its vote shared.
+
+    Raises:
+        UsageError: a further term of the settings cannot be found.
     """
 
     __name__ = "curriculum_reward"
@@ -60,11 +67,14 @@ class ExecutorInTheLoopReward:
         rules: QuestionRules,
         settings: CurriculumSettings,
         seed: int,
+        archive: Sequence[str] = (),
     ) -> None:
         self._solver = solver
         self._rules = rules
         self._settings = settings
+        self._terms = Terms(settings.reward.terms)
         self._seed = seed
+        self._archive = archive if settings.reward.archive_weight else ()
 
     def proposed(self, trajectory: Trajectory, step: int) -> None:
         """Hear of a proposal of this process, for the batch before update `step`, the moment it has ended."""
@@ -77,12 +87,13 @@ class ExecutorInTheLoopReward:
         trajectory: Sequence[Trajectory],
         log_metric: Callable[[str, float], None],
         trainer_state: Any,
+        topic: Sequence[str] = (),
         **_: Any,
     ) -> list[float]:
-        """Return the reward of each proposal; the signature is TRL's.
+        """Return the reward of each proposal; the signature is TRL's. `topic` is what each was asked for.
 
         Raises:
-            Agent0Error: no proposal of the first batch is valid, so nothing would be learned.
+            Agent0Error: no proposal of the first batch is valid, so nothing would be learned; or a further term fails.
         """
         began = time.monotonic()
         proposals = [read_proposal(t, self._rules) for t in trajectory]
@@ -91,28 +102,39 @@ class ExecutorInTheLoopReward:
         questions = sorted({p.question for p in proposals if p.question is not None})
         solutions = self._solver.solve(questions, self._seed_of(trainer_state.global_step))
         solved = {question: solutions[question].trajectories for question in questions}
-        votes = {question: solutions[question].counted.result() for question in questions}
-        consistency = {q: self._consistency(q, solved[q], vote) for q, vote in votes.items()}
+        votes = {question: self._vote(question, solutions[question]) for question in questions}
         valid = np.array([p.question is not None for p in proposals])
         shares = np.zeros(len(proposals))
-        shares[valid] = self._shares([p.question for p in proposals if p.question is not None], len(proposals))
+        asked = [p.question for p in proposals if p.question is not None]
+        shares[valid] = self._shares(asked, len(proposals))
+        likeness = np.zeros(len(proposals))
+        likeness[valid] = archive_likeness(asked, self._archive, self._settings.reward.repetition_distance)
+        tasks = [
+            ProposedTask(p.question, p.trajectory, solved[p.question], votes[p.question]) if p.question else None
+            for p in proposals
+        ]
         score = curriculum_reward(
             valid=valid,
-            self_consistency=np.array([consistency[p.question] if p.question else 0.0 for p in proposals]),
+            self_consistency=np.array([votes[p.question].self_consistency if p.question else 0.0 for p in proposals]),
             tool_calls=np.array([mean_tool_calls(solved[p.question]) if p.question else 0.0 for p in proposals]),
             shares=shares,
             settings=self._settings.reward,
+            likeness=likeness,
+            terms=self._terms.of(tasks),
         )
+        for name in sorted(set(topic) - {UNCONDITIONED.topic}):
+            of_topic = [reward for own, reward in zip(topic, score.total, strict=True) if own == name]
+            log_metric(f"{TOPIC_REWARD}{name}", float(np.mean(of_topic)))
         log_rollouts(log_metric, list(trajectory))
         self._log(log_metric, proposals, solved, votes, score.means())
         log_metric(REWARD_SECONDS, time.monotonic() - began)
         return [float(reward) for reward in score.total]
 
-    def _consistency(self, question: str, trajectories: list[Trajectory], vote: Vote) -> float:
-        """Return the share of all samples that speak for the majority answer, or of the grounded ones alone."""
+    def _vote(self, question: str, solution: Solution) -> Vote:
+        """Return the vote of all samples, or of the grounded ones alone."""
         if not self._settings.reward.grounded:
-            return vote.self_consistency
-        return vote.self_consistency * evidence(question, trajectories, vote, default_grader()).grounded
+            return solution.counted.result()
+        return majority_vote(grounded_answers(question, solution.trajectories, default_grader()))
 
     def _seed_of(self, step: int) -> int:
         return derive_seed(self._seed, "reward", step, PartialState().process_index)
@@ -166,23 +188,28 @@ def curriculum_trainer(
     sandbox: ProgramRunner,
     turns: EngineTurns,
     shown: Shown = UNSHOWN,
+    earlier: Sequence[LabelledTask] = (),
 ) -> UsefulTokensTrainer:
     """Return the trainer of the curriculum agent.
 
-    `turns` are those at the trainer's engine, which the executor behind `reward` may share.
-
-    Every prompt is the same text, so the dataset has one row per group of each batch and no content.
+    `turns` are those at the trainer's engine, which the executor behind `reward` may share; from the `earlier` tasks
+    come the examples that prompts show. The dataset has one row per group of each batch.
     """
     prompts = get_prompts(job.rollout)
-    row = {PROMPT_COLUMN: prompts.render(tokenizer, prompts.propose())}
-    # Any proposals make a group, since all have one prompt; so none is drawn for a group that does not come about.
+    conditions = Conditions(settings.conditioning, get_domain(job.rollout.domain).topics, earlier)
+    rows = [
+        {PROMPT_COLUMN: prompts.render(tokenizer, prompts.propose(fitted)), TOPIC_COLUMN: fitted.topic}
+        for condition in conditions.evenly(plan.groups * settings.steps, job.seed)
+        for fitted in [prompts.fitted(tokenizer, condition, job.rollout.max_prompt_tokens)]
+    ]
+    # Any proposals make a group where all have one prompt; so none is drawn for a group that does not come about.
     factor = job.training.oversample
-    more = Oversampling(factor, 1, [row], lambda own, count, _: [own[0]] * count) if factor > 1 else None
+    more = Oversampling(factor, 1, rows[:1], lambda own, count, _: [own[0]] * count) if factor > 1 else None
     trainer = UsefulTokensTrainer(
         model=model,
         reward_funcs=[reward],
         args=arguments,
-        train_dataset=Dataset.from_list([row] * (plan.groups * settings.steps)),
+        train_dataset=Dataset.from_list(rows),
         processing_class=tokenizer,
         rollout_func=PolicyRollouts(
             job,

@@ -11,24 +11,27 @@ from datasets import Dataset
 from transformers import PrinterCallback
 from trl import GRPOConfig
 
-from agent0.answers import Verdict, equivalent_many
+from agent0.answers import Verdict, default_grader, equivalent_many
+from agent0.answers.refusal import refused
 from agent0.config import ExecutorSettings
 from agent0.domains import get_prompts
 from agent0.progress import UNSHOWN, Shown
 from agent0.rewards import overlong_penalty
-from agent0.rollout.engine import ProgramRunner, TokenBudget
+from agent0.rollout.engine import TokenBudget
 from agent0.seeds import sampled
-from agent0.training.adpo import SELF_CONSISTENCY_COLUMN, ADPOTrainer
+from agent0.tools import ProgramRunner
+from agent0.training.adpo import NEGATIVE_COLUMN, SELF_CONSISTENCY_COLUMN, ADPOTrainer
 from agent0.training.batch_division import BatchPlan
 from agent0.training.dynamic_sampling import DynamicSampling
 from agent0.training.grpo import Row, lora_configuration, ordered_rows
 from agent0.training.oversampling import PROMPT_COLUMN, Oversampling
 from agent0.training.policy_rollouts import PolicyRollouts
+from agent0.training.pools import EARLIER, NEGATIVE, pool_of, pooled_rows
 from agent0.training.rollout_metrics import log_rollouts
 from agent0.training.training_job import TrainingJob
 from agent0.types import LabelledTask, Trajectory
 
-LABEL_COLUMN = "pseudo_label"
+LABEL_COLUMN, TENABLE_COLUMN = "pseudo_label", "tenable"
 
 
 def correctness(trajectories: Sequence[Trajectory], labels: Sequence[str]) -> list[float]:
@@ -39,6 +42,8 @@ def correctness(trajectories: Sequence[Trajectory], labels: Sequence[str]) -> li
 
 class ExecutorReward:
     """1 where the answer is equivalent to the majority answer, else 0; less what an overlong response loses.
+
+    Of a task that has no trusted answer it is -1 where the vote refuses the answer, else 0.
 
     Args:
         settings: whether length is punished.
@@ -57,9 +62,14 @@ class ExecutorReward:
         pseudo_label: Sequence[str],
         log_metric: Callable[[str, float], None],
         redrawn: Sequence[float] = (),
+        negative: Sequence[bool] = (),
+        tenable: Sequence[Sequence[str]] = (),
         **_: Any,
     ) -> list[float]:
-        """Return the reward of each trajectory; the signature is TRL's."""
+        """Return the reward of each trajectory; the signature is TRL's.
+
+        `negative` marks the tasks without a trusted answer, and `tenable` has the answers that are not refused.
+        """
         log_rollouts(log_metric, list(trajectory))
         for share in redrawn:
             log_metric("rollout/redrawn", share)
@@ -68,6 +78,10 @@ class ExecutorReward:
         if buffer:
             log_metric("reward/overlong", -fmean(lost))
         right = correctness(trajectory, pseudo_label)
+        if any(negative):
+            wrong = refused([(t.answer, held) for t, held in zip(trajectory, tenable, strict=True)], default_grader())
+            right = [-float(bad) if own else good for own, bad, good in zip(negative, wrong, right, strict=True)]
+            log_metric("reward/refused", fmean(bad for own, bad in zip(negative, wrong, strict=True) if own))
         return [reward - penalised for reward, penalised in zip(right, lost, strict=True)]
 
 
@@ -81,17 +95,33 @@ def executor_trainer(
     tasks: Sequence[LabelledTask],
     sandbox: ProgramRunner,
     shown: Shown = UNSHOWN,
+    earlier: Sequence[LabelledTask] = (),
+    negatives: Sequence[LabelledTask] = (),
 ) -> ADPOTrainer:
-    """Return the trainer of the executor agent on `tasks`."""
+    """Return the trainer of the executor agent on `tasks`.
+
+    Where there are pools, tasks of `earlier` iterations are mixed in, and `negatives`, which only have refused answers.
+    """
     prompts = get_prompts(job.rollout)
-    rows: list[Row] = [
-        {
+
+    def row_of(task: LabelledTask, negative: bool = False) -> Row:
+        return {
             PROMPT_COLUMN: prompts.render(tokenizer, prompts.solve(task.task.question)),
             LABEL_COLUMN: task.vote.answer,
             SELF_CONSISTENCY_COLUMN: task.vote.self_consistency,
+            NEGATIVE_COLUMN: negative,
+            TENABLE_COLUMN: list(task.tenable),
         }
-        for task in tasks
-    ]
+
+    rows = [row_of(task) for task in tasks]
+    if settings.pools.enabled:
+        pools = {EARLIER: [row_of(task) for task in earlier], NEGATIVE: [row_of(task, True) for task in negatives]}
+        for task, row in zip(tasks, rows, strict=True):
+            pools.setdefault(pool_of(task, settings.pools), []).append(row)
+        ordered = pooled_rows(pools, settings.pools, plan.groups, settings.steps, job.seed)
+        rows = [row for pool in pools.values() for row in pool]
+    else:
+        ordered = ordered_rows(rows, plan, settings.steps, job.seed)
     choose = DynamicSampling(
         rows,
         lambda group, row: correctness(group, [row[LABEL_COLUMN]] * len(group)),
@@ -107,7 +137,7 @@ def executor_trainer(
         model=model,
         reward_funcs=[ExecutorReward(settings, job.rollout.max_response_tokens)],
         args=arguments,
-        train_dataset=Dataset.from_list(ordered_rows(rows, plan, settings.steps, job.seed)),
+        train_dataset=Dataset.from_list(ordered),
         processing_class=tokenizer,
         rollout_func=PolicyRollouts(
             job,
@@ -120,6 +150,7 @@ def executor_trainer(
         ),
         peft_config=lora_configuration(job),
         adpo=settings.adpo,
+        negative_weight=settings.negative_weight,
         micro_batch_tokens=job.training.micro_batch_tokens,
     )
     trainer.remove_callback(PrinterCallback)  # the step logger reports instead

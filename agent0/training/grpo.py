@@ -14,7 +14,7 @@ from peft import LoraConfig
 from transformers import TrainerCallback
 from trl import GRPOConfig
 
-from agent0.config import TrainingSettings
+from agent0.config import CurriculumSettings, TrainingSettings
 from agent0.cpu_arithmetic import fastest_type
 from agent0.sandbox import Sandbox
 from agent0.seeds import derive_seed
@@ -79,6 +79,7 @@ def grpo_arguments(job: TrainingJob, plan: BatchPlan) -> GRPOConfig:
         top_p=settings.sampling.top_p,
         top_k=settings.sampling.top_k,
         loss_type=LOSS_TYPES[settings.loss_aggregation],
+        scale_rewards=_scale(job),
         logging_steps=1,
         logging_nan_inf_filter=False,  # the guards must see what is not a number
         report_to=[],
@@ -116,6 +117,12 @@ def lora_configuration(job: TrainingJob) -> LoraConfig | None:
         target_modules="all-linear",
         task_type="CAUSAL_LM",
     )
+
+
+def _scale(job: TrainingJob) -> str:
+    """Return TRL's name of what an advantage is scaled by: the spread of the rewards of its group, or of the batch."""
+    settings = job.algorithm
+    return settings.baseline if isinstance(settings, CurriculumSettings) else "group"
 
 
 def _vllm_arguments(job: TrainingJob) -> dict[str, Any]:

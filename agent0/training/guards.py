@@ -26,6 +26,18 @@ class GuardTripped(Agent0Error):  # noqa: N818 - the name says what happened
     """A guard stopped the training."""
 
 
+class NotANumberError(GuardTripped):
+    """A number of an update is none any more.
+
+    Attributes:
+        found: which, and where, such as "loss is nan at step 3".
+    """
+
+    def __init__(self, message: str, found: str) -> None:
+        super().__init__(message)
+        self.found = found
+
+
 @dataclass(frozen=True)
 class _Guard:
     """One threshold on one metric."""
@@ -96,12 +108,11 @@ class Guards:
             step: the optimizer step that the metrics belong to.
             metrics: as logged by the trainer; those that no guard reads are ignored.
         """
-        for name in FINITE_METRICS:
-            if name in metrics and not math.isfinite(metrics[name]):
-                return (
-                    f"{name} is {metrics[name]} at step {step}: the weights are lost from here on; lower the learning "
-                    "rate or training's max_grad_norm, and look at the rewards of this batch"
-                )
+        if lost := not_a_number(step, metrics):
+            return (
+                f"{lost}: the weights are lost from here on; lower the learning rate or training's max_grad_norm, and "
+                "look at the rewards of this batch"
+            )
         measured = {**metrics, TOOL_FORMAT: self._tool_format.measured(metrics)}
         values = ((guard, measured.get(guard.metric)) for guard in self._guards)
         sentences = [self._judge(guard, step, value) for guard, value in values if value is not None]
@@ -145,13 +156,25 @@ class GuardCallback(TrainerCallback):  # type: ignore[misc]
         """Called by the trainer after each optimizer step.
 
         Raises:
+            NotANumberError: a number of the step is none.
             GuardTripped: a guard says that the training has gone wrong.
         """
-        sentence = self._guards.check(state.global_step, _numbers(logs or {}))
-        if sentence:
-            good = self._last_good()
-            kept = f"The last good checkpoint is {good}." if good else "There is no good checkpoint yet."
-            raise GuardTripped(f"The training was stopped: {sentence}. {kept}")
+        step, numbers = state.global_step, _numbers(logs or {})
+        sentence = self._guards.check(step, numbers)
+        if not sentence:
+            return
+        good = self._last_good()
+        kept = f"The last good checkpoint is {good}." if good else "There is no good checkpoint yet."
+        message = f"The training was stopped: {sentence}. {kept}"
+        if lost := not_a_number(step, numbers):
+            raise NotANumberError(f"{message} Run again, the stage goes on there with the next seed.", lost)
+        raise GuardTripped(message)
+
+
+def not_a_number(step: int, metrics: Mapping[str, float]) -> str | None:
+    """Return which of a step's numbers is none, in words; None where all are finite."""
+    lost = (name for name in FINITE_METRICS if name in metrics and not math.isfinite(metrics[name]))
+    return next((f"{name} is {metrics[name]} at step {step}" for name in lost), None)
 
 
 def _numbers(logs: Mapping[str, Any]) -> dict[str, float]:

@@ -19,10 +19,11 @@ from trl.models import unwrap_model_for_generation
 from agent0.config import SamplingSettings
 from agent0.progress import UNSHOWN, Drawing, Shown
 from agent0.rollout.backends import transformers_dtype
-from agent0.rollout.engine import Backend, ProgramRunner, RolloutEngine, TokenBudget
+from agent0.rollout.engine import Backend, RolloutEngine, TokenBudget
 from agent0.rollout.tokens import check_model_tokens
 from agent0.rollout.transformers_backend import TransformersBackend
 from agent0.seeds import derive_seed
+from agent0.tools import ProgramRunner
 from agent0.training.drawing_copy import DrawingCopy
 from agent0.training.engine_turns import EngineTurns
 from agent0.training.oversampling import Oversampling
@@ -75,7 +76,7 @@ class PolicyRollouts:
         """Roll out one trajectory per prompt of this process."""
         tokenizer = trainer.processing_class
         step, process = trainer.state.global_step, trainer.accelerator.process_index
-        seed = derive_seed(self._job.seed, step, process)
+        seed = derive_seed(self._job.drawing_seed, step, process)
 
         def encode(prompt: str) -> list[int]:
             ids: list[int] = tokenizer(prompt, add_special_tokens=False).input_ids

@@ -12,7 +12,7 @@ from pathlib import Path
 from transformers import AutoConfig
 
 from agent0.config import CurriculumSettings, ExecutorSettings
-from agent0.domains import get_prompts
+from agent0.domains import UNCONDITIONED, get_domain, get_prompts
 from agent0.errors import NotInstalledError, UsageError
 from agent0.extras import installing
 from agent0.rollout.model_folders import load_tokenizer
@@ -21,8 +21,9 @@ from agent0.rollout.vllm_backend import refuse_vocabulary_dropout
 from agent0.rollout.vllm_version import require_vllm
 from agent0.storage.shards import iterate_records
 from agent0.training.batch_division import BatchPlan
+from agent0.training.checkpoints import check_format, check_room
 from agent0.training.training_job import TrainingJob
-from agent0.types import LabelledTask
+from agent0.types import Condition, LabelledTask
 
 SHAPE = (
     "model_type",
@@ -51,10 +52,12 @@ def check_job(job: TrainingJob, gpus: int, processes: int) -> None:
 
     Raises:
         UsageError: its batches cannot be cut; it needs GPUs, or a package, that are not here; its parts cannot work
-            together; model, tokenizer, chat template and budget do not fit; or a prompt is longer than the budget.
+            together; its workspace has no room for its checkpoints, or holds some of another format; model, tokenizer,
+            chat template and budget do not fit; or a prompt is longer than the budget.
     """
     _check_batches(job, processes)
     _check_sharding(job, gpus)
+    check_format(job)
     _check_vllm(job, gpus)
     if job.shares_engine:
         assert job.frozen_executor is not None
@@ -62,6 +65,7 @@ def check_job(job: TrainingJob, gpus: int, processes: int) -> None:
     for model in (job.base, job.frozen_executor):
         if model is not None:
             check_model_tokens(model, load_tokenizer(model), job.rollout)
+    check_room(job)
     check_prompts(_prompts(job), job.rollout.max_prompt_tokens)
     if job.frozen_executor is not None:
         prompts = get_prompts(job.rollout)
@@ -124,7 +128,7 @@ def _check_vllm(job: TrainingJob, gpus: int) -> None:
                 f"training.policy_backend {backend!r} needs GPUs and a vLLM built for them, since weights cannot be "
                 "sent to one on a CPU; use 'transformers' here."
             )
-    if isinstance(algorithm, CurriculumSettings) and job.rollout.backend != "transformers":
+    if isinstance(algorithm, CurriculumSettings) and job.rollout.on_vllm:
         refuse_vocabulary_dropout(algorithm.executor_sampling)
         require_vllm()
 
@@ -148,8 +152,11 @@ def _check_shared_engine(base: Path, executor: Path) -> None:
 
 def _prompts(job: TrainingJob) -> Iterator[Sequence[int]]:
     tokenizer, prompts = load_tokenizer(job.base), get_prompts(job.rollout)
-    if job.tasks is None:
-        yield prompts.encode(tokenizer, prompts.propose())
+    if isinstance(job.algorithm, CurriculumSettings):
+        asked = job.algorithm.conditioning.has_topics
+        topics = get_domain(job.rollout.domain).topics if asked else (UNCONDITIONED.topic,)
+        yield from (prompts.encode(tokenizer, prompts.propose(Condition(topic=topic))) for topic in topics)
         return
-    for task in iterate_records(LabelledTask, Path(job.tasks)):
+    assert job.tasks is not None
+    for task in iterate_records(LabelledTask, job.tasks):
         yield prompts.encode(tokenizer, prompts.solve(task.task.question))

@@ -15,6 +15,9 @@ from agent0.storage import transfer
 from agent0.training.grpo import LogMetrics
 from agent0.training.training_job import TrainingJob
 
+READ = ("base", "tasks", "negative_tasks", "earlier_tasks", "earlier_questions", "frozen_executor")
+"""Fields of a job that are folders which its processes read."""
+
 
 @dataclass(frozen=True)
 class Nodes:
@@ -72,14 +75,13 @@ def train_on_nodes(
         )
     nodes.check_shared(job.workspace)
     shared = job.workspace.with_name(f"{job.workspace.name}.job")
-    moved = {
-        name: _share(source, shared / name)
-        for name in ("base", "tasks", "frozen_executor")
-        if (source := getattr(job, name)) is not None
-    }
-    there = job.model_copy(update={**moved, "folder": shared, "output": shared / "trained"})
+    moved = {name: _share(source, shared / name) for name in READ if (source := getattr(job, name)) is not None}
+    made = {"output": shared / "trained", "master": job.master and shared / "master"}
+    there = job.model_copy(update={**moved, **made, "folder": shared})
     history = run_trainjob(there, nodes, log, shown)
     shutil.copytree(there.output, job.output, dirs_exist_ok=True)
+    if there.master and job.master:
+        shutil.move(there.master, job.master)
     return history
 
 

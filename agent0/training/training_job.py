@@ -21,6 +21,7 @@ from agent0.config import (
 )
 from agent0.errors import Agent0Error
 from agent0.progress import UNSHOWN, Shown
+from agent0.seeds import derive_seed
 from agent0.storage.atomic_file import write_json
 from agent0.types import Record
 
@@ -41,17 +42,24 @@ class PreemptedError(Agent0Error):
 class TrainingJob(Record):
     """Everything that a training process needs to know.
 
-    `folder` is the job's own; `workspace` holds the checkpoints, copied to `remote` where that is set. A frozen
-    executor is reached at `executor_endpoints`, or loaded from `frozen_executor` by each process. Weights go to the
-    policy's server at `policy_endpoint` over `policy_port` of the first training process.
+    `folder` is the job's own; `workspace` holds the checkpoints, copied to `remote` where that is set. `negative_tasks`
+    only have refused answers; `earlier_tasks` and `earlier_questions` are what earlier iterations kept and asked; they
+    are None where nobody looks at them. A frozen executor is reached at `executor_endpoints`, or loaded from
+    `frozen_executor` by each process. Weights go to the policy's server at `policy_endpoint` over `policy_port` of the
+    first training process. `master` is where the trained weights go in float32 if the `output` is rounded. `reseeded`
+    counts the attempts that failed over what they drew.
     """
 
     folder: Path
     base: Path
     output: Path
+    master: Path | None = None
     workspace: Path
     remote: str | None = None
     tasks: Path | None = None
+    negative_tasks: Path | None = None
+    earlier_tasks: Path | None = None
+    earlier_questions: Path | None = None
     frozen_executor: Path | None = None
     executor_endpoints: tuple[str, ...] = ()
     policy_endpoint: str = ""
@@ -63,11 +71,27 @@ class TrainingJob(Record):
     agent: Literal["curriculum", "executor"]
     training: TrainingSettings
     seed: int
+    reseeded: int = 0
 
     @property
     def updates(self) -> int:
         """Optimizer updates from beginning to end."""
         return self.algorithm.steps * self.algorithm.updates_per_step
+
+    @property
+    def drawing_seed(self) -> int:
+        """Seed of what is drawn; the order of the tasks stays that of `seed`, whichever attempt this is."""
+        return derive_seed(self.seed, "again", self.reseeded) if self.reseeded else self.seed
+
+    @property
+    def compares_batch(self) -> bool:
+        """Whether all proposals of a batch, being asked with one text, make one group."""
+        settings = self.algorithm
+        return (
+            isinstance(settings, CurriculumSettings)
+            and settings.baseline == "batch"
+            and not settings.conditioning.is_on
+        )
 
     @property
     def shares_engine(self) -> bool:

@@ -8,8 +8,8 @@ update stays the mean over the same rows, positions are relative, so all but rou
 
 The output layer is TRL's: computed in tiles, by its Triton kernel on a GPU, so that logits are never held whole.
 
-Relies on three methods and four attributes of TRL 1.16's `GRPOTrainer`; `tests/training/test_useful_tokens.py` is the
-contract.
+Relies on three methods and four attributes of TRL 1.16's `GRPOTrainer`, and on what it gathers;
+`tests/training/test_useful_tokens.py` is the contract, `test_sharding_configurations.py` for several processes.
 """
 
 from __future__ import annotations
@@ -21,9 +21,10 @@ from typing import Any
 
 import torch
 from accelerate.utils import DistributedType
-from trl import GRPOTrainer
+from trl.trainer.utils import nanmax, nanmin
 
 from agent0.training.passes import Row, by_length, by_prompt, deal, positions, reads_prompts_once, split_to
+from agent0.training.resuming import ResumableTrainer
 
 Batch = dict[str, Any]
 """Tensors whose first axis is the row, and numbers that hold for all rows."""
@@ -36,7 +37,7 @@ USEFUL_TOKENS, PASSES = "passes/useful_tokens", "passes/count"
 NOISE_FLOOR = "clip_ratio/noise_floor"
 
 
-class UsefulTokensTrainer(GRPOTrainer):  # type: ignore[misc]
+class UsefulTokensTrainer(ResumableTrainer):
     """`GRPOTrainer` whose passes are as wide as their longest row and read each prompt once.
 
     Its `per_device_train_batch_size` is what a process updates on at once; `micro_batch_tokens` is what one of its
@@ -76,7 +77,7 @@ class UsefulTokensTrainer(GRPOTrainer):  # type: ignore[misc]
             # A mean over tokens has all of an update's in its denominator, one over rows those of the pass.
             share = 1.0 if self.loss_type == "dapo" else len(part) / len(rows)
             chosen = {name: value[part] if _has_rows(value) else value for name, value in inputs.items()}
-            with self._accumulating(model) if number < len(passes) else nullcontext():
+            with self._accumulating(model) if number < len(passes) else nullcontext(), self._gathering_extremes():
                 loss = super().compute_loss(model, chosen, *args, **kwargs) * share
                 if number < len(passes):
                     self._differentiate(loss)
@@ -100,6 +101,19 @@ class UsefulTokensTrainer(GRPOTrainer):  # type: ignore[misc]
         with nullcontext() if each else self.accelerator.no_sync(model):
             yield
         state._set_sync_gradients(True)
+
+    @contextmanager
+    def _gathering_extremes(self) -> Iterator[None]:
+        """Gather the least and the greatest of a pass's numbers, which is what TRL asks the gathered ones for.
+
+        Passes of other processes may have other numbers of rows, and such tensors cannot be gathered.
+        """
+        gather = self.accelerator.gather
+        self.accelerator.gather = lambda rows: gather(torch.stack([nanmin(rows), nanmax(rows)]))
+        try:
+            yield
+        finally:
+            del self.accelerator.gather
 
     def _differentiate(self, loss: torch.Tensor) -> None:
         """As transformers does after `compute_loss`."""

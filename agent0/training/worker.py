@@ -18,17 +18,22 @@ from agent0.errors import Agent0Error
 from agent0.progress import UNSHOWN, Shown
 from agent0.rollout.agents import ExecutorAgent, askable
 from agent0.rollout.backends import open_backend
-from agent0.rollout.engine import Backend, ProgramRunner, RolloutEngine, TokenBudget
-from agent0.rollout.model_folders import load_model, load_tokenizer, save_model
+from agent0.rollout.engine import Backend, RolloutEngine, TokenBudget
+from agent0.rollout.model_folders import load_model, load_tokenizer
 from agent0.rollout.tokens import check_model_tokens
 from agent0.rollout.vllm_environment import visible_gpus
 from agent0.sandbox import Sandbox, open_sandbox
 from agent0.storage.shards import iterate_records
 from agent0.storage.workspace import Workspace
+from agent0.tools import ProgramRunner
 from agent0.training.batch_division import BatchPlan
+from agent0.training.checkpoint_keeper import CheckpointKeeper
+from agent0.training.checkpoint_writer import CheckpointWriter
 from agent0.training.checkpoints import (
-    CheckpointKeeper,
+    check_format,
+    checkpoint_bytes,
     complete_checkpoints,
+    drop_all_but_weights,
     drop_unfinished,
     history_of,
     step_of,
@@ -37,12 +42,14 @@ from agent0.training.checkpoints import (
 from agent0.training.curriculum import ExecutorInTheLoopReward, curriculum_trainer
 from agent0.training.engine_turns import EngineTurns, FrozenTurnBackend
 from agent0.training.executor import executor_trainer
+from agent0.training.export import export
 from agent0.training.grpo import LogMetrics, SandboxReadings, StepLogger, grpo_arguments
 from agent0.training.guards import GuardCallback, Guards
 from agent0.training.preflight import check_job
+from agent0.training.retries import leaving_word, read_retry, retried
 from agent0.training.solver import BatchSolver, EarlySolver, Solver
 from agent0.training.training_job import ERROR_FILE, LOG_FILE, PreemptedError, StepsFile, TrainingJob
-from agent0.types import LabelledTask
+from agent0.types import LabelledTask, Task
 
 
 def train(job: TrainingJob, log: LogMetrics, shown: Shown = UNSHOWN) -> list[dict[str, float]]:
@@ -55,14 +62,21 @@ def train(job: TrainingJob, log: LogMetrics, shown: Shown = UNSHOWN) -> list[dic
         the first process draws meanwhile.
 
     Raises:
+        UsageError: it cannot be done here, or goes on from checkpoints of another format.
         PreemptedError: the training was asked to stop, and a checkpoint is saved.
         GuardTripped: a guard stopped it.
+        Agent0Error: it ran out of memory, or a checkpoint could not be written.
     """
     if job.training.sharding != "zero3":  # DeepSpeed cannot read its own checkpoints without unpickling them
         os.environ["TORCH_FORCE_WEIGHTS_ONLY_LOAD"] = "1"
     workspace = Workspace(job.workspace, job.remote)
     if _rank() == 0:
         drop_unfinished(workspace)
+    check_format(job)
+    if retry := read_retry(workspace):
+        job = retried(job, retry)
+        if _rank() == 0:
+            shown.warn(str(retry))
     found = complete_checkpoints(job.workspace)
     history = history_of(found[-1]) if found else []
     if _rank() == 0:
@@ -71,7 +85,8 @@ def train(job: TrainingJob, log: LogMetrics, shown: Shown = UNSHOWN) -> list[dic
     if not found or step_of(found[-1]) < job.updates:
         history = _run(job, workspace, found[-1] if found else None, log, shown if _rank() == 0 else UNSHOWN)
     if _rank() == 0:
-        _export(job, complete_checkpoints(job.workspace)[-1])
+        export(job, complete_checkpoints(job.workspace)[-1])
+        drop_all_but_weights(workspace)
     return history
 
 
@@ -81,9 +96,14 @@ def _run(
     check_job(job, visible_gpus(), _processes())
     plan = BatchPlan.of(job, _processes())
     arguments = grpo_arguments(job, plan)  # before the model is loaded: sharded loading is switched on by it
-    keeper = CheckpointKeeper(workspace, job.training.checkpoints.keep, plan.updates, job.folder)
+    writer = CheckpointWriter(workspace, job.training.checkpoints.keep, checkpoint_bytes(job), job.training.sharding)
+    keeper = CheckpointKeeper(job, writer, plan.updates)
     callbacks = [StepLogger(log), GuardCallback(Guards(job.training.guards, plan.sequences), keeper.last_good), keeper]
-    with open_sandbox(job.sandbox, int(os.environ.get("LOCAL_WORLD_SIZE", "1"))) as pool:
+    with (
+        leaving_word(job, plan, workspace),
+        writer.at_work(),
+        open_sandbox(job.sandbox, int(os.environ.get("LOCAL_WORLD_SIZE", "1"))) as pool,
+    ):
         model, tokenizer = load_model(job.base, job.model.dtype)
         if isinstance(job.algorithm, CurriculumSettings):
             turns = EngineTurns()
@@ -93,12 +113,26 @@ def _run(
                 _solver(job, job.algorithm, executor, shown) as solver,
             ):
                 rules = askable(job.frozen_executor, job.rollout)
-                reward = ExecutorInTheLoopReward(solver, rules, job.algorithm, job.seed)
+                archive = _questions(job.earlier_questions)
+                reward = ExecutorInTheLoopReward(solver, rules, job.algorithm, job.drawing_seed, archive)
+                earlier = _labelled(job.earlier_tasks)
                 trainer = curriculum_trainer(
-                    job, job.algorithm, plan, arguments, model, tokenizer, reward, pool, turns, shown
+                    job, job.algorithm, plan, arguments, model, tokenizer, reward, pool, turns, shown, earlier
                 )
                 return _fit(trainer, pool, callbacks, keeper, start, job)
-        trainer = executor_trainer(job, job.algorithm, plan, arguments, model, tokenizer, _tasks(job), pool, shown)
+        trainer = executor_trainer(
+            job,
+            job.algorithm,
+            plan,
+            arguments,
+            model,
+            tokenizer,
+            _labelled(job.tasks),
+            pool,
+            shown,
+            _labelled(job.earlier_tasks),
+            _labelled(job.negative_tasks),
+        )
         return _fit(trainer, pool, callbacks, keeper, start, job)
 
 
@@ -168,32 +202,12 @@ def _executor_backend(
     )
 
 
-def _tasks(job: TrainingJob) -> list[LabelledTask]:
-    assert job.tasks is not None
-    return list(iterate_records(LabelledTask, job.tasks))
+def _labelled(folder: Path | None) -> list[LabelledTask]:
+    return [] if folder is None else list(iterate_records(LabelledTask, folder))
 
 
-def _export(job: TrainingJob, checkpoint: Path) -> None:
-    """Write the weights of the last checkpoint, adapters merged, as the model that other stages load."""
-    tokenizer = load_tokenizer(job.base)
-    if job.training.lora.rank:
-        from peft import PeftModel
-
-        base, _ = load_model(job.base, job.model.dtype)
-        save_model(PeftModel.from_pretrained(base, checkpoint).merge_and_unload(), tokenizer, job.output)
-    else:
-        model, _ = load_model(checkpoint, job.model.dtype)
-        if job.training.sharding == "zero3" and job.model.dtype == "float32":
-            model.load_state_dict(_master_weights(checkpoint))
-        save_model(model, tokenizer, job.output)
-
-
-def _master_weights(checkpoint: Path) -> dict[str, Any]:
-    """Return DeepSpeed's weights in float32; beside them it saves rounded ones, in which most updates would be lost."""
-    from deepspeed.utils.zero_to_fp32 import get_fp32_state_dict_from_zero_checkpoint
-
-    weights: dict[str, Any] = get_fp32_state_dict_from_zero_checkpoint(str(checkpoint))
-    return weights
+def _questions(folder: Path | None) -> list[str]:
+    return [] if folder is None else [task.question for task in iterate_records(Task, folder)]
 
 
 def _processes() -> int:

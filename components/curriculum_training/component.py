@@ -1,6 +1,6 @@
 """The component `curriculum_training`: train the curriculum agent against the frozen executor."""
 
-from kfp.dsl import Input, Metrics, Model, Output, TaskConfig
+from kfp.dsl import Artifact, Input, Metrics, Model, Output, TaskConfig
 
 
 def curriculum_training(
@@ -10,6 +10,7 @@ def curriculum_training(
     image: str,
     curriculum_model: Input[Model],
     executor_model: Input[Model],
+    history: Input[Artifact],
     trained: Output[Model],
     metrics: Output[Metrics],
     task_config: TaskConfig,
@@ -18,6 +19,6 @@ def curriculum_training(
     from agent0.stages import run_stage
     from agent0.stages.curriculum_training import Nodes, run_curriculum_training
 
-    inputs = {"curriculum_model": curriculum_model, "executor_model": executor_model}
+    inputs = {"curriculum_model": curriculum_model, "executor_model": executor_model, "history": history}
     nodes = Nodes(image, vars(task_config))
     run_stage(run_curriculum_training, config, iteration, mlflow_run_id, inputs, trained, metrics, nodes=nodes)

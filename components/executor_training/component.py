@@ -1,6 +1,6 @@
 """The component `executor_training`: train the executor agent by ADPO on the kept tasks."""
 
-from kfp.dsl import Dataset, Input, Metrics, Model, Output, TaskConfig
+from kfp.dsl import Artifact, Dataset, Input, Metrics, Model, Output, TaskConfig
 
 
 def executor_training(
@@ -10,6 +10,7 @@ def executor_training(
     image: str,
     executor_model: Input[Model],
     tasks: Input[Dataset],
+    history: Input[Artifact],
     trained: Output[Model],
     metrics: Output[Metrics],
     task_config: TaskConfig,
@@ -18,6 +19,6 @@ def executor_training(
     from agent0.stages import run_stage
     from agent0.stages.executor_training import Nodes, run_executor_training
 
-    inputs = {"executor_model": executor_model, "tasks": tasks}
+    inputs = {"executor_model": executor_model, "tasks": tasks, "history": history}
     nodes = Nodes(image, vars(task_config))
     run_stage(run_executor_training, config, iteration, mlflow_run_id, inputs, trained, metrics, nodes=nodes)

@@ -1,6 +1,6 @@
 """The component `task_generation`: draw proposals from the trained curriculum agent."""
 
-from kfp.dsl import Dataset, Input, Metrics, Model, Output
+from kfp.dsl import Artifact, Dataset, Input, Metrics, Model, Output
 
 
 def task_generation(
@@ -9,6 +9,7 @@ def task_generation(
     mlflow_run_id: str,
     curriculum_model: Input[Model],
     executor_model: Input[Model],
+    history: Input[Artifact],
     tasks: Output[Dataset],
     metrics: Output[Metrics],
     pod: int = 0,
@@ -19,6 +20,6 @@ def task_generation(
     from agent0.stages.sharding import Share
     from agent0.stages.task_generation import run_task_generation
 
-    inputs = {"curriculum_model": curriculum_model, "executor_model": executor_model}
+    inputs = {"curriculum_model": curriculum_model, "executor_model": executor_model, "history": history}
     more = {"share": Share(pod, pods), "part": Share(pod, pods).part}
     run_stage(run_task_generation, config, iteration, mlflow_run_id, inputs, tasks, metrics, **more)

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from agent0.answers import Grader, majority_vote
-from agent0.answers.derivations import Evidence, derivation, evidence
+from agent0.answers.derivations import Evidence, derivation, evidence, grounded_answers
 from agent0.types import ToolCall, Trajectory
 
 
@@ -119,3 +119,18 @@ def test_numbers_are_the_same_however_they_are_written(question: str, program: s
 
 def test_a_program_may_print_more_and_in_another_spelling() -> None:
     assert found(solved("\\frac{1}{2}", "print(1/2)", printed="the result:\n0.5"), question="1 by 2").grounded == 1
+
+
+def test_a_vote_of_the_grounded_counts_none_of_the_others() -> None:
+    copied_wrongly = [solved("25", "print(2+23)")] * 7
+    samples = [
+        *copied_wrongly,
+        solved("5", "print(2+3)"),
+        solved("5", "print(3+2)"),
+        solved("6", "print(2*3)", printed="5"),
+    ]
+    with Grader() as grader:
+        answers = grounded_answers("What is 2 and 3?", samples, grader)
+    assert answers == [None] * 7 + ["5", "5", None]
+    vote = majority_vote(answers)
+    assert (vote.answer, vote.count, vote.k) == ("5", 2, 10)

@@ -2,33 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import replace
-from importlib.metadata import EntryPoint
-from types import ModuleType
 
 import pytest
+from given_plugins import Give
 
-from agent0.benchmarks import catalogue
-from agent0.benchmarks.catalogue import BENCHMARKS, GROUP, PREFIXES, benchmark, is_benchmark
+from agent0.benchmarks.catalogue import BENCHMARKS, PREFIXES, benchmark, is_benchmark
 from agent0.errors import NotInstalledError, UsageError
 
-Installed = Callable[[str, str], None]
-
-
-@pytest.fixture
-def installed(monkeypatch: pytest.MonkeyPatch) -> Installed:
-    """A function that installs a package's entry point, whose module holds MINE, a benchmark called my_sums."""
-    module = ModuleType("their_benchmarks")
-    module.MINE = replace(benchmark("tiny"), name="my_sums")  # type: ignore[attr-defined]
-    module.NUMBER = 3  # type: ignore[attr-defined]
-    monkeypatch.setitem(__import__("sys").modules, "their_benchmarks", module)
-
-    def install(name: str, value: str) -> None:
-        entry = EntryPoint(name, value, GROUP)
-        monkeypatch.setattr(catalogue, "entry_points", lambda group: [entry] if group == GROUP else [])
-
-    return install
+GROUP = "agent0.benchmarks"
 
 
 def test_every_file_of_the_folder_is_in_the_catalogue() -> None:
@@ -38,12 +20,15 @@ def test_every_file_of_the_folder_is_in_the_catalogue() -> None:
     assert set(PREFIXES) == {"gym:", "domain:"}
 
 
-def test_a_benchmark_of_another_package_is_found_by_its_entry_point(installed: Installed) -> None:
+def test_a_benchmark_of_another_package_is_found_by_its_entry_point_or_its_place(give: Give) -> None:
+    give()
     assert not is_benchmark("my_sums")
-    installed("my_sums", "their_benchmarks:MINE")
-    assert is_benchmark("my_sums")
-    assert benchmark("my_sums").name == "my_sums"
-    with pytest.raises(UsageError, match=r"There is no benchmark 'my_sum'; there are .*my_sums"):
+    mine = {name: replace(benchmark("tiny"), name=name) for name in ("my_sums", "their_package:PLACED")}
+    give((GROUP, "my_sums", "their_package:MINE"), MINE=mine["my_sums"], PLACED=mine["their_package:PLACED"])
+    for name, known in mine.items():
+        assert is_benchmark(name)
+        assert benchmark(name) is known
+    with pytest.raises(UsageError, match=r"There is no benchmark 'my_sum'; .* did you mean 'my_sums'?"):
         benchmark("my_sum")
 
 
@@ -51,14 +36,20 @@ def test_a_benchmark_of_another_package_is_found_by_its_entry_point(installed: I
     ("name", "value", "message", "error"),
     [
         ("my_sums", "not_there:MINE", "cannot be imported from not_there:MINE", NotInstalledError),
-        ("my_sums", "their_benchmarks:MISSING", "cannot be imported", NotInstalledError),
-        ("my_sums", "their_benchmarks:NUMBER", "is a int, not the", UsageError),
-        ("others", "their_benchmarks:MINE", "is the benchmark 'my_sums', not the", UsageError),
+        ("my_sums", "their_package:MISSING", "cannot be imported", NotInstalledError),
+        ("my_sums", "their_package:NUMBER", "is no agent0.benchmarks.spec.Benchmark but int", UsageError),
+        ("others", "their_package:MINE", "calls itself 'my_sums', and records would name it so", UsageError),
+        (
+            "gsm8k",
+            "their_package:MINE",
+            "Each of .* and their_package:MINE is given as the benchmark 'gsm8k'",
+            UsageError,
+        ),
     ],
 )
 def test_an_entry_point_that_gives_none_is_told(
-    name: str, value: str, message: str, error: type[Exception], installed: Installed
+    name: str, value: str, message: str, error: type[Exception], give: Give
 ) -> None:
-    installed(name, value)
+    give((GROUP, name, value), MINE=replace(benchmark("tiny"), name="my_sums"), NUMBER=3)
     with pytest.raises(error, match=message):
         benchmark(name)

@@ -33,6 +33,7 @@ TRANSCRIBED = {"run", "transcript"}
 ELSEWHERE = {
     "docs/api.md": "tests/test_api.py",
     "docs/domains.md": "tests/docs/test_domains_page.py",
+    "docs/extending.md": "tests/docs/test_extending_page.py",
     "docs/storage.md": "tests/storage/test_transfer.py",
     "mlflow/README.md": "tests/integration/test_tracking_server.py",
     **{f"{path.relative_to(ROOT)}/README.md": "tests/components/test_readmes.py" for path in ROOT.glob("components/*")},

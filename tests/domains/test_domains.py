@@ -100,6 +100,8 @@ def test_a_domain_is_found_by_its_module(tmp_path: Path, monkeypatch: pytest.Mon
     (tmp_path / "commaless.py").write_text(good.replace("text},))", "text}))"))
     (tmp_path / "turnless.py").write_text(good.replace("PromptSet(p('ask'),", "PromptSet({'role': 'user'},"))
     (tmp_path / "untemplated.py").write_text(good.replace("p('{question}'))", "p('{question}'), plain='{% if %}')"))
+    (tmp_path / "topicless.py").write_text(good.replace("p('{question}'))", "p('{question}'), topic='on it')"))
+    (tmp_path / "unlisted.py").write_text(f"{good}\nD = Domain(GOOD.prompts, lambda q: None, topics='algebra')")
     (tmp_path / "wordless.py").write_text(good.replace("({'role': 'user', 'content': text},)", "()"))
     monkeypatch.syspath_prepend(tmp_path)
     assert get_domain("colours:GOOD").known_answer("red?") is None
@@ -114,6 +116,8 @@ def test_a_domain_is_found_by_its_module(tmp_path: Path, monkeypatch: pytest.Mon
         ("commaless:GOOD", "has 'role' for a turn.*a comma even behind a single one"),
         ("turnless:GOOD", "what is no AgentPrompt"),
         ("untemplated:GOOD", r"'\{% if %\}' .* is no Jinja template"),
+        ("topicless:GOOD", r"text 'on it' lacks \{topic\}"),
+        ("unlisted:D", "Its topics are 'algebra'; give a tuple of names"),
         ("wordless:GOOD", "has no message"),
         ("arithmetics", "did you mean 'arithmetic'"),
         ("no such thing", "installed are arithmetic, mathematics"),

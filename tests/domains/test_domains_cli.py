@@ -1,12 +1,11 @@
 from __future__ import annotations
 
-from importlib.metadata import EntryPoint
-
 import pytest
+from given_plugins import Give
 from typer.testing import CliRunner
 
 from agent0.cli.main import app
-from agent0.domains import domain_catalogue, domain_description, domain_names, get_domain
+from agent0.domains import domain_description, domain_names, get_domain
 from agent0.errors import UsageError
 
 RUN = CliRunner(env={"COLUMNS": "160"})
@@ -20,12 +19,13 @@ def test_every_installed_domain_is_listed_with_what_it_has() -> None:
     assert lines["word_problems"][1:4] == ["agent0.domains.word_problems:DOMAIN", "yes", "yes"]
 
 
-def test_one_broken_domain_does_not_hide_the_others(monkeypatch: pytest.MonkeyPatch) -> None:
-    broken = EntryPoint("broken", "no.such.module:DOMAIN", domain_catalogue.GROUP)
-    good = EntryPoint("good", "agent0.domains.mathematics:DOMAIN", domain_catalogue.GROUP)
-    monkeypatch.setattr(domain_catalogue, "entry_points", lambda group: [broken, good])
+def test_one_broken_domain_does_not_hide_the_others(give: Give) -> None:
+    place = "agent0.domains.mathematics:DOMAIN"
+    given = {"broken": ["no.such.module:DOMAIN"], "good": [place], "twice": [place, "their_package:DOMAIN"]}
+    give(*(("agent0.domains", name, place) for name, places in given.items() for place in places))
     found = {row[0]: row for row in domain_description.rows()}
-    assert found["broken"][2:] == ("?", "?", "broken")
+    assert found["broken"][1:] == ("no.such.module:DOMAIN", "?", "?", "broken")
+    assert found["twice"][1:] == ("?", "?", "?", "broken")
     assert found["good"][2:] == ("no", "no", "paper")
     with pytest.raises(UsageError, match="cannot be imported"):
         domain_description.description("broken")

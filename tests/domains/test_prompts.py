@@ -7,9 +7,10 @@ import pytest
 from pydantic import ValidationError
 
 from agent0.config import PromptMessage, PromptSettings, RolloutSettings
-from agent0.domains import Message, domain_names, get_prompts
+from agent0.domains import Message, domain_names, get_domain, get_prompts
 from agent0.errors import UsageError
 from agent0.protocol import TOOL_RULES
+from agent0.types import Condition
 
 TOOL_WORDS = re.compile("python|program|tool", re.IGNORECASE)
 
@@ -127,3 +128,31 @@ def test_options_reach_the_template(tokenizer: Any, monkeypatch: pytest.MonkeyPa
     assert (
         prompts.render(with_template(tokenizer, template, monkeypatch), prompts.propose()) == "propose<think></think>"
     )
+
+
+@pytest.mark.parametrize(("name", "variant"), [("mathematics", ""), ("mathematics", "paper"), ("word_problems", "")])
+def test_a_proposal_is_asked_for_a_topic_and_by_examples(name: str, variant: str) -> None:
+    prompts = get_prompts(RolloutSettings(domain=name, prompts=PromptSettings(variant=variant)))
+    free, topic = prompts.propose(), get_domain(name).topics[0]
+    asked = prompts.propose(Condition(topic=topic, examples=("What is {topic}?", "Two\nlines.")))
+    assert asked[:-1] == free[:-1]
+    assert asked[-1]["content"].startswith(free[-1]["content"])
+    assert topic in asked[-1]["content"]
+    assert asked[-1]["content"].endswith("\n- What is {topic}?\n- Two lines.")
+    assert prompts.propose(Condition()) == free
+
+
+def test_own_prompts_are_asked_for_topics_as_the_domains_are() -> None:
+    own = PromptSettings(curriculum=(PromptMessage(role="user", content="Ask."),))
+    prompts = get_prompts(RolloutSettings(domain="word_problems", prompts=own))
+    assert prompts.propose(Condition(topic="travel")) == [{"role": "user", "content": "Ask. Its kind is travel."}]
+
+
+def test_as_many_examples_are_shown_as_the_prompt_has_room_for(tokenizer: Any) -> None:
+    prompts = get_prompts(RolloutSettings(domain="word_problems"))
+    whole = Condition(topic="travel", examples=("What is 1+1?", "What is 2+2?", "What is 3+3?"))
+    two = whole.model_copy(update={"examples": whole.examples[:2]})
+    room = len(prompts.encode(tokenizer, prompts.propose(two)))
+    assert prompts.fitted(tokenizer, whole, 10_000) == whole
+    assert prompts.fitted(tokenizer, whole, room) == two
+    assert prompts.fitted(tokenizer, whole, 1) == Condition(topic="travel")

@@ -28,6 +28,7 @@ LEFT_OUT = {
     "gym": "a need of reasoning-gym is compiled with a C compiler, which no image has while it is built",
     "smollm2": "it reads the file of a package that no image has, a model to begin with on a machine of one's own",
     "zero3": "DeepSpeed compiles its kernels with a CUDA toolkit and a C++ compiler, which no image has",
+    "verifiers": "an environment is a package of its authors', which an image of one's own adds together with it",
 }
 PIP_ARGUMENTS = {"PIP_INDEX_URL", "PIP_EXTRA_INDEX_URL", "PIP_FIND_LINKS"}
 

@@ -46,7 +46,7 @@ def test_the_parameters_have_the_recipes_values(spec: dict[str, Any]) -> None:
         "8",
         "nvidia.com/gpu",
     )
-    assert (training["resourceMemoryLimit"], generation["resourceMemoryLimit"]) == ("576Gi", "192Gi")
+    assert (training["resourceMemoryLimit"], generation["resourceMemoryLimit"]) == ("640Gi", "192Gi")
     assert parameters["image"]["defaultValue"] == IMAGE
     assert (parameters["start_iteration"]["defaultValue"], parameters["history_uri"]["defaultValue"]) == (1, "")
 

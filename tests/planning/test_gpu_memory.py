@@ -191,13 +191,14 @@ def test_a_shared_engine_is_counted_once() -> None:
 @pytest.mark.parametrize(
     ("overrides", "bytes_per_parameter"),
     [
-        ([], 8 * 2 * 4 + 2 * 4),
-        (["executor.kl_coefficient=0"], 8 * 4 + 2 * 4),
-        (["model.dtype=bfloat16"], 8 * 2 * 2 + 2 * 2),
-        (["training.sharding=ddp"], 8 * 2 * 4),
+        ([], 8 * 2 * 4 + 3 * 4),
+        (["executor.kl_coefficient=0"], 8 * 4 + 3 * 4),
+        (["model.dtype=bfloat16"], 8 * 2 * 2 + 3 * 2),
+        (["training.sharding=ddp"], 8 * 2 * 4 + 3 * 4),
+        (["training.sharding=zero3"], 8 * 2 * 4 + 2),
     ],
 )
-def test_the_host_holds_what_every_process_loads_and_the_gathered_moments(
+def test_the_host_holds_what_every_process_loads_and_a_copy_of_a_checkpoint(
     overrides: list[str], bytes_per_parameter: int
 ) -> None:
     config = load_config("qwen3-8b", overrides)
@@ -209,8 +210,8 @@ def test_the_host_holds_what_every_process_loads_and_the_gathered_moments(
 def test_adapters_need_no_reference_and_what_only_draws_needs_no_host() -> None:
     config = load_config("qwen3-8b", ["training.lora.rank=64"])
     memory = stage_memory("executor_training", KNOWN["Qwen3-8B"], config, EIGHT)
-    moments = 2 * 4 * KNOWN["Qwen3-8B"].adapter_parameters(64)
-    assert memory.host_gib == pytest.approx((8 * 4 * 8_190_735_360 + moments) / 2**30)
+    copied = 3 * 4 * KNOWN["Qwen3-8B"].adapter_parameters(64)
+    assert memory.host_gib == pytest.approx((8 * 4 * 8_190_735_360 + copied) / 2**30)
     assert stage_memory("task_generation", KNOWN["Qwen3-8B"], QWEN, EIGHT).host_gib is None
 
 

@@ -10,8 +10,9 @@ from agent0.planning.plan import Plan
 from agent0.planning.rates import MeasuredRates
 
 SCHEMA = {
-    "version": "Literal[2]",
+    "version": "Literal[3]",
     "stage keys": {
+        "checkpoints",
         "stage",
         "fits",
         "problems",
@@ -43,6 +44,14 @@ SCHEMA = {
         "placements",
         "proposal",
     },
+    "checkpoint keys": {
+        "gigabytes",
+        "count",
+        "disk_gigabytes",
+        "copying_seconds",
+        "waiting_seconds",
+        "handing_on_seconds",
+    },
     "device keys": {
         "role",
         "gpus",
@@ -59,9 +68,12 @@ SCHEMA = {
 
 def test_the_json_has_the_form_that_scripts_read() -> None:
     values = make_plan(load_config("qwen3-8b"), parse_cluster("8xH200")).model_dump(mode="json")
-    assert values["version"] == 2
+    assert values["version"] == 3
     assert set(values) == SCHEMA["plan keys"]
     assert all(set(stage) == SCHEMA["stage keys"] for stage in values["stages"])
+    trainings = [stage["checkpoints"] for stage in values["stages"] if stage["trained_tokens"]]
+    assert len(trainings) == 2
+    assert all(set(taken) == SCHEMA["checkpoint keys"] for taken in trainings)
     assert all(set(use) == SCHEMA["device keys"] for stage in values["stages"] for use in stage["devices"])
     assert Plan.model_validate(values).model_dump(mode="json") == values
 

@@ -86,3 +86,13 @@ def test_an_empty_batch_has_empty_rewards_and_no_means():
 def test_numbers_out_of_range_are_usage_errors(valid, consistency, calls, shares):
     with pytest.raises(UsageError):
         curriculum_reward(valid, consistency, calls, shares, PAPER)
+
+
+def test_likeness_to_earlier_questions_costs_its_weight_and_nothing_by_default():
+    settings = RewardSettings(archive_weight=0.5)
+    for weights, lost in ((settings, 0.4), (PAPER, 0.0)):
+        reward = curriculum_reward([True, False], [0.5, 0.5], [0, 0], [0.25, 0.0], weights, likeness=[0.8, 0.0])
+        assert reward.total.tolist() == pytest.approx([1 - 0.25 - lost, 0])
+        assert reward.archive.tolist() == pytest.approx([lost, 0])
+    with pytest.raises(ValueError, match="archive_weight would do nothing"):
+        RewardSettings(composition="official-code", archive_weight=0.5)

@@ -5,7 +5,14 @@ from hypothesis import strategies as st
 
 from agent0.errors import UsageError
 from agent0.rewards import repetition_shares
-from agent0.rewards.diversity import cluster_entropy, distinct_n, diversity_metrics, novelty
+from agent0.rewards.diversity import (
+    archive_likeness,
+    cluster_entropy,
+    distinct_n,
+    diversity_metrics,
+    far_apart,
+    novelty,
+)
 
 QUESTIONS = st.lists(st.text(alphabet="abc ", max_size=10), max_size=8)
 
@@ -63,3 +70,24 @@ def test_a_collapsed_batch_scores_below_a_varied_one():
     collapsed, healthy = diversity_metrics(same), diversity_metrics(varied)
     assert all(collapsed[name] < healthy[name] for name in healthy)
     assert cluster_entropy(repetition_shares(varied)) == pytest.approx(1.0)
+
+
+def test_what_is_asked_again_is_wholly_like_the_archive_and_what_is_far_from_it_not_at_all():
+    archive = ["how many apples does the farmer sell", "what is the area of the circle"]
+    asked = ["how many apples does the farmer sell", "how many apples does the farmer buy", "x y z"]
+    again, like, new = archive_likeness(asked, archive, 0.5)
+    assert (again, new) == (1.0, 0.0)
+    assert 0 < like < 1
+    assert like == pytest.approx(1 - novelty(asked, archive)[1] / 0.5)
+    assert archive_likeness(asked, []).tolist() == [0.0] * 3
+
+
+def test_those_far_apart_begin_with_the_first_and_leave_out_its_likes():
+    questions = ["how many apples does he sell", "how many apples does he buy", "find the area", "how many apples now"]
+    assert far_apart(questions, 2) == ["how many apples does he sell", "find the area"]
+    assert sorted(far_apart(questions, 9)) == sorted(questions)
+    assert far_apart(questions, 0) == far_apart([], 2) == []
+
+
+def test_a_question_that_is_there_twice_is_shown_twice_only_where_nothing_else_is_left():
+    assert far_apart(["a b c", "a b c", "d e f"], 2) == ["a b c", "d e f"]

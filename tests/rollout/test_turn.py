@@ -207,7 +207,7 @@ def test_watching_tokens_stops_no_later_than_looking_at_everything_would(
     tokenizer: Any, text: str, ends_at: Any
 ) -> None:
     """The watch looks only where a turn can end; looking after every token must find nothing earlier."""
-    rules = TurnRules(tokenizer, tool=True, ends_at=ends_at)
+    rules = TurnRules(tokenizer, frozenset({"python"}), ends_at)
     ids = tokenizer(text, add_special_tokens=False).input_ids
     ends = rules.watch([], thinking=False)
     assert ends is not None

@@ -5,15 +5,22 @@ from pathlib import Path
 
 import pytest
 
-from agent0.config import CurriculumSettings, EvaluationSettings, FilteringSettings
+from agent0.config import (
+    CurriculumSettings,
+    EvaluationSettings,
+    ExecutionSettings,
+    FilteringSettings,
+    QuestionJudgeSettings,
+)
 from agent0.errors import Agent0Error
 from agent0.stages import Stage
 from agent0.stages.session import StageResult
-from agent0.stages.stage_files import QUESTIONS_FOLDER, TASKS_FOLDER
+from agent0.stages.stage_files import NEGATIVES_FOLDER, QUESTIONS_FOLDER, TASKS_FOLDER
 from agent0.stages.task_filtering import run_task_filtering
 from agent0.storage.shards import iterate_records, write_shards
 from agent0.types import LabelledTask, Task, Vote
 
+NO_JUDGE = QuestionJudgeSettings()
 WORDS = ("north", "south", "west")
 
 
@@ -36,7 +43,11 @@ def audit(name: str, truth: str, **more: int) -> LabelledTask:
 
 
 def filtered(
-    folder: Path, tasks: Sequence[LabelledTask], earlier: Sequence[str] = (), **filtering: object
+    folder: Path,
+    tasks: Sequence[LabelledTask],
+    earlier: Sequence[str] = (),
+    judge: QuestionJudgeSettings = NO_JUDGE,
+    **filtering: object,
 ) -> tuple[StageResult, list[LabelledTask]]:
     """Run the stage; return its result and what it kept."""
     write_shards(folder / "in" / TASKS_FOLDER, tasks, LabelledTask)
@@ -48,6 +59,7 @@ def filtered(
         history=folder / "history",
         output=folder / "out",
         curriculum=CurriculumSettings(),
+        execution=ExecutionSettings(question_judge=judge),
         filtering=FilteringSettings.model_validate({"min_tasks": 1, "contamination": "off", **filtering}),
         evaluation=EvaluationSettings(),
     )
@@ -148,3 +160,66 @@ def test_gates_that_leave_too_few_say_which_and_what_each_would_leave(tmp_path: 
     ):
         filtered(tmp_path, tasks, truth="refuse", min_derivations=2)
     assert not (tmp_path / "out" / TASKS_FOLDER).exists()
+
+
+def test_a_task_without_a_trusted_label_is_kept_for_the_answers_that_its_vote_refuses(tmp_path: Path) -> None:
+    scattered = labelled("north", count=2)
+    scattered = scattered.model_copy(update={"answers": ("5", "5", *map(str, range(10, 17)), None)})
+    doubted = labelled("south", derivations=1, count=5)
+    doubted = doubted.model_copy(update={"answers": ("5",) * 5 + ("6",) * 4 + ("7",)})
+    split = labelled("west", derivations=1, count=5)  # five say 5, five say 6: nothing is refused
+    trusted = labelled("1+1", derivations=2)
+    tasks = [scattered, doubted, split, trusted, audit("2+2", "5", count=2)]
+    result, kept = filtered(tmp_path, tasks, min_derivations=2, negative_support=0.1)
+    assert ids(kept) == ["1+1"]
+    negatives = {task.task.id: task for task in iterate_records(LabelledTask, tmp_path / "out" / NEGATIVES_FOLDER)}
+    assert {name: task.tenable for name, task in negatives.items()} == {"north": ("5",), "south": ("5", "6")}
+    assert result.metrics["tasks/negative"] == 2
+    assert result.metrics["tasks/refused_right"] == 0.0
+
+
+def test_how_often_a_refused_answer_is_right_is_measured(tmp_path: Path) -> None:
+    task = labelled("north", truth="7", count=5)
+    task = task.model_copy(update={"answers": ("5",) * 5 + ("6",) * 3 + ("7", "8")})
+    result, _ = filtered(tmp_path, [task, labelled("1+1", derivations=2)], min_derivations=2, negative_support=0.1)
+    assert result.metrics["tasks/refused_right"] == pytest.approx(0.5)
+
+
+def probes(right: int, wrong: int) -> list[LabelledTask]:
+    """Known tasks, of which the judge was right about so many, in both forms, and wrong about the others."""
+    verdicts = [True] * right + [False] * wrong
+    return [
+        audit(f"1+{number}", "5").model_copy(update={"well_posed": verdict, "spoiled_well_posed": not verdict})
+        for number, verdict in enumerate(verdicts)
+    ]
+
+
+@pytest.mark.parametrize(
+    ("right", "wrong", "kept"), [(9, 1, ["north", "west"]), (1, 1, ["north", "south", "west"]), (0, 0, None)]
+)
+def test_what_the_judge_calls_ill_posed_is_kept_out_where_the_judge_is_right_about_the_probes(
+    right: int, wrong: int, kept: list[str] | None, tmp_path: Path
+) -> None:
+    said = {"north": True, "south": False, "west": None}
+    tasks = [labelled(name).model_copy(update={"well_posed": verdict}) for name, verdict in said.items()]
+    judge = QuestionJudgeSettings(source="executor")
+    result, left = filtered(tmp_path, [*tasks, *probes(right, wrong)], judge=judge, well_posed=True)
+    assert ids(left) == (kept or list(said))
+    assert (result.metrics["tasks/judge_silent"], result.metrics["tasks/judged_ill"]) == (1.0, 0.5)
+    if kept is None:
+        assert "the judge gave no verdict on them" in result.warnings[-1]
+        assert "tasks/judge_agreement" not in result.metrics
+    else:
+        assert result.metrics["tasks/judge_agreement"] == pytest.approx(right / (right + wrong))
+    if (right, wrong) == (1, 1):
+        assert "was right about 50% of them, and filtering.min_judge_agreement is 0.7" in result.warnings[-1]
+        assert result.metrics["tasks/ill_posed_alone"] == 3
+
+
+def test_verdicts_are_counted_where_no_gate_acts_on_them(tmp_path: Path) -> None:
+    task = labelled("north").model_copy(update={"well_posed": False})
+    result, left = filtered(tmp_path, [task, *probes(3, 1)], judge=QuestionJudgeSettings(source="executor"))
+    assert ids(left) == ["north"]
+    assert result.metrics["tasks/judge_agreement"] == pytest.approx(0.75)
+    assert result.metrics["tasks/label_accuracy_judged_ill"] == pytest.approx(1.0)
+    assert result.warnings == ()

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from agent0.benchmarks.catalogue import generated_items
-from agent0.config import CurriculumSettings, EvaluationSettings, FilteringSettings
+from agent0.config import CurriculumSettings, EvaluationSettings, ExecutionSettings, FilteringSettings
 from agent0.errors import Agent0Error, UsageError
 from agent0.stages import Stage
 from agent0.stages.contamination_check import CONTAMINATION_FILE
@@ -51,6 +51,7 @@ def test_kept_tasks_are_written_with_counts_and_an_audit(tmp_path: Path) -> None
         history=tmp_path / "history",
         output=tmp_path / "out",
         curriculum=CurriculumSettings(),
+        execution=ExecutionSettings(),
         filtering=FilteringSettings(min_tasks=3),
         evaluation=PUBLISHED,
     )
@@ -73,6 +74,7 @@ def test_tasks_that_audit_the_vote_are_never_trained_on(tmp_path: Path) -> None:
         history=tmp_path / "history",
         output=tmp_path / "out",
         curriculum=CurriculumSettings(),
+        execution=ExecutionSettings(),
         filtering=FilteringSettings(min_tasks=8),
         evaluation=PUBLISHED,
     )
@@ -92,6 +94,7 @@ def test_too_few_tasks_name_the_settings_to_change(tmp_path: Path) -> None:
             history=tmp_path / "history",
             output=tmp_path / "out",
             curriculum=CurriculumSettings(),
+            execution=ExecutionSettings(),
             filtering=FilteringSettings(),
             evaluation=PUBLISHED,
         )
@@ -117,6 +120,7 @@ def contaminated(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, mode: str, **s
         history=tmp_path / "history",
         output=tmp_path / "out",
         curriculum=CurriculumSettings(),
+        execution=ExecutionSettings(),
         filtering=FilteringSettings.model_validate({"min_tasks": 1, "contamination": mode, **settings}),
         evaluation=PUBLISHED,
     )
@@ -173,6 +177,7 @@ def test_without_test_sets_a_metric_says_so_and_nothing_warns(tmp_path: Path, mo
         history=tmp_path / "history",
         output=tmp_path / "out",
         curriculum=CurriculumSettings(),
+        execution=ExecutionSettings(),
         filtering=FilteringSettings(min_tasks=1),
         evaluation=PUBLISHED,
     )
@@ -194,6 +199,7 @@ def test_whoever_asks_for_clean_tasks_needs_test_sets(
             history=tmp_path / "history",
             output=tmp_path / "out",
             curriculum=CurriculumSettings(),
+            execution=ExecutionSettings(),
             filtering=FilteringSettings.model_validate({"min_tasks": 1, "contamination": mode}),
             evaluation=PUBLISHED,
         )
@@ -209,6 +215,7 @@ def filtered(tmp_path: Path, question: str, mode: str, evaluation: EvaluationSet
         history=tmp_path / "history",
         output=tmp_path / "out",
         curriculum=CurriculumSettings(),
+        execution=ExecutionSettings(),
         filtering=FilteringSettings.model_validate({"min_tasks": 1, "contamination": mode}),
         evaluation=evaluation,
     )

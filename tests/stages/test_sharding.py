@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
@@ -11,7 +12,16 @@ from typing import Any
 import pytest
 
 from agent0.benchmarks.catalogue import known_tasks
-from agent0.config import ExecutionSettings, GenerationSettings, SandboxSettings, TrackingSettings, load_config
+from agent0.config import (
+    ConditioningSettings,
+    ExecutionSettings,
+    GenerationSettings,
+    QuestionJudgeSettings,
+    RolloutSettings,
+    SandboxSettings,
+    TrackingSettings,
+    load_config,
+)
 from agent0.errors import Agent0Error, UsageError
 from agent0.rollout.engine import Generation, Request
 from agent0.rollout.scripted import ScriptedBackend
@@ -20,17 +30,19 @@ from agent0.stages import Stage, StageResult, open_agents, sandboxed_execution, 
 from agent0.stages.execution_collection import run_execution_collection
 from agent0.stages.sandboxed_execution import run_sandboxed_execution
 from agent0.stages.sharding import ALONE, Share
-from agent0.stages.stage_files import SAMPLE_FOLDER, TASKS_FOLDER
+from agent0.stages.stage_files import PROPOSALS_FOLDER, SAMPLE_FOLDER, TASKS_FOLDER
 from agent0.stages.task_collection import run_task_collection
 from agent0.stages.task_generation import run_task_generation
+from agent0.storage.atomic_file import write_json
 from agent0.storage.digest import STAGE_FILE
 from agent0.storage.manifest import MANIFEST
 from agent0.storage.shards import iterate_records, iterate_shard, shard_name, write_shard, write_shards
-from agent0.types import LabelledTask, SolvedTask, Task
+from agent0.types import LabelledTask, ProposalOutcome, SolvedTask, StageReport, Task
 
 TINY = load_config("tiny")
 SANDBOX = SandboxSettings(preload=(), memory_mb=256, timeout_seconds=5.0, workers=1)
 GENERATION = GenerationSettings(proposals=26, shard_size=4)
+FREE = ConditioningSettings()
 EXECUTION = ExecutionSettings(samples=4, shard_size=3, probe_tasks=6, probe_samples=2)
 QUESTIONS = [f"What is {number}+3?" for number in range(20, 34)]
 
@@ -54,6 +66,8 @@ class SeededBackend(ScriptedBackend):
         self.drawn.append((prompt, seed))
         kinds = (f"<question>What is {seed % 15 + 10}+7?</question>\\boxed{{{seed % 3}}}", "nothing", "<question>?")
         written = f"\\boxed{{{seed % 3}}}" if "solve" in prompt else kinds[max(0, seed % 7 - 4)]
+        if "WELL_POSED" in prompt:
+            written = ("ILL_POSED", "?", "WELL_POSED")[seed % 3]
         return await ScriptedBackend(self._tokenizer, lambda _: written).generate(request)
 
 
@@ -89,16 +103,17 @@ def model(tokenizer: Any, random_model: Any, tmp_path: Path) -> Path:
 def generate(model: Path, tmp_path: Path) -> Callable[..., StageResult]:
     """A function that runs the stage into a folder."""
 
-    def run(name: str, share: Share = ALONE, **changes: Any) -> StageResult:
+    def run(name: str, share: Share = ALONE, conditioning: ConditioningSettings = FREE, **changes: Any) -> StageResult:
         stage = Stage.untracked("task_generation", seed=5)
         result = run_task_generation(
             stage,
             curriculum_model=model,
             executor_model=model,
+            history=tmp_path / "history",
             output=tmp_path / name,
             rollout=TINY.rollout,
             sandbox=SANDBOX,
-            curriculum=TINY.curriculum,
+            curriculum=TINY.curriculum.model_copy(update={"conditioning": conditioning}),
             generation=GENERATION.model_copy(update=changes),
             share=share,
         )
@@ -114,7 +129,9 @@ def execute(model: Path, tmp_path: Path) -> Callable[..., StageResult]:
     tasks = [Task(id=f"t{number:02d}", iteration=1, question=question) for number, question in enumerate(QUESTIONS)]
     write_shards(tmp_path / "tasks" / TASKS_FOLDER, tasks, Task)
 
-    def run(name: str, share: Share = ALONE, first: Path = model, **changes: Any) -> StageResult:
+    def run(
+        name: str, share: Share = ALONE, first: Path = model, rollout: RolloutSettings = TINY.rollout, **changes: Any
+    ) -> StageResult:
         stage = Stage.untracked("sandboxed_execution", seed=5)
         result = run_sandboxed_execution(
             stage,
@@ -123,7 +140,7 @@ def execute(model: Path, tmp_path: Path) -> Callable[..., StageResult]:
             tasks=tmp_path / "tasks",
             output=tmp_path / name,
             trajectories=tmp_path / f"{name}-trajectories",
-            rollout=TINY.rollout,
+            rollout=rollout,
             sandbox=SANDBOX,
             execution=EXECUTION.model_copy(update=changes),
             tracking=TrackingSettings(trajectories=9),
@@ -280,6 +297,51 @@ def test_pods_together_generate_what_one_generates(
     questions = [task.question for task in iterate_records(Task, tmp_path / "together" / TASKS_FOLDER)]
     assert len(set(questions)) == len(questions) > 5
     assert result.counts["rejections"]["duplicate"] > 0
+
+
+def test_topics_are_asked_for_by_what_they_earned_and_kept_with_the_tasks_whatever_the_pods(
+    model: Path, backend: SeededBackend, generate: Callable[..., StageResult], tmp_path: Path
+) -> None:
+    log = ({"topic_reward/2x1": 0.9}, {"topic_reward/3x2": 0.3}, {"topic_reward/5x3": 0.0})
+    report = StageReport(stage="curriculum_training", iteration=1, seconds=1.0, peak_memory_mb=1.0, metrics={}, log=log)
+    write_json(model / STAGE_FILE, report.model_dump())
+    earned = ConditioningSettings(topics="earned", exploration=0.0)
+    generate("whole", conditioning=earned)
+    outcomes = list(iterate_records(ProposalOutcome, tmp_path / "whole" / PROPOSALS_FOLDER))
+    asked = Counter(outcome.topic for outcome in outcomes)
+    assert set(asked) == {"2x1", "3x2"}
+    assert asked["2x1"] > asked["3x2"]
+    assert Counter(prompt for prompt, _ in backend.drawn if "propose 2x1" in prompt).total() == asked["2x1"]
+    topics = {outcome.question: outcome.topic for outcome in reversed(outcomes) if outcome.question}
+    tasks = list(iterate_records(Task, tmp_path / "whole" / TASKS_FOLDER))
+    assert {task.question: task.topic for task in tasks} == {task.question: topics[task.question] for task in tasks}
+    for pod in range(2):
+        generate(f"part{pod}", Share(pod, 2), conditioning=earned)
+    parts = [tmp_path / f"part{pod}" / PROPOSALS_FOLDER for pod in range(2)]
+    assert list(iterate_records(ProposalOutcome, *parts)) == outcomes
+
+
+def test_the_executor_judges_every_question_once_however_often_the_stage_is_killed(
+    backend: SeededBackend, execute: Callable[..., StageResult], tmp_path: Path
+) -> None:
+    judging = {
+        "question_judge": QuestionJudgeSettings(source="executor", max_tokens=16),
+        "rollout": TINY.rollout.model_copy(update={"max_prompt_tokens": 800}),
+    }
+    execute("whole", **judging)
+    asked = [drawn for drawn in backend.drawn if "WELL_POSED" in drawn[0]]
+    assert len(asked) == len(QUESTIONS)
+    whole = list(iterate_records(LabelledTask, tmp_path / "whole" / TASKS_FOLDER))
+    assert {task.well_posed for task in whole} == {True, False, None}
+    assert sum(task.first_executor_pass_rate is not None for task in whole) == 6
+    backend.drawn, backend.killed_after = [], 14 * 4 + 7  # while it judges
+    with pytest.raises(Killed):
+        execute("killed", **judging)
+    backend.killed_after = None
+    again = len(backend.drawn)
+    execute("killed", **judging)
+    assert len(backend.drawn) - again < 14 + 6 * 2
+    assert contents(tmp_path / "killed") == contents(tmp_path / "whole")
 
 
 @pytest.mark.parametrize("pods", [2, 6])

@@ -34,6 +34,7 @@ def warm(base: Path, output: Path, config: Config) -> StageResult:
         rollout=config.rollout,
         sandbox=config.sandbox,
         warm_start=config.warm_start,
+        curriculum=config.curriculum,
         training=config.training,
     )
 

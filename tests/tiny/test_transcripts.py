@@ -1,11 +1,12 @@
 from __future__ import annotations
 
 import random
+import re
 from typing import Any
 
 from agent0.answers import extract_answer
 from agent0.config import TinyPretraining
-from agent0.domains.arithmetic_grammar import ArithmeticWorld
+from agent0.domains.arithmetic_grammar import ArithmeticWorld, expression_of
 from agent0.protocol import parse_question
 from agent0.segments import segments
 from agent0.tiny.pretrain import IGNORED, _prompt, _rate, cache_directory, encode
@@ -79,3 +80,19 @@ def test_the_learning_rate_warms_up_and_decays() -> None:
 def test_other_settings_have_another_cache() -> None:
     assert cache_directory(SETTINGS) != cache_directory(TinyPretraining(seed=1))
     assert cache_directory(SETTINGS) == cache_directory(TinyPretraining())
+
+
+def test_a_proposal_that_is_asked_for_by_topic_keeps_to_it_and_without_a_share_none_is() -> None:
+    settings = SETTINGS.model_copy(update={"topic_share": 0.5, "propose_share": 0.5})
+    rng = random.Random(3)
+    drawn = [draw_transcript(rng, settings) for _ in range(1000)]
+    asked = [t for t in drawn if t.messages[0]["content"].startswith("propose ")]
+    assert 200 < len(asked) < 300
+    for transcript in asked:
+        expression = expression_of(parse_question(transcript.completion) or "")
+        assert expression is not None
+        operands, digits = map(int, transcript.messages[0]["content"].removeprefix("propose ").split("x"))
+        numbers = re.findall("[0-9]+", expression)
+        assert len(numbers) == operands
+        assert max(map(len, numbers)) <= digits
+    assert not [t for t in transcripts(1000) if t.messages[0]["content"].startswith("propose ")]

@@ -160,3 +160,35 @@ def loss_by_hand(run: Any, model: Any, inputs: dict[str, Any]) -> tuple[float, b
     loss = -((objective * weight).sum(1) / weight.sum(1)).mean()
     acted = bool((((ratio > upper) & (advantage > 0) | (ratio < 0.8) & (advantage < 0)) & weight.bool()).any())
     return loss.item(), acted
+
+
+def test_a_task_without_a_trusted_answer_has_no_advantage_but_against_refused_ones(
+    random_model: Any, tokenizer: Any, tmp_path: Path
+) -> None:
+    seen: list[tuple[list[float], torch.Tensor]] = []
+
+    def refusing(completion_ids: list[list[int]], negative: list[bool], **_: Any) -> list[float]:
+        rewards = [float(number % 3 == 0) for number in range(len(completion_ids))]
+        return [-reward if own else reward for own, reward in zip(negative, rewards, strict=True)]
+
+    class Watched(ADPOTrainer):
+        def _generate_and_score_completions(self, inputs: list[dict[str, Any]]) -> dict[str, Any]:
+            output = super()._generate_and_score_completions(inputs)
+            marks = [bool(row["negative"]) for row in inputs]
+            for group in range(0, len(marks), SETTINGS.group_size):
+                rows = slice(group, group + SETTINGS.group_size)
+                if marks[group]:
+                    seen.append((self._own_rewards[rows].tolist(), output["advantages"][rows]))
+                else:
+                    assert output["advantages"][rows].max() > 0
+            return output
+
+    run = trainer(Watched, random_model, tokenizer, tmp_path, adpo=PAPER, negative_weight=0.5)
+    run.reward_funcs = [refusing]
+    run.train_dataset = Dataset.from_list(
+        [{"prompt": f"solve {n}", "self_consistency": 0.5, "negative": n % 2 == 1} for n in range(8)]
+    )
+    run.train()
+    assert len(seen) == 4
+    for rewards, advantages in seen:
+        assert advantages.tolist() == pytest.approx([0.5 * reward for reward in rewards])

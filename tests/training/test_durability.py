@@ -91,14 +91,23 @@ def test_a_finished_training_is_not_run_again(make_job: MakeJob, monkeypatch: py
 def test_a_checkpoint_that_was_not_finished_is_removed_and_not_trusted(make_job: MakeJob) -> None:
     whole, broken = make_job("whole"), make_job("broken")
     train(whole, nothing)
-    train(broken, nothing)
-    latest = complete_checkpoints(broken.workspace)[-1]
+    with pytest.raises(PreemptedError):
+        train(broken, stop_after(broken, 3, lambda: signal.raise_signal(signal.SIGTERM)))
+    earlier, latest = complete_checkpoints(broken.workspace)
+    assert (step_of(earlier), step_of(latest)) == (2, 4)
     (latest / COMPLETE_FILE).unlink()
-    next(latest.glob("*.safetensors")).write_bytes(b"half")
-    shutil.rmtree(broken.output)
+    next(latest.rglob("*.safetensors")).write_bytes(b"half")
     train(broken, nothing)
     assert weights(broken) == weights(whole)
-    assert [step_of(path) for path in complete_checkpoints(broken.workspace)] == [4, 6]
+
+
+def test_of_a_training_that_has_ended_no_more_is_kept_than_its_result_needs(make_job: MakeJob) -> None:
+    job = make_job("ended")
+    train(job, nothing)
+    (last,) = complete_checkpoints(job.workspace)
+    assert step_of(last) == 6
+    kept = sum(file.stat().st_size for file in last.rglob("*.safetensors"))
+    assert kept == pytest.approx(next(job.output.glob("*.safetensors")).stat().st_size, rel=0.1)
 
 
 def test_the_curriculum_agent_is_resumed_as_exactly(make_job: MakeJob, curriculum: CurriculumSettings) -> None:

@@ -206,3 +206,18 @@ def test_a_question_beyond_the_executors_prompt_costs_its_own_reward_only(
     reward = ExecutorInTheLoopReward(solver, rules, SETTINGS, 0)
     batch = [proposal("<question>What is 2+3 now?</question>"), proposal(f"<question>{long}</question>")]
     assert reward(batch, log_metric=lambda *_: None, trainer_state=STATE) == pytest.approx([1.0, 0.0])
+
+
+def test_a_task_without_a_trusted_answer_pays_nobody_and_costs_those_whose_answer_is_refused() -> None:
+    answers = ["5", "6", None, "7", "8"]
+    trajectories = [proposal(f"\\boxed{{{a}}}").model_copy(update={"answer": a}) for a in answers]
+    logged: dict[str, float] = {}
+    rewards = ExecutorReward(ExecutorSettings(), 4096)(
+        trajectories,
+        pseudo_label=["5", "5", "5", "8", "8"],
+        negative=[True, True, True, False, False],
+        tenable=[["5"], ["5"], ["5"], [], []],
+        log_metric=logged.__setitem__,
+    )
+    assert rewards == [0.0, -1.0, 0.0, 0.0, 1.0]
+    assert logged["reward/refused"] == pytest.approx(1 / 3)

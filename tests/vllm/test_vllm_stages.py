@@ -23,6 +23,7 @@ def test_a_stage_starts_its_server_draws_over_it_and_ends_it(
         Stage.untracked("task_generation", seed=2),
         curriculum_model=model_folder,
         executor_model=model_folder,
+        history=tmp_path / "history",
         output=tmp_path / "tasks",
         rollout=rollout.model_copy(update={"backend": "vllm_server"}),
         sandbox=SandboxSettings(preload=(), memory_mb=256, timeout_seconds=5.0, workers=1),
