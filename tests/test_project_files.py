@@ -7,24 +7,18 @@ import subprocess
 import sys
 import tomllib
 from pathlib import Path
-from urllib.parse import unquote
 
 import pytest
 import yaml
 
 from agent0.extras import EXTRAS
+from tests.docs.site_pages import PAGES
 
 ROOT = Path(__file__).parents[1]
 GITHUB = ROOT / ".github"
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
 WORKFLOWS = {path.stem: yaml.safe_load(path.read_text("utf-8")) for path in (GITHUB / "workflows").glob("*.yml")}
 FORMS = sorted(path for path in (GITHUB / "ISSUE_TEMPLATE").glob("*.yml") if path.name != "config.yml")
-PAGES = [
-    *ROOT.glob("*.md"),
-    *(ROOT / "docs").glob("*.md"),
-    ROOT / "mlflow" / "README.md",
-    ROOT / "images" / "README.md",
-]
 SCHEMAS = {
     "github-workflows": sorted((GITHUB / "workflows").glob("*.yml")),
     "github-issue-forms": FORMS,
@@ -65,17 +59,7 @@ def test_version_and_licence_are_the_same_wherever_they_stand() -> None:
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(ROOT).as_posix())
-def test_links_between_files_lead_somewhere(page: Path) -> None:
-    text = re.sub(r"```.*?```", "", page.read_text(encoding="utf-8"), flags=re.DOTALL)
-    linked = [unquote(link.partition("#")[0]) for link in re.findall(r"\]\(([^)\s]+)\)", text)]
-    missing = {link for link in linked if link and "://" not in link and not (page.parent / link).exists()}
-    assert missing == set()
-
-
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(ROOT).as_posix())
-def test_extras_and_targets_that_pages_name_are_there(page: Path) -> None:
+def test_extras_that_pages_name_are_there(page: Path) -> None:
     text = page.read_text(encoding="utf-8")
     named = {name for names in re.findall(r"agent0\[([a-z0-9,]+)\]", text) for name in names.split(",")}
     assert named <= set(EXTRAS) | set(PROJECT["optional-dependencies"])
-    targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE))
-    assert set(re.findall(r"(?:^|`)make ([a-z-]+)", text, re.MULTILINE)) <= targets

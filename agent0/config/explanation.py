@@ -132,4 +132,4 @@ def _bounds(metadata: Any) -> Iterator[str]:
         elif isinstance(item, MaxLen):
             yield f"at most {item.max_length} long"
         elif pattern := getattr(item, "pattern", None):
-            yield f"of the form {pattern}"
+            yield f"of the form `{pattern}`"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 
 import pytest
 from typer.testing import CliRunner
@@ -19,12 +18,6 @@ SETTINGS = [setting for section in explained() for setting in section.settings]
 
 def test_the_page_is_made_of_the_settings_that_there_are() -> None:
     assert PAGE.read_text(encoding="utf-8") == page(), "a setting was changed; run `make settings`"
-
-
-def test_links_of_the_page_lead_to_its_headings() -> None:
-    text = page()
-    anchors = {re.sub(r"[^a-z0-9_ ]", "", heading.lower()) for heading in re.findall(r"^## (.*)$", text, re.MULTILINE)}
-    assert {*re.findall(r"\]\(#([^)]*)\)", text)} <= anchors
 
 
 def test_every_setting_is_explained_once_with_what_it_may_be() -> None:
