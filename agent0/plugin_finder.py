@@ -63,7 +63,7 @@ class ExtensionPoint(Generic[T]):
                 "that give it, or let them choose other names."
             )
         if not places and not is_place(name):
-            raise NotInstalledError(f"There is no {self.noun} {name!r}; {self._hint(name)}")
+            raise NotInstalledError(self.missing(name))
         return places[0] if places else name
 
     def find(self, name: str) -> T:
@@ -105,10 +105,11 @@ class ExtensionPoint(Generic[T]):
                 f"The {self.noun} {name} failed ({type(error).__name__}: {error}); correct it, or do without it."
             ) from error
 
-    def _hint(self, name: str) -> str:
+    def missing(self, name: str) -> str:
+        """Return the sentence that there is no such thing, and what to write."""
         close = difflib.get_close_matches(name, self.names(), n=1, cutoff=0.5)
         near = f"did you mean {close[0]!r}?" if close else f"installed are {', '.join(self.names()) or 'none'}."
-        return f"name one as package.module:NAME, or by its entry point: {near}"
+        return f"There is no {self.noun} {name!r}; name one as package.module:NAME, or by its entry point: {near}"
 
 
 def is_place(name: str) -> bool:

@@ -45,6 +45,8 @@ def benchmark(name: str) -> Benchmark:
     for prefix, resolve in PREFIXES.items():
         if name.startswith(prefix):
             return resolve(name)
+    if not GIVEN.has(name):  # a name mistyped is likelier than a package that only the server has
+        raise UsageError(GIVEN.missing(name))
     GIVEN.place(name)
     return _OWN[name] if name in _OWN else _of_another_package(name)
 
