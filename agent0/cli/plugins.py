@@ -85,7 +85,7 @@ def tool(
     from agent0.tools import TOOLS
 
     called = TOOLS.find(name)
-    with open_sandbox(SandboxSettings(workers=1)) as sandbox, TOOLS.blamed(name):
+    with open_sandbox(SandboxSettings(workers=1, preload=())) as sandbox, TOOLS.blamed(name):
         output = asyncio.run(_run(called, text, sandbox))
     print(output.text, end="" if output.text.endswith("\n") else "\n")
     raise typer.Exit(0 if output.status == "ok" else 1)

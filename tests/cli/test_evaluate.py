@@ -70,7 +70,7 @@ def test_all_benchmarks_killed_and_resumed_end_as_if_nothing_had_happened(
     assert whole.returncode == 0, whole.stderr
     assert "can show" in whole.stdout  # before the run
     for name in PUBLISHED:
-        assert f" {name} " in whole.stdout
+        assert f"\n{name} " in whole.stdout
         assert (tmp_path / "whole" / "logs" / f"{name}.eval").is_file()
     command = [*COMMAND, "--model", str(model), "--data", str(made_up_rows), "--output", str(tmp_path / "killed")]
     process = subprocess.Popen([*command, *arguments], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
