@@ -27,6 +27,7 @@ from agent0.rollout.drawing_watch import NOBODY, Watch
 from agent0.rollout.engine import Generation, Request
 from agent0.rollout.grouped_attention import attend_in_groups
 from agent0.rollout.live_batch import LiveBatch
+from agent0.rollout.out_of_memory import is_out_of_memory
 from agent0.rollout.prefix_cache import PrefixCache
 from agent0.rollout.sampling import DrawOne, samplers
 from agent0.rollout.tokens import end_token_ids
@@ -122,7 +123,7 @@ class TransformersBackend:
         try:
             return self._batch(model, requests, watch, prefixes)
         except RuntimeError as error:
-            if not _is_out_of_memory(error):
+            if not is_out_of_memory(error):
                 raise
             if len(requests) == 1 and not held:
                 length = len(requests[0].prompt) + requests[0].max_tokens
@@ -250,14 +251,6 @@ class _StopAt(StoppingCriteria):  # type: ignore[misc]
             if self.lengths[row] < 0 and self._watches[row].ended_by(token):
                 self.lengths[row] = input_ids.shape[1] - self._prompt_width
         return torch.tensor([length >= 0 for length in self.lengths], device=input_ids.device)
-
-
-def _is_out_of_memory(error: RuntimeError) -> bool:
-    """Whether an error says so; the CPU's allocator has no class of error of its own."""
-    return isinstance(error, torch.OutOfMemoryError) or any(text in str(error) for text in _CPU_OUT_OF_MEMORY)
-
-
-_CPU_OUT_OF_MEMORY = ("DefaultCPUAllocator: can't allocate memory", "DefaultCPUAllocator: not enough memory")
 
 
 def _token_ids(tokenizer: Any, texts: Sequence[str]) -> set[int]:

@@ -9,9 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-import torch
-
 from agent0.errors import Agent0Error
+from agent0.rollout.out_of_memory import is_out_of_memory
 from agent0.storage.atomic_file import write_json
 from agent0.storage.text_files import read_model
 from agent0.storage.workspace import Workspace
@@ -81,11 +80,6 @@ def leaving_word(job: TrainingJob, plan: BatchPlan, workspace: Workspace) -> Ite
             f"Run again, the stage goes on at its last checkpoint with the next seed and {what}; or give it more "
             "memory, of which `agent0 plan` says how much it needs."
         ) from error
-
-
-def is_out_of_memory(error: BaseException) -> bool:
-    """Whether an error says that a GPU's or this machine's memory does not suffice."""
-    return isinstance(error, torch.OutOfMemoryError | MemoryError) or "can't allocate memory" in str(error)
 
 
 def _next(job: TrainingJob, reason: str, micro_batch_tokens: int) -> Retry:
