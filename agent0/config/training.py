@@ -12,6 +12,7 @@ from agent0.config.rollout import RolloutSettings, SamplingSettings
 
 QUEUE_LABEL = "kueue.x-k8s.io/queue-name"
 PART_OF_LABEL = "app.kubernetes.io/part-of"
+DEEPSPEED_BYTES = 3 * 4 + 2  # of a weight: itself and two moments in float32, and itself in bfloat16
 
 
 class WarmStartSettings(Section):
@@ -216,6 +217,13 @@ class TrainingSettings(Section):
     lora: LoraSettings = LoraSettings()
     checkpoints: CheckpointSettings = CheckpointSettings()
     guards: GuardSettings = GuardSettings()
+
+    def checkpoint_bytes(self, weights: int, element: int) -> int:
+        """Return the bytes of one checkpoint of so many trained weights of `element` bytes, and two moments of each.
+
+        DeepSpeed keeps weights in float32 beside the moments, and rounded ones.
+        """
+        return weights * (DEEPSPEED_BYTES if self.sharding == "zero3" else 3 * element)
 
     def shares_engine(self, rollout: RolloutSettings) -> bool:
         """Whether the frozen executor draws, in turn with the curriculum agent, from the training's own vLLM engine."""

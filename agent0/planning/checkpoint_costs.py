@@ -10,7 +10,7 @@ from pydantic import Field
 
 from agent0.config import Config, CurriculumSettings, ExecutorSettings
 from agent0.planning.architecture import Architecture
-from agent0.planning.gpu_memory import BFLOAT16, FLOAT32, handed_on_bytes, stored_bytes, trained_parameters
+from agent0.planning.gpu_memory import handed_on_bytes, stored_bytes, trained_parameters
 from agent0.planning.stage_demands import PlanRecord
 
 GB = 1e9
@@ -61,13 +61,13 @@ def checkpoint_plan(
         seconds: of the training without them.
     """
     chosen = config.training.checkpoints
-    one = checkpoint_bytes(architecture, config) / GB
+    trained, size = trained_parameters(architecture, config)
+    one = config.training.checkpoint_bytes(trained, size) / GB
     by_count = -(-settings.steps // chosen.every) if chosen.every else 1
     by_time = int(seconds / SECONDS_PER_MINUTE / chosen.every_minutes) + 1 if chosen.every_minutes else 1
     count = min(settings.steps, max(by_count, by_time))  # the last batch's is always one of them
     copying, writing = one / processes / COPIED_GB_PER_SECOND, one / WRITTEN_GB_PER_SECOND
     late = max(0.0, writing - seconds / count)
-    trained, size = trained_parameters(architecture, config)
     stored = stored_bytes(config) * architecture.parameters / GB
     master = stored if config.model.rounded else 0.0
     # Read are the model before it and what was trained; written the model, and its master twice: here and at its place.
@@ -80,9 +80,3 @@ def checkpoint_plan(
         waiting_seconds=(count - 1) * late + writing,
         handing_on_seconds=moved / WRITTEN_GB_PER_SECOND,
     )
-
-
-def checkpoint_bytes(architecture: Architecture, config: Config) -> int:
-    """Return the bytes of one checkpoint; DeepSpeed keeps weights in 32 bits beside the moments, and rounded ones."""
-    trained, size = trained_parameters(architecture, config)
-    return trained * (3 * FLOAT32 + BFLOAT16 if config.training.sharding == "zero3" else 3 * size)

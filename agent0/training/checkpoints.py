@@ -95,15 +95,14 @@ def check_format(job: TrainingJob) -> None:
 def checkpoint_bytes(job: TrainingJob) -> int:
     """Return the bytes of one checkpoint: weights that are trained, and two moments of each.
 
-    Adapters are counted for every matrix of the model, some more than there are. DeepSpeed keeps weights in float32
-    beside the moments, and rounded ones.
+    Adapters are counted for every matrix of the model, some more than there are.
     """
     shapes, rank = weight_shapes(job.base).values(), job.training.lora.rank
     if rank:
         trained, size = sum(rank * sum(shape) for shape in shapes if len(shape) == 2), FLOAT32
     else:
         trained, size = sum(map(math.prod, shapes)), FLOAT32 if job.model.dtype == "float32" else BFLOAT16
-    return trained * (3 * FLOAT32 + BFLOAT16 if job.training.sharding == "zero3" else 3 * size)
+    return job.training.checkpoint_bytes(trained, size)
 
 
 def check_room(job: TrainingJob) -> None:
