@@ -17,6 +17,7 @@ from decimal import Decimal
 from typing import NamedTuple
 
 from agent0.answers.grader import Grader, Pair
+from agent0.answers.vote import vote as vote_on
 from agent0.types import Trajectory, Vote
 
 _NUMBER = re.compile(r"(?<![\w.])\d+(?:\.\d+)?")
@@ -55,7 +56,7 @@ def evidence(question: str, trajectories: Sequence[Trajectory], vote: Vote, grad
 
 
 def grounded_answers(question: str, trajectories: Sequence[Trajectory], grader: Grader) -> list[str | None]:
-    """Return the answer of each trajectory where it is grounded, else None: what a vote of the grounded ones counts."""
+    """Return the answer of each trajectory where it is grounded, else None."""
     stated = _numbers(_THOUSANDS.sub("", question))
     printed = _equivalent([(_printed(trajectory), trajectory.answer) for trajectory in trajectories], grader)
     return [
@@ -64,6 +65,11 @@ def grounded_answers(question: str, trajectories: Sequence[Trajectory], grader: 
         else None
         for trajectory, own in zip(trajectories, printed, strict=True)
     ]
+
+
+def grounded_vote(question: str, trajectories: Sequence[Trajectory], grader: Grader) -> Vote:
+    """Return the vote of all samples in which only grounded ones can win: the others count in k and in nothing else."""
+    return vote_on(grounded_answers(question, trajectories, grader), grader)
 
 
 def _equivalent(pairs: Sequence[Pair], grader: Grader) -> list[bool]:

@@ -6,7 +6,7 @@ Gives histories and their comparison; draws nothing.
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from agent0.errors import Agent0Error, UsageError
@@ -74,10 +74,11 @@ def earlier_questions(folder: Path) -> list[str]:
     return [task.question for task in iterate_records(Task, kept)] if kept.is_dir() else []
 
 
-def earlier_tasks(folder: Path) -> list[LabelledTask]:
-    """Read the tasks that all iterations before kept, from the folder of a history; none before the first."""
+def earlier_tasks(folder: Path) -> Iterator[LabelledTask]:
+    """Yield the tasks that all iterations before kept, from the folder of a history; none before the first."""
     kept = folder / KEPT_FOLDER
-    return list(iterate_records(LabelledTask, kept)) if kept.is_dir() else []
+    if kept.is_dir():
+        yield from iterate_records(LabelledTask, kept)
 
 
 def _parse(path: Path, place: str) -> History:

@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from statistics import fmean
 
-from agent0.answers import Verdict, VoteCounter, default_grader, equivalent_many, majority_vote
-from agent0.answers.derivations import evidence, grounded_answers
+from agent0.answers import Verdict, VoteCounter, default_grader, equivalent_many
+from agent0.answers.derivations import evidence, grounded_vote
 from agent0.config import ExecutionSettings, RolloutSettings, SandboxSettings, TrackingSettings
 from agent0.domains import Domain, get_domain
 from agent0.progress import Drawing
@@ -228,7 +228,7 @@ class Labelling:
     def _vote(self, task: Task, trajectories: list[Trajectory], counted: Future[Vote]) -> Vote:
         if not self.settings.grounded_vote:
             return counted.result()
-        return majority_vote(grounded_answers(task.question, trajectories, default_grader()))
+        return grounded_vote(task.question, trajectories, default_grader())
 
     def _keep_probed(self, number: int, asked: list[LabelledTask], solved: list[list[Trajectory]]) -> None:
         judged = zip(asked, solved, strict=True)

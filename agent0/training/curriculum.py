@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -15,8 +16,8 @@ from datasets import Dataset
 from transformers import PrinterCallback
 from trl import GRPOConfig
 
-from agent0.answers import default_grader, majority_vote
-from agent0.answers.derivations import grounded_answers
+from agent0.answers import default_grader
+from agent0.answers.derivations import grounded_vote
 from agent0.config import CurriculumSettings
 from agent0.domains import UNCONDITIONED, get_domain, get_prompts
 from agent0.errors import Agent0Error
@@ -37,14 +38,14 @@ from agent0.tools import ProgramRunner
 from agent0.training.batch_division import BatchPlan
 from agent0.training.conditions import TOPIC_REWARD, Conditions
 from agent0.training.engine_turns import EngineTurns
-from agent0.training.grpo import lora_configuration
+from agent0.training.grpo import Row, lora_configuration
 from agent0.training.oversampling import PROMPT_COLUMN, Oversampling
 from agent0.training.policy_rollouts import PolicyRollouts
 from agent0.training.rollout_metrics import log_rollouts
 from agent0.training.solver import Solution, Solver
 from agent0.training.training_job import TrainingJob
 from agent0.training.useful_tokens import UsefulTokensTrainer
-from agent0.types import LabelledTask, Trajectory, Vote
+from agent0.types import Condition, LabelledTask, Trajectory, Vote
 
 REWARD_SECONDS = "reward/seconds"
 TOPIC_COLUMN = "topic"
@@ -134,7 +135,7 @@ class ExecutorInTheLoopReward:
         """Return the vote of all samples, or of the grounded ones alone."""
         if not self._settings.reward.grounded:
             return solution.counted.result()
-        return majority_vote(grounded_answers(question, solution.trajectories, default_grader()))
+        return grounded_vote(question, solution.trajectories, default_grader())
 
     def _seed_of(self, step: int) -> int:
         return derive_seed(self._seed, "reward", step, PartialState().process_index)
@@ -197,11 +198,13 @@ def curriculum_trainer(
     """
     prompts = get_prompts(job.rollout)
     conditions = Conditions(settings.conditioning, get_domain(job.rollout.domain).topics, earlier)
-    rows = [
-        {PROMPT_COLUMN: prompts.render(tokenizer, prompts.propose(fitted)), TOPIC_COLUMN: fitted.topic}
-        for condition in conditions.evenly(plan.groups * settings.steps, job.seed)
-        for fitted in [prompts.fitted(tokenizer, condition, job.rollout.max_prompt_tokens)]
-    ]
+
+    @cache  # most trainings ask for few things, or one, again and again
+    def row_of(condition: Condition) -> Row:
+        fitted = prompts.fitted(tokenizer, condition, job.rollout.max_prompt_tokens)
+        return {PROMPT_COLUMN: prompts.render(tokenizer, prompts.propose(fitted)), TOPIC_COLUMN: fitted.topic}
+
+    rows = list(map(row_of, conditions.evenly(plan.groups * settings.steps, job.seed)))
     # Any proposals make a group where all have one prompt; so none is drawn for a group that does not come about.
     factor = job.training.oversample
     more = Oversampling(factor, 1, rows[:1], lambda own, count, _: [own[0]] * count) if factor > 1 else None
