@@ -24,7 +24,7 @@ from agent0.stages.session import Stage, StageResult
 from agent0.types import KnownTask
 
 SIGNIFICANCE = 0.05
-KEPT_PREVIOUS = "guard/kept_previous"
+KEPT_PREVIOUS = "executor/guard_kept_previous"
 """Metric that is 1 where the executor before the training was kept."""
 
 
@@ -54,9 +54,9 @@ def guard_training(
     p_value = sign_flip(old, new)
     harmed = fmean(new) < fmean(old) and p_value < SIGNIFICANCE
     metrics = {
-        "guard/accuracy_before": fmean(old),
-        "guard/accuracy_after": fmean(new),
-        "guard/p_value": p_value,
+        "executor/guard_accuracy_before": fmean(old),
+        "executor/guard_accuracy_after": fmean(new),
+        "executor/guard_p_value": p_value,
         KEPT_PREVIOUS: float(harmed),
     }
     if not harmed:

@@ -55,7 +55,7 @@ def test_a_training_that_changed_nothing_stays(base: Path, tmp_path: Path) -> No
     shutil.copytree(base, tmp_path / "trained")
     result = guarded(base, tmp_path / "trained", tmp_path)
     assert result.metrics[KEPT_PREVIOUS] == 0
-    assert result.metrics["guard/accuracy_before"] == result.metrics["guard/accuracy_after"]
+    assert result.metrics["executor/guard_accuracy_before"] == result.metrics["executor/guard_accuracy_after"]
     assert result.warnings == ()
 
 
@@ -68,6 +68,6 @@ def test_a_training_that_did_harm_is_undone_and_said(base: Path, tmp_path: Path)
     assert model_digest(tmp_path / "trained") != model_digest(base)
     result = guarded(base, tmp_path / "trained", tmp_path)
     assert result.metrics[KEPT_PREVIOUS] == 1
-    assert result.metrics["guard/accuracy_after"] < result.metrics["guard/accuracy_before"] == 1
+    assert result.metrics["executor/guard_accuracy_after"] < result.metrics["executor/guard_accuracy_before"] == 1
     assert "the executor solved 100.0% before it" in result.warnings[0]
     assert model_digest(tmp_path / "trained") == model_digest(base)
