@@ -18,7 +18,7 @@ from transformers import TrainerCallback
 
 from agent0.training.checkpoint_writer import CheckpointWriter
 from agent0.training.checkpoints import complete_checkpoints
-from agent0.training.sharded_state import training_state
+from agent0.training.sharded_state import final_state, training_state
 from agent0.training.training_job import STOP_FILE, TrainingJob
 
 SECONDS_PER_MINUTE = 60.0
@@ -81,10 +81,12 @@ class CheckpointKeeper(TrainerCallback):  # type: ignore[misc]
             self.stopped = control.should_training_stop = True
 
     def on_save(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
-        """Called when the trainer has written its own part of a checkpoint."""
-        self._writer.begin(
-            state.global_step, None if self._deepspeed else training_state(kwargs["model"], kwargs["optimizer"])
-        )
+        """Called when the trainer has written its own part of a checkpoint; after the last update no moments follow."""
+        held = None
+        if not self._deepspeed:
+            model, ended = kwargs["model"], state.global_step >= state.max_steps
+            held = final_state(model) if ended else training_state(model, kwargs["optimizer"])
+        self._writer.begin(state.global_step, held)
         self._saved = time.monotonic()
 
     def on_train_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:

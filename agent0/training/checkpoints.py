@@ -16,7 +16,6 @@ from agent0.errors import Agent0Error, UsageError
 from agent0.rollout.model_folders import weight_shapes
 from agent0.storage.atomic_file import write_json
 from agent0.storage.workspace import Workspace
-from agent0.training.sharded_state import OPTIMIZER
 from agent0.training.training_job import TrainingJob
 
 PREFIX = "checkpoint-"
@@ -46,14 +45,10 @@ def drop_unfinished(workspace: Workspace) -> None:
             workspace.drop(path.name)
 
 
-def drop_all_but_weights(workspace: Workspace) -> None:
-    """Leave of a training that has ended its last checkpoint, without what only a further update would need."""
-    *older, last = complete_checkpoints(workspace.folder)
-    for checkpoint in older:
+def drop_all_but_last(workspace: Workspace) -> None:
+    """Leave of a training that has ended its last checkpoint, which holds weights only."""
+    for checkpoint in complete_checkpoints(workspace.folder)[:-1]:
         workspace.drop(checkpoint.name)
-    if (last / OPTIMIZER).is_dir():
-        shutil.rmtree(last / OPTIMIZER)
-        workspace.save(last.name)
 
 
 def step_of(checkpoint: Path) -> int:

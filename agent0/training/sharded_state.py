@@ -33,6 +33,11 @@ FILE_BYTES = 4 << 30
 warnings.filterwarnings("ignore", message="torch.distributed is disabled, unavailable or uninitialized")
 
 
+def final_state(model: torch.nn.Module) -> State:
+    """Return the trained weights of a model as they lie in memory: what a training is for, once it has ended."""
+    return {WEIGHTS: _trained(model)}
+
+
 def training_state(model: torch.nn.Module, optimizer: torch.optim.Optimizer) -> State:
     """Return the trained weights and the optimizer's tensors as they lie in memory; an optimizer of no step gets its.
 
@@ -42,7 +47,7 @@ def training_state(model: torch.nn.Module, optimizer: torch.optim.Optimizer) -> 
     """
     flat = get_optimizer_state_dict(model, optimizer, options=StateDictOptions(flatten_optimizer_state_dict=True))
     moments: dict[str, Any] = {name: value for name, value in flat.items() if name.startswith("state.")}
-    return {WEIGHTS: _trained(model), OPTIMIZER: moments}
+    return final_state(model) | {OPTIMIZER: moments}
 
 
 def own_share(state: State) -> State:

@@ -33,7 +33,7 @@ from agent0.training.checkpoints import (
     check_format,
     checkpoint_bytes,
     complete_checkpoints,
-    drop_all_but_weights,
+    drop_all_but_last,
     drop_unfinished,
     history_of,
     step_of,
@@ -87,7 +87,7 @@ def train(job: TrainingJob, log: LogMetrics, shown: Shown = UNSHOWN) -> list[dic
         history = _run(job, workspace, found[-1] if found else None, log, shown if _rank() == 0 else UNSHOWN)
     if _rank() == 0:
         export(job, complete_checkpoints(job.workspace)[-1])
-        drop_all_but_weights(workspace)
+        drop_all_but_last(workspace)
     return history
 
 
