@@ -9,7 +9,7 @@ KUBERNETES := $(CURDIR)/.kubernetes
 SEED ?= 0
 OUTPUT ?= runs/demo-seed$(SEED)
 LM_OUTPUT ?= runs/demo-lm-seed$(SEED)
-PROCESSES ?= 2
+PROCESSES ?= 3
 # Of 23,000 modules most are never imported; Python compiles a module when it is, and must be let keep what it compiled.
 PIP := python -m pip install -qq --no-compile
 unexport PYTHONDONTWRITEBYTECODE
@@ -49,7 +49,7 @@ demo-lm: install  ## The same with a real language model (SmolLM2-135M), in abou
 	@$(BIN)/agent0 evolve --output $(LM_OUTPUT) $(if $(wildcard $(LM_OUTPUT)/run.json),--resume,--recipe smollm2 --seed $(SEED))
 
 # Whole files go to the processes in the order in which they are collected, those that take longest first.
-test: install  ## Run the tests, but those that take long or need services or a GPU, in PROCESSES (2) at once.
+test: install  ## Run the tests, but those that take long or need services or a GPU, in PROCESSES (3) at once.
 	@$(TEST) -m "not slow and not ($(ELSEWHERE))"
 
 test-slow: install  ## Run the tests that take long: whole evolutions, killed ones, several processes.

@@ -10,8 +10,9 @@ stop text, which goes through the whole vocabulary, anew.
 
 Printed are the CPU seconds of a token of rows of so many drawn tokens, without the first, which reads the prompt; and
 those of the one interval that ends at 1,024. The bars are on whole rows: how flat the cost is with few rows, as are
-left where the longest of a batch are drawn, and the gain with many, which share the reading of the weights. Attention
-grows with rows and tokens alike: many long rows are never flat, and few gain less than many.
+left where the longest of a batch are drawn (of 64 rows whose lengths fall off exponentially, with a mean of 512, 8
+become longer than 1,024), and the gain with many, which share the reading of the weights. Attention grows with rows and
+tokens alike: many long rows are never flat, and few gain less than many.
 
 Both run in one process with one thread, and seconds are those of this process's CPU. Leaves out rows that leave the
 batch and tool calls, which the tests look into. With --check it exits with 1 when a bar is missed.
@@ -48,7 +49,7 @@ from agent0.rollout.drawing_watch import NOBODY
 from agent0.rollout.grouped_attention import attend_in_groups
 from agent0.rollout.transformers_backend import TransformersBackend
 
-FEW, MANY, PROMPT_TOKENS = 16, 64, 300
+FEW, MANY, PROMPT_TOKENS = 8, 64, 300
 LAYERS, VOCABULARY = 2, 3_277  # of 30 and 49,152
 INTERVAL = int(RolloutSettings.model_fields["compaction_interval"].default)
 SHORT, COMPARED, LONG = INTERVAL, 8 * INTERVAL, 16 * INTERVAL

@@ -2,8 +2,10 @@
 
 Where several heads share their keys and values and a batch is padded, transformers' `sdpa` repeats the whole cache for
 each of them, in every layer and for every token. On a CPU that is a quarter of the time of drawing at 70 tokens
-(SmolLM2-135M), and more with every token. Here the heads that share are to torch's kernel as many tokens of one head,
-so that it reads the cache once for all of them.
+(SmolLM2-135M), and more with every token. Here the heads that share are as many tokens of one
+head, so that the cache is read once for all of them. torch's kernel is made for many tokens: with a few, two plain
+products are faster in float32, the more so as `agent0.rollout.roomy_cache` lays out keys. In shorter types the kernel
+is, and adds up in float32.
 """
 
 from __future__ import annotations
@@ -49,10 +51,24 @@ def attend(
         return output
     rows, heads, _, width = query.shape
     together = query.view(rows, key.shape[1], heads // key.shape[1], width)
-    attended = torch.nn.functional.scaled_dot_product_attention(
-        together, key, value, attn_mask=attention_mask, scale=scaling
-    )
+    if query.dtype == torch.float32:
+        attended = _multiplied(together, key, value, attention_mask, scaling or width**-0.5)
+    else:
+        attended = torch.nn.functional.scaled_dot_product_attention(
+            together, key, value, attn_mask=attention_mask, scale=scaling
+        )
     return attended.reshape(rows, 1, heads, width), None
+
+
+def _multiplied(
+    query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, mask: torch.Tensor | None, scaling: float
+) -> torch.Tensor:
+    scores = torch.matmul(query * scaling, key.transpose(-1, -2))
+    if mask is not None and mask.dtype == torch.bool:  # added to all heads at once it is faster than filled in
+        mask = torch.zeros(mask.shape).masked_fill_(~mask, -torch.inf)
+    if mask is not None:
+        scores += mask
+    return torch.matmul(scores.softmax(-1), value)
 
 
 def attend_in_groups() -> None:

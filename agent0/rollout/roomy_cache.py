@@ -21,6 +21,9 @@ _OWN_PAST = {"cache_params", "state"}
 class RoomyLayer(DynamicLayer):  # type: ignore[misc]
     """Keys and values of one layer, shape (rows, heads, tokens, width), at the front of larger buffers.
 
+    Keys in float32 on a CPU lie there token beside token, in which order a product of few queries reads them fastest
+    (`agent0.rollout.grouped_attention`).
+
     Args:
         room: tokens that the buffers are longer than needed, whenever they must grow.
     """
@@ -42,7 +45,11 @@ class RoomyLayer(DynamicLayer):  # type: ignore[misc]
         before: int = self.get_seq_length()
         after = before + key_states.shape[-2]
         if before == 0 or after > self._buffers[0].shape[-2]:
-            self._buffers = (self._grown(self.keys, key_states, after), self._grown(self.values, value_states, after))
+            across = key_states.dtype == torch.float32 and key_states.device.type == "cpu"
+            self._buffers = (
+                self._grown(self.keys, key_states, after, across),
+                self._grown(self.values, value_states, after),
+            )
         for buffer, states in zip(self._buffers, (key_states, value_states), strict=True):
             buffer[..., before:after, :] = states
         keys, values = (buffer[..., :after, :] for buffer in self._buffers)
@@ -54,9 +61,11 @@ class RoomyLayer(DynamicLayer):  # type: ignore[misc]
         super().reorder_cache(beam_idx)
         self._buffers = (self.keys, self.values)
 
-    def _grown(self, held: torch.Tensor, states: torch.Tensor, tokens: int) -> torch.Tensor:
+    def _grown(self, held: torch.Tensor, states: torch.Tensor, tokens: int, across: bool = False) -> torch.Tensor:
         rows, heads, _, width = states.shape
-        buffer = states.new_empty((rows, heads, tokens + self._room, width))
+        size = tokens + self._room
+        buffer = states.new_empty((rows, heads, width, size) if across else (rows, heads, size, width))
+        buffer = buffer.mT if across else buffer
         if held.numel():
             buffer[..., : held.shape[-2], :] = held
         return buffer
