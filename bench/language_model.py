@@ -26,11 +26,12 @@ from agent0.config import load_config
 from agent0.evaluation.results import REPORT_FILE, EvaluationReport, read_report
 from agent0.evaluation.statistics import Interval, clustered_mean
 from agent0.progress import read_events
-from agent0.promotion.paired_tests import holm, paired_bootstrap, sign_flip
+from agent0.promotion.paired_tests import paired_bootstrap, sign_flip
 from agent0.promotion.pairing import Verdicts, read_verdicts
 from agent0.report import wording
 from agent0.report.ablation_effects import t_interval
 from agent0.report.history import History, ProposalStatistics
+from agent0.report.multiple_tests import holm
 from agent0.stages.open_history import read_history
 from agent0.stages.session import read_report as read_stage
 from agent0.storage.seal import is_intact

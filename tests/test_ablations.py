@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import importlib
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -103,3 +105,20 @@ def test_a_proposer_without_the_tool_has_no_turns_and_the_executor_keeps_its_own
     assert (rollout.has_tool, rollout.for_proposer().has_tool) == (True, False)
     full = load_config("tiny").rollout
     assert full.for_proposer() == full
+
+
+def test_every_variant_of_the_benchmark_can_be_run_and_its_full_method_is_the_papers(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.syspath_prepend(str(Path(__file__).parents[1] / "bench"))
+    variants = importlib.import_module("ablation_variants")
+    for world in variants.WORLDS.values():
+        made = {
+            name: load_config(world.recipe, variants.overrides(world, variant), variant.ablations)
+            for name, variant in variants.variants_of(world).items()
+        }
+        assert len(made) > len(ABLATIONS) + 5
+        assert all(made[name] != made["full"] for name in made if name != "full")
+        paper, full = flat(Config()), flat(made["full"])
+        assert [name for name in variants.BEYOND_PAPER if full[name] != paper[name]] == []
+        assert active_ablations(made["r-zero"].model_dump()) == R_ZERO

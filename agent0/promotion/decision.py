@@ -13,8 +13,9 @@ from agent0.errors import UsageError
 from agent0.evaluation.results import EvaluationReport
 from agent0.promotion.claims import Run
 from agent0.promotion.gate import GateDecision, decide_promotion
-from agent0.promotion.paired_tests import holm, least_p_value
+from agent0.promotion.paired_tests import least_p_value
 from agent0.promotion.pairing import pairing_obstacles, read_verdicts
+from agent0.report.multiple_tests import holm
 
 DECISION_FILE = "decision.json"
 

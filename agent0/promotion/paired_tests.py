@@ -1,9 +1,9 @@
-"""Is one model better than another? Paired tests on the same questions, and a correction for many benchmarks."""
+"""Is one model better than another? Paired tests on the same questions."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -97,22 +97,6 @@ def mcnemar(first: Sequence[bool], second: Sequence[bool]) -> McNemar:
     only_first = sum(a and not b for a, b in zip(first, second, strict=True))
     only_second = sum(b and not a for a, b in zip(first, second, strict=True))
     return McNemar(only_first, only_second, _two_sided(min(only_first, only_second), only_first + only_second))
-
-
-def holm(p_values: Mapping[str, float]) -> dict[str, float]:
-    """Return p-values adjusted for their number by Holm's step-down method, under the same names.
-
-    Raises:
-        UsageError: a value outside [0, 1].
-    """
-    if any(not 0 <= value <= 1 for value in p_values.values()):
-        raise UsageError("P-values lie between 0 and 1.")
-    adjusted: dict[str, float] = {}
-    highest = 0.0
-    for rank, name in enumerate(sorted(p_values, key=p_values.__getitem__)):
-        highest = max(highest, min(1.0, (len(p_values) - rank) * p_values[name]))
-        adjusted[name] = highest
-    return {name: adjusted[name] for name in p_values}
 
 
 def _two_sided(smaller: int, trials: int) -> float:

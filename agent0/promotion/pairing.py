@@ -13,7 +13,8 @@ from typing import Literal
 from agent0.errors import UsageError
 from agent0.evaluation.results import EvaluationReport, QuestionScore, read_questions
 from agent0.evaluation.statistics import Interval
-from agent0.promotion.paired_tests import holm, mcnemar, paired_bootstrap, sign_flip
+from agent0.promotion.paired_tests import mcnemar, paired_bootstrap, sign_flip
+from agent0.report.multiple_tests import holm
 
 Verdicts = Mapping[str, QuestionScore]
 """Verdicts of one benchmark by question id."""

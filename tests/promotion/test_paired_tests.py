@@ -10,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from agent0.errors import UsageError
-from agent0.promotion.paired_tests import holm, least_p_value, mcnemar, paired_bootstrap, sign_flip
+from agent0.promotion.paired_tests import least_p_value, mcnemar, paired_bootstrap, sign_flip
+from agent0.report.multiple_tests import holm
 
 
 @given(st.integers(0, 60), st.integers(0, 60), st.integers(0, 5))

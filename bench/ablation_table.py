@@ -1,0 +1,147 @@
+"""The ablation as a table: the same rows for a terminal, as Markdown and as JSON, and what they say in words."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from statistics import fmean
+
+from ablation_runs import Run
+from ablation_variants import Variant
+from rich import box
+from rich.table import Table
+
+from agent0.ablations import FULL
+from agent0.report.ablation_effects import Effect, effects, shown
+
+HEADINGS = ("variant", "ended", "final", "gain", "minus full", "p, Holm", "labels", "kept", "updates", "samples", "min")
+NONE = "–"
+
+
+@dataclass(frozen=True)
+class Row:
+    """A variant: means over the seeds that ended, None where nothing is known; differences are to the full method.
+
+    Attributes:
+        variant: its name.
+        about: what differs from the full method.
+        paper: the paper's row for it.
+        planned: runs that were asked for.
+        finals: accuracy of the last executor, by seed.
+        gains: that accuracy minus the first model's, for each seed that ended.
+        effect: the comparison with the full method; None for the full method, and where no run ended.
+        label_accuracy: share of right labels in the band, of the last round.
+        kept: tasks trained on in the last round.
+        updates: of the executor.
+        samples: trajectories drawn, without those of evaluations.
+        minutes: of a run, with all else that the machine did.
+    """
+
+    variant: str
+    about: str
+    paper: str
+    planned: int
+    finals: dict[int, float]
+    gains: tuple[float, ...]
+    effect: Effect | None
+    label_accuracy: float | None
+    kept: float | None
+    updates: float | None
+    samples: float | None
+    minutes: float | None
+
+    def cells(self) -> list[str]:
+        """The row as texts, in the order of `HEADINGS`."""
+        effect = self.effect
+        return [
+            self.variant,
+            f"{len(self.finals)}/{self.planned}",
+            _number(_mean(self.finals.values()), 3),
+            shown(self.gains),
+            shown(effect.differences) if effect else "",
+            _number(effect.adjusted, 3) if effect else "",
+            _number(self.label_accuracy, 2),
+            _number(self.kept),
+            _number(self.updates),
+            _number(self.samples),
+            _number(self.minutes, 1),
+        ]
+
+
+def rows(runs: Sequence[Run], variants: Mapping[str, Variant], planned: int) -> list[Row]:
+    """Return a row for each variant, in their order."""
+    found = effects({(run.variant, run.seed): run.final for run in runs if run.history})
+    made = []
+    for name, variant in variants.items():
+        ended = [run for run in runs if run.variant == name and run.history]
+        last = [run.whole.iterations[-1].proposals for run in ended]
+        made.append(
+            Row(
+                variant=name,
+                about=variant.about,
+                paper=variant.paper,
+                planned=planned,
+                finals={run.seed: run.final for run in ended},
+                gains=tuple(run.gain for run in ended),
+                effect=found.get(name),
+                label_accuracy=_mean(proposals.label_accuracy for proposals in last if proposals),
+                kept=_mean(proposals.kept for proposals in last if proposals),
+                updates=_mean(run.updates() for run in ended),
+                samples=_mean(run.samples() for run in ended),
+                minutes=_mean((run.whole.finished_at - run.whole.started_at) / 60 for run in ended),
+            )
+        )
+    return made
+
+
+def sentences(found: Sequence[Row]) -> Iterator[str]:
+    """Say what each difference amounts to, what is not decided, and at which budget."""
+    compared = [row.effect for row in found if row.effect]
+    yield from (effect.conclusion for effect in compared)
+    open_ = [effect.variant for effect in compared if not effect.decided]
+    if open_:
+        yield f"Not decided, {len(open_)} of {len(compared)}: {', '.join(open_)}."
+    full = next(row for row in found if row.variant == FULL)
+    other = [row for row in found if row.updates is not None and row.updates != full.updates]
+    if full.updates is not None and full.samples is not None:
+        yield (
+            f"Budget: the full method makes {full.updates:.0f} updates of the executor and draws {full.samples:.0f} "
+            f"trajectories; {_others(other)}. Trajectories differ with the questions that were valid."
+        )
+
+
+def _others(rows_: Sequence[Row]) -> str:
+    if not rows_:
+        return "every other variant makes as many updates"
+    return "other numbers of updates have " + ", ".join(f"{row.variant} ({row.updates:.0f})" for row in rows_)
+
+
+def terminal(found: Sequence[Row], title: str) -> Table:
+    """Return the table for a terminal."""
+    table = Table(title=f"{title}, means over seeds ± 95 %", title_justify="left", box=box.SIMPLE_HEAD)
+    for heading in HEADINGS:
+        table.add_column(heading, justify="left" if heading == "variant" else "right", no_wrap=True)
+    for row in found:
+        table.add_row(*row.cells())
+    return table
+
+
+def markdown(found: Sequence[Row], title: str, said: Sequence[str]) -> str:
+    """Return the table and the sentences as Markdown."""
+    lines = [f"# Ablation: {title}", "", _line([*HEADINGS, "what differs", "paper"])]
+    lines.append(_line(["---", *["---:"] * (len(HEADINGS) - 1), "---", "---"]))
+    lines += [_line([*row.cells(), row.about, row.paper]) for row in found]
+    return "\n".join([*lines, "", *(f"- {sentence}" for sentence in said), ""])
+
+
+def _line(cells: Sequence[str]) -> str:
+    return f"| {' | '.join(cells)} |"
+
+
+def _mean(values: Iterable[float | None]) -> float | None:
+    known = [value for value in values if value is not None]
+    return fmean(known) if known else None
+
+
+def _number(value: float | None, digits: int = 0) -> str:
+    return NONE if value is None else f"{value:.{digits}f}"
