@@ -19,9 +19,9 @@ from agent0.config.data import (
     FilteringSettings,
     GateSettings,
     GenerationSettings,
-    QuestionJudgeSettings,
     TrackingSettings,
 )
+from agent0.config.endpoint import EndpointSettings, QuestionJudgeSettings, TeacherSettings
 from agent0.config.evolution import SECTIONS, WIRE, Config
 from agent0.config.loader import load_config, parse_section, read_overrides
 from agent0.config.reward import RewardSettings
@@ -47,9 +47,10 @@ from agent0.config.training import (
 
 __all__ = [
     "EMBEDDED_MODEL", "SECTIONS", "WIRE", "ADPOSettings", "CheckpointSettings", "ConditioningSettings", "Config",
-    "CurriculumSettings", "EvaluationSettings", "ExecutionSettings", "ExecutorSettings", "FilteringSettings",
-    "GateSettings", "GenerationSettings", "GuardSettings", "LoraSettings", "ModelSettings", "PoolSettings",
-    "PromptMessage", "PromptSettings", "QuestionJudgeSettings", "RewardSettings", "RolloutSettings", "SamplingSettings",
-    "SandboxSettings", "Section", "TinyPretraining", "TrackingSettings", "TrainJobSettings", "TrainingSettings",
-    "VllmSettings", "WarmStartSettings", "load_config", "parse_section", "read_overrides",
+    "CurriculumSettings", "EndpointSettings", "EvaluationSettings", "ExecutionSettings", "ExecutorSettings",
+    "FilteringSettings", "GateSettings", "GenerationSettings", "GuardSettings", "LoraSettings", "ModelSettings",
+    "PoolSettings", "PromptMessage", "PromptSettings", "QuestionJudgeSettings", "RewardSettings", "RolloutSettings",
+    "SamplingSettings", "SandboxSettings", "Section", "TeacherSettings", "TinyPretraining", "TrackingSettings",
+    "TrainJobSettings", "TrainingSettings", "VllmSettings", "WarmStartSettings", "load_config", "parse_section",
+    "read_overrides",
 ]  # fmt: skip

@@ -21,6 +21,7 @@ def contradictions(config: Config) -> Iterator[str]:
     """Yield a sentence about each pair of settings that cannot both hold, without a full stop."""
     yield from _amounts(config)
     yield from _evidence(config)
+    yield from _teacher(config)
     yield from _conditions(config)
     yield from _batches(config)
     yield from _backends(config)
@@ -97,9 +98,18 @@ def _evidence(config: Config) -> Iterator[str]:
         )
 
 
+def _teacher(config: Config) -> Iterator[str]:
+    if config.generation.teacher.is_named and config.curriculum.steps:
+        yield (
+            "the setting generation.teacher names a model elsewhere that proposes, of which nothing can be trained, "
+            f"but curriculum.steps is {config.curriculum.steps}; set that to 0"
+        )
+
+
 def _conditions(config: Config) -> Iterator[str]:
     """Whether what proposals are asked for can be understood, and lets groups be compared."""
-    conditioning, embedded = config.curriculum.conditioning, config.model.source == EMBEDDED_MODEL
+    conditioning = config.curriculum.conditioning
+    embedded = config.model.source == EMBEDDED_MODEL and not config.generation.teacher.is_named
     if conditioning.has_topics and embedded and not config.model.tiny.topic_share:
         yield (
             f"the setting curriculum.conditioning.topics is {conditioning.topics!r}, but the embedded model was "

@@ -7,6 +7,7 @@ from typing import Literal
 from pydantic import Field, model_validator
 
 from agent0.config.base import Positive, Probability, RegisteredName, Section
+from agent0.config.endpoint import QuestionJudgeSettings, TeacherSettings
 from agent0.config.rollout import SamplingSettings
 
 
@@ -25,6 +26,7 @@ class GenerationSettings(Section):
     max_proposals: int = Field(0, ge=0, description="Most proposals that are drawn for least_tasks.")
     shard_size: Positive = Field(1000, description="Proposals per shard: the unit that a restart does not repeat.")
     sampling: SamplingSettings = SamplingSettings()
+    teacher: TeacherSettings = TeacherSettings()
 
     @model_validator(mode="after")
     def _can_draw_on(self) -> GenerationSettings:
@@ -33,32 +35,6 @@ class GenerationSettings(Section):
                 f"least_tasks {self.least_tasks} could do nothing, since max_proposals {self.max_proposals} allows no "
                 f"more than the {self.proposals} proposals that are drawn anyway; raise max_proposals"
             )
-        return self
-
-
-class QuestionJudgeSettings(Section):
-    """Who says of each question whether it is well posed; what follows is up to filtering.well_posed."""
-
-    source: Literal["off", "executor", "endpoint"] = Field(
-        "off",
-        description=(
-            "'executor': the frozen executor itself, without its tool; 'endpoint': any model behind one that speaks "
-            "OpenAI's chat completions. Paper: off."
-        ),
-    )
-    url: str = Field("", description="Base address of the endpoint, such as http://judge:8000/v1.")
-    model: str = Field("", description="Model, as the endpoint names it.")
-    key_variable: str = Field("AGENT0_JUDGE_KEY", description="Environment variable with the endpoint's key, if any.")
-    max_tokens: Positive = Field(256, description="Of a reply.")
-    concurrency: Positive = Field(16, description="Requests at a time.")
-    deadline_seconds: float = Field(
-        300.0, gt=0, description="For one verdict, with all attempts; an endpoint that misses it is not asked again."
-    )
-
-    @model_validator(mode="after")
-    def _endpoint_is_named(self) -> QuestionJudgeSettings:
-        if self.source == "endpoint" and not (self.url and self.model):
-            raise ValueError("source 'endpoint' needs the address and the name of a model; give url and model")
         return self
 
 

@@ -27,6 +27,18 @@ DOMAIN = Domain(
         curriculum=AgentPrompt(({"role": "user", "content": "propose"},)),
         executor=AgentPrompt(({"role": "user", "content": "solve {question}"},)),
         topic=" {topic}",
+        teacher=AgentPrompt(
+            (
+                {
+                    "role": "system",
+                    "content": "You set exercises in arithmetic for a small model that learns. Each is one line: "
+                    '"What is ", an expression, and "?". An expression joins two to eight whole numbers of one to four '
+                    "digits by +, - and *, without spaces and without a leading minus; parentheses may group. Give the "
+                    "exercise and nothing else, as in <question>What is 12+(3*45)?</question>.",
+                },
+                {"role": "user", "content": "Write one new exercise."},
+            )
+        ),
     ),
     topics=tuple(level.name for level in LEVELS),
     rejection=_WORLD.rejection,

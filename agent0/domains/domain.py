@@ -59,6 +59,8 @@ class PromptSet:
         plain: chat template (Jinja) for models whose tokenizer has none; empty for `prompts.PLAIN_TEMPLATE`.
         topic: what the curriculum agent's last message goes on with where a `{topic}` is asked for; empty: none can be.
         examples: what it goes on with where it is shown `{examples}`, questions one a line; empty: none can be.
+        teacher: asks a model that knows nothing of the domain for one new task (`generation.teacher`), and says how a
+            task is written; None: `curriculum` does, without the tool.
 
     Raises:
         UsageError: a part is of another kind, `plain` is no template, or a text lacks the field that it is there for.
@@ -70,9 +72,11 @@ class PromptSet:
     plain: str = ""
     topic: str = ""
     examples: str = ""
+    teacher: AgentPrompt | None = None
 
     def __post_init__(self) -> None:
-        if not all(isinstance(prompt, AgentPrompt) for prompt in (self.curriculum, self.executor)):
+        asking = (self.curriculum, self.executor, *([] if self.teacher is None else [self.teacher]))
+        if not all(isinstance(prompt, AgentPrompt) for prompt in asking):
             raise UsageError("A PromptSet has what is no AgentPrompt; give AgentPrompt((…turns…,)) for both agents.")
         if not all(isinstance(text, str) for text in (self.tool, self.plain, self.topic, self.examples)):
             raise UsageError("A PromptSet's tool, plain, topic and examples are texts; leave out what is not needed.")

@@ -45,6 +45,7 @@ class Prompts:
         options: what the chat template is given beside the messages, such as `enable_thinking`.
         topic: what `curriculum` goes on with for a topic; see `PromptSet`.
         examples: what it goes on with for examples.
+        teacher: messages that ask a model elsewhere for one task, in the curriculum agent's place.
     """
 
     curriculum: tuple[Message, ...]
@@ -53,10 +54,19 @@ class Prompts:
     options: Mapping[str, bool | int | float | str] = field(default_factory=dict)
     topic: str = ""
     examples: str = ""
+    teacher: tuple[Message, ...] = ()
 
     def propose(self, condition: Condition = UNCONDITIONED) -> list[Message]:
         """Messages that ask the curriculum agent for one task, of a topic and by examples where those are given."""
-        *before, last = self.curriculum
+        return self._asked(self.curriculum, condition)
+
+    def teach(self, condition: Condition = UNCONDITIONED, failed: str = "") -> list[Message]:
+        """Messages that ask a teacher for one task; `failed` says at which tasks the executor did."""
+        *before, last = self._asked(self.teacher, condition)
+        return [*before, {**last, "content": last["content"] + failed}]
+
+    def _asked(self, messages: Sequence[Message], condition: Condition) -> list[Message]:
+        *before, last = messages
         more = self.topic.replace(TOPIC_FIELD, condition.topic) if condition.topic else ""
         if condition.examples:
             listed = "\n".join(f"- {' '.join(question.split())}" for question in condition.examples)
@@ -141,6 +151,7 @@ def get_prompts(rollout: RolloutSettings) -> Prompts:
         plain=settings.plain or chosen.plain,
         topic=chosen.topic,
         examples=chosen.examples,
+        teacher=None if settings.curriculum else chosen.teacher,
     )
     return Prompts(
         curriculum=_messages(chosen.curriculum, chosen.tool, rollout.for_proposer(), settings),
@@ -149,6 +160,9 @@ def get_prompts(rollout: RolloutSettings) -> Prompts:
         options=dict(settings.template_options),
         topic=chosen.topic,
         examples=chosen.examples,
+        teacher=_messages(
+            chosen.teacher or chosen.curriculum, "", rollout.model_copy(update={"max_turns": 0}), settings
+        ),
     )
 
 

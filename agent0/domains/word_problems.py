@@ -189,6 +189,17 @@ PROMPTS = PromptSet(
     tool="You may run Python.",
     topic=" Its kind is {topic}.",
     examples=" It is as hard as these, and unlike all of them:\n{examples}",
+    teacher=AgentPrompt(
+        messages=(
+            {
+                "role": "system",
+                "content": "You write problems about numbers for a small model that learns: one to three plain "
+                "sentences of at most 300 characters, solved by one to three steps of arithmetic, with a whole number "
+                f"as the answer. Give the problem and nothing else, as in <question>{_FIRST}</question>.",
+            },
+            {"role": "user", "content": _ASK},
+        ),
+    ),
 )
 
 

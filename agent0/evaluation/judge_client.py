@@ -11,24 +11,20 @@ The endpoint is any that speaks OpenAI's chat completions.
 
 from __future__ import annotations
 
-import asyncio
 import hashlib
 import json
-import os
-import random
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any
 
-import aiohttp
-from pydantic import Field, ValidationError
+from pydantic import Field
 
-from agent0.config.base import Positive, Section
-from agent0.errors import Agent0Error
+from agent0.chat_client import ChatClient, EndpointError
+from agent0.config.endpoint import EndpointSettings
 from agent0.evaluation.results import Record
-from agent0.storage.text_files import read_text
+from agent0.storage.line_log import add_record, open_log, read_log
 
 JUDGE_FILE = "judge.jsonl"
 SYSTEM = (
@@ -43,29 +39,13 @@ USER = (
 )
 _FIELDS = re.compile(r"\{(question|reference|given)\}")
 _VERDICT = re.compile(r"\b(?:IN)?CORRECT\b")
-_BUSY = (408, 409, 425, 429)
-_FIRST_PAUSE, _LONGEST_PAUSE = 0.5, 20.0
 _LONGEST_ANSWER = 4000  # characters; a longer one is no answer, and would be paid for
 
 
-class JudgeError(Agent0Error):
-    """The judge did not answer, or refused."""
-
-
-class JudgeAwayError(JudgeError):
-    """The judge could not be reached, or gave no verdict in time."""
-
-
-class JudgeSettings(Section):
+class JudgeSettings(EndpointSettings):
     """The judge; without an address nobody judges."""
 
-    url: str = Field("", description="Base address of the endpoint, such as http://judge:8000/v1; empty: no judge.")
-    model: str = Field("", description="Model, as the endpoint names it.")
-    key_variable: str = Field("AGENT0_JUDGE_KEY", description="Environment variable with the endpoint's key, if any.")
-    max_tokens: Positive = Field(1024, description="Of a reply.")
     seed: int = Field(0, description="Sent with temperature 0, for endpoints that heed it.")
-    concurrency: Positive = Field(16, description="Requests at a time.")
-    deadline_seconds: float = Field(300.0, gt=0, description="For one verdict, with all its attempts.")
 
 
 @dataclass(frozen=True)
@@ -116,7 +96,12 @@ SAME_ANSWER = Rubric(judge_messages, read_verdict)
 
 
 def judge_claims(
-    claims: Sequence[Claim], settings: JudgeSettings, folder: Path, rubric: Rubric = SAME_ANSWER
+    claims: Sequence[Claim],
+    settings: JudgeSettings,
+    folder: Path,
+    rubric: Rubric = SAME_ANSWER,
+    *,
+    section: str = "judge",
 ) -> list[Judgement]:
     """Judge every claim, in order; each verdict is on disk in `folder` before the next is waited for.
 
@@ -127,23 +112,35 @@ def judge_claims(
         settings: the judge.
         folder: where verdicts are kept.
         rubric: what the judge is asked; by default whether the given answer means the same as the reference.
+        section: where the judge's settings are, as errors name it.
 
     Raises:
-        JudgeAwayError: the endpoint does not answer within the deadline; what was judged until then is kept.
-        JudgeError: no address or model, or the endpoint refuses; likewise.
+        EndpointAwayError: the endpoint does not answer within the deadline; what was judged until then is kept.
+        EndpointError: no address or model, or the endpoint refuses; likewise.
     """
-    if not settings.url or not settings.model:
-        raise JudgeError("A judge needs an address and a model (judge.url, judge.model); without both, do not ask one.")
+    if not settings.is_named:
+        raise EndpointError(
+            f"A judge needs an address and a model ({section}.url, {section}.model); without both, do not ask one."
+        )
     path = folder / JUDGE_FILE
-    path.parent.mkdir(parents=True, exist_ok=True)
     known = _read(path)
-    keys = [_key(claim, settings, rubric) for claim in claims]
     waiting = {
-        key: claim for key, claim in zip(keys, claims, strict=True) if claim.given is not None and key not in known
+        key: claim
+        for claim in claims
+        if claim.given is not None and (key := _key(claim, settings, rubric)) not in known
     }
     if waiting:
-        with path.open("a", encoding="utf-8") as file:
-            asyncio.run(_Judge(settings, path, rubric).judge(waiting, file))
+        advice = (
+            f"Verdicts until now are in {path}: run the same command again, which asks for the others only, or go on "
+            "without a judge."
+        )
+        client = ChatClient(settings, "judge", section, advice)
+        bodies = {key: _body(claim, settings, rubric) for key, claim in waiting.items()}
+        with open_log(path) as file:
+            client.ask(
+                bodies,
+                lambda key, completion: add_record(file, _judgement(waiting[key], key, completion.text, rubric)),
+            )
     return kept_judgements(claims, settings, folder, rubric)
 
 
@@ -179,101 +176,6 @@ def _body(claim: Claim, settings: JudgeSettings, rubric: Rubric) -> dict[str, An
 
 
 def _read(path: Path) -> dict[str, str]:
-    """Return the replies on disk by key; a last line that a kill cut short is cut off."""
-    if not path.exists():
-        return {}
-    text = read_text(path, mended_by="remove it, and its verdicts are asked for again")
-    whole, _, rest = text.rpartition("\n")
-    if rest:
-        path.write_text(f"{whole}\n" if whole else "", encoding="utf-8")
-    replies = {}
-    for number, line in enumerate(whole.split("\n"), start=1):
-        if not line:
-            continue
-        try:
-            judgement = Judgement.model_validate_json(line)
-        except ValidationError as error:
-            raise JudgeError(f"Line {number} of {path} is no verdict: {error}. Mend or remove the line.") from error
-        replies[judgement.key] = judgement.reply
-    return replies
-
-
-class _Away(Exception):  # noqa: N818
-    """The endpoint could not answer now; another attempt may succeed."""
-
-
-class _Judge:
-    """Asks the endpoint inside one event loop, and writes down each reply."""
-
-    def __init__(self, settings: JudgeSettings, path: Path, rubric: Rubric) -> None:
-        self._settings = settings
-        self._path = path
-        self._rubric = rubric
-        self._address = f"{settings.url.rstrip('/')}/chat/completions"
-        self._jitter = random.Random()
-
-    async def judge(self, waiting: dict[str, Claim], file: TextIO) -> None:
-        """Write down the reply to each claim. At the first failure no more is asked, and what arrived is kept."""
-        key = os.environ.get(self._settings.key_variable)
-        headers = {"Authorization": f"Bearer {key}"} if key else {}
-        pending = iter(waiting.items())
-
-        async def work(client: aiohttp.ClientSession) -> None:
-            for key, claim in pending:
-                reply = await self._insist(client, _body(claim, self._settings, self._rubric))
-                file.write(_judgement(claim, key, reply, self._rubric).model_dump_json() + "\n")
-                file.flush()
-
-        async with aiohttp.ClientSession(headers=headers) as client:
-            workers = [asyncio.create_task(work(client)) for _ in range(self._settings.concurrency)]
-            try:
-                await asyncio.gather(*workers)
-            finally:
-                for worker in workers:
-                    worker.cancel()
-                await asyncio.gather(*workers, return_exceptions=True)
-
-    async def _insist(self, client: aiohttp.ClientSession, body: dict[str, Any]) -> str:
-        """Ask until the judge replies or the deadline is met."""
-        clock = asyncio.get_running_loop().time
-        deadline = clock() + self._settings.deadline_seconds
-        pause = _FIRST_PAUSE
-        while True:
-            try:
-                async with asyncio.timeout_at(deadline):
-                    return await self._ask(client, body)
-            except (_Away, TimeoutError) as error:
-                cause = str(error) or "no answer in time"
-            wait = pause * self._jitter.uniform(0.5, 1.5)
-            if clock() + wait >= deadline:
-                raise JudgeAwayError(
-                    f"The judge at {self._address} gave no verdict within {self._settings.deadline_seconds:g} s "
-                    f"(judge.deadline_seconds); last cause: {cause}. Verdicts until now are in {self._path}; start it "
-                    "and run the same command again, or evaluate without a judge."
-                )
-            await asyncio.sleep(wait)
-            pause = min(2 * pause, _LONGEST_PAUSE)
-
-    async def _ask(self, client: aiohttp.ClientSession, body: dict[str, Any]) -> str:
-        try:
-            async with client.post(self._address, json=body) as response:
-                answer = await response.read()
-        except (aiohttp.ClientError, OSError) as error:
-            raise _Away(str(error) or type(error).__name__) from error
-        if response.status >= 500 or response.status in _BUSY:
-            raise _Away(f"it answered {response.status}: {_shown(answer)}")
-        if response.status != 200:
-            raise JudgeError(
-                f"The judge at {self._address} refused with {response.status}: {_shown(answer)} Check judge.url, "
-                f"judge.model and the key in {self._settings.key_variable}; verdicts until now are in {self._path}."
-            )
-        try:
-            reply = json.loads(answer)["choices"][0]["message"]["content"]
-        except (ValueError, LookupError, TypeError) as error:
-            raise JudgeError(f"{self._address} sent no chat completion ({error!r}): {_shown(answer)}") from error
-        return reply if isinstance(reply, str) else ""
-
-
-def _shown(answer: bytes) -> str:
-    text = answer.decode("utf-8", errors="replace").strip()
-    return text if len(text) <= 300 else f"{text[:300]} …"
+    """Return the replies on disk by key."""
+    kept = read_log(path, Judgement, mended_by="remove it, and its verdicts are asked for again")
+    return {judgement.key: judgement.reply for judgement in kept}

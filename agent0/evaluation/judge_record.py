@@ -47,7 +47,7 @@ def judge_run(
     Raises:
         UsageError: a benchmark that the evaluation does not have, or none is named and all are generated.
         ResultsError: the record is missing, or its samples or questions are not those of the rows.
-        JudgeError: the judge failed; verdicts until then are kept, and no record is written.
+        EndpointError: the judge failed; verdicts until then are kept, and no record is written.
     """
     report = read_report(str(folder))
     unknown = [name for name in names if report.score_of(name) is None]

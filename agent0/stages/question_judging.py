@@ -9,11 +9,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
+from agent0.chat_client import EndpointAwayError
 from agent0.config import QuestionJudgeSettings
 from agent0.evaluation.judge_client import (
     JUDGE_FILE,
     Claim,
-    JudgeAwayError,
     JudgeSettings,
     judge_claims,
     kept_judgements,
@@ -42,16 +42,9 @@ def endpoint_judge(settings: QuestionJudgeSettings, workspace: Workspace, warn: 
     """Return the model at an endpoint as a judge, whose replies lie in `workspace`; after it failed it is not asked.
 
     Raises:
-        JudgeError: when it judges and the endpoint refuses, or sends what is no reply.
+        EndpointError: when it judges and the endpoint refuses, or sends what is no reply.
     """
-    wanted = JudgeSettings(
-        url=settings.url,
-        model=settings.model,
-        key_variable=settings.key_variable,
-        max_tokens=settings.max_tokens,
-        concurrency=settings.concurrency,
-        deadline_seconds=settings.deadline_seconds,
-    )
+    wanted = JudgeSettings.model_validate(settings.model_dump(exclude={"source"}))
     away = False
 
     def judge(questions: Sequence[str]) -> list[bool | None]:
@@ -59,8 +52,8 @@ def endpoint_judge(settings: QuestionJudgeSettings, workspace: Workspace, warn: 
         claims = [Claim(question, 0, question, "", "", correct=True) for question in questions]
         if not away:
             try:
-                judge_claims(claims, wanted, workspace.folder, WELL_POSED)
-            except JudgeAwayError as error:
+                judge_claims(claims, wanted, workspace.folder, WELL_POSED, section="execution.question_judge")
+            except EndpointAwayError as error:
                 away = True
                 warn(f"Questions are left unjudged: {error}")
             workspace.save(JUDGE_FILE)

@@ -1,4 +1,4 @@
-"""Stage: draw proposals from the trained curriculum agent, shard by shard.
+"""Stage: draw proposals from the trained curriculum agent, or from a teacher in its place, shard by shard.
 
 A finished shard is kept at once, so a restart draws only what is missing, with the same result. Several pods may draw
 side by side; a pod alone also makes the tasks (`agent0.stages.task_collection`), and draws on where they are too few.
@@ -25,6 +25,7 @@ from agent0.stages.session import Stage, StageResult, read_report
 from agent0.stages.sharding import ALONE, Share, deliver, piece, unfinished
 from agent0.stages.stage_files import PROPOSALS_FOLDER
 from agent0.stages.task_collection import collect_tasks, pool_proposals
+from agent0.stages.teacher import Teacher, open_teacher
 from agent0.storage.shards import iterate_shard, write_shard
 from agent0.storage.workspace import Workspace
 from agent0.training.conditions import Conditions, earnings
@@ -67,18 +68,23 @@ def run_task_generation(
             missing = unfinished(workspace, PIECE, ProposalOutcome, shards)
         return missing
 
-    missing = left()
-    if missing:
+    def draw_all(agent: CurriculumAgent | Teacher) -> None:
         asked = asks(stage, curriculum_model, history, rollout, curriculum)
+        while missing := left():
+            draw_shards(stage, agent, workspace, shards, missing, asked)
+
+    if generation.teacher.is_named:
+        teacher = open_teacher(stage, executor_model, history, workspace, rollout, generation, share)
+        draw_all(teacher)
+        measured = teacher.metrics()
+    elif left():
         with (
             open_sandbox(sandbox) as pool,
             open_proposer(
                 curriculum_model, pool, rollout, generation.sampling, executor=executor_model, log=output
             ) as agent,
         ):
-            while missing:
-                draw_shards(stage, agent, workspace, shards, missing, asked)
-                missing = left()
+            draw_all(agent)
             measured = {**agent.throughput.metrics(), **pool.gauges().metrics()}
     for number in shards:
         deliver(workspace, piece(PIECE, number), output / PROPOSALS_FOLDER, number)
@@ -107,7 +113,7 @@ def asks(
 
 def draw_shards(
     stage: Stage,
-    agent: CurriculumAgent,
+    agent: CurriculumAgent | Teacher,
     workspace: Workspace,
     shards: dict[int, range],
     missing: dict[int, range],

@@ -9,11 +9,11 @@ from typing import Any
 import pytest
 from chat_endpoint import Endpoint, reply, serving
 
+from agent0.chat_client import EndpointError
 from agent0.evaluation.judge_client import (
     JUDGE_FILE,
     SYSTEM,
     Claim,
-    JudgeError,
     JudgeSettings,
     judge_claims,
     judge_messages,
@@ -121,7 +121,7 @@ def test_a_busy_judge_is_asked_again(endpoint: Endpoint, tmp_path: Path) -> None
 def test_an_unreachable_judge_is_an_error_within_its_deadline(endpoint: Endpoint, tmp_path: Path) -> None:
     gone = JudgeSettings(url="http://127.0.0.1:9/v1", model="judge-1", deadline_seconds=0.6)
     started = time.monotonic()
-    with pytest.raises(JudgeError, match=r"gave no verdict within 0\.6 s .* run the same command again"):
+    with pytest.raises(EndpointError, match=r"gave no reply within 0\.6 s .* run the same command again"):
         judge_claims([claim(1)], gone, tmp_path)
     assert time.monotonic() - started < 5
 
@@ -133,14 +133,14 @@ def test_a_judge_that_hangs_is_an_error_within_its_deadline(endpoint: Endpoint, 
 
     endpoint.answer = hang
     slow = JudgeSettings(url=endpoint.url, model="judge-1", deadline_seconds=0.5)
-    with pytest.raises(JudgeError, match="no answer in time"):
+    with pytest.raises(EndpointError, match="no answer in time"):
         judge_claims([claim(1)], slow, tmp_path)
 
 
 def test_finished_verdicts_survive_a_failure_and_are_not_asked_for_again(endpoint: Endpoint, tmp_path: Path) -> None:
     claims = [claim(number) for number in range(6)]
     endpoint.answer = lambda body: (200, reply("CORRECT")) if len(endpoint.requests) <= 3 else (401, "key expired")
-    with pytest.raises(JudgeError, match="refused with 401: key expired"):
+    with pytest.raises(EndpointError, match="refused with 401: key expired"):
         judge_claims(claims, settings(endpoint, concurrency=1), tmp_path)
     assert len((tmp_path / JUDGE_FILE).read_text().splitlines()) == 3
     before = len(endpoint.requests)
@@ -168,10 +168,10 @@ def test_another_judge_is_asked_anew(endpoint: Endpoint, tmp_path: Path) -> None
 @pytest.mark.parametrize("sent", ["no json", {"choices": []}, {"error": "x"}, [1]])
 def test_an_answer_that_is_no_completion_is_an_error(endpoint: Endpoint, tmp_path: Path, sent: Any) -> None:
     endpoint.answer = lambda body: (200, sent)
-    with pytest.raises(JudgeError, match="sent no chat completion"):
+    with pytest.raises(EndpointError, match="sent no chat completion"):
         judge_claims([claim(1)], settings(endpoint), tmp_path)
 
 
 def test_without_an_address_there_is_no_judge(tmp_path: Path) -> None:
-    with pytest.raises(JudgeError, match="needs an address and a model"):
+    with pytest.raises(EndpointError, match="needs an address and a model"):
         judge_claims([claim(1)], JudgeSettings(), tmp_path)

@@ -9,9 +9,10 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
+from agent0.chat_client import EndpointError
 from agent0.cli.main import app
 from agent0.errors import UsageError
-from agent0.evaluation.judge_client import JUDGE_FILE, JudgeError, JudgeSettings
+from agent0.evaluation.judge_client import JUDGE_FILE, JudgeSettings
 from agent0.evaluation.judge_record import JUDGED_FOLDER, judge_run
 from agent0.evaluation.registered_evaluations import of_a_record
 from agent0.evaluation.results import (
@@ -116,7 +117,7 @@ def test_the_command_prints_both_scores(run: Path, lenient: str) -> None:
 def test_a_judge_that_fails_leaves_the_record_and_the_samples_as_they_were(run: Path) -> None:
     files = {path: path.read_bytes() for path in run.rglob("*") if path.is_file()}
     gone = JudgeSettings(url="http://127.0.0.1:9/v1", model="judge-1", deadline_seconds=0.2)
-    with pytest.raises(JudgeError):
+    with pytest.raises(EndpointError):
         judge_run(run, gone, source=str(run.parent / "rows"))
     after = {path: path.read_bytes() for path in run.rglob("*") if path.is_file() and path.name != JUDGE_FILE}
     assert after == files

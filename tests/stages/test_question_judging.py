@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 from chat_endpoint import Endpoint, reply, serving
 
+from agent0.chat_client import EndpointError
 from agent0.config import QuestionJudgeSettings, RolloutSettings
 from agent0.domains import get_prompts
-from agent0.evaluation.judge_client import JudgeError
 from agent0.rollout import RolloutEngine, TokenBudget
 from agent0.rollout.agents import ExecutorAgent
 from agent0.rollout.scripted import ScriptedBackend
@@ -83,7 +83,7 @@ def test_verdicts_that_came_before_the_judge_went_away_are_kept(endpoint: Endpoi
 
 def test_a_judge_that_refuses_is_an_error(endpoint: Endpoint, tmp_path: Path) -> None:
     endpoint.answer = lambda _: (401, "no such key")
-    with pytest.raises(JudgeError, match="refused with 401"):
+    with pytest.raises(EndpointError, match="refused with 401"):
         endpoint_judge(settings(endpoint.url), Workspace(tmp_path), pytest.fail)(["What is 2+3?"])
 
 

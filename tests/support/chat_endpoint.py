@@ -45,9 +45,12 @@ class Endpoint:
         return [request["messages"][1]["content"] for request in self.requests]
 
 
-def reply(text: str) -> dict[str, Any]:
-    """Return a completion that says `text`."""
-    return {"choices": [{"message": {"role": "assistant", "content": text}}]}
+def reply(text: str, prompt_tokens: int | None = None, completion_tokens: int | None = None) -> dict[str, Any]:
+    """Return a completion that says `text`, and how many tokens were used if they are given."""
+    said: dict[str, Any] = {"choices": [{"message": {"role": "assistant", "content": text}, "finish_reason": "stop"}]}
+    if prompt_tokens is not None:
+        said["usage"] = {"prompt_tokens": prompt_tokens, "completion_tokens": completion_tokens}
+    return said
 
 
 @contextmanager
