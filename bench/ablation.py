@@ -8,7 +8,8 @@ the paired t test, corrected by Holm's method for the number of variants. Printe
 `ablation.md` and `ablation.json`; what is not decided is said. The worlds are small: a part that adds nothing here may
 matter elsewhere. A run that ended is not run again, and one that was interrupted goes on where it stopped; with
 --minutes no run begins later than that, and what is missing is said. With --check it exits with 1 if a run is missing
-or failed, or a switch did not act; it never judges which variant is better.
+or failed, or a switch did not act; it never judges which variant is better. Where a teacher proposes, it is a program
+(`teacher_server.py`) unless --teacher names an endpoint and its model.
 """
 
 from __future__ import annotations
@@ -24,10 +25,12 @@ from pathlib import Path
 
 from ablation_runs import Run, begin_warm, find_problems, read_run, run_variant
 from ablation_table import markdown, rows, sentences, terminal
-from ablation_variants import WORLDS, Variant, overrides, variants_of
+from ablation_variants import PROGRAM, WORLDS, Variant, overrides, variants_of
 from rich.console import Console
+from teacher_server import teaching
 
 from agent0.ablations import FULL
+from agent0.config import load_config
 from agent0.storage.atomic_file import write_json
 from agent0.storage.digest import code_version
 
@@ -42,6 +45,7 @@ def main() -> int:
     parser.add_argument("--processes", type=int, default=1, help="evolutions to run side by side")
     parser.add_argument("--minutes", type=float, help="begin no run later than this")
     parser.add_argument("--variants", help="comma-separated; all that the world has, if not given")
+    parser.add_argument("--teacher", nargs=2, metavar=("URL", "MODEL"), default=PROGRAM, help="who teaches")
     parser.add_argument("--output", type=Path, help="folder that keeps the runs; runs/ablation-WORLD if not given")
     parser.add_argument("--set", action="append", default=[], metavar="SECTION.FIELD=VALUE", help="override a setting")
     parser.add_argument("--check", action="store_true", help="exit with 1 if a run failed or a switch did not act")
@@ -78,7 +82,9 @@ def main() -> int:
 def all_runs(folder: Path, arguments: argparse.Namespace, variants: Mapping[str, Variant]) -> list[Run]:
     """Run what has not ended, until the time is over; seed by seed, so that an interrupted ablation has whole pairs."""
     world, began = WORLDS[arguments.world], time.monotonic()
-    settings = {name: [*overrides(world, variant), *arguments.set] for name, variant in variants.items()}
+    settings = {
+        name: [*overrides(world, variant, arguments.teacher), *arguments.set] for name, variant in variants.items()
+    }
     for name, variant in variants.items() if world.warm_start else ():
         settings[name] += begin_warm(folder, world.recipe, settings[name], variant.ablations)
 
@@ -89,7 +95,8 @@ def all_runs(folder: Path, arguments: argparse.Namespace, variants: Mapping[str,
             return read_run(place, name, seed)
         return run_variant(place, name, seed, world.recipe, settings[name], variants[name].ablations)
 
-    with ThreadPoolExecutor(arguments.processes) as pool:
+    domain = load_config(world.recipe).rollout.domain
+    with teaching(domain, PROGRAM[0]), ThreadPoolExecutor(arguments.processes) as pool:
         return list(pool.map(run, itertools.product(range(arguments.seeds), variants)))
 
 

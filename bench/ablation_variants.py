@@ -7,7 +7,7 @@ them, whatever the world's own recipe says, so that the full method is the paper
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -68,6 +68,7 @@ class Variant:
         ablations: parts that are left out.
         settings: that are set.
         needs_known: whether it needs tasks whose answers are known.
+        taught: whether a teacher proposes in the curriculum agent's place.
         shipped: whether what the world's recipe adds to the paper stays on.
     """
 
@@ -76,6 +77,7 @@ class Variant:
     ablations: tuple[str, ...] = ()
     settings: Mapping[str, Any] = field(default_factory=dict)
     needs_known: bool = False
+    taught: bool = False
     shipped: bool = False
 
 
@@ -135,8 +137,10 @@ GATES: Mapping[str, Variant] = {
 APART = {"gate-truth", "gate-derivations"}
 """Gates that are not among all together: the first is no longer zero data, the second leaves nothing where every sample
 runs one program (docs/gates.md)."""
-RECIPES = ("r-zero",)
+RECIPES = ("r-zero", "socratic-zero")
 """Baselines: in a world, what their recipes leave out of the method, with that world's own numbers."""
+PROGRAM = ("http://127.0.0.1:18977/v1", "program")
+"""Address and model of the teacher that is a program; fixed, since it is among the settings of a run."""
 
 
 def variants_of(world: World) -> dict[str, Variant]:
@@ -153,21 +157,29 @@ def variants_of(world: World) -> dict[str, Variant]:
             settings={key: value for gate in together for key, value in gate.settings.items()},
             needs_known=True,
         ),
-        **{
-            name: Variant(f"what {name} leaves out", ablations=active_ablations(load_config(name).model_dump()))
-            for name in RECIPES
-        },
+        "teacher": Variant("a teacher proposes from what the executor failed", taught=True),
+        **{name: _baseline(name) for name in RECIPES},
     }
     if load_config(world.recipe, overrides(world, full)) != load_config(world.recipe, overrides(world, shipped)):
         found["as-shipped"] = shipped
     return {name: variant for name, variant in found.items() if name not in world.lacks}
 
 
-def overrides(world: World, variant: Variant) -> list[str]:
+def _baseline(recipe: str) -> Variant:
+    config = load_config(recipe)
+    left_out = active_ablations(config.model_dump())
+    taught = config.generation.teacher.is_named
+    about = f"what {recipe} leaves out" + (", and a teacher" if taught else "")
+    return Variant(about, ablations=left_out, taught=taught)
+
+
+def overrides(world: World, variant: Variant, teacher: Sequence[str] = PROGRAM) -> list[str]:
     """Return the settings of a variant in a world as `--set` takes them; later ones count."""
     paper = Config().model_dump(mode="json")
     values: dict[str, Any] = {} if variant.shipped else {name: _lookup(paper, name) for name in BEYOND_PAPER}
     values |= {**world.settings, **(world.known if variant.needs_known else {}), **variant.settings}
+    if variant.taught:
+        values |= {"curriculum.steps": 0, "generation.teacher.url": teacher[0], "generation.teacher.model": teacher[1]}
     return [f"{name}={json.dumps(value)}" for name, value in values.items()]
 
 

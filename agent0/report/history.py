@@ -97,6 +97,9 @@ class ProposalStatistics(Entry):
     distinct: float = Field(description="Share of distinct questions among the valid ones.")
     proposer_tool_calls: float
     proposer_agreement: float | None = Field(description="Share of proposer's own answers equal to the vote.")
+    teacher: dict[str, float] = Field(
+        default={}, description="Where a teacher proposed: its replies, prompt_tokens, completion_tokens and cost."
+    )
 
 
 class Example(Entry):
@@ -209,6 +212,7 @@ def _proposals(proposals: ProposalStatistics) -> dict[str, Any]:
         "kept_wrong": _rounded(proposals.kept_wrong),
         "kept_novelty": _rounded(proposals.kept_novelty),
         "kept_repeated": _rounded(proposals.kept_repeated),
+        "teacher": {name: round(value, DIGITS) for name, value in proposals.teacher.items()},
     }
 
 

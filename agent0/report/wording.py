@@ -185,6 +185,18 @@ def yield_finding(history: History) -> str:
     return f"Over all iterations, {kept} of {generated} proposals{share} became training tasks."
 
 
+def teacher_finding(history: History) -> str:
+    """What a teacher's proposals cost, over all iterations; empty where none proposed."""
+    paid = [p.teacher for _, p in rounds(history) if p.teacher]
+    if not paid:
+        return ""
+    total = {name: sum(costs[name] for costs in paid) for name in paid[0]}
+    return (
+        f"A teacher proposed: {total['replies']:,.0f} replies of {total['completion_tokens']:,.0f} tokens to prompts "
+        f"of {total['prompt_tokens']:,.0f}, at a cost of {total['cost']:,.2f} in the currency of its prices."
+    )
+
+
 def diversity_finding(history: History) -> str:
     """Repetition and distinct share, first and last iteration."""
     measured = rounds(history)

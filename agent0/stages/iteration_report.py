@@ -35,6 +35,7 @@ from agent0.stages.stage_files import (
     TASKS_FOLDER,
     VERDICTS_FOLDER,
 )
+from agent0.stages.task_collection import TEACHER_METRICS
 from agent0.storage.atomic_file import atomic_write, write_json
 from agent0.storage.shards import (
     add_shard,
@@ -160,6 +161,7 @@ def evolution_metrics(record: IterationRecord) -> dict[str, float]:
     if record.proposals is not None:
         found = {name: getattr(record.proposals, name) for name in TASK_METRICS}
         found |= {f"label_accuracy_{name}": value for name, value in record.proposals.label_accuracy_by.items()}
+        found |= {f"teacher_{name}": value for name, value in record.proposals.teacher.items()}
         metrics |= {f"tasks/{name}": float(value) for name, value in found.items() if value is not None}
     if record.flips is not None:
         metrics |= {"eval/lost": float(record.flips.lost), "eval/won": float(record.flips.won)}
@@ -217,6 +219,11 @@ def _proposals(
         distinct=generation.metrics["tasks/distinct"],
         proposer_tool_calls=generation.metrics["curriculum/tool_calls"],
         proposer_agreement=execution.metrics.get("curriculum/agreement"),
+        teacher={
+            name.removeprefix(TEACHER_METRICS): value
+            for name, value in generation.metrics.items()
+            if name.startswith(TEACHER_METRICS)
+        },
     )
 
 

@@ -15,11 +15,13 @@ from agent0.rewards import repetition_shares
 from agent0.rollout.agents import nothing_valid
 from agent0.seeds import sampled
 from agent0.stages.mlflow_evidence import log_tasks
-from agent0.stages.session import Stage, StageResult, slowest_part
+from agent0.stages.session import Stage, StageResult, read_report, slowest_part
 from agent0.stages.stage_files import PROPOSALS_FOLDER, TASKS_FOLDER
 from agent0.storage.shards import iterate_records, write_shards
 from agent0.types import ProposalOutcome, Task
 
+TEACHER_METRICS = "tasks/teacher_"
+"""Prefix of what a teacher's proposals cost."""
 REPETITION_SAMPLE = 4096  # questions of which all pairs are compared
 
 
@@ -37,9 +39,13 @@ class ProposalPool:
 def run_task_collection(
     stage: Stage, *, parts: Sequence[Path], output: Path, rollout: RolloutSettings, curriculum: CurriculumSettings
 ) -> StageResult:
-    """Write the tasks of all pods' proposals to `output`; see `collect_tasks`."""
+    """Write the tasks of all pods' proposals to `output`, and what they cost together; see `collect_tasks`."""
     result = collect_tasks(stage, parts, output, rollout, curriculum)
-    return StageResult(result.metrics, result.counts, collected_seconds=slowest_part(parts))
+    paid: Counter[str] = Counter()
+    for part in parts:
+        metrics = read_report(part).metrics
+        paid.update({name: value for name, value in metrics.items() if name.startswith(TEACHER_METRICS)})
+    return StageResult({**result.metrics, **paid}, result.counts, collected_seconds=slowest_part(parts))
 
 
 def collect_tasks(

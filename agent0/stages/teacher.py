@@ -28,6 +28,7 @@ from agent0.spending import Spending
 from agent0.stages.open_history import earlier_tasks
 from agent0.stages.session import Stage
 from agent0.stages.sharding import Share
+from agent0.stages.task_collection import TEACHER_METRICS
 from agent0.storage.line_log import add_record, open_log, read_log
 from agent0.storage.workspace import Workspace
 from agent0.types import Condition, LabelledTask, Record, Trajectory
@@ -120,12 +121,13 @@ class Teacher:
 
     def metrics(self) -> dict[str, float]:
         """Return what this stage asked in all its attempts, and what it cost."""
-        return {
-            "tasks/teacher_replies": float(self.spending.replies),
-            "tasks/teacher_prompt_tokens": float(self.spending.prompt_tokens),
-            "tasks/teacher_completion_tokens": float(self.spending.completion_tokens),
-            "tasks/teacher_cost": self.spending.cost,
+        counted = {
+            "replies": float(self.spending.replies),
+            "prompt_tokens": float(self.spending.prompt_tokens),
+            "completion_tokens": float(self.spending.completion_tokens),
+            "cost": self.spending.cost,
         }
+        return {f"{TEACHER_METRICS}{name}": value for name, value in counted.items()}
 
     def _requests(self, key: int, conditions: Sequence[Condition], seed: int) -> dict[str, Body]:
         """Return the requests of a batch under their names, which hold all that a reply depends on."""

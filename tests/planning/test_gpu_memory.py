@@ -161,7 +161,7 @@ def test_the_embedded_model_fits_anywhere(gpus: str) -> None:
     assert make_plan(config, parse_cluster(gpus)).fits
 
 
-@pytest.mark.parametrize("recipe", ["qwen3-4b", "qwen3-8b", "official-code", "r-zero"])
+@pytest.mark.parametrize("recipe", ["qwen3-4b", "qwen3-8b", "official-code", "r-zero", "socratic-zero"])
 @pytest.mark.parametrize("gpus", ["8xH100", "8xH200"])
 def test_the_shipped_recipes_fit_a_node_of_eight(recipe: str, gpus: str) -> None:
     config = load_config(recipe)

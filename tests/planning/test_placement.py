@@ -107,7 +107,7 @@ def test_batches_divide_where_the_trainer_says_so(groups: int, size: int, update
         assert rows == plan.rows
 
 
-@pytest.mark.parametrize("recipe", ["qwen3-8b", "qwen3-4b", "official-code", "r-zero"])
+@pytest.mark.parametrize("recipe", ["qwen3-8b", "qwen3-4b", "official-code", "r-zero", "socratic-zero"])
 def test_a_gpu_recipe_without_gpus_is_refused_with_the_reasons(recipe: str) -> None:
     with pytest.raises(UsageError) as refused:
         check_devices(load_config(recipe), 0)
