@@ -54,7 +54,7 @@ class Purse(Protocol):
     async def admit(self, body: Body) -> bool:
         """Return whether a request may be sent, having waited for those under way if it depends on them."""
 
-    async def settle(self, body: Body, completion: Completion | None) -> None:
+    def settle(self, body: Body, completion: Completion | None) -> None:
         """Take in what a request that was admitted came to; None where it failed."""
 
 
@@ -62,7 +62,7 @@ class _Boundless:
     async def admit(self, body: Body) -> bool:
         return True
 
-    async def settle(self, body: Body, completion: Completion | None) -> None: ...
+    def settle(self, body: Body, completion: Completion | None) -> None: ...
 
 
 @dataclass(frozen=True)
@@ -107,7 +107,7 @@ class ChatClient:
                             completion = await self._insist(client, body)
                             keep(name, completion)
                     finally:
-                        await purse.settle(body, completion)
+                        purse.settle(body, completion)
                 except BaseException:
                     failed = True
                     raise

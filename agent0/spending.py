@@ -8,6 +8,7 @@ from agent0.chat_client import Body, Completion
 from agent0.config.endpoint import TeacherSettings
 from agent0.errors import Agent0Error
 
+WAIT_SECONDS = 0.05
 TURN_TOKENS = 16
 """More than a chat template adds to a message."""
 
@@ -29,7 +30,6 @@ class Spending:
         self._token_budget = settings.token_budget * share
         self._cost_budget = settings.cost_budget * share
         self._reserved = (0, 0)
-        self._returned = asyncio.Condition()
         self.replies = 0
         self.prompt_tokens = 0
         self.completion_tokens = 0
@@ -60,23 +60,20 @@ class Spending:
     async def admit(self, body: Body) -> bool:
         """See `Purse`."""
         prompt, reply = _worst(body)
-        async with self._returned:
-            while not self._holds(prompt, reply):
-                if self._reserved == (0, 0):
-                    self.is_spent = True
-                    return False
-                await self._returned.wait()
-            self._reserved = (self._reserved[0] + prompt, self._reserved[1] + reply)
+        while not self._holds(prompt, reply):
+            if self._reserved == (0, 0):
+                self.is_spent = True
+                return False
+            await asyncio.sleep(WAIT_SECONDS)
+        self._reserved = (self._reserved[0] + prompt, self._reserved[1] + reply)
         return True
 
-    async def settle(self, body: Body, completion: Completion | None) -> None:
+    def settle(self, body: Body, completion: Completion | None) -> None:
         """See `Purse`."""
         prompt, reply = _worst(body)
-        async with self._returned:
-            self._reserved = (self._reserved[0] - prompt, self._reserved[1] - reply)
-            if completion is not None:
-                self.count(completion.prompt_tokens, completion.completion_tokens)
-            self._returned.notify_all()
+        self._reserved = (self._reserved[0] - prompt, self._reserved[1] - reply)
+        if completion is not None:
+            self.count(completion.prompt_tokens, completion.completion_tokens)
 
     def _holds(self, prompt: int, reply: int) -> bool:
         prompts = self.prompt_tokens + self._reserved[0] + prompt

@@ -31,7 +31,7 @@ from agent0.stages.sharding import Share
 from agent0.stages.task_collection import TEACHER_METRICS
 from agent0.storage.line_log import add_record, open_log, read_log
 from agent0.storage.workspace import Workspace
-from agent0.types import Condition, LabelledTask, Record, Trajectory
+from agent0.types import Condition, Finish, LabelledTask, Record, Trajectory
 
 LOG = "teacher"
 UNPAID = "budget_spent"
@@ -227,7 +227,7 @@ def open_teacher(
 
 def _said(text: str, *, cut: bool) -> Trajectory:
     """Return a reply as a trajectory, of which no tokens are known."""
-    finish = "length" if cut else "eos"
+    finish: Finish = "length" if cut else "eos"
     return Trajectory(prompt_ids=(), completion_ids=(), mask=(), text=text, finish=finish, answer=extract_answer(text))
 
 
