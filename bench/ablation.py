@@ -66,8 +66,10 @@ def main() -> int:
     said = list(sentences(found))
     if missing:
         said.append(f"Not run, {len(missing)} of {len(runs)}: {', '.join(missing)}.")
-    problems = list(find_problems([run for run in runs if run.history or run.failure], variants))
-    console = Console(width=max(TABLE_WIDTH, Console().width))
+    starved = [run for run in runs if run.failure and run.variant in world.starving]
+    said += [f"{run.variant}, seed {run.seed}, left too little to train on: {run.failure}" for run in starved]
+    problems = list(find_problems([run for run in runs if run not in starved], variants))
+    console = Console(width=max(TABLE_WIDTH, Console().width), markup=False, highlight=False)
     console.print(terminal(found, world.title))
     for sentence in (*said, *problems):
         console.print(sentence, soft_wrap=True)

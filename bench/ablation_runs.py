@@ -168,7 +168,7 @@ def find_problems(runs: Sequence[Run], variants: Mapping[str, Variant]) -> Itera
     for run in runs:
         where = f"{run.variant}, seed {run.seed}"
         if run.history is None:
-            yield f"{where}: the run did not end: {run.failure}"
+            yield from [f"{where}: the run did not end: {run.failure}"] if run.failure else ()
             continue
         traces = run.traces()
         silent = {name for ablation in variants[run.variant].ablations for name in TRACES[ablation]}

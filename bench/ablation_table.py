@@ -102,18 +102,14 @@ def sentences(found: Sequence[Row]) -> Iterator[str]:
     if open_:
         yield f"Not decided, {len(open_)} of {len(compared)}: {', '.join(open_)}."
     full = next(row for row in found if row.variant == FULL)
-    other = [row for row in found if row.updates is not None and row.updates != full.updates]
     if full.updates is not None and full.samples is not None:
+        other = [row for row in found if row.updates is not None and row.updates != full.updates]
+        named = ", ".join(f"{row.variant} {row.updates:.0f}" for row in other) or "none another number"
         yield (
             f"Budget: the full method makes {full.updates:.0f} updates of the executor and draws {full.samples:.0f} "
-            f"trajectories; {_others(other)}. Trajectories differ with the questions that were valid."
+            f"trajectories. Of the other variants, updates: {named}; trajectories differ by the questions that are "
+            "valid, and where no curriculum agent is trained."
         )
-
-
-def _others(rows_: Sequence[Row]) -> str:
-    if not rows_:
-        return "every other variant makes as many updates"
-    return "other numbers of updates have " + ", ".join(f"{row.variant} ({row.updates:.0f})" for row in rows_)
 
 
 def terminal(found: Sequence[Row], title: str) -> Table:

@@ -47,6 +47,7 @@ class World:
         settings: of every run.
         known: tasks whose answers are known, for the variants that need some.
         lacks: variants that its model cannot be run with.
+        starving: variants that may leave too few tasks to train on, which is their result and no fault of the run.
         warm_start: whether the recipe's warm start is made once, and every run begins with that model.
     """
 
@@ -55,6 +56,7 @@ class World:
     settings: Mapping[str, Any]
     known: Mapping[str, Any]
     lacks: tuple[str, ...] = ()
+    starving: tuple[str, ...] = ("gate-derivations", "no-tool", "r-zero", "socratic-zero")
     warm_start: bool = False
 
 
