@@ -25,7 +25,7 @@ from pathlib import Path
 
 from ablation_runs import Run, begin_warm, find_problems, read_run, run_variant
 from ablation_table import markdown, rows, sentences, terminal
-from ablation_variants import PROGRAM, WORLDS, Variant, overrides, variants_of
+from ablation_variants import BASELINES, PROGRAM, WORLDS, Variant, overrides, variants_of
 from rich.console import Console
 from teacher_server import teaching
 
@@ -52,6 +52,7 @@ def main() -> int:
     arguments = parser.parse_args()
     world = WORLDS[arguments.world]
     known = variants_of(world)
+    absent = [name for name in BASELINES if name not in known]
     chosen = arguments.variants.split(",") if arguments.variants else list(known)
     unknown = [name for name in chosen if name not in known]
     if unknown:
@@ -64,6 +65,8 @@ def main() -> int:
     found = rows(runs, variants, arguments.seeds)
     missing = [f"{run.variant} seed {run.seed}" for run in runs if run.history is None and not run.failure]
     said = list(sentences(found))
+    if absent:
+        said.append(f"This world has no {', '.join(absent)}: its model cannot be run with that, or there is no recipe.")
     if missing:
         said.append(f"Not run, {len(missing)} of {len(runs)}: {', '.join(missing)}.")
     starved = [run for run in runs if run.failure and run.variant in world.starving]
@@ -88,14 +91,15 @@ def all_runs(folder: Path, arguments: argparse.Namespace, variants: Mapping[str,
         name: [*overrides(world, variant, arguments.teacher), *arguments.set] for name, variant in variants.items()
     }
     for name, variant in variants.items() if world.warm_start else ():
-        settings[name] += begin_warm(folder, world.recipe, settings[name], variant.ablations)
+        settings[name] += begin_warm(folder, world, variant, arguments.set)
 
     def run(planned: tuple[int, str]) -> Run:
         seed, name = planned
         place = folder / f"{name}-seed-{seed}"
         if arguments.minutes is not None and time.monotonic() - began > 60 * arguments.minutes:
             return read_run(place, name, seed)
-        return run_variant(place, name, seed, world.recipe, settings[name], variants[name].ablations)
+        variant = variants[name]
+        return run_variant(place, name, seed, variant.recipe or world.recipe, settings[name], variant.ablations)
 
     domain = load_config(world.recipe).rollout.domain
     with teaching(domain, PROGRAM[0]), ThreadPoolExecutor(arguments.processes) as pool:

@@ -10,7 +10,7 @@ from pathlib import Path
 from statistics import fmean
 
 import torch
-from ablation_variants import Variant
+from ablation_variants import Variant, World, overrides
 from safetensors.torch import load_file
 from tiny_evolution import evolve
 
@@ -129,13 +129,14 @@ def read_run(folder: Path, name: str, seed: int) -> Run:
     return Run(name, seed, folder, history if ended else None)
 
 
-def begin_warm(folder: Path, recipe: str, settings: Sequence[str], ablations: Sequence[str]) -> list[str]:
+def begin_warm(folder: Path, world: World, variant: Variant, more: Sequence[str]) -> list[str]:
     """Return the settings by which runs begin with one model after its warm start, which is made if it is not there.
 
     One for agents with a tool and one for those without. Every seed evolves the same model, as it would a pretrained
-    one: seeds differ in what is drawn.
+    one: seeds differ in what is drawn. A variant under another recipe has that recipe's warm start beyond it.
     """
-    config = load_config(recipe, settings, ablations)
+    ablations = () if variant.recipe else variant.ablations
+    config = load_config(world.recipe, [*overrides(world, Variant("")), *more], ablations)
     place = (folder / ("warm" if config.rollout.has_tool else "warm-without-tool")).resolve()
     base, warm = place / "base", place / "model"
     if not is_intact(warm):
@@ -153,7 +154,7 @@ def begin_warm(folder: Path, recipe: str, settings: Sequence[str], ablations: Se
             training=config.training,
         )
         seal(warm)
-    return [f"model.source={warm}", "warm_start.steps=0"]
+    return [f"model.source={warm}", *([] if variant.recipe else ["warm_start.steps=0"])]
 
 
 def last_error(folder: Path) -> str:

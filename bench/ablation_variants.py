@@ -13,6 +13,7 @@ from typing import Any
 
 from agent0.ablations import ABLATIONS, FULL, active_ablations
 from agent0.config import Config, load_config
+from agent0.recipes import recipe_names
 
 _SHIPPED = "the world's recipe with all that it adds to the paper"
 BEYOND_PAPER = (
@@ -35,6 +36,9 @@ BEYOND_PAPER = (
     "filtering.well_posed",
 )
 """Settings whose default is what the paper does: nothing."""
+
+
+ABSOLUTE_ZERO = "absolute-zero"
 
 
 @dataclass(frozen=True)
@@ -72,6 +76,7 @@ class Variant:
         needs_known: whether it needs tasks whose answers are known.
         taught: whether a teacher proposes in the curriculum agent's place.
         shipped: whether what the world's recipe adds to the paper stays on.
+        recipe: that it is under, in place of the world's.
     """
 
     about: str
@@ -81,6 +86,11 @@ class Variant:
     needs_known: bool = False
     taught: bool = False
     shipped: bool = False
+    recipe: str = ""
+
+
+def _left_out(recipe: str) -> tuple[str, ...]:
+    return active_ablations(load_config(recipe).model_dump())
 
 
 WORLDS: Mapping[str, World] = {
@@ -89,7 +99,7 @@ WORLDS: Mapping[str, World] = {
         recipe="tiny",
         settings={},
         known={"execution.known_tasks": "domain:arithmetic", "execution.known_count": 16},
-        lacks=("gate-well-posed",),  # its model reads nothing but its own prompts
+        lacks=("gate-well-posed", ABSOLUTE_ZERO),  # its model reads nothing but its own prompts
     ),
     "words": World(
         title="SmolLM2-135M, word problems",
@@ -139,8 +149,21 @@ GATES: Mapping[str, Variant] = {
 APART = {"gate-truth", "gate-derivations"}
 """Gates that are not among all together: the first is no longer zero data, the second leaves nothing where every sample
 runs one program (docs/gates.md)."""
-RECIPES = ("r-zero", "socratic-zero")
-"""Baselines: in a world, what their recipes leave out of the method, with that world's own numbers."""
+BASELINES: Mapping[str, Variant] = {
+    "r-zero": Variant("what r-zero leaves out: tool, reward for it, ADPO", ablations=_left_out("r-zero")),
+    "socratic-zero": Variant(
+        "what socratic-zero leaves out: the same, and a teacher proposes",
+        ablations=_left_out("socratic-zero"),
+        taught=True,
+    ),
+    ABSOLUTE_ZERO: Variant(
+        "programs and their truth by execution, asked the world's questions in the end",
+        settings={"curriculum.prompts_per_step": 4, "curriculum.executor_samples": 6, "execution.samples": 10},
+        shipped=True,
+        recipe=ABSOLUTE_ZERO,
+    ),
+}
+"""Other methods: in a world, what their recipes leave out, with that world's own numbers; or their own recipe."""
 PROGRAM = ("http://127.0.0.1:18977/v1", "program")
 """Address and model of the teacher that is a program; fixed, since it is among the settings of a run."""
 
@@ -160,19 +183,11 @@ def variants_of(world: World) -> dict[str, Variant]:
             needs_known=True,
         ),
         "teacher": Variant("a teacher proposes from what the executor failed", taught=True),
-        **{name: _baseline(name) for name in RECIPES},
+        **{name: variant for name, variant in BASELINES.items() if variant.recipe in ("", *recipe_names())},
     }
     if load_config(world.recipe, overrides(world, full)) != load_config(world.recipe, overrides(world, shipped)):
         found["as-shipped"] = shipped
     return {name: variant for name, variant in found.items() if name not in world.lacks}
-
-
-def _baseline(recipe: str) -> Variant:
-    config = load_config(recipe)
-    left_out = active_ablations(config.model_dump())
-    taught = config.generation.teacher.is_named
-    about = f"what {recipe} leaves out" + (", and a teacher" if taught else "")
-    return Variant(about, ablations=left_out, taught=taught)
 
 
 def overrides(world: World, variant: Variant, teacher: Sequence[str] = PROGRAM) -> list[str]:

@@ -114,7 +114,7 @@ def test_every_variant_of_the_benchmark_can_be_run_and_its_full_method_is_the_pa
     variants = importlib.import_module("ablation_variants")
     for world in variants.WORLDS.values():
         made = {
-            name: load_config(world.recipe, variants.overrides(world, variant), variant.ablations)
+            name: load_config(variant.recipe or world.recipe, variants.overrides(world, variant), variant.ablations)
             for name, variant in variants.variants_of(world).items()
         }
         assert len(made) > len(ABLATIONS) + 5
