@@ -87,9 +87,9 @@ def main() -> int:
 def all_runs(folder: Path, arguments: argparse.Namespace, variants: Mapping[str, Variant]) -> list[Run]:
     """Run what has not ended, until the time is over; seed by seed, so that an interrupted ablation has whole pairs."""
     world, began = WORLDS[arguments.world], time.monotonic()
-    settings = {
-        name: [*overrides(world, variant, arguments.teacher), *arguments.set] for name, variant in variants.items()
-    }
+    settings = {name: overrides(world, variant, arguments.set, arguments.teacher) for name, variant in variants.items()}
+    for name, variant in variants.items():  # what cannot be run is told before an hour has gone by
+        load_config(variant.recipe or world.recipe, settings[name], variant.ablations)
     for name, variant in variants.items() if world.warm_start else ():
         settings[name] += begin_warm(folder, world, variant, arguments.set)
 

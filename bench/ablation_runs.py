@@ -136,7 +136,7 @@ def begin_warm(folder: Path, world: World, variant: Variant, more: Sequence[str]
     one: seeds differ in what is drawn. A variant under another recipe has that recipe's warm start beyond it.
     """
     ablations = () if variant.recipe else variant.ablations
-    config = load_config(world.recipe, [*overrides(world, Variant("")), *more], ablations)
+    config = load_config(world.recipe, overrides(world, Variant(""), more), ablations)
     place = (folder / ("warm" if config.rollout.has_tool else "warm-without-tool")).resolve()
     base, warm = place / "base", place / "model"
     if not is_intact(warm):

@@ -190,13 +190,17 @@ def variants_of(world: World) -> dict[str, Variant]:
     return {name: variant for name, variant in found.items() if name not in world.lacks}
 
 
-def overrides(world: World, variant: Variant, teacher: Sequence[str] = PROGRAM) -> list[str]:
-    """Return the settings of a variant in a world as `--set` takes them; later ones count."""
+def overrides(world: World, variant: Variant, more: Sequence[str] = (), teacher: Sequence[str] = PROGRAM) -> list[str]:
+    """Return the settings of a variant as `--set` takes them, of which later ones count: the world's, `more`, its own."""
     paper = Config().model_dump(mode="json")
     values: dict[str, Any] = {} if variant.shipped else {name: _lookup(paper, name) for name in BEYOND_PAPER}
-    values |= {**world.settings, **(world.known if variant.needs_known else {}), **variant.settings}
+    own = {**(world.known if variant.needs_known else {}), **variant.settings}
     if variant.taught:
-        values |= {"curriculum.steps": 0, "generation.teacher.url": teacher[0], "generation.teacher.model": teacher[1]}
+        own |= {"curriculum.steps": 0, "generation.teacher.url": teacher[0], "generation.teacher.model": teacher[1]}
+    return [*_written({**values, **world.settings}), *more, *_written(own)]
+
+
+def _written(values: Mapping[str, Any]) -> list[str]:
     return [f"{name}={json.dumps(value)}" for name, value in values.items()]
 
 

@@ -15,6 +15,10 @@ def test_rows_of_the_dictionary_that_name_the_evolution_are_its_metrics_and_no_o
     make_history: Callable[..., History],
 ) -> None:
     varied = diversity_metrics(["What is 2 + 3?", "How many are 5 apples?"], ["What is 7 - 1?"], 0.5)
-    logged = {*evolution_metrics(make_history().iterations[-1]), *(f"tasks/diversity_{name}" for name in varied)}
+    record = make_history().iterations[-1]
+    assert record.proposals is not None
+    costs = {"replies": 9.0, "prompt_tokens": 900.0, "completion_tokens": 90.0, "cost": 0.1}
+    taught = record.model_copy(update={"proposals": record.proposals.model_copy(update={"teacher": costs})})
+    logged = {*evolution_metrics(taught), *(f"tasks/diversity_{name}" for name in varied)}
     assert {name for name in logged if not any(row.fullmatch(name) for row in patterns("evolution"))} == set()
     assert [row.pattern for row in patterns("evolution") if not any(map(row.fullmatch, logged))] == []
