@@ -191,7 +191,7 @@ def variants_of(world: World) -> dict[str, Variant]:
 
 
 def overrides(world: World, variant: Variant, more: Sequence[str] = (), teacher: Sequence[str] = PROGRAM) -> list[str]:
-    """Return the settings of a variant as `--set` takes them, of which later ones count: the world's, `more`, its own."""
+    """Return the settings of a variant as `--set` takes them; later ones count: the world's, `more`, its own."""
     paper = Config().model_dump(mode="json")
     values: dict[str, Any] = {} if variant.shipped else {name: _lookup(paper, name) for name in BEYOND_PAPER}
     own = {**(world.known if variant.needs_known else {}), **variant.settings}
