@@ -29,9 +29,9 @@ from transformers import PrinterCallback, Qwen3Config, Qwen3ForCausalLM, Trainer
 from agent0.config import Config, TinyPretraining, load_config
 from agent0.errors import UsageError
 from agent0.planning.architecture import Architecture, architecture_of
-from agent0.planning.duration import Setting, training_rate
 from agent0.planning.gpu_memory import GIB, MARGIN, full_length, training_state
 from agent0.planning.hardware import GPUS, Cluster, Gpu
+from agent0.planning.throughput import Setting, training_rate
 from agent0.planning.token_work import Lengths
 from agent0.tiny.pretrain import _render
 from agent0.tiny.tokenizer import train_tokenizer

@@ -45,6 +45,8 @@ def plan_view(plan: Plan) -> RenderableType:
     lines += _checkpoints(plan)
     lines += [Text(f"{DRAWING[other.policy_backend]}: {_outcome(other)}") for other in plan.placements]
     lines.append(_basis(plan))
+    if plan.share_of_ideal is not None:
+        lines += _terms(plan, plan.share_of_ideal)
     if not plan.fits:
         lines.append(_proposal(plan))
     return Group(*lines)
@@ -86,6 +88,15 @@ def _verdict(plan: Plan) -> Text:
         return Text("Does not fit.", style="bold red")
     total, each = _hours(plan.hours, plan.rates), _hours(plan.hours_per_iteration, plan.rates)
     return Text(f"Fits. {plan.iterations} iterations: {total} h, {each} h each.", "bold green")
+
+
+def _terms(plan: Plan, share: float) -> tuple[RenderableType, ...]:
+    """Say what the GPUs' time goes into, and which share of it goes into what must be done."""
+    table = Table("GPUs' time", "hours", "share", "rests on", right=("hours", "share"))
+    for term in (term for term in plan.terms if round(term.share, 2)):
+        table.add(term.name, f"{term.gpu_hours:.1f}", f"{term.share:.2f}", term.source)
+    verdict = f"Share of the ideal: {share:.2f} of the GPUs' time goes into the first two terms."
+    return "", table, "", Text(verdict, style="bold")
 
 
 def _checkpoints(plan: Plan) -> list[RenderableType]:

@@ -197,7 +197,7 @@ class RolloutSettings(Section):
             "training.policy_backend."
         ),
     )
-    concurrency: Positive = Field(512, description="Trajectories in flight at once with vLLM.")
+    concurrency: Positive = Field(512, description="Trajectories in flight at once at each vLLM engine or server.")
     vllm: VllmSettings = VllmSettings()
     batch_size: Positive = Field(
         512, description="Trajectories generated at once by the transformers backend; halved while they do not fit."

@@ -187,10 +187,13 @@ class TrainingSettings(Section):
         ),
     )
     colocated_memory: float = Field(
-        0.3,
-        gt=0,
+        0.0,
+        ge=0,
         lt=1,
-        description="Share of a GPU's memory for the vLLM engine beside the trainer (policy_backend 'vllm').",
+        description=(
+            "Share of a GPU's memory for the vLLM engine beside the trainer (policy_backend 'vllm'); 0: what the "
+            "stage's plan finds that the trainer leaves it on the GPU that is there, and it can use."
+        ),
     )
     colocated_sleep: bool = Field(True, description="Free that engine's memory while the optimizer works.")
     policy_gpus: int = Field(
@@ -201,8 +204,7 @@ class TrainingSettings(Section):
         ge=0,
         description=(
             "GPUs set aside for the frozen executor's servers (rollout.backend 'vllm' or 'vllm_server'). 0 with "
-            "rollout.backend and policy_backend 'vllm': it draws from the training's own engine, in turn with the "
-            "agent in training."
+            "policy_backend 'vllm': it draws from the training's own engines, in turn with the agent in training."
         ),
     )
     importance_correction: Literal["token_truncate", "token_mask", "sequence_mask", "sequence_truncate", "off"] = Field(
@@ -227,8 +229,8 @@ class TrainingSettings(Section):
 
     def shares_engine(self, rollout: RolloutSettings) -> bool:
         """Whether the frozen executor draws, in turn with the curriculum agent, from the training's own vLLM engine."""
-        in_process = rollout.backend == "vllm" and self.policy_backend == "vllm"
-        return in_process and self.launcher == "pod" and not self.executor_gpus
+        on_vllm = rollout.on_vllm and self.policy_backend == "vllm"
+        return on_vllm and self.launcher == "pod" and not self.executor_gpus
 
     @model_validator(mode="after")
     def _ratio_is_measured(self) -> TrainingSettings:

@@ -56,8 +56,7 @@ def _divisions(config: Config, cluster: Cluster, backend: Backend) -> list[tuple
     powers = [2**exponent for exponent in range(cluster.gpus_per_node.bit_length())]
     served = config.rollout.on_vllm
     policies = sorted(powers, key=lambda n: abs(n - config.training.policy_gpus)) if backend == "vllm_server" else [0]
-    shared = backend == "vllm" and config.rollout.backend == "vllm"
-    own = [0, *powers] if shared else powers
+    own = [0, *powers] if backend == "vllm" else powers
     executors = sorted(own, key=lambda n: abs(n - config.training.executor_gpus)) if served else [0]
     return list(product(policies, executors))
 

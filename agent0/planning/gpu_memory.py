@@ -8,8 +8,16 @@ free.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Protocol
 
-from agent0.config import Config, CurriculumSettings, ExecutorSettings, VllmSettings
+from agent0.config import (
+    CurriculumSettings,
+    ExecutorSettings,
+    ModelSettings,
+    RolloutSettings,
+    TrainingSettings,
+    VllmSettings,
+)
 from agent0.planning.architecture import Architecture
 
 GIB = float(1 << 30)
@@ -32,6 +40,22 @@ HEAD_TOKENS, HEAD_COLUMNS = 4096, 16_384
 FLOAT32, BFLOAT16 = 4, 2
 
 Parts = dict[str, float]
+
+
+class Settings(Protocol):
+    """The sections that a training's memory depends on: those of a `Config`, or of a training job."""
+
+    @property
+    def model(self) -> ModelSettings:
+        """The base model."""
+
+    @property
+    def rollout(self) -> RolloutSettings:
+        """Its trajectories."""
+
+    @property
+    def training(self) -> TrainingSettings:
+        """How it is trained."""
 
 
 @dataclass(frozen=True)
@@ -59,7 +83,7 @@ class Engine:
         return max(0, int((self.budget - self.weights - self.workspace) / self.trajectory))
 
 
-def full_length(config: Config) -> int:
+def full_length(config: Settings) -> int:
     """Return the tokens of the longest trajectory, prompt included."""
     return config.rollout.max_prompt_tokens + config.rollout.max_response_tokens
 
@@ -86,7 +110,7 @@ def engine(
     )
 
 
-def generating_parts(architecture: Architecture, config: Config, sequences: int) -> Parts:
+def generating_parts(architecture: Architecture, config: Settings, sequences: int) -> Parts:
     """Return what the transformers backend holds beside nothing else: a frozen model in 16 bits and its cache."""
     return {
         "weights": BFLOAT16 * architecture.parameters / GIB,
@@ -95,13 +119,13 @@ def generating_parts(architecture: Architecture, config: Config, sequences: int)
     }
 
 
-def weights_gib(architecture: Architecture, config: Config) -> float:
+def weights_gib(architecture: Architecture, config: Settings) -> float:
     """Return the weights that the transformers backend draws with; on a GPU 'auto' and 'fastest' are 16 bits."""
     element = FLOAT32 if config.rollout.dtype == "float32" else BFLOAT16
     return element * architecture.parameters / GIB
 
 
-def cache_parts(architecture: Architecture, config: Config, sequences: int) -> Parts:
+def cache_parts(architecture: Architecture, config: Settings, sequences: int) -> Parts:
     """Return keys, values and logits of the transformers backend at its longest batch."""
     rows = min(sequences, config.rollout.batch_size)
     return {
@@ -121,7 +145,7 @@ class TrainingState:
 
 def training_state(
     architecture: Architecture,
-    config: Config,
+    config: Settings,
     settings: CurriculumSettings | ExecutorSettings,
     rows: int,
     processes: int,
@@ -155,7 +179,7 @@ def training_state(
 
 
 def host_gib(
-    architecture: Architecture, config: Config, settings: CurriculumSettings | ExecutorSettings, processes: int
+    architecture: Architecture, config: Settings, settings: CurriculumSettings | ExecutorSettings, processes: int
 ) -> float:
     """Return what the training processes of one node take of its host: models being loaded, a checkpoint.
 
@@ -170,24 +194,24 @@ def host_gib(
     return (loading + copied) / GIB
 
 
-def stored_bytes(config: Config) -> int:
+def stored_bytes(config: Settings) -> int:
     """Return the bytes of each weight of a model that is trained."""
     return FLOAT32 if config.model.dtype == "float32" else BFLOAT16
 
 
-def handed_on_bytes(config: Config) -> int:
+def handed_on_bytes(config: Settings) -> int:
     """Return the bytes of each weight of the model that a training hands on."""
     return BFLOAT16 if config.model.rounded else stored_bytes(config)
 
 
-def trained_parameters(architecture: Architecture, config: Config) -> tuple[int, int]:
+def trained_parameters(architecture: Architecture, config: Settings) -> tuple[int, int]:
     """Return how many parameters are trained, and the bytes of each."""
     if rank := config.training.lora.rank:
         return architecture.adapter_parameters(rank), FLOAT32
     return architecture.parameters, stored_bytes(config)
 
 
-def _has_reference(config: Config, settings: CurriculumSettings | ExecutorSettings) -> bool:
+def _has_reference(config: Settings, settings: CurriculumSettings | ExecutorSettings) -> bool:
     """Return whether a copy of the starting weights is kept; adapters are switched off instead."""
     return settings.kl_coefficient > 0 and not config.training.lora.rank
 
@@ -222,7 +246,7 @@ def layer_activation_bytes(architecture: Architecture, element: int, stream: int
     return 2 * norm * architecture.hidden + attention + mlp
 
 
-def _activations(architecture: Architecture, config: Config, rows: int, stored: int, element: int) -> Parts:
+def _activations(architecture: Architecture, config: Settings, rows: int, stored: int, element: int) -> Parts:
     length = full_length(config)
     tokens = min(rows * length, config.training.micro_batch_tokens or rows * length)
     stream = stored if config.training.sharding == "ddp" else element  # a sharded model's weights are cast whole

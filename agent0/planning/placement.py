@@ -109,7 +109,7 @@ def _server_problems(config: Config, frozen: int, policy: int, served: bool) -> 
     if served and not frozen:
         problems.append(
             f"rollout.backend='{config.rollout.backend}' needs training.executor_gpus for the frozen executor, unless "
-            "it shares the engine of the training (rollout.backend and training.policy_backend 'vllm')"
+            "it shares the engines of the training (training.policy_backend 'vllm', training.launcher 'pod')"
         )
     if config.training.policy_backend == "vllm_server" and not policy:
         problems.append("training.policy_backend='vllm_server' needs training.policy_gpus")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import Literal
 
 from pydantic import Field
@@ -9,11 +10,13 @@ from pydantic import Field
 from agent0.config import Config
 from agent0.planning.architecture import architecture_of
 from agent0.planning.checkpoint_costs import CheckpointPlan, checkpoint_plan
-from agent0.planning.duration import ASSUMPTIONS, Duration, Setting, Source, stage_duration
+from agent0.planning.duration import ASSUMPTIONS, Duration, Source, stage_duration
 from agent0.planning.hardware import Cluster
+from agent0.planning.ideal_share import Term, ideal_share, priced, stage_terms
 from agent0.planning.placement import STAGES, StageName, algorithm, place
 from agent0.planning.rates import MeasuredRates
 from agent0.planning.stage_demands import DeviceUse, PlanRecord, stage_memory
+from agent0.planning.throughput import Setting
 from agent0.planning.token_work import mean_lengths, stage_work
 
 SECONDS_PER_HOUR = 3600.0
@@ -56,7 +59,7 @@ class Alternative(PlanRecord):
 class Plan(PlanRecord):
     """The plan of an evolution."""
 
-    version: Literal[3] = 3
+    version: Literal[4] = 4
     recipe: str
     model: str
     parameters: int
@@ -68,6 +71,10 @@ class Plan(PlanRecord):
     hours_per_iteration: float | None
     hours: float | None = Field(description="All iterations and the base model's evaluation.")
     rates: Source | None
+    share_of_ideal: float | None = Field(
+        description="GPU hours of the tokens that must be drawn and trained on, at full rates, over all GPU hours."
+    )
+    terms: tuple[Term, ...] = Field(description="What the GPUs' time of an iteration goes into.")
     rates_source: str | None = Field(description="The run that the measured rates come from.")
     mean_prompt_tokens: float
     mean_response_tokens: float
@@ -96,8 +103,11 @@ def make_plan(
     architecture = architecture_of(config.model)
     lengths = mean_lengths(config, mean_response_tokens)
     setting = Setting(architecture, config, cluster, lengths, measured)
-    stages = tuple(_stage(stage, setting) for stage in STAGES)
+    spent: Counter[str] = Counter()
+    stages = tuple(_stage(stage, setting, spent) for stage in STAGES)
     fits = all(stage.fits for stage in stages)
+    source = measured.source if measured else None
+    terms = priced(spent, source) if fits else ()
     per_iteration = sum(stage.hours or 0.0 for stage in stages) if fits else None
     return Plan(
         recipe=config.recipe,
@@ -111,14 +121,17 @@ def make_plan(
         hours_per_iteration=per_iteration,
         hours=None if per_iteration is None else config.iterations * per_iteration + (stages[-1].hours or 0.0),
         rates=_joint_source(stages) if fits else None,
-        rates_source=measured.source if measured else None,
+        share_of_ideal=ideal_share(terms) if fits else None,
+        terms=terms,
+        rates_source=source,
         mean_prompt_tokens=lengths.prompt,
         mean_response_tokens=lengths.response,
         assumptions=dict(ASSUMPTIONS),
     )
 
 
-def _stage(stage: StageName, setting: Setting) -> StagePlan:
+def _stage(stage: StageName, setting: Setting, spent: Counter[str]) -> StagePlan:
+    """Return the plan of a stage, and add to `spent` what its GPUs' seconds go into."""
     config, cluster = setting.config, setting.cluster
     memory = stage_memory(stage, setting.architecture, config, cluster)
     work = stage_work(stage, config, setting.lengths)
@@ -134,6 +147,8 @@ def _stage(stage: StageName, setting: Setting) -> StagePlan:
                 setting.architecture, config, algorithm(config, stage), placement.trainers, seconds
             )
             seconds += checkpoints.seconds
+        if seconds:
+            spent.update(stage_terms(stage, placement, work, setting, duration, checkpoints))
     return StagePlan(
         stage=stage,
         fits=memory.fits,

@@ -42,8 +42,8 @@ def movable(shares: Sequence[int], length: int) -> Movable:
         "training.gradient_checkpointing": (1.0, (True,)),
         "training.colocated_sleep": (1.0, (True,)),
         "rollout.batch_size": (1.0, (128, 32, 8)),
-        "training.colocated_memory": (1.5, (0.4, 0.3, 0.5, 0.25, 0.2)),
-        "training.executor_gpus": (1.5, tuple(shares)),
+        "training.colocated_memory": (1.5, (0.0,)),
+        "training.executor_gpus": (1.5, (0, *shares)),
         "training.policy_gpus": (1.5, (0, *shares)),
         "training.staleness": (1.5, (0,)),
         "training.processes": (1.5, (0,)),
@@ -66,9 +66,10 @@ def moves(settings: Movable, shares: Sequence[int], gpus_per_node: int) -> tuple
         for executor in shares
         if policy + executor < gpus_per_node
     ]
-    shared: Changes = {"rollout.backend": "vllm", "training.policy_backend": "vllm", "training.executor_gpus": 0}
-    # On several GPUs that would leave all but one of them idle where a stage only draws.
-    return (*single, *served, *([shared] if gpus_per_node == 1 else ()))
+    # An engine in a stage's process would leave all GPUs but one idle.
+    backend = "vllm" if gpus_per_node == 1 else "vllm_server"
+    shared: Changes = {"rollout.backend": backend, "training.policy_backend": "vllm", "training.executor_gpus": 0}
+    return (*single, *served, shared)
 
 
 def propose(config: Config, cluster: Cluster, given: Sequence[str] = ()) -> Proposal | None:

@@ -9,8 +9,8 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from agent0.config import Config
 from agent0.planning.architecture import Architecture
+from agent0.planning.engine_share import colocated_engine
 from agent0.planning.gpu_memory import (
-    COLOCATED_BATCHED_TOKENS,
     MARGIN,
     SERVER_BATCHED_TOKENS,
     SLEEPING_ENGINE_GIB,
@@ -95,15 +95,17 @@ def stage_memory(stage: StageName, architecture: Architecture, config: Config, c
         )
     if placement.frozen_servers:
         role = "frozen executor" if placement.trainers else "vLLM server"
-        devices.append(
-            _server(role, placement.frozen_servers, parallel, config.rollout.concurrency, architecture, config, cluster)
-        )
-    if placement.trainers and config.training.policy_backend == "vllm":
-        unit = colocated_engine(architecture, config, cluster)
+        in_flight = config.rollout.concurrency * (placement.frozen_servers // parallel)
+        devices.append(_server(role, placement.frozen_servers, parallel, in_flight, architecture, config, cluster))
+    given = (
+        config.training.colocated_memory
+    )  # a share that the plan chooses is too small where the trainer is too large
+    if placement.trainers and config.training.policy_backend == "vllm" and given:
+        unit = engine_beside(stage, architecture, config, cluster)
         if unit.trajectories < 1:
             problems.append(
-                f"training.colocated_memory={config.training.colocated_memory} gives vLLM {unit.budget:.1f} GiB, but "
-                f"weights, workspace and one trajectory take {unit.least:.1f}"
+                f"training.colocated_memory={given} gives vLLM {unit.budget:.1f} GiB, but weights, workspace and one "
+                f"trajectory take {unit.least:.1f}"
             )
     problems += [
         f"{use.role}: {use.total_gib:.1f} GiB needed of {use.limit_gib:.1f}, most by {use.largest} "
@@ -133,10 +135,19 @@ def server_engine(architecture: Architecture, config: Config, cluster: Cluster, 
     return engine(architecture, vllm, full_length(config), parallel, budget, SERVER_BATCHED_TOKENS)
 
 
-def colocated_engine(architecture: Architecture, config: Config, cluster: Cluster) -> Engine:
-    """Return the engine beside each training process."""
-    budget = config.training.colocated_memory * cluster.gpu.memory_gib
-    return engine(architecture, config.rollout.vllm, full_length(config), 1, budget, COLOCATED_BATCHED_TOKENS)
+def engine_beside(stage: StageName, architecture: Architecture, config: Config, cluster: Cluster) -> Engine:
+    """Return the engine beside each training process of a training stage."""
+    settings = algorithm(config, stage)
+    processes = place(config, stage, cluster.nodes, cluster.gpus_per_node).trainers
+    rows = _rows(config, stage, processes)
+    return colocated_engine(architecture, config, settings, rows, processes, cluster.gpu.memory_gib)
+
+
+def _rows(config: Config, stage: StageName, processes: int) -> int:
+    """Return a process's trajectories of one update; a batch that does not divide is a problem told of elsewhere."""
+    settings = algorithm(config, stage)
+    share = -(-sequences_per_step(settings) // processes)
+    return rows_per_update(settings, processes) or -(-share // settings.updates_per_step)
 
 
 def _server(
@@ -168,9 +179,7 @@ def _trainer(
 ) -> DeviceUse:
     settings, processes = algorithm(config, stage), placement.trainers
     share = -(-sequences_per_step(settings) // processes)
-    # A batch that does not divide is a problem already; what it would need is still said.
-    rows = rows_per_update(settings, processes) or -(-share // settings.updates_per_step)
-    state = training_state(architecture, config, settings, rows, processes)
+    state = training_state(architecture, config, settings, _rows(config, stage, processes), processes)
     drawing, updating = dict(state.standing), {**state.standing, **state.updating}
     fitting = wanted = None
     backend = config.training.policy_backend
@@ -183,7 +192,7 @@ def _trainer(
     else:
         drawing["weight sync"] = state.weight_sync
     if backend == "vllm":
-        unit = colocated_engine(architecture, config, cluster)
+        unit = engine_beside(stage, architecture, config, cluster)
         drawing["vLLM engine"] = max(unit.budget, unit.least)
         asleep = config.training.colocated_sleep
         updating["vLLM engine"] = min(SLEEPING_ENGINE_GIB, unit.budget) if asleep else drawing["vLLM engine"]

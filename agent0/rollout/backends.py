@@ -93,7 +93,7 @@ def open_vllm_server(frozen: FrozenModel) -> Iterator[Backend]:
             frozen.sampling,
             frozen.end_ids,
             rollout.vllm,
-            rollout.concurrency,
+            rollout.concurrency * len(endpoints),
             lost=lambda: endpoints.lost,
         )
 

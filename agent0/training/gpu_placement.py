@@ -59,8 +59,8 @@ def _require_servers(training: TrainingSettings, gpus: int, policy_server: bool,
     if gpus and executor_server and not training.executor_gpus:
         raise UsageError(
             "rollout.backend with vLLM serves the frozen executor on GPUs of its own while the curriculum agent "
-            f"trains, and training.executor_gpus is 0; set aside some of the {gpus} GPUs, or set rollout.backend and "
-            "training.policy_backend to 'vllm', so that both agents draw in turn from one engine in the training."
+            f"trains, and training.executor_gpus is 0; set aside some of the {gpus} GPUs, or set "
+            "training.policy_backend to 'vllm', so that both agents draw in turn from the engines of the training."
         )
     if policy_server and not training.policy_gpus:
         raise UsageError(

@@ -19,6 +19,7 @@ from agent0.cpu_arithmetic import fastest_type
 from agent0.sandbox import Sandbox
 from agent0.seeds import derive_seed
 from agent0.training.batch_division import BatchPlan
+from agent0.training.engine_memory import engine_share
 from agent0.training.training_job import TrainingJob
 
 Row = dict[str, Any]
@@ -86,7 +87,7 @@ def grpo_arguments(job: TrainingJob, plan: BatchPlan) -> GRPOConfig:
         save_strategy="steps",  # the last step is saved, too
         save_steps=every * plan.updates if every else job.updates,
         disable_tqdm=True,
-        **_vllm_arguments(job),
+        **_vllm_arguments(job, plan),
         **_sharding_arguments(job),
     )
 
@@ -136,7 +137,7 @@ def _scale(job: TrainingJob) -> str:
     return settings.baseline if isinstance(settings, CurriculumSettings) else "group"
 
 
-def _vllm_arguments(job: TrainingJob) -> dict[str, Any]:
+def _vllm_arguments(job: TrainingJob, plan: BatchPlan) -> dict[str, Any]:
     training, rollout = job.training, job.rollout
     correction = training.importance_correction
     corrected = {
@@ -155,7 +156,7 @@ def _vllm_arguments(job: TrainingJob) -> dict[str, Any]:
         return {
             **shared,
             "vllm_mode": "colocate",
-            "vllm_gpu_memory_utilization": training.colocated_memory,
+            "vllm_gpu_memory_utilization": engine_share(job, plan),
             "vllm_enable_sleep_mode": training.colocated_sleep,
         }
     server = {"vllm_server_base_url": job.policy_endpoint, "vllm_group_port": job.policy_port}

@@ -22,6 +22,7 @@ from agent0.rollout.vllm_version import require_vllm
 from agent0.storage.shards import iterate_records
 from agent0.training.batch_division import BatchPlan
 from agent0.training.checkpoints import check_format, check_room
+from agent0.training.engine_memory import planned_architecture
 from agent0.training.training_job import TrainingJob
 from agent0.types import Condition, LabelledTask
 
@@ -128,6 +129,8 @@ def _check_vllm(job: TrainingJob, gpus: int) -> None:
                 f"training.policy_backend {backend!r} needs GPUs and a vLLM built for them, since weights cannot be "
                 "sent to one on a CPU; use 'transformers' here."
             )
+    if backend == "vllm" and not job.training.colocated_memory:
+        planned_architecture(job)
     if isinstance(algorithm, CurriculumSettings) and job.rollout.on_vllm:
         refuse_vocabulary_dropout(algorithm.executor_sampling)
         require_vllm()

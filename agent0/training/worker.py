@@ -199,7 +199,7 @@ def _executor_backend(
     from agent0.rollout.vllm_server_backend import VllmServerBackend
 
     ends = check_model_tokens(folder, tokenizer, rollout)
-    share = max(1, rollout.concurrency // _processes())
+    share = max(1, rollout.concurrency * len(job.executor_endpoints) // _processes())
     yield VllmServerBackend(
         list(job.executor_endpoints), str(folder), settings.executor_sampling, ends, rollout.vllm, share
     )

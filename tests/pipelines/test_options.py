@@ -77,13 +77,13 @@ def test_gpus_that_the_recipe_does_not_fit_are_refused_before_anything_is_writte
         "--recipe",
         "qwen3-8b",
         "--gpus",
-        "4",
+        "3",
         "-o",
         str(tmp_path / "p.yaml"),
     ]
     done = CliRunner().invoke(app, command)
     assert isinstance(done.exception, UsageError)
-    assert "training.executor_gpus=4 and training.policy_gpus=0 leave 0 of 4 GPUs" in str(done.exception)
+    assert "2048 sequences per step do not divide into 4 update(s) on 3 processes" in str(done.exception)
     assert not (tmp_path / "p.yaml").exists()
 
 

@@ -29,16 +29,16 @@ def test_a_plan_that_fits_exits_with_0() -> None:
 
 
 def test_a_plan_that_does_not_fit_exits_with_1_and_proposes() -> None:
-    shown = RUNNER.invoke(app, ["plan", "--recipe", "qwen3-4b", "--gpus", "4xA100-80"])
+    shown = RUNNER.invoke(app, ["plan", "--recipe", "qwen3-4b", "--gpus", "2xL40S"])
     assert shown.exit_code == 1
     assert "Does not fit." in shown.output
-    assert "--set training.executor_gpus=2" in shown.output
+    assert "--set training.lora.rank=64" in shown.output
 
 
 def test_json_holds_the_proposal() -> None:
-    shown = RUNNER.invoke(app, ["plan", "--recipe", "qwen3-4b", "--gpus", "4xA100-80", "--json"])
+    shown = RUNNER.invoke(app, ["plan", "--recipe", "qwen3-4b", "--gpus", "2xL40S", "--json"])
     assert shown.exit_code == 1
-    assert json.loads(shown.output)["proposal"] == {"overrides": ["training.executor_gpus=2"], "gpus": "4xA100-80"}
+    assert json.loads(shown.output)["proposal"] == {"overrides": ["training.lora.rank=64"], "gpus": "2xL40S"}
 
 
 def test_measured_rates_are_named(tmp_path: Path) -> None:

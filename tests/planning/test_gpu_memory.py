@@ -15,7 +15,7 @@ from agent0.planning.placement import STAGES
 from agent0.planning.proposal import changed_config
 from agent0.planning.stage_demands import stage_memory
 
-QWEN = load_config("qwen3-8b")
+QWEN = load_config("qwen3-8b", ["training.colocated_memory=0.3"])
 EIGHT = parse_cluster("8xH200")
 
 

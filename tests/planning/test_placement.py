@@ -14,6 +14,7 @@ from agent0.planning.placement import GENERATION_STAGES, STAGES, Placement, plac
 from agent0.planning.proposal import changed_config
 
 QWEN = load_config("qwen3-8b")
+SERVED = load_config("qwen3-8b", ["training.executor_gpus=4"])
 
 
 def test_clusters_are_read_and_written_alike() -> None:
@@ -45,23 +46,27 @@ def test_newer_gpus_are_not_slower() -> None:
     assert [gpu.tflops for gpu in ranked] == sorted(gpu.tflops for gpu in ranked)
 
 
-def test_the_frozen_executor_takes_its_gpus_in_the_curriculum_stage_only() -> None:
-    assert place(QWEN, "curriculum_training", 1, 8) == Placement("curriculum_training", trainers=4, frozen_servers=4)
-    assert place(QWEN, "executor_training", 1, 8) == Placement("executor_training", trainers=8)
-    assert place(QWEN, "curriculum_training", 2, 8).trainers == 8
+def test_a_frozen_executor_on_servers_takes_their_gpus_in_the_curriculum_stage_only() -> None:
+    assert place(SERVED, "curriculum_training", 1, 8) == Placement("curriculum_training", trainers=4, frozen_servers=4)
+    assert place(SERVED, "executor_training", 1, 8) == Placement("executor_training", trainers=8)
+    assert place(SERVED, "curriculum_training", 2, 8).trainers == 8
     assert place(QWEN, "task_generation", 2, 8).frozen_servers == 16
 
 
 @pytest.mark.parametrize(
     ("changes", "gpus", "message"),
     [
-        ({}, 4, "leave 0 of 4 GPUs"),
-        ({"training.executor_gpus": 0}, 8, "needs training.executor_gpus"),
+        ({"training.executor_gpus": 4}, 4, "leave 0 of 4 GPUs"),
+        ({"training.launcher": "trainjob"}, 8, "needs training.executor_gpus"),
         ({"training.policy_backend": "vllm_server"}, 8, "needs training.policy_gpus"),
         ({"training.policy_backend": "transformers"}, 8, "cannot draw from weights sharded"),
         ({"training.processes": 9}, 8, "for 9 training processes"),
         ({"training.executor_gpus": 5}, 8, "do not divide"),
-        ({"rollout.vllm.tensor_parallel_size": 3}, 8, "no multiple of tensor_parallel_size=3"),
+        (
+            {"rollout.vllm.tensor_parallel_size": 3, "training.executor_gpus": 4},
+            8,
+            "no multiple of tensor_parallel_size=3",
+        ),
     ],
 )
 def test_a_placement_that_cannot_be_is_named(changes: dict[str, Any], gpus: int, message: str) -> None:
@@ -77,8 +82,11 @@ def test_an_engine_drawn_from_in_turn_takes_no_gpu_of_its_own() -> None:
     check_devices(one, 1)
     aside = place(changed_config(one, {"training.executor_gpus": 1}), "curriculum_training", 1, 2)
     assert aside == Placement("curriculum_training", trainers=1, frozen_servers=1)
-    (problem,) = place(changed_config(one, {"rollout.backend": "vllm_server"}), "curriculum_training", 1, 1).problems
-    assert "unless it shares the engine of the training" in problem
+    served = changed_config(one, {"rollout.backend": "vllm_server"})
+    assert place(served, "curriculum_training", 1, 1) == Placement("curriculum_training", trainers=1, shared=True)
+    apart = changed_config(served, {"training.policy_backend": "transformers"})
+    (problem,) = place(apart, "curriculum_training", 1, 1).problems
+    assert "unless it shares the engines of the training" in problem
 
 
 @pytest.mark.parametrize("parallel", [3, 16])
@@ -111,7 +119,7 @@ def test_batches_divide_where_the_trainer_says_so(groups: int, size: int, update
 def test_a_gpu_recipe_without_gpus_is_refused_with_the_reasons(recipe: str) -> None:
     with pytest.raises(UsageError) as refused:
         check_devices(load_config(recipe), 0)
-    for part in ("training.sharding=fsdp2", "training.executor_gpus=4", "no GPU", "--recipe tiny", "agent0 plan"):
+    for part in ("training.sharding=fsdp2", "training.policy_backend=vllm", "no GPU", "--recipe tiny", "agent0 plan"):
         assert part in str(refused.value)
 
 
@@ -125,19 +133,19 @@ def test_frozen_models_on_vllm_need_no_gpu_of_their_own() -> None:
 
 
 def test_too_few_gpus_are_refused_before_anything_starts() -> None:
-    check_devices(QWEN, 8)
+    check_devices(SERVED, 8)
     with pytest.raises(UsageError, match=r"leave 0 of 4 GPUs.*agent0 plan"):
-        check_devices(QWEN, 4)
+        check_devices(SERVED, 4)
 
 
 def test_a_training_of_no_steps_asks_for_nothing() -> None:
-    check_devices(load_config("qwen3-8b", ["curriculum.steps=0"]), 4)
+    check_devices(load_config("qwen3-8b", ["curriculum.steps=0", "training.executor_gpus=4"]), 4)
 
 
 def test_pods_that_the_trainings_do_not_fit_are_refused_and_a_trainjobs_nodes_are_not_judged() -> None:
     with pytest.raises(UsageError, match=r"pods with 4 GPU.* leave 0 of 4 GPUs"):
-        check_pods(QWEN, STAGES, 4)
+        check_pods(SERVED, STAGES, 4)
     with pytest.raises(UsageError, match=r"2048 sequences per step do not divide into 2 update"):
-        check_pods(QWEN, STAGES, 12)
+        check_pods(SERVED, STAGES, 12)
     check_pods(QWEN, GENERATION_STAGES, 4)
     check_pods(load_config("qwen3-8b", ["training.launcher=trainjob"]), STAGES, 4)

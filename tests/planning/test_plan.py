@@ -11,7 +11,7 @@ from agent0.planning.proposal import changed_config
 from agent0.planning.rates import MeasuredRates
 
 SCHEMA = {
-    "version": "Literal[3]",
+    "version": "Literal[4]",
     "stage keys": {
         "checkpoints",
         "stage",
@@ -39,12 +39,15 @@ SCHEMA = {
         "hours",
         "rates",
         "rates_source",
+        "share_of_ideal",
+        "terms",
         "mean_prompt_tokens",
         "mean_response_tokens",
         "assumptions",
         "placements",
         "proposal",
     },
+    "term keys": {"name", "gpu_hours", "share", "source"},
     "checkpoint keys": {
         "gigabytes",
         "count",
@@ -69,12 +72,13 @@ SCHEMA = {
 
 def test_the_json_has_the_form_that_scripts_read() -> None:
     values = make_plan(load_config("qwen3-8b"), parse_cluster("8xH200")).model_dump(mode="json")
-    assert values["version"] == 3
+    assert values["version"] == 4
     assert set(values) == SCHEMA["plan keys"]
     assert all(set(stage) == SCHEMA["stage keys"] for stage in values["stages"])
     trainings = [stage["checkpoints"] for stage in values["stages"] if stage["trained_tokens"]]
     assert len(trainings) == 2
     assert all(set(taken) == SCHEMA["checkpoint keys"] for taken in trainings)
+    assert all(set(term) == SCHEMA["term keys"] for term in values["terms"])
     assert all(set(use) == SCHEMA["device keys"] for stage in values["stages"] for use in stage["devices"])
     assert Plan.model_validate(values).model_dump(mode="json") == values
 
@@ -103,7 +107,7 @@ def test_longer_responses_never_take_less_time(short: int, more: int) -> None:
 
 
 def test_an_estimate_is_never_called_measured() -> None:
-    config, cluster = load_config("qwen3-8b"), parse_cluster("8xH200")
+    config, cluster = load_config("qwen3-8b", ["training.executor_gpus=4"]), parse_cluster("8xH200")
     assert make_plan(config, cluster).rates == "estimate"
     rates = MeasuredRates(gpu="H200", model="m", parameters=8_190_735_360, generated_per_second=3000.0, source="a run")
     half = make_plan(config, cluster, measured=rates)
@@ -134,8 +138,8 @@ def test_measured_rates_make_the_hours() -> None:
 @pytest.mark.parametrize(
     ("recipe", "gpus", "given"),
     [
-        ("qwen3-4b", "4xA100-80", []),
-        ("qwen3-8b", "4xH200", ["curriculum.group_size=8"]),
+        ("qwen3-4b", "2xL40S", []),
+        ("qwen3-8b", "4xH200", ["training.executor_gpus=4"]),
         ("qwen3-8b", "2xH100", []),
         ("qwen3-8b", "8xA100-40", []),
         ("qwen3-8b", "1xL40S", []),
@@ -146,7 +150,7 @@ def test_measured_rates_make_the_hours() -> None:
         ("qwen3-8b", "8xH200", ["rollout.vllm.tensor_parallel_size=3"]),
         ("qwen3-8b", "8xH200", ["training.micro_batch_tokens=0"]),
         ("qwen3-4b", "1xH100", []),
-        ("one-gpu", "1xL4", ["rollout.backend=vllm_server"]),
+        ("one-gpu", "1xL4", ["training.policy_backend=transformers"]),
         ("tiny", "3xL4", []),
     ],
 )
@@ -172,7 +176,7 @@ def test_a_proposal_keeps_what_was_asked_for() -> None:
 
 
 def test_a_proposal_changes_no_more_than_it_must() -> None:
-    proposal = propose(load_config("qwen3-4b"), parse_cluster("4xA100-80"))
+    proposal = propose(load_config("qwen3-4b", ["training.executor_gpus=4"]), parse_cluster("4xA100-80"))
     assert proposal is not None
     assert [override.partition("=")[0] for override in proposal.overrides] == ["training.executor_gpus"]
 

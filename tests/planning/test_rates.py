@@ -32,7 +32,7 @@ def write_run(folder: Path, metrics: dict[str, dict[str, float]]) -> None:
         tracking_uri="t",
         started_at=0.0,
         finished_at=1.0,
-        config=load_config("qwen3-8b").model_dump(mode="json"),
+        config=load_config("qwen3-8b", ["training.executor_gpus=4"]).model_dump(mode="json"),
         iterations=(),
     )
     (folder / "history.json").write_text(history.model_dump_json())

@@ -58,7 +58,7 @@ def test_each_process_loads_the_frozen_executor_onto_its_own_gpu(
         ("vllm", {"policy_backend": "vllm", "launcher": "trainjob"}, False),  # the pod that waits has GPUs to serve on
         ("vllm", {"policy_backend": "vllm_server"}, False),
         ("vllm", {}, False),
-        ("vllm_server", {"policy_backend": "vllm"}, False),
+        ("vllm_server", {"policy_backend": "vllm"}, True),
         ("transformers", {"policy_backend": "vllm"}, False),
     ],
 )
@@ -100,9 +100,7 @@ def test_one_gpu_trains_alone_where_the_engine_is_shared(
             frozen_executor=job.base,
         )
 
-    with pytest.raises(
-        UsageError, match=r"executor_gpus is 0.* or set rollout.backend and training.policy_backend to 'vllm'"
-    ):
+    with pytest.raises(UsageError, match=r"executor_gpus is 0.* or set training.policy_backend to 'vllm'"):
         run(TrainingSettings())
     run(TrainingSettings(policy_backend="vllm"))
     ((started, placement),) = seen
