@@ -135,7 +135,9 @@ def run_trial(model: Path, config: Config, samples: int, log: Path, shown: Shown
     solved: list[list[Trajectory]] = []
     drawn: list[Proposal] = []
     with open_sandbox(config.sandbox) as pool:
-        with open_proposer(model, pool, rollout, config.generation.sampling, executor=model, log=log) as proposer:
+        with open_proposer(
+            model, pool, rollout, config.generation.sampling, executor=model, log=log, seed=config.seed
+        ) as proposer:
             proposer.propose_batches(
                 [(0, [UNCONDITIONED] * samples)],
                 derive_seed(config.seed, "trial"),
@@ -150,7 +152,7 @@ def run_trial(model: Path, config: Config, samples: int, log: Path, shown: Shown
         k = config.execution.samples
         if questions:
             with open_executor(
-                model, pool, rollout, config.execution.sampling, log=log, questions=questions
+                model, pool, rollout, config.execution.sampling, log=log, seed=config.seed, questions=questions
             ) as executor:
                 solved = executor.solve(
                     questions,

@@ -70,7 +70,7 @@ def measure() -> Seconds:
     with (
         tempfile.TemporaryDirectory() as temporary,
         SandboxPool(config.sandbox) as pool,
-        open_backend(model, tokenizer, config.rollout, assignment.sampling, log=Path(temporary)) as backend,
+        open_backend(model, tokenizer, config.rollout, assignment.sampling, log=Path(temporary), seed=0) as backend,
     ):
         for number in range(ROUNDS):
             folder = Path(temporary) / str(number)

@@ -36,7 +36,7 @@ from agent0.rollout.drawing_watch import Watch
 from agent0.rollout.engine import Session
 from agent0.rollout.model_folders import save_model
 from agent0.rollout.transformers_backend import TransformersBackend
-from agent0.rollout.vllm_backend import VllmBackend, draw_arguments, open_llm
+from agent0.rollout.vllm_backend import DrawArguments, VllmBackend, open_llm
 from agent0.sandbox import RunResult
 
 TOOL_SECONDS = 0.05
@@ -184,7 +184,7 @@ class Bench:
         for turn in range(TURNS):
             requests = [Request(history, self._turn, None, seed) for seed, history in enumerate(histories)]
             params = [
-                SamplingParams(ignore_eos=True, **{**draw_arguments(request, FREE, []), "logprobs": None})
+                SamplingParams(ignore_eos=True, **{**DrawArguments(FREE, [], True).of(request), "logprobs": None})
                 for request in requests
             ]
             outputs = self._llm.generate([{"prompt_token_ids": h} for h in histories], params, use_tqdm=False)

@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from agent0.config.rollout import EMBEDDED_MODEL
+from agent0.config.training import ENGINE_RANKS
 
 if TYPE_CHECKING:
     from agent0.config.evolution import Config
@@ -173,6 +174,11 @@ def _backends(config: Config) -> Iterator[str]:
         yield (
             f"the setting training.policy_backend 'transformers' cannot draw from weights that training.sharding "
             f"{training.sharding!r} shares out; use 'vllm' or 'vllm_server'"
+        )
+    if training.policy_backend != "transformers" and training.lora.rank > ENGINE_RANKS[-1]:
+        yield (
+            f"the setting training.lora.rank is {training.lora.rank}, and vLLM takes adapters up to rank "
+            f"{ENGINE_RANKS[-1]}; lower it, or set it to 0, which trains all weights"
         )
     if training.staleness and training.policy_backend == "vllm":
         yield (

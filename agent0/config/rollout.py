@@ -115,6 +115,13 @@ class VllmSettings(Section):
     )
     dtype: Literal["auto", "bfloat16", "float32"] = Field("auto", description="Type of the weights while generating.")
     max_sequences: Positive = Field(256, description="Sequences that one engine decodes at once.")
+    seeded: bool = Field(
+        True,
+        description=(
+            "Draw each turn by a seed of its own: a run can be repeated as far as vLLM's rounding allows, but on "
+            "GPUs row by row; false: by the engine's own stream, which the stage seeds."
+        ),
+    )
     enforce_eager: bool = Field(False, description="Skip CUDA graphs: a faster start, slower tokens.")
     port: int = Field(0, ge=0, le=65535, description="Port of the first server, the next ones follow; 0: free ports.")
     start_timeout_seconds: float = Field(1800.0, gt=0, description="How long a server may take to be ready.")

@@ -12,6 +12,8 @@ from agent0.config.rollout import RolloutSettings, SamplingSettings
 
 QUEUE_LABEL = "kueue.x-k8s.io/queue-name"
 PART_OF_LABEL = "app.kubernetes.io/part-of"
+ENGINE_RANKS = (8, 16, 32, 64, 128, 256, 320, 512)
+"""Ranks of adapters that a vLLM engine can be built for (its `MaxLoRARanks`)."""
 DEEPSPEED_BYTES = 3 * 4 + 2  # of a weight: itself and two moments in float32, and itself in bfloat16
 
 
@@ -48,6 +50,11 @@ class LoraSettings(Section):
     rank: int = Field(0, ge=0, description="Rank of the adapters; 0 trains all weights.")
     alpha: Positive = Field(32, description="Scale of the adapters, as alpha / rank.")
     dropout: float = Field(0.0, ge=0, lt=1, description="Dropout on the adapters' input.")
+
+    @property
+    def engine_rank(self) -> int:
+        """The rank that a vLLM engine is built for, so that it takes these adapters."""
+        return next(size for size in ENGINE_RANKS if size >= self.rank)
 
 
 class CheckpointSettings(Section):
@@ -226,6 +233,11 @@ class TrainingSettings(Section):
         DeepSpeed keeps weights in float32 beside the moments, and rounded ones.
         """
         return weights * (DEEPSPEED_BYTES if self.sharding == "zero3" else 3 * element)
+
+    @property
+    def sends_adapters(self) -> bool:
+        """Whether vLLM draws with the base model and the adapters of the model in training, which alone it is sent."""
+        return bool(self.lora.rank) and self.policy_backend != "transformers"
 
     def shares_engine(self, rollout: RolloutSettings) -> bool:
         """Whether the frozen executor draws, in turn with the curriculum agent, from the training's own vLLM engine."""

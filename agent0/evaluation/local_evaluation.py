@@ -16,7 +16,7 @@ from agent0.evaluation.fitting import Fitted, settings_for
 from agent0.evaluation.inspect_log import require_inspect
 from agent0.evaluation.registered_evaluations import record_on_version
 from agent0.evaluation.results import REPORT_FILE, EvaluationReport, read_report
-from agent0.evaluation.sample_runner import Keeper, open_stores, run_assignments, tool_of
+from agent0.evaluation.sample_runner import Keeper, engine_seed, open_stores, run_assignments, tool_of
 from agent0.evaluation.sample_store import FINGERPRINT_FILE, SampleRecord, SampleStore, sample_files
 from agent0.evaluation.scorecard import invalid_samples
 from agent0.rollout.backends import open_backend
@@ -140,7 +140,9 @@ def evaluate_model(
     stores = open_stores(assignments, output.folder, digest, config.rollout, config.sandbox)
 
     def backend(budget: RolloutSettings, sampling: SamplingSettings) -> AbstractContextManager[Backend]:
-        return open_backend(found.folder, tokenizer, budget, sampling, log=output.folder)
+        return open_backend(
+            found.folder, tokenizer, budget, sampling, log=output.folder, seed=engine_seed(seed, stores.values())
+        )
 
     def keep(benchmark: str) -> None:
         for piece in sample_files(benchmark):

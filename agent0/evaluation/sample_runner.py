@@ -10,7 +10,7 @@ Leaves out scoring and what is written about it (`scorecard`, `inspect_log`).
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from itertools import groupby
 from pathlib import Path
@@ -26,6 +26,7 @@ from agent0.rollout.drawing_watch import NOBODY, Watch
 from agent0.rollout.engine import Backend, RolloutEngine, Throughput, TokenBudget
 from agent0.sandbox import RunResult, Sandbox, open_sandbox
 from agent0.sandbox.gauges import Gauges, Meter
+from agent0.seeds import derive_seed
 from agent0.tools import ProgramRunner
 from agent0.types import Trajectory
 
@@ -90,6 +91,11 @@ def tool_of(settings: SandboxSettings, *, needed: bool) -> Iterator[Sandbox]:
 def sample_folder(folder: Path, assignment: Assignment) -> Path:
     """Return where the samples of a benchmark lie."""
     return folder / file_name(assignment.benchmark.name)
+
+
+def engine_seed(seed: int, stores: Iterable[SampleStore]) -> int:
+    """Return the seed of an engine for what is drawn without one of its own; an evaluation that goes on has another."""
+    return derive_seed(seed, "engine", sum(len(store.records) for store in stores))
 
 
 def open_stores(

@@ -144,7 +144,7 @@ class Agent0Model(ModelAPI):  # type: ignore[misc]
         rollout = widest(self.config.rollout, [budget])
         log = Path(os.environ.get("INSPECT_LOG_DIR", "logs"))
         with (
-            open_backend(self.folder, self.tokenizer, rollout, sampling, log=log) as backend,
+            open_backend(self.folder, self.tokenizer, rollout, sampling, log=log, seed=self.config.seed) as backend,
             tool_of(self.config.sandbox, needed=bool(budget.turns)) as tool,
         ):
             yield RolloutEngine(self.tokenizer, backend, tool, budget)

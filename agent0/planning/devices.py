@@ -80,7 +80,8 @@ def settings_that_need_gpus(config: Config) -> list[str]:
     training = config.training
     needs = {
         f"training.sharding={training.sharding}": training.sharding != "ddp",
-        f"training.policy_backend={training.policy_backend}": training.policy_backend != "transformers",
+        f"training.policy_backend={training.policy_backend}": training.policy_backend != "transformers"
+        and not training.lora.rank,
         f"training.policy_gpus={training.policy_gpus}": training.policy_gpus > 0,
         f"training.executor_gpus={training.executor_gpus}": training.executor_gpus > 0,
     }

@@ -87,7 +87,8 @@ def stage_duration(stage: StageName, placement: Placement, work: Work, setting: 
     transformers_only = all(drawing.backend == "transformers" for drawing in drawings)
     changing = work.steps * STEP_OVERHEAD_SECONDS
     if placement.shared:
-        folder = handed_on_bytes(setting.config) * setting.architecture.parameters
+        folders = 2 if setting.config.training.sends_adapters else 1  # of the frozen model; of the base model, too
+        folder = folders * handed_on_bytes(setting.config) * setting.architecture.parameters
         changing += work.steps * folder / (WEIGHTS_READ_GB_PER_SECOND * 1e9)
     sources: list[bool] = []
     drawn: list[float] = []

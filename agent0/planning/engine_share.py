@@ -42,9 +42,11 @@ def colocated_engine(
         memory_gib: of one GPU.
     """
     training = settings.training
+    adapters = architecture.adapter_parameters(training.lora.engine_rank) if training.sends_adapters else 0
 
     def of(budget: float) -> Engine:
-        return engine(architecture, settings.rollout.vllm, full_length(settings), 1, budget, COLOCATED_BATCHED_TOKENS)
+        length, batched = full_length(settings), COLOCATED_BATCHED_TOKENS
+        return engine(architecture, settings.rollout.vllm, length, 1, budget, batched, adapters)
 
     if training.colocated_memory:
         return of(training.colocated_memory * memory_gib)

@@ -89,18 +89,25 @@ def full_length(config: Settings) -> int:
 
 
 def engine(
-    architecture: Architecture, vllm: VllmSettings, length: int, parallel: int, budget: float, batched_tokens: int
+    architecture: Architecture,
+    vllm: VllmSettings,
+    length: int,
+    parallel: int,
+    budget: float,
+    batched_tokens: int,
+    adapters: int = 0,
 ) -> Engine:
     """Return a vLLM engine's memory on each of the `parallel` GPUs that share it.
 
-    Its weights are in 16 bits unless `vllm.dtype` says float32, for vLLM's 'auto' does not keep 32 bits.
+    Beside the model it has room for so many parameters of `adapters`. Its weights are in 16 bits unless `vllm.dtype`
+    says float32, for vLLM's 'auto' does not keep 32 bits.
     """
     element = FLOAT32 if vllm.dtype == "float32" else BFLOAT16
     prefill = batched_tokens * element * (4 * architecture.hidden + 3 * architecture.intermediate / parallel)
     sampling = 3 * FLOAT32 * vllm.max_sequences * architecture.vocabulary  # logits, their softmax, a sorted copy
     kv_shards = min(parallel, architecture.kv_heads)
     return Engine(
-        weights=element * architecture.parameters / parallel / GIB,
+        weights=element * (architecture.parameters + adapters) / parallel / GIB,
         workspace=(prefill + sampling) / GIB
         + CONTEXT_GIB
         + (0.0 if vllm.enforce_eager else GRAPHS_GIB)
@@ -175,7 +182,8 @@ def training_state(
     }
     if training.sharding == "ddp" and processes > 1:
         updating["gradient buckets"] = gradient_bytes * trained / GIB
-    return TrainingState(standing, updating, stored * architecture.vocabulary * architecture.hidden / GIB)
+    gathered = 0 if training.sends_adapters else stored * architecture.vocabulary * architecture.hidden
+    return TrainingState(standing, updating, gathered / GIB)
 
 
 def host_gib(
@@ -185,13 +193,17 @@ def host_gib(
 
     Every process loads the policy, then the reference, whole and on the CPU before any of it is sharded. A checkpoint
     is copied to the host and written from there; with ZeRO-3 the first process gathers the rounded weights. The two do
-    not come at once, so the sum leaves room for libraries and /dev/shm.
+    not come at once, so the sum leaves room for libraries and /dev/shm. An engine of adapters sleeps with its weights
+    in the host's memory.
     """
     models = 2 if _has_reference(config, settings) else 1
     loading = processes * models * stored_bytes(config) * architecture.parameters
     trained, trained_bytes = trained_parameters(architecture, config)
-    copied = (BFLOAT16 if config.training.sharding == "zero3" else 3 * trained_bytes) * trained
-    return (loading + copied) / GIB
+    training = config.training
+    copied = (BFLOAT16 if training.sharding == "zero3" else 3 * trained_bytes) * trained
+    sleeping = training.colocated_sleep and training.sends_adapters and training.policy_backend == "vllm"
+    asleep = processes * BFLOAT16 * architecture.parameters if sleeping else 0
+    return (loading + copied + asleep) / GIB
 
 
 def stored_bytes(config: Settings) -> int:

@@ -6,8 +6,7 @@ each for what is drawn, no padding and no pass made twice for what is trained on
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 from pydantic import Field
 
@@ -69,7 +68,7 @@ def stage_terms(
     setting: Setting,
     duration: Duration,
     checkpoints: CheckpointPlan | None,
-) -> Counter[str]:
+) -> dict[str, float]:
     """Return what the GPUs' seconds of one stage go into, by term; they add up to all that it takes of all GPUs."""
     total, measured = setting.cluster.total, setting.measured
     kept = checkpoints.seconds if checkpoints else 0.0
@@ -78,7 +77,7 @@ def stage_terms(
         if drawing.tokens:
             drawn += drawing.tokens / (drawing.measured_rate(measured) or drawing_rate(setting, drawing))
     best_drawn = (measured.generated_per_second if measured else None) or best_drawing_rate(setting)
-    spent = Counter({DRAWN: work.drawn / best_drawn})
+    spent = {DRAWN: work.drawn / best_drawn}
     spent[SLOWER] = drawn - spent[DRAWN]
     if work.trained:
         given = measured.trained_per_second if measured else None  # padding and recomputation are in it
@@ -94,12 +93,12 @@ def stage_terms(
     return spent
 
 
-def priced(spent: Counter[str], measured_by: str | None) -> tuple[Term, ...]:
+def priced(spent: Mapping[str, float], measured_by: str | None) -> tuple[Term, ...]:
     """Return the terms of an iteration from the GPUs' seconds of all its stages."""
     total = sum(spent.values())
     sources = {**SOURCES, **({DRAWN: measured_by, TRAINED: measured_by} if measured_by else {})}
     return tuple(
         Term(name=name, gpu_hours=spent[name] / SECONDS_PER_HOUR, share=spent[name] / total, source=sources[name])
         for name in SOURCES
-        if abs(spent[name]) > ROUNDING * total
+        if abs(spent.get(name, 0.0)) > ROUNDING * total
     )

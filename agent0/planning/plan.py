@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import defaultdict
 from typing import Literal
 
 from pydantic import Field
@@ -103,7 +103,7 @@ def make_plan(
     architecture = architecture_of(config.model)
     lengths = mean_lengths(config, mean_response_tokens)
     setting = Setting(architecture, config, cluster, lengths, measured)
-    spent: Counter[str] = Counter()
+    spent: dict[str, float] = defaultdict(float)
     stages = tuple(_stage(stage, setting, spent) for stage in STAGES)
     fits = all(stage.fits for stage in stages)
     source = measured.source if measured else None
@@ -130,7 +130,7 @@ def make_plan(
     )
 
 
-def _stage(stage: StageName, setting: Setting, spent: Counter[str]) -> StagePlan:
+def _stage(stage: StageName, setting: Setting, spent: dict[str, float]) -> StagePlan:
     """Return the plan of a stage, and add to `spent` what its GPUs' seconds go into."""
     config, cluster = setting.config, setting.cluster
     memory = stage_memory(stage, setting.architecture, config, cluster)
@@ -148,7 +148,8 @@ def _stage(stage: StageName, setting: Setting, spent: Counter[str]) -> StagePlan
             )
             seconds += checkpoints.seconds
         if seconds:
-            spent.update(stage_terms(stage, placement, work, setting, duration, checkpoints))
+            for name, gpu_seconds in stage_terms(stage, placement, work, setting, duration, checkpoints).items():
+                spent[name] += gpu_seconds
     return StagePlan(
         stage=stage,
         fits=memory.fits,

@@ -30,6 +30,7 @@ class FrozenModel:
         sampling: how tokens are drawn.
         log: folder that keeps what servers print.
         gpus: indices of the GPUs to use among those visible; None: all of them.
+        seed: of what is drawn without a seed of its own, as with `rollout.vllm.seeded` false.
     """
 
     model: Path
@@ -39,6 +40,7 @@ class FrozenModel:
     sampling: SamplingSettings
     log: Path
     gpus: Sequence[int] | None = None
+    seed: int = 0
 
 
 OpenBackend = Callable[[FrozenModel], AbstractContextManager[Backend]]

@@ -23,6 +23,7 @@ def open_backend(
     sampling: SamplingSettings,
     *,
     log: Path,
+    seed: int,
     gpus: Sequence[int] | None = None,
 ) -> Iterator[Backend]:
     """Load the model in `model` as `rollout.backend` says, and free it at the end.
@@ -33,6 +34,7 @@ def open_backend(
         rollout: which backend, and its limits.
         sampling: how tokens are drawn.
         log: folder that keeps what servers print.
+        seed: of what is drawn without a seed of its own; whoever draws anew gives another one.
         gpus: indices of the GPUs to use among those visible; None: all of them.
 
     Raises:
@@ -46,7 +48,7 @@ def open_backend(
     opened = BACKENDS.find(name)
     with ExitStack() as opened_here:
         with BACKENDS.blamed(name):
-            frozen = FrozenModel(model, tokenizer, end_ids, rollout, sampling, log, gpus)
+            frozen = FrozenModel(model, tokenizer, end_ids, rollout, sampling, log, gpus, seed)
             backend = opened_here.enter_context(opened(frozen))
             given = backend if name in BACKENDS.own else BlamedBackend(backend, name)
         yield given
@@ -73,8 +75,9 @@ def open_vllm(frozen: FrozenModel) -> Iterator[Backend]:
     from agent0.rollout.vllm_backend import VllmBackend, open_llm, refuse_vocabulary_dropout
 
     refuse_vocabulary_dropout(frozen.sampling)
-    with open_llm(frozen.model, frozen.rollout, frozen.gpus) as llm:
-        yield VllmBackend(llm, frozen.sampling, frozen.end_ids, frozen.rollout.concurrency)
+    rollout = frozen.rollout
+    with open_llm(frozen.model, rollout, frozen.gpus, seed=frozen.seed) as llm:
+        yield VllmBackend(llm, frozen.sampling, frozen.end_ids, rollout.concurrency, seeded=rollout.vllm.seeded)
 
 
 @contextmanager
@@ -86,7 +89,7 @@ def open_vllm_server(frozen: FrozenModel) -> Iterator[Backend]:
 
     refuse_vocabulary_dropout(frozen.sampling)
     rollout = frozen.rollout
-    with serve(frozen.model, rollout, log=frozen.log, gpus=frozen.gpus) as endpoints:
+    with serve(frozen.model, rollout, log=frozen.log, gpus=frozen.gpus, seed=frozen.seed) as endpoints:
         yield VllmServerBackend(
             endpoints,
             str(frozen.model),

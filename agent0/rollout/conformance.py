@@ -94,7 +94,7 @@ def check_backend(name: str, model: Path, log: Path, gpus: Sequence[int] | None 
     reference_model, tokenizer = load_model(model, "float32")
     rollout = RolloutSettings(backend=name, max_prompt_tokens=64, max_response_tokens=64, max_observation_tokens=32)
     reference = _Reference(reference_model.eval(), frozenset(check_model_tokens(model, tokenizer, rollout)))
-    opened = partial(open_backend, model, tokenizer, rollout, log=log, gpus=gpus)
+    opened = partial(open_backend, model, tokenizer, rollout, log=log, seed=0, gpus=gpus)
     prompts = [tokenizer(text, add_special_tokens=False).input_ids for text in TEXTS]
     asked = [Request(prompt, limit, None, seed=limit) for prompt, limit in zip(prompts, LIMITS, strict=True)]
     with opened(SamplingSettings(temperature=0.0)) as backend:

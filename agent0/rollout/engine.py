@@ -33,7 +33,7 @@ class Request:
     """One turn to draw: continue `prompt` by 1 to `max_tokens` tokens, up to its end, or up to and including `stop`.
 
     `ends` says of the tokens drawn so far whether the turn is over, more closely than a text can; a backend that looks
-    at each token asks it in place of `stop`.
+    at each token asks it in place of `stop`. `repeatable` asks a backend that draws without seeds for a draw by `seed`.
     """
 
     prompt: list[int]
@@ -41,6 +41,7 @@ class Request:
     stop: str | None
     seed: int
     ends: Callable[[list[int]], bool] | None = None
+    repeatable: bool = False
 
 
 @dataclass(frozen=True)

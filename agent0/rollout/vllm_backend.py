@@ -11,10 +11,11 @@ import asyncio
 import gc
 import itertools
 import os
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from agent0.config import RolloutSettings, SamplingSettings
 from agent0.errors import Agent0Error, UsageError
@@ -22,6 +23,9 @@ from agent0.rollout.drawing_watch import Watch
 from agent0.rollout.engine import Generation, Request
 from agent0.rollout.vllm_environment import applied, engine_arguments, environment, gpu_groups
 from agent0.rollout.vllm_version import require_vllm
+
+if TYPE_CHECKING:
+    from agent0.rollout.vllm_adapters import Adapter
 
 _YIELDS = 3  # of the event loop between two steps: a result arrives, its trajectory resumes, and asks for its next turn
 
@@ -41,23 +45,34 @@ class VllmBackend:
         sampling: temperature, top_p and top_k.
         end_ids: tokens that end a turn (`agent0.rollout.tokens.end_token_ids`).
         concurrency: trajectories in flight at once.
+        seeded: whether each turn is drawn by its own seed.
+        adapter: adapters that draw, and are loaded; None: the model as the engine has it.
 
     Raises:
         UsageError: the sampling asks for vocabulary dropout, which only the transformers backend has.
     """
 
-    def __init__(self, llm: Any, sampling: SamplingSettings, end_ids: Sequence[int], concurrency: int) -> None:
+    def __init__(
+        self,
+        llm: Any,
+        sampling: SamplingSettings,
+        end_ids: Sequence[int],
+        concurrency: int,
+        *,
+        seeded: bool = True,
+        adapter: Adapter | None = None,
+    ) -> None:
         refuse_vocabulary_dropout(sampling)
         self._engine = llm.llm_engine
-        self._sampling = sampling
-        self._end_ids = list(end_ids)
+        self._lora = adapter.request() if adapter else None
+        self._draws = DrawArguments(sampling, list(end_ids), seeded)
         self._names = itertools.count()
         self.concurrency: int | None = concurrency
 
     @asynccontextmanager
     async def session(self, trajectories: int, watch: Watch) -> AsyncIterator[_Session]:
         """See `agent0.rollout.engine.Backend`."""
-        session = _Session(self._engine, self._sampling, self._end_ids, self._names, watch)
+        session = _Session(self._engine, self._draws, self._lora, self._names, watch)
         driver = asyncio.create_task(session.drive())
         try:
             yield session
@@ -70,12 +85,10 @@ class VllmBackend:
 class _Session:
     """Steps the engine while requests are in it."""
 
-    def __init__(
-        self, engine: Any, sampling: SamplingSettings, end_ids: list[int], names: Iterator[int], watch: Watch
-    ) -> None:
+    def __init__(self, engine: Any, draws: DrawArguments, lora: Any, names: Iterator[int], watch: Watch) -> None:
         self._engine = engine
-        self._sampling = sampling
-        self._end_ids = end_ids
+        self._draws = draws
+        self._lora = lora
         self._names = names
         self._watch = watch
         self._drawing: dict[str, asyncio.Future[Generation]] = {}
@@ -85,7 +98,10 @@ class _Session:
         name = f"agent0-{next(self._names)}"
         try:
             self._engine.add_request(
-                name, {"prompt_token_ids": request.prompt}, _sampling_params(request, self._sampling, self._end_ids)
+                name,
+                {"prompt_token_ids": request.prompt},
+                _sampling_params(self._draws.of(request)),
+                lora_request=self._lora,
             )
         except ValueError as error:  # vLLM's validation errors are such
             raise VllmError(f"vLLM refused a turn: {error}") from error
@@ -185,47 +201,74 @@ def finish_of(finish_reason: str | None, stop_reason: int | str | None) -> Liter
     raise VllmError(f"vLLM ended a turn with the reason {finish_reason!r} (stop reason {stop_reason!r}).")
 
 
-def draw_arguments(request: Request, sampling: SamplingSettings, end_ids: list[int]) -> dict[str, Any]:
-    """Return what `SamplingParams` and the body of `/v1/completions` have in common for one turn."""
-    return {
-        "max_tokens": request.max_tokens,
-        "temperature": sampling.temperature,
-        "top_p": sampling.top_p,
-        "top_k": sampling.top_k,
-        "seed": request.seed,
-        "stop": [request.stop] if request.stop else [],
-        "include_stop_str_in_output": True,
-        "stop_token_ids": end_ids,
-        "skip_special_tokens": False,
-        "logprobs": 0,
-    }
+@dataclass(frozen=True)
+class DrawArguments:
+    """How turns are drawn: the sampling, the tokens that end them, and whether each has a seed of its own."""
+
+    sampling: SamplingSettings
+    end_ids: list[int]
+    seeded: bool
+
+    def of(self, request: Request) -> dict[str, Any]:
+        """Return what `SamplingParams` and the body of `/v1/completions` have in common for one turn."""
+        return {
+            "max_tokens": request.max_tokens,
+            "temperature": self.sampling.temperature,
+            "top_p": self.sampling.top_p,
+            "top_k": self.sampling.top_k,
+            "seed": request.seed if self.seeded or request.repeatable else None,
+            "stop": [request.stop] if request.stop else [],
+            "include_stop_str_in_output": True,
+            "stop_token_ids": self.end_ids,
+            "skip_special_tokens": False,
+            "logprobs": 0,
+        }
 
 
-def _sampling_params(request: Request, sampling: SamplingSettings, end_ids: list[int]) -> Any:
+def _sampling_params(arguments: dict[str, Any]) -> Any:
     from vllm import SamplingParams
     from vllm.sampling_params import RequestOutputKind
 
-    arguments = draw_arguments(request, sampling, end_ids)
     return SamplingParams(n=1, output_kind=RequestOutputKind.FINAL_ONLY, **arguments)
 
 
 @contextmanager
-def open_llm(model: Path, rollout: RolloutSettings, gpus: Sequence[int] | None = None) -> Iterator[Any]:
-    """Load a `vllm.LLM` for frozen generation and free it, with its worker processes, at the end.
+def open_llm(
+    model: Path,
+    rollout: RolloutSettings,
+    gpus: Sequence[int] | None = None,
+    *,
+    seed: int = 0,
+    further: Mapping[str, Any] | None = None,
+    variables: Mapping[str, str] | None = None,
+) -> Iterator[Any]:
+    """Load a `vllm.LLM` for generation and free it, with its worker processes, at the end.
 
     Args:
         model: folder of a saved causal language model with its tokenizer.
         rollout: limits of a trajectory and the engine's settings.
         gpus: indices of the GPUs to use among those visible; None: as many as the engine needs, from the first.
+        seed: of what is drawn without a seed of its own.
+        further: arguments of the engine beside those of the settings, or in their place.
+        variables: environment variables while it starts.
     """
     installed = require_vllm()
-    size = rollout.vllm.tensor_parallel_size
-    group = gpu_groups(installed, gpus, size)[0]
+    group = gpu_groups(installed, gpus, rollout.vllm.tensor_parallel_size)[0]
+    variables = {**environment(installed, group), **(variables or {})}
+    with started_llm(
+        model, {**engine_arguments(rollout, installed), "seed": seed, **(further or {})}, variables
+    ) as llm:
+        yield llm
+
+
+@contextmanager
+def started_llm(model: Path, arguments: Mapping[str, Any], variables: Mapping[str, str]) -> Iterator[Any]:
+    """Start a `vllm.LLM` with its arguments, and environment variables while it starts; free it at the end."""
     quiet = {} if "VLLM_LOGGING_LEVEL" in os.environ else {"VLLM_LOGGING_LEVEL": "WARNING"}
-    with applied(environment(installed, group) | quiet):
+    with applied({**quiet, **variables}):
         from vllm import LLM
 
-        llm = LLM(model=str(model), disable_log_stats=True, **engine_arguments(rollout, installed))
+        llm = LLM(model=str(model), disable_log_stats=True, **arguments)
     try:
         yield llm
     finally:

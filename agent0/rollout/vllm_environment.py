@@ -31,7 +31,6 @@ def engine_arguments(rollout: RolloutSettings, installed: VllmVersion) -> dict[s
         "enforce_eager": settings.enforce_eager or installed.cpu,
         "generation_config": "vllm",
         "logprobs_mode": "processed_logprobs",
-        "seed": 0,
     }
     if installed.cpu:
         # Blocks of 128 tokens, the default there, are longer than many turns, so that none of a trajectory's past would

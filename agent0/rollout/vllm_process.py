@@ -25,6 +25,7 @@ from agent0.process_guard import command_line
 from agent0.rollout.vllm_backend import VllmError
 from agent0.rollout.vllm_environment import engine_arguments, environment, gpu_groups
 from agent0.rollout.vllm_version import require_vllm
+from agent0.seeds import derive_seed
 
 LOOPBACK = "127.0.0.1"
 GRACE_SECONDS = 10.0
@@ -56,6 +57,7 @@ def serve(
     restarts: int = RESTARTS,
     report: Report | None = None,
     host: str = LOOPBACK,
+    seed: int = 0,
 ) -> Iterator[Endpoints]:
     """Serve a model on this machine, one server per `tensor_parallel_size` GPUs, while the context is open.
 
@@ -69,6 +71,7 @@ def serve(
         restarts: how often a crashed server is started again; 0 for one whose weights are not those of `model`.
         report: called with sentences on progress and restarts; None writes them to stderr.
         host: address of this machine to listen at; any but loopback is open to whoever reaches it.
+        seed: of what is drawn without a seed of its own; each server, and each of its starts, has another one of it.
 
     Yields:
         The base addresses, such as `http://127.0.0.1:8000`, once every server answers.
@@ -81,7 +84,7 @@ def serve(
     groups = gpu_groups(installed, gpus, rollout.vllm.tensor_parallel_size)
     ports = choose_ports(rollout.vllm.port, len(groups), host)
     log.mkdir(parents=True, exist_ok=True)
-    arguments = _command_arguments(
+    arguments = command_arguments(
         {"model": str(model), "host": host, **engine_arguments(rollout, installed)},
         ["--disable-uvicorn-access-log", *extra_arguments, *rollout.vllm.arguments],
     )
@@ -93,6 +96,7 @@ def serve(
             [*arguments, f"--port={port}"],
             {**environment(installed, group), **(variables or {})},
             log,
+            derive_seed(seed, number),
         )
         for number, (port, group) in enumerate(zip(ports, groups, strict=True))
     ]
@@ -113,16 +117,22 @@ def serve(
 class _Server:
     """One server process under its guard."""
 
-    def __init__(self, number: int, address: str, arguments: list[str], variables: dict[str, str], log: Path) -> None:
+    def __init__(
+        self, number: int, address: str, arguments: list[str], variables: dict[str, str], log: Path, seed: int
+    ) -> None:
         self.address = address
         self.log = log / f"vllm-server-{number}.log"
         self.starts = 0
         self._arguments = arguments
         self._variables = variables
+        self._seed = seed
         self._process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
-        command = command_line(GRACE_SECONDS, [sys.executable, "-m", _MODULE, *self._arguments])
+        seed = (
+            f"--seed={derive_seed(self._seed, self.starts)}"  # one that is started again does not draw the same again
+        )
+        command = command_line(GRACE_SECONDS, [sys.executable, "-m", _MODULE, *self._arguments, seed])
         self.starts += 1
         with self.log.open("ab") as log:
             self._process = subprocess.Popen(
@@ -163,7 +173,7 @@ class _Server:
         return "\n".join(lines[-_LOG_LINES:])
 
 
-def _command_arguments(settings: Mapping[str, object], further: Sequence[str]) -> list[str]:
+def command_arguments(settings: Mapping[str, object], further: Sequence[str] = ()) -> list[str]:
     """Return `--name=value` for each setting, `--name` for a true one and `--no-name` for a false one."""
     arguments = []
     for name, value in settings.items():

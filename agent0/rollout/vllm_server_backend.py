@@ -19,7 +19,7 @@ import aiohttp
 from agent0.config import SamplingSettings, VllmSettings
 from agent0.rollout.drawing_watch import Watch
 from agent0.rollout.engine import Generation, Request
-from agent0.rollout.vllm_backend import VllmError, draw_arguments, finish_of, refuse_vocabulary_dropout
+from agent0.rollout.vllm_backend import DrawArguments, VllmError, finish_of, refuse_vocabulary_dropout
 
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.1, 10.0  # seconds between two attempts, growing by 2, each times 0.5 to 1.5
 _CONNECT_SECONDS = 10.0
@@ -48,10 +48,11 @@ class VllmServerBackend:
 
     Args:
         endpoints: base addresses, such as `http://127.0.0.1:8000`; all serve the same weights.
-        model: the model's name at the servers.
+        model: the name at the servers of the model, or of the adapters, that draw.
         sampling: temperature, top_p and top_k.
         end_ids: tokens that end a turn (`agent0.rollout.tokens.end_token_ids`).
-        settings: `request_timeout_seconds` is how long one turn may take, all attempts together.
+        settings: `request_timeout_seconds` is how long one turn may take, all attempts together; `seeded` whether each
+            is drawn by its own seed.
         concurrency: trajectories in flight at once, and connections.
         lost: asked before each new attempt; a sentence ends the wait at once.
 
@@ -72,8 +73,7 @@ class VllmServerBackend:
         refuse_vocabulary_dropout(sampling)
         self._addresses = [address.rstrip("/") for address in endpoints]
         self._model = model
-        self._sampling = sampling
-        self._end_ids = list(end_ids)
+        self._draws = DrawArguments(sampling, list(end_ids), settings.seeded)
         self._settings = settings
         self._lost = lost
         self._concurrency = concurrency
@@ -88,10 +88,8 @@ class VllmServerBackend:
             yield _Session(client, self._addresses, self._body, self._settings, self._concurrency, self._lost, watch)
 
     def _body(self, request: Request) -> bytes:
-        arguments = draw_arguments(request, self._sampling, self._end_ids)
-        return json.dumps(
-            {"model": self._model, "prompt": request.prompt, "return_token_ids": True, **arguments}
-        ).encode()
+        asked = {"model": self._model, "prompt": request.prompt, "return_token_ids": True, **self._draws.of(request)}
+        return json.dumps(asked).encode()
 
 
 class _Away(Exception):  # noqa: N818

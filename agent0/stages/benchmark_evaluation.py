@@ -15,7 +15,7 @@ from agent0.evaluation.assignments import check_room, prepare
 from agent0.evaluation.conclusion import Subject, conclude, judge
 from agent0.evaluation.executor_scores import executor_scores
 from agent0.evaluation.inspect_log import require_inspect
-from agent0.evaluation.sample_runner import Keeper, open_stores, run_assignments, sample_folder, tool_of
+from agent0.evaluation.sample_runner import Keeper, engine_seed, open_stores, run_assignments, sample_folder, tool_of
 from agent0.evaluation.sample_store import SAMPLES_FILE
 from agent0.progress import Drawing
 from agent0.rollout.backends import open_backend
@@ -70,7 +70,9 @@ def run_benchmark_evaluation(
     drawing = Drawing(stage.progress, sum(assignment.total for assignment in assignments), done=finished)
 
     def opened(budget: RolloutSettings, sampling: SamplingSettings) -> AbstractContextManager[Backend]:
-        return open_backend(executor_model, tokenizer, budget, sampling, log=output)
+        return open_backend(
+            executor_model, tokenizer, budget, sampling, log=output, seed=engine_seed(stage.seed, stores.values())
+        )
 
     with tool_of(sandbox, needed=any(assignment.tool for assignment in assignments)) as tool:
         throughput = run_assignments(

@@ -47,7 +47,7 @@ def guard_training(
     for model in (before, trained):
         with (
             open_sandbox(sandbox) as pool,
-            open_executor(model, pool, rollout, execution.sampling, log=trained) as executor,
+            open_executor(model, pool, rollout, execution.sampling, log=trained, seed=stage.seed) as executor,
         ):
             answers.append(_accuracies(stage, executor, known, samples))
     old, new = answers

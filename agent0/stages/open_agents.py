@@ -29,6 +29,7 @@ def open_executor(
     sampling: SamplingSettings,
     *,
     log: Path,
+    seed: int,
     gpus: Sequence[int] | None = None,
     questions: Iterable[str] = (),
 ) -> Iterator[ExecutorAgent]:
@@ -39,7 +40,7 @@ def open_executor(
     tokenizer, prompts = load_tokenizer(path), get_prompts(rollout)
     encoded = (prompts.encode(tokenizer, prompts.solve(question)) for question in questions)
     check_prompts(encoded, rollout.max_prompt_tokens)
-    with open_backend(path, tokenizer, rollout, sampling, log=log, gpus=gpus) as backend:
+    with open_backend(path, tokenizer, rollout, sampling, log=log, gpus=gpus, seed=seed) as backend:
         engine = RolloutEngine(tokenizer, backend, sandbox, TokenBudget.from_settings(rollout))
         yield ExecutorAgent(engine, prompts)
 
@@ -53,6 +54,7 @@ def open_proposer(
     *,
     executor: Path,
     log: Path,
+    seed: int,
     gpus: Sequence[int] | None = None,
 ) -> Iterator[CurriculumAgent]:
     """Open a frozen curriculum agent from a model folder; see `open_backend`.
@@ -62,7 +64,7 @@ def open_proposer(
     tokenizer, prompts = load_tokenizer(path), get_prompts(rollout)
     rules = askable(executor, rollout)
     check_prompts([prompts.encode(tokenizer, prompts.propose())], rollout.max_prompt_tokens)
-    with open_backend(path, tokenizer, rollout, sampling, log=log, gpus=gpus) as backend:
+    with open_backend(path, tokenizer, rollout, sampling, log=log, gpus=gpus, seed=seed) as backend:
         engine = RolloutEngine(
             tokenizer, backend, sandbox, TokenBudget.from_settings(rollout.for_proposer(), "question")
         )

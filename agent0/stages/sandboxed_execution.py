@@ -76,7 +76,13 @@ def run_sandboxed_execution(
         if labelling.unsolved or (by_executor and labelling.unjudged):
             questions = (task.question for task in labelling.tasks)
             with open_executor(
-                executor_model, pool, rollout, execution.sampling, log=output, questions=questions
+                executor_model,
+                pool,
+                rollout,
+                execution.sampling,
+                log=output,
+                seed=derive_seed(stage.seed, "engine", min(labelling.unsolved, default=0)),
+                questions=questions,
             ) as executor:
                 labelling.solve(executor, stage)
                 if by_executor:
@@ -85,7 +91,8 @@ def run_sandboxed_execution(
         if labelling.unjudged:
             labelling.judge(endpoint_judge(execution.question_judge, labelling.workspace, stage.progress.warn))
         if labelling.unprobed:
-            with open_executor(first_executor_model, pool, rollout, execution.sampling, log=output) as first:
+            seed = derive_seed(stage.seed, "probing engine")
+            with open_executor(first_executor_model, pool, rollout, execution.sampling, log=output, seed=seed) as first:
                 labelling.probe(first, askable(first_executor_model, rollout), stage)
         measured = {**throughput.metrics(), **pool.gauges().metrics()}
     labelling.deliver(output / TASKS_FOLDER, trajectories)

@@ -19,6 +19,7 @@ from agent0.rollout import Throughput
 from agent0.rollout.agents import CurriculumAgent, Proposal
 from agent0.rollout.model_folders import load_tokenizer
 from agent0.sandbox import open_sandbox
+from agent0.seeds import derive_seed
 from agent0.stages.open_agents import open_proposer, seed_everything
 from agent0.stages.open_history import earlier_tasks
 from agent0.stages.session import Stage, StageResult, read_report
@@ -81,7 +82,13 @@ def run_task_generation(
         with (
             open_sandbox(sandbox) as pool,
             open_proposer(
-                curriculum_model, pool, rollout, generation.sampling, executor=executor_model, log=output
+                curriculum_model,
+                pool,
+                rollout,
+                generation.sampling,
+                executor=executor_model,
+                log=output,
+                seed=derive_seed(stage.seed, "engine", min(missing)),
             ) as agent,
         ):
             draw_all(agent)

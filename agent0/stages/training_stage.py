@@ -20,9 +20,11 @@ from agent0.config import (
 from agent0.rollout.vllm_environment import visible_gpus
 from agent0.rollout.vllm_process import LOOPBACK
 from agent0.sandbox import open_sandbox
+from agent0.seeds import derive_seed
 from agent0.stages.masters import check_workspace, keep_master, to_train_on
 from agent0.stages.session import Stage, StageResult
 from agent0.stages.training_log import last_steps, sandbox_readings, step_logger, training_rates
+from agent0.training.checkpoints import check_format, complete_checkpoints, step_of
 from agent0.training.gpu_placement import Placement, place
 from agent0.training.launch import run_job
 from agent0.training.preflight import check_job, doubts
@@ -105,14 +107,17 @@ def run_training(
     for doubt in doubts(job):
         stage.progress.warn(doubt)
     if not elsewhere:  # the nodes check what they have
+        check_format(job)
         check_job(job, gpus, placement.processes * int(os.environ.get("PET_NNODES", "1")))
         with open_sandbox(sandbox):  # where there is none, the stage ends here, before servers start
             pass
     host = own_address() if elsewhere else LOOPBACK
+    done = max(map(step_of, complete_checkpoints(job.workspace)), default=0)  # one that goes on draws other numbers
+    seed = derive_seed(job.drawing_seed, "engine", done)
     served_model = frozen_executor if serves_executor else None
     with (
-        _executor_servers(served_model, rollout, placement, job.folder, host) as executors,
-        _policy_server(base if placement.policy else None, rollout, placement, job.folder, len(executors)) as policy,
+        _executor_servers(served_model, rollout, placement, job.folder, host, seed) as executors,
+        _policy_server(job, placement, len(executors), seed) as policy,
     ):
         served = {"executor_endpoints": tuple(executors), "policy_endpoint": policy, "policy_port": _port(policy)}
         whole, log = job.model_copy(update=served), step_logger(stage, agent, job.updates, headline)
@@ -132,7 +137,7 @@ def _if_there(folder: Path | None) -> Path | None:
 
 @contextmanager
 def _executor_servers(
-    model: Path | None, rollout: RolloutSettings, placement: Placement, log: Path, host: str
+    model: Path | None, rollout: RolloutSettings, placement: Placement, log: Path, host: str, seed: int
 ) -> Iterator[Sequence[str]]:
     """Serve the frozen executor for the length of the block and yield the servers' addresses; none for no model."""
     if model is None:
@@ -140,33 +145,38 @@ def _executor_servers(
         return
     from agent0.rollout.vllm_process import serve
 
-    with serve(model, rollout, log=log / "executor", gpus=placement.executor, host=host) as endpoints:
+    with serve(model, rollout, log=log / "executor", gpus=placement.executor, host=host, seed=seed) as endpoints:
         yield endpoints
 
 
 @contextmanager
-def _policy_server(
-    model: Path | None, rollout: RolloutSettings, placement: Placement, log: Path, before: int
-) -> Iterator[str]:
+def _policy_server(job: TrainingJob, placement: Placement, before: int, seed: int) -> Iterator[str]:
     """Serve the model in training on one server; it is not restarted, since it would come back with old weights.
 
     `before` servers have taken the first of the ports that the configuration names.
     """
-    if model is None:
+    if job.training.policy_backend != "vllm_server":
         yield ""
         return
-    from agent0.rollout.vllm_process import serve
+    from agent0.rollout.vllm_adapters import RUNTIME_LOADING, adapter_arguments
+    from agent0.rollout.vllm_process import command_arguments, serve
 
+    rollout = job.rollout
     first = rollout.vllm.port and rollout.vllm.port + before
-    together = rollout.vllm.model_copy(update={"tensor_parallel_size": len(placement.policy), "port": first})
+    together = rollout.vllm.model_copy(update={"tensor_parallel_size": max(1, len(placement.policy)), "port": first})
+    arguments: Sequence[str] = WEIGHT_TRANSFER
+    variables = WEIGHT_TRANSFER_VARIABLES
+    if job.training.sends_adapters:
+        arguments, variables = command_arguments(adapter_arguments(job.training.lora.engine_rank)), RUNTIME_LOADING
     with serve(
-        model,
+        job.base,
         rollout.model_copy(update={"vllm": together}),
-        log=log / "policy",
+        log=job.folder / "policy",
         gpus=placement.policy,
-        extra_arguments=WEIGHT_TRANSFER,
-        variables=WEIGHT_TRANSFER_VARIABLES,
+        extra_arguments=arguments,
+        variables=variables,
         restarts=0,
+        seed=derive_seed(seed, "policy"),
     ) as endpoints:
         yield endpoints[0]
 

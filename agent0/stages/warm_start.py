@@ -101,7 +101,10 @@ def _own(
     prompts = get_prompts(rollout)
     shown = _with_worked_examples(rollout, prompts, tokenizer)
     with open_sandbox(sandbox) as pool:
-        with open_proposer(base_model, pool, shown, settings.sampling, executor=base_model, log=log) as proposer:
+        seed = derive_seed(stage.seed, "engine")
+        with open_proposer(
+            base_model, pool, shown, settings.sampling, executor=base_model, log=log, seed=seed
+        ) as proposer:
             drawn = proposer.propose(
                 settings.own_samples,
                 derive_seed(stage.seed, "propose"),
@@ -111,7 +114,7 @@ def _own(
         proposals = {p.question: p.trajectory for p in drawn if p.question is not None and not held_out(p.question)}
         _require(len(proposals), len(drawn), "proposals", settings)
         samples = max(1, settings.own_samples // len(proposals))
-        with open_executor(base_model, pool, shown, settings.sampling, log=log) as executor:
+        with open_executor(base_model, pool, shown, settings.sampling, log=log, seed=seed) as executor:
             solved = executor.solve(
                 list(proposals),
                 samples,

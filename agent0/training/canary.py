@@ -36,7 +36,7 @@ class WeightCanary:
         Raises:
             Agent0Error: the weights have moved and the engine has not, or it still holds the frozen model's.
         """
-        self._request = self._request or Request(prompt, PROBE_TOKENS, None, seed=0)
+        self._request = self._request or Request(prompt, PROBE_TOKENS, None, seed=0, repeatable=True)
         self._moved = self._moved or moved
         answer = await _ask(backend, self._request)
         if self._policy and moved and self._policy[0] < step and self._policy[1] == answer:

@@ -37,6 +37,7 @@ from agent0.seeds import derive_seed
 from agent0.tools import ProgramRunner
 from agent0.training.batch_division import BatchPlan
 from agent0.training.conditions import TOPIC_REWARD, Conditions
+from agent0.training.drawing_ahead import AheadTrainer
 from agent0.training.engine_turns import EngineTurns
 from agent0.training.grpo import Row, lora_configuration
 from agent0.training.oversampling import PROMPT_COLUMN, Oversampling
@@ -44,7 +45,6 @@ from agent0.training.policy_rollouts import PolicyRollouts
 from agent0.training.rollout_metrics import log_rollouts
 from agent0.training.solver import Solution, Solver
 from agent0.training.training_job import TrainingJob
-from agent0.training.useful_tokens import UsefulTokensTrainer
 from agent0.types import Condition, LabelledTask, Trajectory, Vote
 
 REWARD_SECONDS = "reward/seconds"
@@ -190,7 +190,7 @@ def curriculum_trainer(
     turns: EngineTurns,
     shown: Shown = UNSHOWN,
     earlier: Sequence[LabelledTask] = (),
-) -> UsefulTokensTrainer:
+) -> AheadTrainer:
     """Return the trainer of the curriculum agent.
 
     `turns` are those at the trainer's engine, which the executor behind `reward` may share; from the `earlier` tasks
@@ -208,7 +208,7 @@ def curriculum_trainer(
     # Any proposals make a group where all have one prompt; so none is drawn for a group that does not come about.
     factor = job.training.oversample
     more = Oversampling(factor, 1, rows[:1], lambda own, count, _: [own[0]] * count) if factor > 1 else None
-    trainer = UsefulTokensTrainer(
+    trainer = AheadTrainer(
         model=model,
         reward_funcs=[reward],
         args=arguments,
@@ -225,6 +225,7 @@ def curriculum_trainer(
             oversampling=more,
         ),
         peft_config=lora_configuration(job),
+        drawn_by_engine=job.training.sends_adapters,
         micro_batch_tokens=job.training.micro_batch_tokens,
     )
     trainer.remove_callback(PrinterCallback)  # the step logger reports instead

@@ -111,16 +111,18 @@ class AheadTrainer(UsefulTokensTrainer):
     """`UsefulTokensTrainer` for rollouts that draw ahead, if `ahead` is given.
 
     It logs at each update how many were made since the weights that drew its batch, and the seconds that it waited for
-    a batch.
+    a batch. `drawn_by_engine` says that an engine draws of which TRL knows nothing: it is corrected for, too.
     """
 
     use_vllm: bool
 
-    def __init__(self, *args: Any, ahead: DrawingAhead | None = None, **kwargs: Any) -> None:
+    def __init__(
+        self, *args: Any, ahead: DrawingAhead | None = None, drawn_by_engine: bool = False, **kwargs: Any
+    ) -> None:
         super().__init__(*args, **kwargs)
         self._ahead = ahead
         self._sends_weights = self.use_vllm
-        if ahead is not None:
+        if ahead is not None or drawn_by_engine:
             self.use_vllm = True  # what TRL's correction depends on, whoever draws
 
     def _generate(self, prompts: list[Any]) -> Any:
@@ -128,8 +130,8 @@ class AheadTrainer(UsefulTokensTrainer):
             self._ahead.wait()
             self.accelerator.wait_for_everyone()  # the first process sends the weights, and others may still draw
             self._metrics["train"][WAITED_SECONDS].append(self._ahead.waited)
-            if not self._sends_weights:
-                self._last_loaded_step = self.state.global_step  # there is no engine of TRL's to send them to
+        if self.use_vllm and not self._sends_weights:
+            self._last_loaded_step = self.state.global_step  # there is no engine of TRL's to send them to
         return super()._generate(prompts)
 
     def compute_loss(self, model: Any, inputs: Batch, *args: Any, **kwargs: Any) -> torch.Tensor:

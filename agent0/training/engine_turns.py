@@ -8,21 +8,28 @@ dropped with each change, and between two turns it sleeps if it may.
 
 from __future__ import annotations
 
+import random
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from safetensors import safe_open
 
-from agent0.config import CurriculumSettings
+from agent0.config import CurriculumSettings, RolloutSettings
 from agent0.errors import Agent0Error
 from agent0.rollout.drawing_watch import Watch
 from agent0.rollout.engine import Session
+from agent0.rollout.vllm_adapters import Adapter
 from agent0.rollout.vllm_backend import VllmBackend
+from agent0.seeds import derive_seed
 from agent0.training.canary import WeightCanary
 
+WITHOUT_WEIGHTS = 2
+"""vLLM's level of sleep at which weights are given up."""
 NO_STEP = -1
 """What TRL's `_last_loaded_step` holds as long as the engine has no weights of the model in training."""
 
@@ -31,11 +38,19 @@ class EngineTurns:
     """Wakes the engine with the weights of whose turn it is, and puts it back to sleep.
 
     The first turn is the policy's; a frozen model's comes after it, when there are proposals to solve.
+
+    Args:
+        seed: of the engine's own stream, made another one for each turn, update and process; None where all that is
+            drawn brings a seed of its own.
     """
 
-    def __init__(self) -> None:
+    adapter: Adapter | None = None
+    """Adapters with which the policy draws, if the engine has the base model's weights."""
+
+    def __init__(self, seed: int | None = None) -> None:
         self.canary = WeightCanary()
         self._trainer: Any = None
+        self._seed = seed
 
     @contextmanager
     def policy(self, trainer: Any) -> Iterator[Any]:
@@ -44,6 +59,7 @@ class EngineTurns:
         generation = trainer.vllm_generation
         if generation.enable_sleep_mode and generation._llm_weights_sleeping:
             generation.sync_weights()
+        self._reseed(generation.llm, "policy")
         with _drawing(generation) as llm:
             yield llm
 
@@ -61,8 +77,14 @@ class EngineTurns:
             generation.llm.wake_up(tags=["weights"])
             generation._llm_weights_sleeping = False
         load_weights(generation.llm, weights)
+        self._reseed(generation.llm, "frozen")
         with _drawing(generation) as llm:
             yield llm
+
+    def _reseed(self, llm: Any, turn: str) -> None:
+        if self._seed is not None:
+            step, process = self._trainer.state.global_step, self._trainer.accelerator.process_index
+            llm.apply_model(partial(_seed_generators, seed=derive_seed(self._seed, turn, step, process)))
 
 
 class FrozenTurnBackend:
@@ -72,14 +94,19 @@ class FrozenTurnBackend:
     """
 
     def __init__(
-        self, turns: EngineTurns, weights: Path, settings: CurriculumSettings, end_ids: Sequence[int], concurrency: int
+        self,
+        turns: EngineTurns,
+        weights: Path,
+        settings: CurriculumSettings,
+        end_ids: Sequence[int],
+        rollout: RolloutSettings,
     ) -> None:
         self._turns = turns
         self._weights = weights
         self._settings = settings
         self._end_ids = end_ids
-        self._concurrency = concurrency
-        self.concurrency: int | None = concurrency
+        self._rollout = rollout
+        self.concurrency: int | None = rollout.concurrency
 
     @asynccontextmanager
     async def session(self, trajectories: int, watch: Watch) -> AsyncIterator[Session]:
@@ -88,7 +115,10 @@ class FrozenTurnBackend:
         with self._turns.frozen(self._weights) as llm:
             # Asked as the policy is, or the answers would differ by the sampling alone.
             await self._turns.canary.check_frozen(VllmBackend(llm, settings.sampling, self._end_ids, 1))
-            backend = VllmBackend(llm, settings.executor_sampling, self._end_ids, self._concurrency)
+            rollout = self._rollout
+            backend = VllmBackend(
+                llm, settings.executor_sampling, self._end_ids, rollout.concurrency, seeded=rollout.vllm.seeded
+            )
             async with backend.session(trajectories, watch) as session:
                 yield session
 
@@ -118,8 +148,34 @@ def load_weights(llm: Any, folder: Path) -> None:
 
 
 def _missing(model: torch.nn.Module, folder: Path) -> list[str]:
-    loaded: set[str] = model.load_weights(_tensors(folder))  # type: ignore[operator]
-    return sorted({name for name, _ in model.named_parameters()} - loaded)
+    with _without_adapters(model):
+        loaded: set[str] = model.load_weights(_tensors(folder))  # type: ignore[operator]
+        return sorted({name for name, _ in model.named_parameters()} - loaded)
+
+
+@contextmanager
+def _without_adapters(model: torch.nn.Module) -> Iterator[None]:
+    """Put the model's own layers in the place of those that vLLM has wrapped around them for adapters, for a while."""
+    wrapped = [
+        (parent, name, layer)
+        for parent in list(model.modules())
+        for name, layer in list(parent.named_children())
+        if hasattr(layer, "base_layer")
+    ]
+    for parent, name, layer in wrapped:
+        setattr(parent, name, layer.base_layer)
+    try:
+        yield
+    finally:
+        for parent, name, layer in wrapped:
+            setattr(parent, name, layer)
+
+
+def _seed_generators(_: torch.nn.Module, seed: int) -> None:
+    """Seed what an engine draws from, where it draws."""
+    random.seed(seed)
+    np.random.seed(seed % 2**32)
+    torch.manual_seed(seed)
 
 
 def _tensors(folder: Path) -> Iterator[tuple[str, torch.Tensor]]:
@@ -131,13 +187,21 @@ def _tensors(folder: Path) -> Iterator[tuple[str, torch.Tensor]]:
 
 @contextmanager
 def _drawing(generation: Any) -> Iterator[Any]:
-    """Wake the cache of an engine whose weights are awake, and put all of it to sleep afterwards, if it may sleep."""
-    sleeps = generation.enable_sleep_mode
-    if sleeps:
-        generation.llm.wake_up(tags=["kv_cache"])
+    """Yield TRL's engine while it draws; asleep it has no weights, which TRL is told."""
     try:
-        yield generation.llm
+        with drawing(generation.llm, generation.enable_sleep_mode, WITHOUT_WEIGHTS):
+            yield generation.llm
+    finally:
+        generation._llm_weights_sleeping = generation.enable_sleep_mode
+
+
+@contextmanager
+def drawing(llm: Any, sleeps: bool, level: int) -> Iterator[None]:
+    """Wake the cache of an engine whose weights are awake, and put all of it to sleep afterwards, if it may sleep."""
+    if sleeps:
+        llm.wake_up(tags=["kv_cache"])
+    try:
+        yield
     finally:
         if sleeps:
-            generation.llm.sleep(level=2)
-            generation._llm_weights_sleeping = True
+            llm.sleep(level=level)

@@ -24,6 +24,7 @@ from agent0.training.adpo import NEGATIVE_COLUMN, SELF_CONSISTENCY_COLUMN, ADPOT
 from agent0.training.batch_division import BatchPlan
 from agent0.training.drawing_ahead import DrawingAhead
 from agent0.training.dynamic_sampling import DynamicSampling
+from agent0.training.engine_turns import EngineTurns
 from agent0.training.grpo import Row, lora_configuration, ordered_rows, prompts_of
 from agent0.training.oversampling import PROMPT_COLUMN, Oversampling
 from agent0.training.policy_rollouts import PolicyRollouts
@@ -96,11 +97,14 @@ def executor_trainer(
     tasks: Sequence[LabelledTask],
     sandbox: ProgramRunner,
     drawing: DrawingAhead,
+    turns: EngineTurns,
     shown: Shown = UNSHOWN,
     earlier: Sequence[LabelledTask] = (),
     negatives: Sequence[LabelledTask] = (),
 ) -> ADPOTrainer:
     """Return the trainer of the executor agent on `tasks`; with `training.staleness`, `drawing` draws ahead for it.
+
+    `turns` are those at the trainer's engine, if it has one.
 
     Where there are pools, tasks of `earlier` iterations are mixed in, and `negatives`, which only have refused answers.
     """
@@ -149,7 +153,8 @@ def executor_trainer(
             settings.sampling,
             sandbox,
             TokenBudget.from_settings(job.rollout),
-            shown=shown,
+            turns,
+            shown,
             choose=choose if settings.redraws else None,
             oversampling=Oversampling(factor, settings.group_size, rows, others) if factor > 1 else None,
             ahead=ahead,
@@ -158,6 +163,7 @@ def executor_trainer(
         peft_config=lora_configuration(job),
         adpo=settings.adpo,
         ahead=ahead,
+        drawn_by_engine=job.training.sends_adapters,
         negative_weight=settings.negative_weight,
         micro_batch_tokens=job.training.micro_batch_tokens,
     )

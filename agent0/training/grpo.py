@@ -145,7 +145,9 @@ def _vllm_arguments(job: TrainingJob, plan: BatchPlan) -> dict[str, Any]:
         "vllm_importance_sampling_clip_max": training.importance_cap,
         **({} if correction == "off" else {"vllm_importance_sampling_mode": correction}),
     }
-    if training.policy_backend == "transformers":
+    if (
+        training.policy_backend == "transformers" or job.training.sends_adapters
+    ):  # of an engine of ours TRL knows nothing
         return corrected
     shared = {
         **corrected,

@@ -1,9 +1,10 @@
 """Trajectories of the model in training, for TRL's `rollout_func`: our engine over one of three backends.
 
-With `transformers` the model itself draws, or a copy of it in the type that `rollout.dtype` asks for; with `vllm` the
-engine that TRL holds in this process; with `vllm_server` a server that TRL sends the weights to. TRL sends the weights
-before it asks for trajectories. What a copy or an engine draws in bfloat16 is slightly off-policy: the trainer takes
-the probabilities of its ratio from the model in training, so the first update starts at a ratio of 1 all the same.
+With `transformers` the model itself draws, or a copy of it in the type that `rollout.dtype` asks for; with `vllm` an
+engine in this process; with `vllm_server` a server. TRL sends the weights before it asks for trajectories; of a
+training of adapters only these are sent (`adapter_handover.py`). What a copy or an engine draws in bfloat16 is slightly
+off-policy: the trainer takes the probabilities of its ratio from the model in training, so the first update starts at a
+ratio of 1 all the same.
 """
 
 from __future__ import annotations
@@ -23,8 +24,10 @@ from agent0.rollout.drawing_watch import Watch
 from agent0.rollout.engine import Backend, RolloutEngine, TokenBudget
 from agent0.rollout.tokens import check_model_tokens
 from agent0.rollout.transformers_backend import TransformersBackend
+from agent0.rollout.vllm_adapters import load_adapter_on_server
 from agent0.seeds import derive_seed
 from agent0.tools import ProgramRunner
+from agent0.training.adapter_handover import ADAPTERS_FOLDER, AdapterHandover
 from agent0.training.drawing_ahead import Asked, DrawingAhead, Drawn
 from agent0.training.drawing_copy import DrawingCopy
 from agent0.training.engine_turns import EngineTurns
@@ -60,7 +63,7 @@ class PolicyRollouts:
         sampling: SamplingSettings,
         sandbox: ProgramRunner,
         budget: TokenBudget,
-        turns: EngineTurns | None = None,
+        turns: EngineTurns,
         shown: Shown = UNSHOWN,
         ended: Callable[[Trajectory, int], None] = lambda *_: None,
         choose: Choose | None = None,
@@ -72,13 +75,14 @@ class PolicyRollouts:
         self._sampling = sampling
         self._sandbox = sandbox
         self._budget = budget
-        self._turns = turns or EngineTurns()
+        self._turns = turns
         self._shown = shown
         self._ended = ended
         self._choose = choose or (lambda prompts, draw, seed: (draw(prompts, seed), {}))
         self._oversampling = oversampling
         self._ahead = ahead
         self._following = following
+        self._handover = AdapterHandover(job.folder / ADAPTERS_FOLDER)
         self._copy = DrawingCopy(getattr(torch, transformers_dtype(job.rollout)), always=ahead is not None)
 
     def __call__(self, prompts: list[str], trainer: Any) -> dict[str, Any]:
@@ -164,13 +168,25 @@ class PolicyRollouts:
             from agent0.rollout.vllm_backend import VllmBackend
 
             with self._turns.policy(trainer) as llm:
-                yield VllmBackend(llm, self._sampling, ends, rollout.concurrency)
+                yield VllmBackend(
+                    llm,
+                    self._sampling,
+                    ends,
+                    rollout.concurrency,
+                    seeded=rollout.vllm.seeded,
+                    adapter=self._turns.adapter,
+                )
             return
         from agent0.rollout.vllm_server_backend import VllmServerBackend
 
+        model = str(self._job.base)
+        if self._job.training.sends_adapters:
+            adapter = self._handover.publish(trainer)
+            if trainer.accelerator.is_main_process:
+                load_adapter_on_server(self._job.policy_endpoint, adapter)
+            model = adapter.name
         trainer.accelerator.wait_for_everyone()  # the first process sends the weights
         share = max(1, rollout.concurrency // trainer.accelerator.num_processes)
-        model = str(self._job.base)
         yield VllmServerBackend([self._job.policy_endpoint], model, self._sampling, ends, rollout.vllm, share)
 
 

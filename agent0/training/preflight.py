@@ -17,11 +17,12 @@ from agent0.errors import NotInstalledError, UsageError
 from agent0.extras import installing
 from agent0.rollout.model_folders import load_tokenizer
 from agent0.rollout.tokens import check_model_tokens, check_prompts, read_tokens_alike
+from agent0.rollout.vllm_adapters import check_adapters
 from agent0.rollout.vllm_backend import refuse_vocabulary_dropout
 from agent0.rollout.vllm_version import require_vllm
 from agent0.storage.shards import iterate_records
 from agent0.training.batch_division import BatchPlan
-from agent0.training.checkpoints import check_format, check_room
+from agent0.training.checkpoints import check_room
 from agent0.training.engine_memory import planned_architecture
 from agent0.training.training_job import TrainingJob
 from agent0.types import Condition, LabelledTask
@@ -53,12 +54,11 @@ def check_job(job: TrainingJob, gpus: int, processes: int) -> None:
 
     Raises:
         UsageError: its batches cannot be cut; it needs GPUs, or a package, that are not here; its parts cannot work
-            together; its workspace has no room for its checkpoints, or holds some of another format; model, tokenizer,
-            chat template and budget do not fit; or a prompt is longer than the budget.
+            together; its workspace has no room for its checkpoints; model, tokenizer, chat template and budget do not
+            fit; or a prompt is longer than the budget.
     """
     _check_batches(job, processes)
     _check_sharding(job, gpus)
-    check_format(job)
     _check_vllm(job, gpus)
     if job.shares_engine:
         assert job.frozen_executor is not None
@@ -124,12 +124,15 @@ def _check_vllm(job: TrainingJob, gpus: int) -> None:
     backend, algorithm = job.training.policy_backend, job.algorithm
     if backend != "transformers":
         refuse_vocabulary_dropout(algorithm.sampling)
-        if not gpus or require_vllm().cpu:
+        if job.training.sends_adapters:
+            require_vllm()
+            check_adapters(job.base)
+        elif not gpus or require_vllm().cpu:
             raise UsageError(
-                f"training.policy_backend {backend!r} needs GPUs and a vLLM built for them, since weights cannot be "
-                "sent to one on a CPU; use 'transformers' here."
+                f"training.policy_backend {backend!r} needs GPUs and a vLLM built for them, since all weights cannot "
+                "be sent to one on a CPU, but adapters can (training.lora.rank); use 'transformers' here."
             )
-    if backend == "vllm" and not job.training.colocated_memory:
+    if backend == "vllm" and gpus and not job.training.colocated_memory:
         planned_architecture(job)
     if isinstance(algorithm, CurriculumSettings) and job.rollout.on_vllm:
         refuse_vocabulary_dropout(algorithm.executor_sampling)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +26,7 @@ from agent0.sandbox import Sandbox, open_sandbox
 from agent0.storage.shards import iterate_records
 from agent0.storage.workspace import Workspace
 from agent0.tools import ProgramRunner
+from agent0.training.adapter_turns import open_turns
 from agent0.training.batch_division import BatchPlan
 from agent0.training.checkpoint_keeper import CheckpointKeeper
 from agent0.training.checkpoint_writer import CheckpointWriter
@@ -104,10 +105,11 @@ def _run(
         leaving_word(job, plan, workspace),
         writer.at_work(),
         open_sandbox(job.sandbox, int(os.environ.get("LOCAL_WORLD_SIZE", "1"))) as pool,
+        ExitStack() as opened,
     ):
         model, tokenizer = load_model(job.base, job.model.dtype)
+        turns = opened.enter_context(open_turns(job, plan))
         if isinstance(job.algorithm, CurriculumSettings):
-            turns = EngineTurns()
             assert job.frozen_executor is not None
             with (
                 _frozen_executor(job, job.algorithm, job.frozen_executor, pool, turns) as executor,
@@ -132,6 +134,7 @@ def _run(
                 _labelled(job.tasks),
                 pool,
                 drawing,
+                turns,
                 shown,
                 _labelled(job.earlier_tasks),
                 _labelled(job.negative_tasks),
@@ -188,12 +191,13 @@ def _executor_backend(
     rollout = job.rollout
     if job.shares_engine:
         ends = check_model_tokens(folder, tokenizer, rollout)
-        yield FrozenTurnBackend(turns, folder, settings, ends, rollout.concurrency)
+        yield FrozenTurnBackend(turns, folder, settings, ends, rollout)
         return
     if not job.executor_endpoints:
         # Each process loads it beside its own model; where vLLM serves it, there are endpoints.
         gpus = [int(os.environ.get("LOCAL_RANK", "0"))]
-        with open_backend(folder, tokenizer, rollout, settings.executor_sampling, log=job.folder, gpus=gpus) as backend:
+        sampling, seed = settings.executor_sampling, job.drawing_seed
+        with open_backend(folder, tokenizer, rollout, sampling, log=job.folder, seed=seed, gpus=gpus) as backend:
             yield backend
         return
     from agent0.rollout.vllm_server_backend import VllmServerBackend

@@ -120,7 +120,7 @@ def test_vocabulary_dropout_is_refused_with_vllm(folder: Path, tokenizer: Any, b
     sampling = SamplingSettings(vocabulary_retention=0.5)
     with (
         pytest.raises(UsageError, match="only the transformers backend"),
-        open_backend(folder, tokenizer, rollout, sampling, log=folder),
+        open_backend(folder, tokenizer, rollout, sampling, log=folder, seed=0),
     ):
         pass
 

@@ -108,7 +108,9 @@ def test_one_gpu_trains_alone_where_the_engine_is_shared(
     assert (started.executor_endpoints, started.shares_engine) == ((), True)
 
 
-def test_the_policys_server_takes_the_port_after_the_executors(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_policys_server_takes_the_port_after_the_executors(
+    make_job: MakeJob, monkeypatch: pytest.MonkeyPatch
+) -> None:
     ports: list[int] = []
 
     @contextmanager
@@ -118,9 +120,11 @@ def test_the_policys_server_takes_the_port_after_the_executors(tmp_path: Path, m
 
     monkeypatch.setattr("agent0.rollout.vllm_process.serve", serve)
     placement = Placement((0,), (1,), (2, 3), 1)
+    served = TrainingSettings(policy_backend="vllm_server", policy_gpus=1)
     for first in (8000, 0):
         rollout = RolloutSettings(vllm=VllmSettings(port=first))
-        with training_stage._policy_server(tmp_path, rollout, placement, tmp_path, before=2) as address:
+        job = make_job("port", rollout=rollout, training=served)
+        with training_stage._policy_server(job, placement, 2, seed=0) as address:
             assert training_stage._port(address) > 0
     assert ports == [8002, 0]
     assert training_stage._port("") == 0
