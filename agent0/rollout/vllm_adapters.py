@@ -55,10 +55,11 @@ def check_adapters(model: Path) -> None:
         UsageError: it has none for models of that kind.
     """
     from vllm import ModelRegistry
+    from vllm.model_executor.models import supports_lora
 
     for name in AutoConfig.from_pretrained(model).architectures or []:
         known = ModelRegistry.models.get(name)
-        if known is None or not known.inspect_model_cls().supports_lora:
+        if known is None or not supports_lora(known.load_model_cls()):
             raise UsageError(f"vLLM takes no adapters for a model of the architecture {name} ({model}); {ADVICE}.")
 
 

@@ -62,7 +62,7 @@ def _require_servers(training: TrainingSettings, gpus: int, policy_server: bool,
             f"trains, and training.executor_gpus is 0; set aside some of the {gpus} GPUs, or set "
             "training.policy_backend to 'vllm', so that both agents draw in turn from the engines of the training."
         )
-    if policy_server and not training.policy_gpus:
+    if gpus and policy_server and not training.policy_gpus:
         raise UsageError(
             "training.policy_backend 'vllm_server' needs GPUs of its own and training.policy_gpus is 0; set aside some."
         )
