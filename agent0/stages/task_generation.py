@@ -71,14 +71,14 @@ def run_task_generation(
 
     def draw_all(agent: CurriculumAgent | Teacher) -> None:
         asked = asks(stage, curriculum_model, history, rollout, curriculum)
-        while missing := left():
-            draw_shards(stage, agent, workspace, shards, missing, asked)
+        while further := left():
+            draw_shards(stage, agent, workspace, shards, further, asked)
 
     if generation.teacher.is_named:
         teacher = open_teacher(stage, executor_model, history, workspace, rollout, generation, share)
         draw_all(teacher)
         measured = teacher.metrics()
-    elif left():
+    elif missing := left():
         with (
             open_sandbox(sandbox) as pool,
             open_proposer(
