@@ -90,7 +90,7 @@ def solve(questions: list[str]) -> tuple[list[list[Trajectory]], float]:
     with (
         tempfile.TemporaryDirectory() as log,
         open_sandbox(config.sandbox) as pool,
-        open_executor(model, pool, config.rollout, config.execution.sampling, log=Path(log)) as executor,
+        open_executor(model, pool, config.rollout, config.execution.sampling, log=Path(log), seed=0) as executor,
     ):
         return timed(lambda: executor.solve(questions, config.execution.samples, 0))
 

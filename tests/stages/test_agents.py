@@ -50,12 +50,14 @@ def recorder(tokenizer: Any, monkeypatch: pytest.MonkeyPatch) -> Recorder:
 
 
 def propose(folder: Path, sandbox: Any, rollout: RolloutSettings) -> Trajectory:
-    with open_agents.open_proposer(folder, sandbox, rollout, SamplingSettings(), executor=folder, log=folder) as agent:
+    with open_agents.open_proposer(
+        folder, sandbox, rollout, SamplingSettings(), executor=folder, log=folder, seed=0
+    ) as agent:
         return agent.propose(1, 0)[0].trajectory
 
 
 def solve(folder: Path, sandbox: Any, rollout: RolloutSettings) -> Trajectory:
-    with open_agents.open_executor(folder, sandbox, rollout, SamplingSettings(), log=folder) as agent:
+    with open_agents.open_executor(folder, sandbox, rollout, SamplingSettings(), log=folder, seed=0) as agent:
         return agent.solve(["What is 1+2?"], 1, 0)[0][0]
 
 

@@ -35,7 +35,7 @@ def guarded(base: Path, trained: Path, folder: Path) -> StageResult:
     questions = held_out_questions(LEVELS[:1], 24, 3)[LEVELS[0].name]
     with (
         open_sandbox(config.sandbox) as pool,
-        open_executor(base, pool, config.rollout, config.execution.sampling, log=folder) as executor,
+        open_executor(base, pool, config.rollout, config.execution.sampling, log=folder, seed=0) as executor,
     ):
         answers = [made.answer for made, *_ in executor.solve(questions, 1, 0)]
     pairs = [{"question": q, "answer": a} for q, a in zip(questions, answers, strict=True) if a]
