@@ -109,7 +109,7 @@ def test_a_scripted_engine_is_asked_every_sample_once_however_often_it_breaks_of
         return answers[max(answers, key=text.rfind)]
 
     @contextmanager
-    def scripted(folder: Path, tokenizer: Any, *_: Any, log: Path) -> Iterator[ScriptedBackend]:
+    def scripted(folder: Path, tokenizer: Any, *_: Any, **__: Any) -> Iterator[ScriptedBackend]:
         yield ScriptedBackend(tokenizer, write, concurrency=1)
 
     monkeypatch.setattr("agent0.evaluation.local_evaluation.open_backend", scripted)

@@ -36,7 +36,7 @@ def model(random_model: Any, tokenizer: Any, tmp_path: Path) -> Path:
 
 def script(monkeypatch: pytest.MonkeyPatch, write: Callable[[str], str], concurrency: int | None) -> None:
     @contextmanager
-    def scripted(folder: Path, tokenizer: Any, *_: Any, log: Path) -> Iterator[ScriptedBackend]:
+    def scripted(folder: Path, tokenizer: Any, *_: Any, **__: Any) -> Iterator[ScriptedBackend]:
         yield ScriptedBackend(tokenizer, write, concurrency)
 
     for place in ("agent0.rollout.backends", "agent0.evaluation.local_evaluation"):
