@@ -195,14 +195,33 @@ def check_consistency(config: Config) -> None:
     check_evaluation(config)
     if config.warm_start.steps and config.warm_start.source == "demonstrations":
         task_writer(config.rollout.domain)
-    if config.filtering.truth != "audit" and not get_domain(config.rollout.domain).knows_truth:
+    _check_labels(config)
+    _check_conditioning(config)
+    if is_benchmark(config.execution.known_tasks):
+        known_tasks(config.execution.known_tasks, config.execution.known_count)
+
+
+def _check_labels(config: Config) -> None:
+    domain = get_domain(config.rollout.domain)
+    if config.filtering.truth != "audit" and not domain.knows_truth:
         raise UsageError(
             f"filtering.truth is {config.filtering.truth!r}, but the domain {config.rollout.domain} computes no truth; "
             "set it to 'audit'."
         )
-    _check_conditioning(config)
-    if is_benchmark(config.execution.known_tasks):
-        known_tasks(config.execution.known_tasks, config.execution.known_count)
+    of_votes = {
+        "filtering.truth": config.filtering.truth != "audit",
+        "filtering.min_grounded": config.filtering.min_grounded > 0,
+        "filtering.negative_support": config.filtering.negative_support > 0,
+        "execution.grounded_vote": config.execution.grounded_vote,
+        "execution.question_judge.source": config.execution.question_judge.source != "off",
+        "curriculum.reward.grounded": config.curriculum.reward.grounded,
+    }
+    doubting = ", ".join(name for name, is_on in of_votes.items() if is_on)
+    if domain.labels == "verified" and doubting:
+        raise UsageError(
+            f"The domain {config.rollout.domain} verifies its labels in the sandbox, where {doubting} would do nothing "
+            "or harm, being for labels that are voted; leave it at its default."
+        )
 
 
 def _check_conditioning(config: Config) -> None:

@@ -133,7 +133,7 @@ def run_trial(model: Path, config: Config, samples: int, log: Path, shown: Shown
     rollout, domain = config.rollout, get_domain(config.rollout.domain)
     throughput = Throughput()
     solved: list[list[Trajectory]] = []
-    drawn: list[Proposal] = []
+    proposed: list[Trajectory] = []
     with open_sandbox(config.sandbox) as pool:
         with open_proposer(
             model, pool, rollout, config.generation.sampling, executor=model, log=log, seed=config.seed
@@ -141,9 +141,10 @@ def run_trial(model: Path, config: Config, samples: int, log: Path, shown: Shown
             proposer.propose_batches(
                 [(0, [UNCONDITIONED] * samples)],
                 derive_seed(config.seed, "trial"),
-                lambda _, batch: drawn.extend(batch),
+                lambda _, batch: proposed.extend(batch),
                 Drawing(shown, samples, "proposals"),
             )
+            drawn = proposer.read(proposed)
             _add(throughput, proposer.throughput)
         proposals = summarize_proposals(drawn, domain)
         own = _own_questions(drawn, domain)

@@ -111,7 +111,7 @@ def executor(tokenizer: Any, concurrency: int, answer: Answer) -> ExecutorAgent:
 
     backend = SlowScript(tokenizer, write, concurrency)
     engine = RolloutEngine(tokenizer, backend, NoProgram(), TokenBudget.from_settings(ROLLOUT))
-    return ExecutorAgent(engine, get_prompts(ROLLOUT))
+    return ExecutorAgent(engine, get_prompts(ROLLOUT), get_domain(ROLLOUT.domain))
 
 
 def step(tokenizer: Any, proposals: int, concurrency: int, solver: Solver, settings: CurriculumSettings) -> list[float]:
@@ -120,7 +120,7 @@ def step(tokenizer: Any, proposals: int, concurrency: int, solver: Solver, setti
     backend = SlowScript(tokenizer, lambda _: f"<question>{question(next(numbers))}</question>", concurrency)
     prompts = get_prompts(ROLLOUT)
     engine = RolloutEngine(tokenizer, backend, NoProgram(), TokenBudget.from_settings(ROLLOUT, "question"))
-    reward = ExecutorInTheLoopReward(solver, get_domain(ROLLOUT.domain), settings, seed=0)
+    reward = ExecutorInTheLoopReward(solver, get_domain(ROLLOUT.domain), NoProgram(), settings, seed=0)
     prompt = prompts.encode(tokenizer, prompts.propose())
     began = time.perf_counter()
     drawn = engine.run([prompt] * proposals, 0, ended=lambda _batch, _number, ended: reward.proposed(ended[0], 0))

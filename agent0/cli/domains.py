@@ -16,7 +16,7 @@ Seed = Annotated[int, typer.Option(min=0, max=SEED_LIMIT - 1, help="Seed of the 
 
 @app.callback()
 def domains(context: typer.Context) -> None:
-    """List the installed domains: whether truth is known, a program draws tasks, and there are other prompts.
+    """List the installed domains: whether truth is known or verified, a program draws tasks, there are other prompts.
 
     `show` prints one, or says what is broken about it.
 

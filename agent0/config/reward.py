@@ -12,10 +12,12 @@ from agent0.config.base import Section
 class RewardSettings(Section):
     """The curriculum agent's reward (paper section 3.2; design: R = R_format * max(0, ...))."""
 
-    composition: Literal["paper", "official-code"] = Field(
+    composition: Literal["paper", "official-code", "absolute-zero"] = Field(
         "paper",
         description=(
-            "'paper': format gate times the positive part; 'official-code': min(p, 1-p) or -1, minus share, plus tools."
+            "'paper': format gate times the positive part; 'official-code': min(p, 1-p) or -1, minus share, plus "
+            "tools; 'absolute-zero': 1-p, 0 where all or none of the answers are right, or -1 (arXiv 2505.03335, "
+            "equation 4 and section 3.1)."
         ),
     )
     uncertainty_weight: float = Field(1.0, ge=0, description="lambda_unc. Paper: 1.")
@@ -56,9 +58,9 @@ class RewardSettings(Section):
     def _weights_act(self) -> RewardSettings:
         weights = ("uncertainty_weight", "tool_weight", "repetition_weight", "archive_weight", "terms")
         changed = [name for name in weights if getattr(self, name) != type(self).model_fields[name].default]
-        if self.composition == "official-code" and changed:
+        if self.composition != "paper" and changed:
             raise ValueError(
-                f"{', '.join(changed)} would do nothing, since composition 'official-code' knows no weights; leave it "
-                "at its default, or set composition to 'paper'"
+                f"{', '.join(changed)} would do nothing, since composition {self.composition!r} knows no weights; "
+                "leave it at its default, or set composition to 'paper'"
             )
         return self

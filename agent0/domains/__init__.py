@@ -8,22 +8,29 @@ from agent0.domains.demonstrations import Demonstration, Segment, demonstrate, u
 from agent0.domains.domain import AgentPrompt, Domain, Message, PromptSet, WorkedTask, in_reserved_fifth
 from agent0.domains.domain_catalogue import domain_names, get_domain, task_writer
 from agent0.domains.prompts import UNCONDITIONED, Prompts, get_prompts
+from agent0.domains.verification import Examined, Verifier, accept_all, examine_all, settle_all, settled
 
 __all__ = [
     "UNCONDITIONED",
     "AgentPrompt",
     "Demonstration",
     "Domain",
+    "Examined",
     "Message",
     "PromptSet",
     "Prompts",
     "Segment",
+    "Verifier",
     "WorkedTask",
+    "accept_all",
     "demonstrate",
     "domain_names",
+    "examine_all",
     "get_domain",
     "get_prompts",
     "in_reserved_fifth",
+    "settle_all",
+    "settled",
     "task_writer",
     "use_tool",
 ]

@@ -41,18 +41,21 @@ def use_tool(program: str, output: str) -> tuple[Segment, Segment]:
     return Segment(block, True), Segment(observation_text(block, f"{output}\n"), False)
 
 
-def demonstrate(task: WorkedTask, prompts: Prompts, *, solve: bool, topic: str = "") -> Demonstration:
-    """Return how an agent would do its part with `task`: solve it with one program, or propose it.
+def demonstrate(
+    task: WorkedTask, prompts: Prompts, *, solve: bool, topic: str = "", tool: bool = True
+) -> Demonstration:
+    """Return how an agent would do its part with `task`: solve it, with one program where it has one, or propose it.
 
     Args:
         task: what is shown.
         prompts: of both agents.
         solve: whether the executor solves, or else the curriculum agent proposes.
         topic: what the curriculum agent is asked for; empty: no topic.
+        tool: whether the executor has Python.
     """
     if not solve:
         asked = tuple(prompts.propose(Condition(topic=topic)))
-        return Demonstration(asked, (Segment(f"<question>{task.question}</question>", True),))
+        return Demonstration(asked, (Segment(f"<question>{task.proposal or task.question}</question>", True),))
     answer = Segment(f"The answer is \\boxed{{{task.answer}}}", True)
-    used = use_tool(task.program, task.answer) if task.program else ()
+    used = use_tool(task.program, task.answer) if task.program and tool else ()
     return Demonstration(tuple(prompts.solve(task.question)), (*used, answer))

@@ -7,8 +7,12 @@ import random
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Literal
 
 from agent0.errors import UsageError, warn
+
+if TYPE_CHECKING:
+    from agent0.domains.verification import Verifier
 
 Message = dict[str, str]
 """A chat turn: `role` (system, user or assistant) and `content`."""
@@ -101,12 +105,14 @@ class WorkedTask:
         answer: the truth.
         program: Python that prints the answer; empty where none is known.
         group: kind of task, by which a benchmark breaks down; may be empty.
+        proposal: what the curriculum agent would write, where the question is only made of it; empty: the question.
     """
 
     question: str
     answer: str
     program: str
     group: str = ""
+    proposal: str = ""
 
 
 def _is_turn(message: object) -> bool:
@@ -139,9 +145,13 @@ def _nothing_held_out(question: str) -> bool:
     return False
 
 
+def _whole(question: str) -> str:
+    return question
+
+
 @dataclass(frozen=True)
 class Domain:
-    """A kind of task. Its truth is for audits and held-out evaluation, unless `filtering.truth` says otherwise.
+    """A kind of task. Where labels are voted, its truth is for audits and evaluation, or as `filtering.truth` says.
 
     Attributes:
         prompts: of both agents.
@@ -152,6 +162,8 @@ class Domain:
             `domain:NAME`. None where no program can write one.
         variants: more prompts by name (`rollout.prompts.variant`).
         topics: names of topics that the curriculum agent can be asked for (`curriculum.conditioning.topics`).
+        verifier: finds the truth in the sandbox; with it labels are verified, without it they are voted.
+        posed: what the executor is told of a question, which may also hold what its answer is checked by.
 
     Raises:
         UsageError: a part is not what it must be.
@@ -164,6 +176,8 @@ class Domain:
     draw: Callable[[random.Random], WorkedTask] | None = None
     variants: Mapping[str, PromptSet] = field(default_factory=dict)
     topics: tuple[str, ...] = ()
+    verifier: Verifier | None = None
+    posed: Callable[[str], str] = _whole
 
     def __post_init__(self) -> None:
         if not all(isinstance(prompts, PromptSet) for prompts in (self.prompts, *self.variants.values())):
@@ -172,10 +186,17 @@ class Domain:
             raise UsageError(
                 f"Its topics are {self.topics!r:.80}; give a tuple of names, of letters, digits, spaces and . / - _."
             )
-        for name in ("rejection", "known_answer", "held_out", "draw"):
+        for name in ("rejection", "known_answer", "held_out", "draw", "posed"):
             part = getattr(self, name)
             if not callable(part) and not (name == "draw" and part is None):
                 raise UsageError(f"Its part {name} is {part!r:.60}, which cannot be called; give a function.")
+        if self.verifier is not None and not self.knows_truth:
+            raise UsageError("It has a verifier but no known_answer, which a right answer counts as; give it one.")
+
+    @property
+    def labels(self) -> Literal["voted", "verified"]:
+        """Where labels come from: the executor's vote, or the domain's verifier."""
+        return "voted" if self.verifier is None else "verified"
 
     @property
     def knows_truth(self) -> bool:

@@ -18,7 +18,7 @@ DRAWN_TASKS = 2
 
 
 def rows() -> list[tuple[str, str, str, str, str]]:
-    """Return the installed domains: name, place, whether truth is known, whether a program writes tasks, variants."""
+    """Return the installed domains: name, place, whether truth is known, whether tasks are drawn, variants."""
     return [_row(name) for name in domain_names()]
 
 
@@ -43,7 +43,8 @@ def _row(name: str) -> tuple[str, str, str, str, str]:
     except UsageError:
         return (name, place, "?", "?", "broken")
     variants = ", ".join(sorted(domain.variants)) or "–"
-    return (name, place, _yes(domain.knows_truth), _yes(domain.draw is not None), variants)
+    truth = "verified" if domain.labels == "verified" else _yes(domain.knows_truth)
+    return (name, place, truth, _yes(domain.draw is not None), variants)
 
 
 def _lines(name: str, domain: Domain, seed: int) -> Iterator[str]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -46,6 +46,7 @@ class Prompts:
         topic: what `curriculum` goes on with for a topic; see `PromptSet`.
         examples: what it goes on with for examples.
         teacher: messages that ask a model elsewhere for one task, in the curriculum agent's place.
+        posed: what the executor is told of a question; see `Domain`.
     """
 
     curriculum: tuple[Message, ...]
@@ -55,6 +56,7 @@ class Prompts:
     topic: str = ""
     examples: str = ""
     teacher: tuple[Message, ...] = ()
+    posed: Callable[[str], str] = str
 
     def propose(self, condition: Condition = UNCONDITIONED) -> list[Message]:
         """Messages that ask the curriculum agent for one task, of a topic and by examples where those are given."""
@@ -83,9 +85,8 @@ class Prompts:
 
     def solve(self, question: str) -> list[Message]:
         """Messages that ask the executor agent to solve `question`."""
-        return [
-            {**message, "content": message["content"].replace(QUESTION_FIELD, question)} for message in self.executor
-        ]
+        told = self.posed(question)
+        return [{**message, "content": message["content"].replace(QUESTION_FIELD, told)} for message in self.executor]
 
     def render(self, tokenizer: Any, messages: Sequence[Message]) -> str:
         """Return `messages` as the model's text, up to where the assistant begins.
@@ -163,6 +164,7 @@ def get_prompts(rollout: RolloutSettings) -> Prompts:
         teacher=_messages(
             chosen.teacher or chosen.curriculum, "", rollout.model_copy(update={"max_turns": 0}), settings
         ),
+        posed=domain.posed,
     )
 
 

@@ -75,6 +75,8 @@ def curriculum_reward(
     further terms).
     'official-code': (min(p, 1 - p) where valid, else -1) - share + R_tool, so an invalid proposal may still
     collect the tool term and there is no floor; that code knows no weights.
+    'absolute-zero': 1 - p where 0 < p < 1, else 0; -1 where not valid. Its paper has -0.5 for what is wrong in a right
+    format, which a proposal cannot be here.
 
     Args:
         valid: whether each proposal is in the required format, shape (batch,).
@@ -84,7 +86,7 @@ def curriculum_reward(
         shares: size of each proposal's cluster over the batch size (`repetition_shares`).
         settings: weights, cap and composition.
         likeness: of each proposal to the nearest earlier question, in [0, 1] (`archive_likeness`).
-        terms: further ones, weights included (`Terms.of`); composition 'official-code' has none.
+        terms: further ones, weights included (`Terms.of`); only composition 'paper' has them.
 
     Raises:
         UsageError: shapes differ, or a valid entry is not finite or out of range.
@@ -107,6 +109,11 @@ def curriculum_reward(
             repetition=share,
             archive=np.zeros_like(share),
         )
+    if settings.composition == "absolute-zero":
+        teaches = mask & (consistency > 0) & (consistency < 1)
+        learnability = np.where(teaches, 1.0 - consistency, np.where(mask, 0.0, -1.0))
+        nothing = np.zeros_like(share)
+        return CurriculumReward(learnability, mask.astype(np.float64), learnability, nothing, nothing, nothing)
     weighted_uncertainty = settings.uncertainty_weight * np.where(mask, uncertainty(consistency), 0.0)
     weighted_tools = settings.tool_weight * tools
     penalty = settings.repetition_weight * share

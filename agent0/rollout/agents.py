@@ -9,18 +9,34 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from agent0.config import RolloutSettings
-from agent0.domains import UNCONDITIONED, Domain, Message, Prompts, get_domain, get_prompts
+from agent0.domains import (
+    UNCONDITIONED,
+    Domain,
+    Examined,
+    Message,
+    Prompts,
+    Verifier,
+    examine_all,
+    get_domain,
+    get_prompts,
+    settled,
+)
 from agent0.protocol import parse_question
 from agent0.rollout.batches import Batch
 from agent0.rollout.drawing_watch import NOBODY, Watch
 from agent0.rollout.engine import RolloutEngine, Throughput
 from agent0.rollout.model_folders import load_tokenizer
 from agent0.seeds import derive_seed
+from agent0.tools import ProgramRunner
 from agent0.types import Condition, Trajectory
 
 
 class QuestionRules(Protocol):
     """What a proposed question must be."""
+
+    @property
+    def verifier(self) -> Verifier | None:
+        """What examines a question beside these rules, where labels are verified."""
 
     def rejection(self, question: str) -> str | None:
         """Return why `question` is not taken, as a short snake_case reason, or None if it is."""
@@ -38,6 +54,11 @@ class Askable:
     tokenizer: Any
     prompts: Prompts
     prompt_tokens: int
+
+    @property
+    def verifier(self) -> Verifier | None:
+        """See `QuestionRules`."""
+        return self.domain.verifier
 
     def rejection(self, question: str) -> str | None:
         """See `QuestionRules`."""
@@ -82,28 +103,32 @@ class CurriculumAgent:
     def propose(self, count: int, seed: int, watch: Watch = NOBODY) -> list[Proposal]:
         """Draw `count` proposals of whatever kind."""
         prompts = self._prompts_for([UNCONDITIONED] * count)
-        return [read_proposal(t, self._rules) for t in self._engine.run(prompts, seed, watch)]
+        return self.read(self._engine.run(prompts, seed, watch))
 
     def propose_batches(
         self,
         batches: Iterable[tuple[int, Sequence[Condition]]],
         seed: int,
-        deliver: Callable[[int, list[Proposal]], None],
+        deliver: Callable[[int, list[Trajectory]], None],
         watch: Watch = NOBODY,
     ) -> None:
-        """Draw batches of proposals and hand over each with its key when it is whole.
+        """Draw batches of proposals and hand over each with its key when it is whole, to be `read` elsewhere.
 
         Args:
             batches: keys, each with what is asked for in every proposal of its batch.
             seed: of all batches together.
-            deliver: given a key and the proposals of its batch, in order.
+            deliver: given a key and the trajectories of its batch, in order.
             watch: told of what is drawn.
         """
         self._engine.run_batches(
             (Batch(key, self._prompts_for(conditions), derive_seed(seed, key)) for key, conditions in batches),
-            lambda batch, trajectories: deliver(batch.key, [read_proposal(t, self._rules) for t in trajectories]),
+            lambda batch, trajectories: deliver(batch.key, trajectories),
             watch,
         )
+
+    def read(self, trajectories: Sequence[Trajectory]) -> list[Proposal]:
+        """Return what trajectories propose; where labels are verified it waits for the sandbox."""
+        return read_proposals(trajectories, self._rules, self._engine.sandbox)
 
     def _prompts_for(self, conditions: Sequence[Condition]) -> list[list[int]]:
         encoded = {
@@ -114,11 +139,12 @@ class CurriculumAgent:
 
 
 class ExecutorAgent:
-    """Solves questions with the Python tool at hand."""
+    """Solves questions with the Python tool at hand; its answers are settled, where the domain verifies them."""
 
-    def __init__(self, engine: RolloutEngine, prompts: Prompts) -> None:
+    def __init__(self, engine: RolloutEngine, prompts: Prompts, domain: Domain) -> None:
         self._engine = engine
         self._prompts = prompts
+        self._domain = domain
 
     @property
     def throughput(self) -> Throughput:
@@ -180,7 +206,10 @@ class ExecutorAgent:
         return [drawn[number].text if number in drawn else "" for number in range(len(encoded))]
 
     def _batch(self, key: int, questions: Sequence[str], samples: int, seed: int) -> Batch:
-        return Batch(key, self._prompts_of(questions, samples), seed, group=samples)
+        async def settle(number: int, trajectory: Trajectory, sandbox: ProgramRunner) -> Trajectory:
+            return await settled(self._domain, questions[number // samples], trajectory, sandbox)
+
+        return Batch(key, self._prompts_of(questions, samples), seed, group=samples, settle=settle)
 
     def _prompts_of(self, questions: Sequence[str], samples: int) -> list[list[int]]:
         encoded = [
@@ -209,6 +238,20 @@ def read_proposal(trajectory: Trajectory, rules: QuestionRules) -> Proposal:
         return Proposal(trajectory, None, "no_question")
     rejection = rules.rejection(question)
     return Proposal(trajectory, question if rejection is None else None, rejection)
+
+
+def read_proposals(trajectories: Sequence[Trajectory], rules: QuestionRules, sandbox: ProgramRunner) -> list[Proposal]:
+    """Parse proposals; where labels are verified, examine those that are valid, and wait for the sandbox."""
+    read = [read_proposal(trajectory, rules) for trajectory in trajectories]
+    if rules.verifier is None:
+        return read
+    found = examine_all(rules.verifier, (p.question for p in read if p.question is not None), sandbox)
+    return [p if p.question is None else _examined(p, found[p.question], rules) for p in read]
+
+
+def _examined(proposal: Proposal, found: Examined, rules: QuestionRules) -> Proposal:
+    rejection = found.rejection if found.question is None else rules.rejection(found.question)
+    return Proposal(proposal.trajectory, found.question if rejection is None else None, rejection)
 
 
 def nothing_valid(rejections: Counter[str]) -> str:

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable, Sequence
+from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 from agent0.seeds import derive_seed
+from agent0.tools import ProgramRunner
 from agent0.types import Trajectory
+
+Settle = Callable[[int, Trajectory, ProgramRunner], Awaitable[Trajectory]]
+"""Makes of the trajectory of a prompt, by its number, what is delivered; it may run programs, while others draw."""
 
 
 @dataclass(frozen=True)
@@ -14,7 +18,7 @@ class Batch:
     """Prompts (token ids) that are delivered together; `seed` determines every trajectory's own.
 
     `seeds` names those seeds one by one, for who may run any part of a larger batch. Each `group` prompts in a row are
-    one group, which is told of as soon as it has ended.
+    one group, which is told of as soon as it has ended. `settle` has a part in what a trajectory has come to.
     """
 
     key: int
@@ -22,10 +26,15 @@ class Batch:
     seed: int = 0
     seeds: Sequence[int] | None = None
     group: int = 1
+    settle: Settle | None = None
 
     def seed_of(self, number: int) -> int:
         """Return the seed of the trajectory of prompt `number`."""
         return derive_seed(self.seed, number) if self.seeds is None else self.seeds[number]
+
+    async def settled(self, number: int, trajectory: Trajectory, sandbox: ProgramRunner) -> Trajectory:
+        """Return what is delivered for the trajectory of prompt `number`."""
+        return await self.settle(number, trajectory, sandbox) if self.settle else trajectory
 
 
 Deliver = Callable[[Batch, list[Trajectory]], None]

@@ -126,12 +126,13 @@ class RolloutEngine:
     """Turns prompts into trajectories with a tokenizer, a backend, a sandbox and a budget.
 
     `tokenizer` is that of the model that the backend draws with; whoever asks the model encodes its prompts with it.
+    `sandbox` is there for whoever judges what was drawn.
     """
 
     def __init__(self, tokenizer: Any, backend: Backend, sandbox: ProgramRunner, budget: TokenBudget) -> None:
         self.tokenizer = tokenizer
         self._backend = backend
-        self._sandbox = sandbox
+        self.sandbox = sandbox
         self._budget = budget
         self._tools = {tool.label: tool for tool in budget.tools} if budget.turns else {}
         self._rules = TurnRules(tokenizer, frozenset(self._tools), budget.ends_at)
@@ -146,7 +147,7 @@ class RolloutEngine:
     def without_tool(self, response: int) -> RolloutEngine:
         """Return an engine over the same backend for plain replies of `response` tokens, in the room of this one's."""
         room = self._budget.prompt + self._budget.response - response
-        return RolloutEngine(self.tokenizer, self._backend, self._sandbox, TokenBudget(room, response, 1, 0))
+        return RolloutEngine(self.tokenizer, self._backend, self.sandbox, TokenBudget(room, response, 1, 0))
 
     def run(
         self, prompts: Sequence[Sequence[int]], seed: int, watch: Watch = NOBODY, ended: Ended = unheard
@@ -229,7 +230,8 @@ class RolloutEngine:
         rolled: dict[int, Trajectory] = {}
 
         async def one(number: int) -> None:
-            rolled[number] = await self._roll(session, batch.prompts[number], batch.seed_of(number))
+            drawn = await self._roll(session, batch.prompts[number], batch.seed_of(number))
+            rolled[number] = await batch.settled(number, drawn, self.sandbox)
             first = number - number % batch.group
             members = range(first, first + batch.group)
             if all(member in rolled for member in members):
@@ -276,7 +278,7 @@ class RolloutEngine:
         if not end.program:
             return ToolCall(tool=end.tool, code="", observation=NO_CODE, status="no_code")
         with TOOLS.blamed(end.tool):
-            output = await self._tools[end.tool].run(end.program, self._sandbox)
+            output = await self._tools[end.tool].run(end.program, self.sandbox)
         return ToolCall(tool=end.tool, code=end.program, observation=output.text, status=output.status)
 
 

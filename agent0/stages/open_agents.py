@@ -12,7 +12,7 @@ import torch
 
 import agent0.lean_transformers  # noqa: F401  # before anything that imports transformers
 from agent0.config import RolloutSettings, SamplingSettings
-from agent0.domains import get_prompts
+from agent0.domains import get_domain, get_prompts
 from agent0.rollout.agents import CurriculumAgent, ExecutorAgent, askable
 from agent0.rollout.backends import open_backend
 from agent0.rollout.engine import RolloutEngine, TokenBudget
@@ -42,7 +42,7 @@ def open_executor(
     check_prompts(encoded, rollout.max_prompt_tokens)
     with open_backend(path, tokenizer, rollout, sampling, log=log, gpus=gpus, seed=seed) as backend:
         engine = RolloutEngine(tokenizer, backend, sandbox, TokenBudget.from_settings(rollout))
-        yield ExecutorAgent(engine, prompts)
+        yield ExecutorAgent(engine, prompts, get_domain(rollout.domain))
 
 
 @contextmanager

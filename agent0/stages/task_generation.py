@@ -20,6 +20,7 @@ from agent0.rollout.agents import CurriculumAgent, Proposal
 from agent0.rollout.model_folders import load_tokenizer
 from agent0.sandbox import open_sandbox
 from agent0.seeds import derive_seed
+from agent0.stages.keeping import kept_aside
 from agent0.stages.open_agents import open_proposer, seed_everything
 from agent0.stages.open_history import earlier_tasks
 from agent0.stages.session import Stage, StageResult, read_report
@@ -30,7 +31,7 @@ from agent0.stages.teacher import Teacher, open_teacher
 from agent0.storage.shards import iterate_shard, write_shard
 from agent0.storage.workspace import Workspace
 from agent0.training.conditions import Conditions, earnings
-from agent0.types import Condition, ProposalOutcome
+from agent0.types import Condition, ProposalOutcome, Trajectory
 
 PIECE = "proposals"
 
@@ -75,8 +76,9 @@ def run_task_generation(
             draw_shards(stage, agent, workspace, shards, further, asked)
 
     if generation.teacher.is_named:
-        teacher = open_teacher(stage, executor_model, history, workspace, rollout, generation, share)
-        draw_all(teacher)
+        with open_sandbox(sandbox) as pool:
+            teacher = open_teacher(stage, executor_model, history, workspace, rollout, generation, share, pool)
+            draw_all(teacher)
         measured = teacher.metrics()
     elif missing := left():
         with (
@@ -126,23 +128,24 @@ def draw_shards(
     missing: dict[int, range],
     asked: Asks,
 ) -> None:
-    """Draw the missing shards and keep each in the workspace as it finishes."""
+    """Draw the missing shards, and read and keep each in the workspace as it finishes."""
     conditions = {number: asked(rows) for number, rows in missing.items()}
     total = sum(map(len, shards.values()))
     restored = total - sum(map(len, missing.values()))
 
-    def keep(number: int, proposals: list[Proposal]) -> None:
+    def read(number: int, trajectories: list[Trajectory]) -> None:
         name = piece(PIECE, number)
-        outcomes = map(_outcome, proposals, conditions[number])
+        outcomes = map(_outcome, agent.read(trajectories), conditions[number])
         write_shard(workspace.folder / name, outcomes, ProposalOutcome)
         workspace.save(name)
 
-    agent.propose_batches(
-        conditions.items(),
-        stage.seed,
-        keep,
-        Drawing(stage.progress, total, "proposals", restored),
-    )
+    with kept_aside() as keep:
+        agent.propose_batches(
+            conditions.items(),
+            stage.seed,
+            lambda number, trajectories: keep(lambda: read(number, trajectories)),
+            Drawing(stage.progress, total, "proposals", restored),
+        )
 
 
 def further_shards(

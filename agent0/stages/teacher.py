@@ -21,7 +21,7 @@ from agent0.config import GenerationSettings, RolloutSettings, TeacherSettings
 from agent0.domains import Prompts, get_prompts
 from agent0.errors import Agent0Error
 from agent0.rewards.diversity import far_apart
-from agent0.rollout.agents import Proposal, QuestionRules, askable, read_proposal
+from agent0.rollout.agents import Proposal, QuestionRules, askable, read_proposals
 from agent0.rollout.drawing_watch import NOBODY, Watch
 from agent0.seeds import derive_seed
 from agent0.spending import Spending
@@ -31,11 +31,14 @@ from agent0.stages.sharding import Share
 from agent0.stages.task_collection import TEACHER_METRICS
 from agent0.storage.line_log import add_record, open_log, read_log
 from agent0.storage.workspace import Workspace
+from agent0.tools import ProgramRunner
 from agent0.types import Condition, Finish, LabelledTask, Record, Trajectory
 
 LOG = "teacher"
 UNPAID = "budget_spent"
 """Why there is no question where the teacher was not asked."""
+NOT_ASKED = Trajectory(prompt_ids=(), completion_ids=(), mask=(), text="", finish="length")
+"""Stands where the teacher was not asked."""
 CANDIDATES = 8
 """Failed tasks, for each that is shown, among which those far from each other are looked for."""
 SHOWN_ANSWERS = 4
@@ -67,6 +70,7 @@ class Teacher:
         workspace: where its replies are, unless `settings.replies` names a folder.
         name: of the file of those that it is asked for here; only they are counted.
         share: of the budget that is to be had here.
+        sandbox: examines what it proposes, where labels are verified.
     """
 
     def __init__(
@@ -78,7 +82,9 @@ class Teacher:
         workspace: Workspace,
         name: str,
         share: float,
+        sandbox: ProgramRunner,
     ) -> None:
+        self._sandbox = sandbox
         self.spending = Spending(settings, share)
         self._settings = settings
         self._prompts = prompts
@@ -102,10 +108,10 @@ class Teacher:
         self,
         batches: Iterable[tuple[int, Sequence[Condition]]],
         seed: int,
-        deliver: Callable[[int, list[Proposal]], None],
+        deliver: Callable[[int, list[Trajectory]], None],
         watch: Watch = NOBODY,
     ) -> None:
-        """See `CurriculumAgent.propose_batches`; where the budget is spent, the rest are proposals without a question.
+        """See `CurriculumAgent.propose_batches`; where the budget is spent, the rest are proposals that were not asked for.
 
         Raises:
             EndpointError: the teacher does not answer, or refuses; what it said until then is kept.
@@ -117,7 +123,12 @@ class Teacher:
         if missing:
             self._ask(missing, watch)
         for key, requests in asked.items():
-            deliver(key, [self._proposal(name) for name in requests])
+            deliver(key, [_said(self._known.get(name)) for name in requests])
+
+    def read(self, trajectories: Sequence[Trajectory]) -> list[Proposal]:
+        """See `CurriculumAgent.read`."""
+        read = read_proposals(trajectories, self._rules, self._sandbox)
+        return [Proposal(made, None, UNPAID) if made is NOT_ASKED else own for made, own in zip(trajectories, read, strict=True)]
 
     def metrics(self) -> dict[str, float]:
         """Return what this stage asked in all its attempts, and what it cost."""
@@ -196,12 +207,6 @@ class Teacher:
             )
         watch.warn(f"{spent}; {len(missing.keys() - self._known.keys())} proposals are not asked for.")
 
-    def _proposal(self, name: str) -> Proposal:
-        reply = self._known.get(name)
-        if reply is None:
-            return Proposal(_said("", cut=True), None, UNPAID)
-        return read_proposal(_said(reply.text, cut=reply.cut), self._rules)
-
 
 def open_teacher(
     stage: Stage,
@@ -211,6 +216,7 @@ def open_teacher(
     rollout: RolloutSettings,
     generation: GenerationSettings,
     share: Share,
+    sandbox: ProgramRunner,
 ) -> Teacher:
     """Return the teacher of a pod's proposals; its questions must fit the prompt of the executor in a model folder."""
     shards = share.shards(generation.proposals, generation.shard_size)
@@ -222,13 +228,17 @@ def open_teacher(
         workspace,
         "-".join(filter(None, (*stage.workspace_key.split("/"), share.part))),
         sum(map(len, shards.values())) / generation.proposals,
+        sandbox,
     )
 
 
-def _said(text: str, *, cut: bool) -> Trajectory:
+def _said(reply: Reply | None) -> Trajectory:
     """Return a reply as a trajectory, of which no tokens are known."""
-    finish: Finish = "length" if cut else "eos"
-    return Trajectory(prompt_ids=(), completion_ids=(), mask=(), text=text, finish=finish, answer=extract_answer(text))
+    if reply is None:
+        return NOT_ASKED
+    finish: Finish = "length" if reply.cut else "eos"
+    answer = extract_answer(reply.text)
+    return Trajectory(prompt_ids=(), completion_ids=(), mask=(), text=reply.text, finish=finish, answer=answer)
 
 
 def _tried(task: LabelledTask) -> str:

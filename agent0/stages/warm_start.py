@@ -82,7 +82,8 @@ def _demonstrations(
         if domain.held_out(task.question):
             continue
         topic = task.group if with_topics and task.group in domain.topics else ""
-        shown = demonstrate(task, prompts, solve=rng.random() >= settings.propose_share, topic=topic)
+        solve = rng.random() >= settings.propose_share
+        shown = demonstrate(task, prompts, solve=solve, topic=topic, tool=rollout.has_python)
         transcripts.append(demonstrated(shown, prompts, tokenizer, rollout))
     return transcripts
 

@@ -30,6 +30,7 @@ from agent0.rollout.agents import (
     mean_tool_calls,
     nothing_valid,
     read_proposal,
+    read_proposals,
     truncated_share,
 )
 from agent0.rollout.engine import TokenBudget
@@ -66,19 +67,26 @@ class ExecutorInTheLoopReward:
         self,
         solver: Solver,
         rules: QuestionRules,
+        sandbox: ProgramRunner,
         settings: CurriculumSettings,
         seed: int,
         archive: Sequence[str] = (),
     ) -> None:
         self._solver = solver
         self._rules = rules
+        self._sandbox = sandbox
         self._settings = settings
         self._terms = Terms(settings.reward.terms)
         self._seed = seed
         self._archive = archive if settings.reward.archive_weight else ()
 
     def proposed(self, trajectory: Trajectory, step: int) -> None:
-        """Hear of a proposal of this process, for the batch before update `step`, the moment it has ended."""
+        """Hear of a proposal of this process, for the batch before update `step`, the moment it has ended.
+
+        One that must be examined in the sandbox waits for its batch, since this is no place to wait in.
+        """
+        if self._rules.verifier is not None:
+            return
         question = read_proposal(trajectory, self._rules).question
         if question is not None:
             self._solver.ask(question, self._seed_of(step))
@@ -97,7 +105,7 @@ class ExecutorInTheLoopReward:
             Agent0Error: no proposal of the first batch is valid, so nothing would be learned; or a further term fails.
         """
         began = time.monotonic()
-        proposals = [read_proposal(t, self._rules) for t in trajectory]
+        proposals = read_proposals(trajectory, self._rules, self._sandbox)
         if trainer_state.global_step == 0:
             _check_first(proposals)
         questions = sorted({p.question for p in proposals if p.question is not None})

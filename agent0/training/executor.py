@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from statistics import fmean
 from typing import Any
 
@@ -14,7 +15,7 @@ from trl import GRPOConfig
 from agent0.answers import Verdict, default_grader, equivalent_many
 from agent0.answers.refusal import refused
 from agent0.config import ExecutorSettings
-from agent0.domains import get_prompts
+from agent0.domains import Domain, get_domain, get_prompts, settle_all
 from agent0.progress import UNSHOWN, Shown
 from agent0.rewards import overlong_penalty
 from agent0.rollout.engine import TokenBudget
@@ -33,34 +34,47 @@ from agent0.training.rollout_metrics import log_rollouts
 from agent0.training.training_job import TrainingJob
 from agent0.types import LabelledTask, Trajectory
 
-LABEL_COLUMN, TENABLE_COLUMN = "pseudo_label", "tenable"
+QUESTION_COLUMN, LABEL_COLUMN, TENABLE_COLUMN = "question", "pseudo_label", "tenable"
 
 
-def correctness(trajectories: Sequence[Trajectory], labels: Sequence[str]) -> list[float]:
-    """Return 1 where a trajectory's answer is equivalent to its label, else 0."""
-    verdicts = equivalent_many([(label, t.answer) for label, t in zip(labels, trajectories, strict=True)])
-    return [float(verdict is Verdict.TRUE) for verdict in verdicts]
+@dataclass(frozen=True)
+class Correctness:
+    """Says which answers are right: equivalent to their labels, after they are settled where labels are verified."""
+
+    domain: Domain
+    sandbox: ProgramRunner
+
+    def __call__(
+        self, trajectories: Sequence[Trajectory], questions: Sequence[str], labels: Sequence[str]
+    ) -> list[float]:
+        """Return 1 where a trajectory's answer is right, else 0."""
+        made = settle_all(self.domain, questions, trajectories, self.sandbox)
+        verdicts = equivalent_many([(label, t.answer) for label, t in zip(labels, made, strict=True)])
+        return [float(verdict is Verdict.TRUE) for verdict in verdicts]
 
 
 class ExecutorReward:
-    """1 where the answer is equivalent to the majority answer, else 0; less what an overlong response loses.
+    """1 where the answer is right, else 0; less what an overlong response loses.
 
     Of a task that has no trusted answer it is -1 where the vote refuses the answer, else 0.
 
     Args:
         settings: whether length is punished.
         limit: tokens that a response may have.
+        correct: says which answers are right.
     """
 
     __name__ = "executor_reward"
 
-    def __init__(self, settings: ExecutorSettings, limit: int) -> None:
+    def __init__(self, settings: ExecutorSettings, limit: int, correct: Correctness) -> None:
         self._settings = settings
         self._limit = limit
+        self._correct = correct
 
     def __call__(
         self,
         trajectory: Sequence[Trajectory],
+        question: Sequence[str],
         pseudo_label: Sequence[str],
         log_metric: Callable[[str, float], None],
         redrawn: Sequence[float] = (),
@@ -79,7 +93,7 @@ class ExecutorReward:
         lost = [overlong_penalty(len(t.completion_ids), self._limit, buffer, penalty) for t in trajectory]
         if buffer:
             log_metric("reward/overlong", -fmean(lost))
-        right = correctness(trajectory, pseudo_label)
+        right = self._correct(trajectory, question, pseudo_label)
         if any(negative):
             wrong = refused([(t.answer, held) for t, held in zip(trajectory, tenable, strict=True)], default_grader())
             right = [-float(bad) if own else good for own, bad, good in zip(negative, wrong, right, strict=True)]
@@ -108,11 +122,12 @@ def executor_trainer(
 
     Where there are pools, tasks of `earlier` iterations are mixed in, and `negatives`, which only have refused answers.
     """
-    prompts = get_prompts(job.rollout)
+    prompts, correct = get_prompts(job.rollout), Correctness(get_domain(job.rollout.domain), sandbox)
 
     def row_of(task: LabelledTask, negative: bool = False) -> Row:
         return {
             PROMPT_COLUMN: prompts.render(tokenizer, prompts.solve(task.task.question)),
+            QUESTION_COLUMN: task.task.question,
             LABEL_COLUMN: task.vote.answer,
             SELF_CONSISTENCY_COLUMN: task.vote.self_consistency,
             NEGATIVE_COLUMN: negative,
@@ -131,7 +146,7 @@ def executor_trainer(
         ordered, teaching = ordered_rows(rows, plan, settings.steps, job.seed), rows
     choose = DynamicSampling(
         rows,
-        lambda group, row: correctness(group, [row[LABEL_COLUMN]] * len(group)),
+        lambda group, row: correct(group, [row[QUESTION_COLUMN]] * len(group), [row[LABEL_COLUMN]] * len(group)),
         settings.group_size,
         settings.redraws,
         teaching,
@@ -144,7 +159,7 @@ def executor_trainer(
 
     trainer = ADPOTrainer(
         model=model,
-        reward_funcs=[ExecutorReward(settings, job.rollout.max_response_tokens)],
+        reward_funcs=[ExecutorReward(settings, job.rollout.max_response_tokens, correct)],
         args=arguments,
         train_dataset=Dataset.from_list(ordered),
         processing_class=tokenizer,

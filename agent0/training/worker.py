@@ -13,7 +13,7 @@ import agent0.training.lean_trl  # noqa: F401  # before anything that imports tr
 from agent0.answers import VoteCounter
 from agent0.child_processes import die_with_parent
 from agent0.config import CurriculumSettings
-from agent0.domains import get_prompts
+from agent0.domains import get_domain, get_prompts
 from agent0.errors import Agent0Error
 from agent0.progress import UNSHOWN, Shown
 from agent0.rollout.agents import ExecutorAgent, askable
@@ -117,7 +117,7 @@ def _run(
             ):
                 rules = askable(job.frozen_executor, job.rollout)
                 archive = _questions(job.earlier_questions)
-                reward = ExecutorInTheLoopReward(solver, rules, job.algorithm, job.drawing_seed, archive)
+                reward = ExecutorInTheLoopReward(solver, rules, pool, job.algorithm, job.drawing_seed, archive)
                 earlier = _labelled(job.earlier_tasks)
                 trainer = curriculum_trainer(
                     job, job.algorithm, plan, arguments, model, tokenizer, reward, pool, turns, shown, earlier
@@ -170,7 +170,7 @@ def _frozen_executor(
     tokenizer = load_tokenizer(folder)
     with _executor_backend(job, settings, folder, tokenizer, turns) as backend:
         engine = RolloutEngine(tokenizer, backend, pool, TokenBudget.from_settings(job.rollout))
-        yield ExecutorAgent(engine, get_prompts(job.rollout))
+        yield ExecutorAgent(engine, get_prompts(job.rollout), get_domain(job.rollout.domain))
 
 
 @contextmanager

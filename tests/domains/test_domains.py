@@ -34,7 +34,8 @@ def test_what_a_domain_writes_is_valid_in_it_and_its_truth_is_known(name: str) -
 @pytest.mark.parametrize("name", DRAWING)
 def test_the_program_of_a_task_prints_its_answer(name: str, sandbox: object) -> None:
     for task in drawn(get_domain(name), 20):
-        assert sandbox.run(task.program).stdout.strip() == task.answer  # type: ignore[attr-defined]
+        if task.program:
+            assert sandbox.run(task.program).stdout.strip() == task.answer  # type: ignore[attr-defined]
 
 
 def test_every_template_reads_what_it_wrote_and_no_other_question() -> None:

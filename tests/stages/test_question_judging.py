@@ -9,7 +9,7 @@ from chat_endpoint import Endpoint, reply, serving
 
 from agent0.chat_client import EndpointError
 from agent0.config import QuestionJudgeSettings, RolloutSettings
-from agent0.domains import get_prompts
+from agent0.domains import get_domain, get_prompts
 from agent0.rollout import RolloutEngine, TokenBudget
 from agent0.rollout.agents import ExecutorAgent
 from agent0.rollout.scripted import ScriptedBackend
@@ -96,7 +96,8 @@ def test_the_executor_judges_without_its_tool_and_not_what_it_has_no_room_for(to
 
     rollout = RolloutSettings(max_prompt_tokens=400, max_response_tokens=400)
     engine = RolloutEngine(tokenizer, ScriptedBackend(tokenizer, write), sandbox, TokenBudget.from_settings(rollout))
-    judge = executor_judge(ExecutorAgent(engine, get_prompts(rollout)), QuestionJudgeSettings(source="executor"), 0)
+    agent = ExecutorAgent(engine, get_prompts(rollout), get_domain(rollout.domain))
+    judge = executor_judge(agent, QuestionJudgeSettings(source="executor"), 0)
     assert judge(["What is 2+3?", "What is 4+some?", "What is 1+1? " * 200]) == [True, False, None]
     assert len(seen) == 2
     assert not any("```output" in text for text in seen)

@@ -25,12 +25,13 @@ from agent0.rollout.scripted import ScriptedBackend
 from agent0.sandbox import RunResult
 from agent0.training.batch_division import BatchPlan
 from agent0.training.curriculum import ExecutorInTheLoopReward
-from agent0.training.executor import ExecutorReward
+from agent0.training.executor import Correctness, ExecutorReward
 from agent0.training.solver import BatchSolver
 from agent0.types import Trajectory
 
 STATE = SimpleNamespace(global_step=0)
 SHORT = PromptSettings(executor=(PromptMessage(role="user", content="solve {question}"),))
+CORRECT = Correctness(get_domain("arithmetic"), None)  # type: ignore[arg-type]  # voted labels need no sandbox
 SETTINGS = CurriculumSettings(executor_samples=4, reward=RewardSettings(repetition_weight=0.0))
 
 
@@ -41,7 +42,8 @@ def proposal(text: str, finish: Any = "eos") -> Trajectory:
 def executor(tokenizer: Any, sandbox: Any, counter: VoteCounter, write: Callable[[str], str]) -> BatchSolver:
     budget = TokenBudget.from_settings(RolloutSettings(max_prompt_tokens=96, max_response_tokens=96))
     engine = RolloutEngine(tokenizer, ScriptedBackend(tokenizer, write), sandbox, budget)
-    return BatchSolver(ExecutorAgent(engine, get_prompts(RolloutSettings())), counter, SETTINGS.executor_samples)
+    agent = ExecutorAgent(engine, get_prompts(RolloutSettings()), get_domain("arithmetic"))
+    return BatchSolver(agent, counter, SETTINGS.executor_samples)
 
 
 def undecided(answers: list[str]) -> Callable[[str], str]:
@@ -59,7 +61,11 @@ def undecided(answers: list[str]) -> Callable[[str], str]:
 def test_the_frontier_earns_the_most_and_nonsense_nothing(tokenizer: Any, sandbox: Any, counter: VoteCounter) -> None:
     logged: dict[str, float] = {}
     reward = ExecutorInTheLoopReward(
-        executor(tokenizer, sandbox, counter, undecided(["5", "5", "6", "7"])), get_domain("arithmetic"), SETTINGS, 0
+        executor(tokenizer, sandbox, counter, undecided(["5", "5", "6", "7"])),
+        get_domain("arithmetic"),
+        sandbox,
+        SETTINGS,
+        0,
     )
     batch = [
         proposal("<question>What is 2+3?</question>"),
@@ -95,7 +101,7 @@ def test_an_answer_that_is_not_grounded_speaks_for_nothing_where_that_is_asked_f
         weights = RewardSettings(repetition_weight=0.0, tool_reward_per_call=0.0, grounded=grounded)
         settings = SETTINGS.model_copy(update={"reward": weights})
         reward = ExecutorInTheLoopReward(
-            executor(tokenizer, sandbox, counter, copies_wrongly), get_domain("arithmetic"), settings, 0
+            executor(tokenizer, sandbox, counter, copies_wrongly), get_domain("arithmetic"), sandbox, settings, 0
         )
         earned[grounded] = reward(batch, log_metric=lambda *_: None, trainer_state=STATE)
     assert earned[False] == pytest.approx([1.0, 1.0])
@@ -113,7 +119,7 @@ def test_a_repeated_question_is_solved_once_and_pays_for_its_share(
 
     settings = SETTINGS.model_copy(update={"reward": RewardSettings()})
     reward = ExecutorInTheLoopReward(
-        executor(tokenizer, sandbox, counter, write), get_domain("arithmetic"), settings, 0
+        executor(tokenizer, sandbox, counter, write), get_domain("arithmetic"), sandbox, settings, 0
     )
     same = [proposal("<question>Find the value of 2+3.</question>")] * 3
     rewards = reward([*same, proposal("junk")], log_metric=lambda *_: None, trainer_state=STATE)
@@ -125,7 +131,7 @@ def test_a_batch_without_any_question_earns_nothing_and_the_first_such_batch_is_
     tokenizer: Any, sandbox: Any, counter: VoteCounter
 ) -> None:
     reward = ExecutorInTheLoopReward(
-        executor(tokenizer, sandbox, counter, lambda _: "\\boxed{1}"), get_domain("arithmetic"), SETTINGS, 0
+        executor(tokenizer, sandbox, counter, lambda _: "\\boxed{1}"), get_domain("arithmetic"), sandbox, SETTINGS, 0
     )
     batch, later = [proposal("a"), proposal("<question>b", "length")], SimpleNamespace(global_step=1)
     assert reward(batch, log_metric=lambda *_: None, trainer_state=later) == [0.0, 0.0]
@@ -136,8 +142,8 @@ def test_a_batch_without_any_question_earns_nothing_and_the_first_such_batch_is_
 def test_the_executor_is_paid_for_the_majority_answer_in_any_form() -> None:
     answers = ["408", "408.0", "409", None]
     trajectories = [proposal(f"\\boxed{{{a}}}").model_copy(update={"answer": a}) for a in answers]
-    rewards = ExecutorReward(ExecutorSettings(), 4096)(
-        trajectories, pseudo_label=["408"] * 4, log_metric=lambda *_: None
+    rewards = ExecutorReward(ExecutorSettings(), 4096, CORRECT)(
+        trajectories, question=["?"] * 4, pseudo_label=["408"] * 4, log_metric=lambda *_: None
     )
     assert rewards == [1.0, 1.0, 0.0, 0.0]
 
@@ -150,8 +156,9 @@ def test_a_response_near_its_limit_loses_part_of_its_reward() -> None:
         )
         for length in (80, 90, 100)
     ]
-    reward = ExecutorReward(ExecutorSettings(overlong_buffer=20, overlong_penalty=0.5), 100)
-    assert reward(trajectories, pseudo_label=["1"] * 3, log_metric=logged.__setitem__) == [1.0, 0.75, 0.5]
+    reward = ExecutorReward(ExecutorSettings(overlong_buffer=20, overlong_penalty=0.5), 100, CORRECT)
+    given = {"question": ["?"] * 3, "pseudo_label": ["1"] * 3}
+    assert reward(trajectories, **given, log_metric=logged.__setitem__) == [1.0, 0.75, 0.5]
     assert logged["reward/overlong"] == -0.25
 
 
@@ -180,10 +187,11 @@ def test_the_whole_batch_is_put_to_the_executor_at_once(tokenizer: Any, counter:
     programs = Counting()
     budget = TokenBudget.from_settings(RolloutSettings(max_prompt_tokens=96, max_response_tokens=96))
     backend = ScriptedBackend(tokenizer, undecided([]), concurrency=512)
-    agent = ExecutorAgent(RolloutEngine(tokenizer, backend, programs, budget), get_prompts(RolloutSettings()))
+    engine = RolloutEngine(tokenizer, backend, programs, budget)
+    agent = ExecutorAgent(engine, get_prompts(RolloutSettings()), get_domain("arithmetic"))
     batch = [proposal(f"<question>What is {number}+7?</question>") for number in range(10, 30)]
     reward = ExecutorInTheLoopReward(
-        BatchSolver(agent, counter, SETTINGS.executor_samples), get_domain("arithmetic"), SETTINGS, 0
+        BatchSolver(agent, counter, SETTINGS.executor_samples), get_domain("arithmetic"), programs, SETTINGS, 0
     )
     reward(batch, log_metric=lambda *_: None, trainer_state=STATE)
     assert programs.most == len(batch) * SETTINGS.executor_samples
@@ -202,8 +210,8 @@ def test_a_question_beyond_the_executors_prompt_costs_its_own_reward_only(
     long = "\N{SNOWMAN}" * 1500  # within the domain's limit of characters
     assert rules.domain.rejection(long) is None
     assert rules.rejection(long) == "too_many_tokens"
-    solver = BatchSolver(ExecutorAgent(engine, rules.prompts), counter, SETTINGS.executor_samples)
-    reward = ExecutorInTheLoopReward(solver, rules, SETTINGS, 0)
+    solver = BatchSolver(ExecutorAgent(engine, rules.prompts, rules.domain), counter, SETTINGS.executor_samples)
+    reward = ExecutorInTheLoopReward(solver, rules, sandbox, SETTINGS, 0)
     batch = [proposal("<question>What is 2+3 now?</question>"), proposal(f"<question>{long}</question>")]
     assert reward(batch, log_metric=lambda *_: None, trainer_state=STATE) == pytest.approx([1.0, 0.0])
 
@@ -212,8 +220,9 @@ def test_a_task_without_a_trusted_answer_pays_nobody_and_costs_those_whose_answe
     answers = ["5", "6", None, "7", "8"]
     trajectories = [proposal(f"\\boxed{{{a}}}").model_copy(update={"answer": a}) for a in answers]
     logged: dict[str, float] = {}
-    rewards = ExecutorReward(ExecutorSettings(), 4096)(
+    rewards = ExecutorReward(ExecutorSettings(), 4096, CORRECT)(
         trajectories,
+        question=["?"] * 5,
         pseudo_label=["5", "5", "5", "8", "8"],
         negative=[True, True, True, False, False],
         tenable=[["5"], ["5"], ["5"], [], []],

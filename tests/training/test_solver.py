@@ -45,7 +45,7 @@ class Executor(ScriptedBackend):
 
     def agent(self) -> ExecutorAgent:
         engine = RolloutEngine(self._tokenizer, self, None, TokenBudget.from_settings(ROLLOUT))  # type: ignore[arg-type]
-        return ExecutorAgent(engine, get_prompts(ROLLOUT))
+        return ExecutorAgent(engine, get_prompts(ROLLOUT), get_domain(ROLLOUT.domain))
 
 
 ANSWERS = {"2+3": "\\boxed{5}", "5+7": "\\boxed{12}", "4*9": "no box"}
@@ -62,7 +62,7 @@ def step(tokenizer: Any, solver: Solver, proposed: Sequence[str], after_each: Ca
 
     budget = TokenBudget.from_settings(ROLLOUT, "question")
     engine = RolloutEngine(tokenizer, ScriptedBackend(tokenizer, propose, concurrency=1), None, budget)  # type: ignore[arg-type]
-    reward = ExecutorInTheLoopReward(solver, get_domain("arithmetic"), SETTINGS, 0)
+    reward = ExecutorInTheLoopReward(solver, get_domain("arithmetic"), None, SETTINGS, 0)  # type: ignore[arg-type]
     drawn = engine.run([[5, 6]] * len(proposed), 0, ended=lambda _batch, _number, ended: reward.proposed(ended[0], 0))
     return reward(drawn, log_metric=lambda *_: None, trainer_state=SimpleNamespace(global_step=0))
 

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from itertools import islice
 
 from agent0.answers import majority_vote
+from agent0.benchmarks.domain_verifier import verified_by
 from agent0.benchmarks.generated import generated_benchmark
 from agent0.benchmarks.mathematics_rules import BOXED
 from agent0.benchmarks.spec import QUESTION_SEED, Benchmark, BenchmarkError, Item
@@ -36,7 +37,8 @@ def resolve(name: str) -> Benchmark:
         UsageError: there is no such domain, or it has no program that writes tasks, or that program is not usable.
     """
     short = name.removeprefix(PREFIX)
-    source = Source(short, get_domain(short))
+    domain = get_domain(short)
+    source = Source(short, domain)
     return generated_benchmark(
         name=name,
         title=f"Domain {short}",
@@ -46,7 +48,7 @@ def resolve(name: str) -> Benchmark:
         generator=name,
         groups=len(source.groups()),
         breakdown=GROUP,
-        rule=BOXED,
+        rule=BOXED if domain.verifier is None else verified_by(domain.verifier),
         vote=majority_vote,
         generate=source.held_out,
         probes=source.probes,
