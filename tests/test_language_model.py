@@ -9,7 +9,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
-from short_evolution import agent0, arguments_of, events
+from short_evolution import LANGUAGE_MODEL, agent0, arguments_of, events
 
 from agent0.benchmarks.shipped.gym import SETS
 
@@ -23,32 +23,11 @@ pytestmark = [
 ]
 
 HANDFUL = [
-    "iterations=1",
+    *LANGUAGE_MODEL,
     "rollout.max_response_tokens=48",  # room for every demonstration; the base model never ends by itself
-    "warm_start.steps=6",
-    "warm_start.batch_size=4",
-    "warm_start.learning_rate=2e-4",
-    "warm_start.propose_share=0.5",
-    "curriculum.steps=1",
-    "curriculum.prompts_per_step=1",
-    "curriculum.group_size=4",
-    "curriculum.executor_samples=2",
-    "generation.proposals=12",
-    "execution.samples=2",
-    "execution.probe_tasks=1",
-    "execution.probe_samples=1",
     "execution.known_tasks=''",
-    "filtering.min_self_consistency=0.0",
-    "filtering.max_self_consistency=1.0",
-    "filtering.min_tasks=1",
-    "executor.steps=1",
-    "executor.tasks_per_step=1",
-    "executor.group_size=4",
-    "executor.updates_per_step=1",
     "training.micro_batch_tokens=288",
     "evaluation.benchmarks=['gym:small']",  # one batch; with another benchmark there would be two
-    "evaluation.questions_per_level=1",
-    "evaluation.samples=1",
 ]
 
 

@@ -11,7 +11,10 @@ from collections.abc import Sequence
 from agent0.answers import Verdict
 from agent0.benchmarks.mathematics_rules import boxed
 from agent0.benchmarks.spec import Item, Rule
+from agent0.config import SandboxSettings
 from agent0.domains import Verifier, accept_all
+
+_SETTINGS = SandboxSettings(preload=())  # a few programs do not pay for what is preloaded
 
 
 def verified_by(verifier: Verifier) -> Rule:
@@ -22,7 +25,7 @@ def verified_by(verifier: Verifier) -> Rule:
             return []
         from agent0.sandbox import SandboxPool  # a stage whose programs run on services needs no pool to import this
 
-        with SandboxPool() as pool:
+        with SandboxPool(_SETTINGS) as pool:
             right = accept_all(verifier, [(item.question, answer) for item, answer in pairs], pool)
         return [Verdict.TRUE if accepted else Verdict.FALSE for accepted in right]
 

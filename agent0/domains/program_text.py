@@ -13,6 +13,7 @@ from __future__ import annotations
 import ast
 import warnings
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 KINDS = ("deduction", "abduction", "induction")
@@ -63,6 +64,7 @@ class ProgramTask:
         return len(self.arguments) // 2
 
 
+@lru_cache(4096)
 def read_task(text: str) -> ProgramTask:
     """Read a proposal, or a task with its results.
 
@@ -76,8 +78,9 @@ def read_task(text: str) -> ProgramTask:
         raise NoTaskError("no_kind")
     body = _parsed(source).body
     first = next((place for place, statement in enumerate(body) if isinstance(statement, ast.Expr)), len(body))
-    program, calls = body[:first], [_call(statement) for statement in body[first:]]
+    program = body[:first]
     _check_program(program)
+    calls = [_call(statement) for statement in body[first:]]
     if len(calls) < (LEAST_PAIRS if kind.strip() == "induction" else 1):
         raise NoTaskError("too_few_calls")
     results = tuple(result for _, result in calls if result is not None)

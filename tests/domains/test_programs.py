@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
 from agent0.answers import majority_vote
 from agent0.benchmarks.catalogue import benchmark
-from agent0.config import load_config
+from agent0.config import SandboxSettings, load_config
 from agent0.consistency import check_consistency
 from agent0.domains import accept_all, examine_all, get_domain, get_prompts, settle_all
 from agent0.domains.programs import draw
@@ -18,6 +19,7 @@ from agent0.evaluation.scoring import score_responses
 from agent0.rollout import RolloutEngine, TokenBudget
 from agent0.rollout.agents import CurriculumAgent, ExecutorAgent
 from agent0.rollout.scripted import ScriptedBackend
+from agent0.sandbox import SandboxPool
 from agent0.types import Trajectory
 
 DOMAIN = get_domain("programs")
@@ -25,6 +27,13 @@ assert DOMAIN.verifier is not None
 VERIFIER = DOMAIN.verifier
 SUM = "def f(x, y=0):\n    return x + y"
 SQUARE = "def f(x):\n    return x * x"
+
+
+@pytest.fixture(scope="module")
+def sandbox() -> Iterator[Any]:
+    """A sandbox that soon ends what does not end."""
+    with SandboxPool(SandboxSettings(preload=(), memory_mb=256, timeout_seconds=0.7)) as pool:
+        yield pool
 
 
 def examined(text: str, sandbox: Any) -> tuple[str | None, str | None]:
@@ -151,7 +160,7 @@ def test_agents_of_a_verified_domain_propose_what_was_run_and_answer_what_was_ch
     read = CurriculumAgent(engine(proposals, "question"), prompts, DOMAIN).propose(2, 0)
     assert [(p.question, p.rejection) for p in read] == [
         (f"abduction\n{SQUARE}\nf(3) == 9", None),
-        (None, "no_program"),
+        (None, "no_function"),
     ]
     solved = ExecutorAgent(engine(answers, "answer"), prompts, DOMAIN).solve([str(read[0].question)], 2, 0)
     assert [made.answer for made in solved[0]] == ["3", None]

@@ -39,6 +39,31 @@ SHORTEST = [
     "evaluation.samples=2",
 ]
 """Shorter still, for tests of one round."""
+LANGUAGE_MODEL = [
+    "iterations=1",
+    "warm_start.steps=6",
+    "warm_start.batch_size=4",
+    "warm_start.learning_rate=2e-4",
+    "warm_start.propose_share=0.5",
+    "curriculum.steps=1",
+    "curriculum.prompts_per_step=1",
+    "curriculum.group_size=4",
+    "curriculum.executor_samples=2",
+    "generation.proposals=12",
+    "execution.samples=2",
+    "execution.probe_tasks=1",
+    "execution.probe_samples=1",
+    "filtering.min_self_consistency=0.0",
+    "filtering.max_self_consistency=1.0",
+    "filtering.min_tasks=1",
+    "executor.steps=1",
+    "executor.tasks_per_step=1",
+    "executor.group_size=4",
+    "executor.updates_per_step=1",
+    "evaluation.questions_per_level=1",
+    "evaluation.samples=1",
+]
+"""One round and a handful of tasks, for a language model on two cores."""
 
 
 def arguments_of(settings: list[str]) -> list[str]:

