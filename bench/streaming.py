@@ -23,7 +23,7 @@ from pathlib import Path
 
 import numpy as np
 
-from agent0.config import CurriculumSettings, EvaluationSettings, ExecutionSettings, FilteringSettings
+from agent0.config import CurriculumSettings, EvaluationSettings, ExecutionSettings, ExecutorSettings, FilteringSettings
 from agent0.domains import get_domain
 from agent0.rollout.agents import Solved
 from agent0.rollout.drawing_watch import Watch
@@ -143,6 +143,7 @@ def stream(folder: Path, tasks: int, tokens: int) -> dict[str, float]:
         output=folder / "kept",
         curriculum=CurriculumSettings(),
         execution=ExecutionSettings(),
+        executor=ExecutorSettings(),
         filtering=FilteringSettings(),
         evaluation=EvaluationSettings(),
     )

@@ -111,6 +111,7 @@ class Rounds:
             inputs,
             iterations=self._config.iterations,
             pods=self._config.pods,
+            one_model=self._config.one_model,
             **{name: inputs[name] for name in (*OPENED, *SECTION_DESCRIPTIONS)},
             job=dsl.PIPELINE_JOB_ID_PLACEHOLDER,
             compiled_with=factory.options.model_dump(mode="json"),
@@ -181,6 +182,8 @@ class Rounds:
             executor_model=executor,
             history=history,
         ).outputs["trained"]
+        if self._config.one_model:
+            executor = proposer
         tasks = self._sharded(
             inputs,
             "task_generation",
@@ -218,7 +221,7 @@ class Rounds:
             executor_model=solver,
         )
         return RoundOutputs(
-            curriculum_model=proposer,
+            curriculum_model=solver if self._config.one_model else proposer,
             executor_model=solver,
             history=reported.outputs["grown"],
             next_iteration=reported.outputs["Output"],

@@ -1,4 +1,4 @@
-"""The recipe `absolute-zero` through the whole pipeline, shortened: labels that the sandbox verified, from end to end."""
+"""The recipe `absolute-zero` through the whole pipeline, shortened: labels that the sandbox verified."""
 
 from __future__ import annotations
 

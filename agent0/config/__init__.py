@@ -7,6 +7,7 @@ code' is its repository at commit 3cf8bfe. This package imports neither torch no
 
 from agent0.config.algorithms import (
     ADPOSettings,
+    AnchorSettings,
     ConditioningSettings,
     CurriculumSettings,
     ExecutorSettings,
@@ -46,11 +47,11 @@ from agent0.config.training import (
 )
 
 __all__ = [
-    "EMBEDDED_MODEL", "SECTIONS", "WIRE", "ADPOSettings", "CheckpointSettings", "ConditioningSettings", "Config",
-    "CurriculumSettings", "EndpointSettings", "EvaluationSettings", "ExecutionSettings", "ExecutorSettings",
-    "FilteringSettings", "GateSettings", "GenerationSettings", "GuardSettings", "LoraSettings", "ModelSettings",
-    "PoolSettings", "PromptMessage", "PromptSettings", "QuestionJudgeSettings", "RewardSettings", "RolloutSettings",
-    "SamplingSettings", "SandboxSettings", "Section", "TeacherSettings", "TinyPretraining", "TrackingSettings",
-    "TrainJobSettings", "TrainingSettings", "VllmSettings", "WarmStartSettings", "load_config", "parse_section",
-    "read_overrides",
+    "EMBEDDED_MODEL", "SECTIONS", "WIRE", "ADPOSettings", "AnchorSettings", "CheckpointSettings",
+    "ConditioningSettings", "Config", "CurriculumSettings", "EndpointSettings", "EvaluationSettings",
+    "ExecutionSettings", "ExecutorSettings", "FilteringSettings", "GateSettings", "GenerationSettings", "GuardSettings",
+    "LoraSettings", "ModelSettings", "PoolSettings", "PromptMessage", "PromptSettings", "QuestionJudgeSettings",
+    "RewardSettings", "RolloutSettings", "SamplingSettings", "SandboxSettings", "Section", "TeacherSettings",
+    "TinyPretraining", "TrackingSettings", "TrainJobSettings", "TrainingSettings", "VllmSettings", "WarmStartSettings",
+    "load_config", "parse_section", "read_overrides",
 ]  # fmt: skip

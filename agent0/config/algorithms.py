@@ -161,6 +161,21 @@ class PoolSettings(Section):
         return self
 
 
+class AnchorSettings(Section):
+    """Human anchors (R-Few, arXiv 2512.02472): given examples among the tasks that the agents made themselves."""
+
+    file: str = Field(
+        "",
+        description=(
+            "JSON Lines of {question, answer}: a path that stages see, or s3://. Refused where a test question of "
+            "evaluation.benchmarks or of AGENT0_BENCHMARKS is among them. Empty: none, as in the paper."
+        ),
+    )
+    share: float = Field(
+        0.05, gt=0, le=0.5, description="Of the tasks that the executor is trained on. R-Few: 0.01 to 0.05."
+    )
+
+
 class ExecutorSettings(PolicyOptimisation):
     """Training of the executor agent by ADPO."""
 
@@ -183,6 +198,7 @@ class ExecutorSettings(PolicyOptimisation):
     )
     adpo: ADPOSettings = ADPOSettings()
     pools: PoolSettings = PoolSettings()
+    anchors: AnchorSettings = AnchorSettings()
     negative_weight: float = Field(
         0.5,
         gt=0,

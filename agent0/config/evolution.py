@@ -35,6 +35,14 @@ class Config(Section):
             "result does not depend on it."
         ),
     )
+    one_model: bool = Field(
+        False,
+        description=(
+            "Whether both agents are one model, fixed at compile time: the executor's training goes on from the "
+            "weights of the curriculum agent's, and the next curriculum training from the executor's (prime-rl, "
+            "Absolute Zero). Paper: no."
+        ),
+    )
     model: ModelSettings = ModelSettings()
     rollout: RolloutSettings = RolloutSettings()
     sandbox: SandboxSettings = SandboxSettings()

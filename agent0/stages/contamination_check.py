@@ -57,7 +57,7 @@ def check_contamination(
     """
     if filtering.contamination == "off":
         return Contamination((), 0, 0)
-    index = ContaminationIndex(_test_questions(evaluation))
+    index = ContaminationIndex(test_questions(evaluation))
     if not index.benchmarks and filtering.contamination in ("drop", "refuse"):
         raise UsageError(
             f"filtering.contamination={filtering.contamination} needs test questions to compare with, and "
@@ -91,7 +91,8 @@ def contamination_warnings(found: Contamination, filtering: FilteringSettings) -
     return (f"{_told(replace(found, matches=kept))} All are in {CONTAMINATION_FILE}.",) if kept else ()
 
 
-def _test_questions(evaluation: EvaluationSettings) -> Iterator[tuple[str, Item]]:
+def test_questions(evaluation: EvaluationSettings) -> Iterator[tuple[str, Item]]:
+    """Yield the questions of the generated benchmarks that are asked, and of all in the folder AGENT0_BENCHMARKS."""
     yield from generated_items(evaluation.benchmarks, evaluation.questions_per_level)
     source = default_source()
     if source != HUB:

@@ -20,7 +20,7 @@ from agent0.stages.executor_guard import guard_training
 from agent0.stages.lineage import origin_of
 from agent0.stages.mlflow_evidence import log_tasks
 from agent0.stages.session import Stage, StageResult
-from agent0.stages.stage_files import KEPT_FOLDER, NEGATIVES_FOLDER, TASKS_FOLDER
+from agent0.stages.stage_files import ANCHORS_FOLDER, KEPT_FOLDER, NEGATIVES_FOLDER, TASKS_FOLDER
 from agent0.stages.training_stage import run_training
 from agent0.storage.shards import count_records
 from agent0.training.shared_volume import Nodes as Nodes  # components take it from here
@@ -77,6 +77,7 @@ def run_executor_training(
             headline=HEADLINE,
             tasks=tasks / TASKS_FOLDER,
             negative_tasks=tasks / NEGATIVES_FOLDER if pools.enabled and pools.negative_share else None,
+            anchor_tasks=tasks / ANCHORS_FOLDER,
             earlier_tasks=history / KEPT_FOLDER if pools.enabled and pools.earlier_share else None,
             nodes=nodes,
         )

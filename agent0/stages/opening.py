@@ -18,6 +18,7 @@ from agent0.consistency import check_consistency, check_start
 from agent0.errors import UsageError
 from agent0.sandbox import open_sandbox
 from agent0.stages.ablation import ablate
+from agent0.stages.anchors import read_anchors
 from agent0.stages.masters import check_workspace
 from agent0.stages.session import flatten
 from agent0.storage.digest import code_version as installed_code
@@ -83,6 +84,12 @@ def open_evolution(
     check_consistency(config)
     check_workspace(config.model)
     check_start(beginning.iteration)
+    read_anchors(config.executor.anchors, config.evaluation)
+    if config.one_model and beginning.curriculum_model_uri != beginning.executor_model_uri:
+        raise UsageError(
+            f"one_model is true, but curriculum_model_uri is {beginning.curriculum_model_uri!r} and executor_model_uri "
+            f"{beginning.executor_model_uri!r}; name for both the executor of the evolution that is gone on with."
+        )
     if config.sandbox.endpoints:
         with open_sandbox(config.sandbox):  # every later stage would end for a service that is not there
             pass

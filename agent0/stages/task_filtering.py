@@ -12,8 +12,15 @@ from pathlib import Path
 
 from agent0.answers import Grader, default_grader
 from agent0.answers.audit import audit_labels
-from agent0.config import CurriculumSettings, EvaluationSettings, ExecutionSettings, FilteringSettings
+from agent0.config import (
+    CurriculumSettings,
+    EvaluationSettings,
+    ExecutionSettings,
+    ExecutorSettings,
+    FilteringSettings,
+)
 from agent0.errors import Agent0Error
+from agent0.stages.anchors import keep_anchors, read_anchors
 from agent0.stages.contamination_check import check_contamination, contamination_warnings
 from agent0.stages.filter_gates import ONE_DERIVATION, UNGROUNDED, Gates, apply_gates, labelled_by_truth
 from agent0.stages.judged_questions import judge_questions
@@ -43,20 +50,23 @@ def run_task_filtering(
     output: Path,
     curriculum: CurriculumSettings,
     execution: ExecutionSettings,
+    executor: ExecutorSettings,
     filtering: FilteringSettings,
     evaluation: EvaluationSettings,
 ) -> StageResult:
     """Write the tasks inside the band that have a majority answer and that every gate lets pass to `output`.
 
-    Tasks without a trusted label are kept aside for their refused answers, with `filtering.negative_support`.
+    Tasks without a trusted label are kept aside for their refused answers, with `filtering.negative_support`, and given
+    examples beside the tasks, with `executor.anchors`.
     Those that repeat test questions, of `evaluation` or of AGENT0_BENCHMARKS, are listed in `output`, and left out or
     refused as `filtering` says. What is new is measured against the questions in `history`.
 
     Raises:
+        UsageError: the given examples cannot be used.
         Agent0Error: fewer than `min_tasks` are left, or a task repeats a test question and that is refused; no task
             is written then.
     """
-    grader = default_grader()
+    grader, given = default_grader(), read_anchors(executor.anchors, evaluation)
     pool = Pool(labelled / TASKS_FOLDER, filtering, grader)
     contamination = check_contamination(pool.tasks({}, (None,)), output, filtering, evaluation)
     refused = dict.fromkeys(contamination.to_drop(filtering), CONTAMINATED)
@@ -104,6 +114,7 @@ def run_task_filtering(
         **({"tasks/kept_wrong": 1 - trained_on.value} if trained_on.trials else {}),
         **{f"tasks/{name}": value for name, value in everything.breakdown().items()},
         **negatives,
+        **keep_anchors(given, executor.anchors.share, kept, stage.iteration, stage.seed, output),
         **(questions.metrics() if execution.question_judge.source != "off" else {}),
         **contamination.metrics(),
     }

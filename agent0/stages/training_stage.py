@@ -50,13 +50,14 @@ def run_training(
     tasks: Path | None = None,
     frozen_executor: Path | None = None,
     negative_tasks: Path | None = None,
+    anchor_tasks: Path | None = None,
     earlier_tasks: Path | None = None,
     earlier_questions: Path | None = None,
     nodes: Nodes | None = None,
 ) -> StageResult:
     """Train an agent from `base` into `output`, with the servers and processes that the settings ask for.
 
-    Folders of earlier iterations that are not there, as before the first, are left out of the job.
+    Folders of earlier iterations and of anchors that are not there are left out of the job.
     With the launcher 'trainjob' the training runs on `nodes`, and this pod's GPUs serve the frozen executor.
 
     Where `model.handed_on` rounds, `output` gets the rounded weights, and the workspace those that were trained.
@@ -93,6 +94,7 @@ def run_training(
         remote=workspace.remote,
         tasks=tasks,
         negative_tasks=negative_tasks,
+        anchor_tasks=_if_there(anchor_tasks),
         earlier_tasks=_if_there(earlier_tasks),
         earlier_questions=_if_there(earlier_questions),
         frozen_executor=frozen_executor,

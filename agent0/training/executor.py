@@ -29,7 +29,7 @@ from agent0.training.engine_turns import EngineTurns
 from agent0.training.grpo import Row, lora_configuration, ordered_rows, prompts_of
 from agent0.training.oversampling import PROMPT_COLUMN, Oversampling
 from agent0.training.policy_rollouts import PolicyRollouts
-from agent0.training.pools import EARLIER, EASY, NEGATIVE, pool_of, pooled_rows
+from agent0.training.pools import EARLIER, EASY, NEGATIVE, NORMAL, pool_of, pooled_rows
 from agent0.training.rollout_metrics import log_rollouts
 from agent0.training.training_job import TrainingJob
 from agent0.types import LabelledTask, Trajectory
@@ -115,12 +115,14 @@ def executor_trainer(
     shown: Shown = UNSHOWN,
     earlier: Sequence[LabelledTask] = (),
     negatives: Sequence[LabelledTask] = (),
+    anchors: Sequence[LabelledTask] = (),
 ) -> ADPOTrainer:
     """Return the trainer of the executor agent on `tasks`; with `training.staleness`, `drawing` draws ahead for it.
 
     `turns` are those at the trainer's engine, if it has one.
 
-    Where there are pools, tasks of `earlier` iterations are mixed in, and `negatives`, which only have refused answers.
+    The given `anchors` are mixed in, in the normal pool where there are pools; there tasks of `earlier` iterations are,
+    too, and `negatives`, which only have refused answers.
     """
     prompts, correct = get_prompts(job.rollout), Correctness(get_domain(job.rollout.domain), sandbox)
 
@@ -134,15 +136,17 @@ def executor_trainer(
             TENABLE_COLUMN: list(task.tenable),
         }
 
-    rows = [row_of(task) for task in tasks]
+    rows, given = [row_of(task) for task in tasks], [row_of(task) for task in anchors]
     if settings.pools.enabled:
         pools = {EARLIER: [row_of(task) for task in earlier], NEGATIVE: [row_of(task, True) for task in negatives]}
         for task, row in zip(tasks, rows, strict=True):
             pools.setdefault(pool_of(task, settings.pools), []).append(row)
+        pools.setdefault(NORMAL, []).extend(given)
         ordered = pooled_rows(pools, settings.pools, plan.groups, settings.steps, job.seed)
         rows = [row for pool in pools.values() for row in pool]
         teaching = [row for name, pool in pools.items() if name not in (EASY, NEGATIVE) for row in pool]
     else:
+        rows = [*rows, *given]
         ordered, teaching = ordered_rows(rows, plan, settings.steps, job.seed), rows
     choose = DynamicSampling(
         rows,

@@ -15,7 +15,7 @@ from agent0.storage import transfer
 from agent0.training.grpo import LogMetrics
 from agent0.training.training_job import TrainingJob
 
-READ = ("base", "tasks", "negative_tasks", "earlier_tasks", "earlier_questions", "frozen_executor")
+READ = ("base", "tasks", "negative_tasks", "anchor_tasks", "earlier_tasks", "earlier_questions", "frozen_executor")
 """Fields of a job that are folders which its processes read."""
 
 

@@ -43,11 +43,11 @@ class TrainingJob(Record):
     """Everything that a training process needs to know.
 
     `folder` is the job's own; `workspace` holds the checkpoints, copied to `remote` where that is set. `negative_tasks`
-    only have refused answers; `earlier_tasks` and `earlier_questions` are what earlier iterations kept and asked; they
-    are None where nobody looks at them. A frozen executor is reached at `executor_endpoints`, or loaded from
-    `frozen_executor` by each process. Weights go to the policy's server at `policy_endpoint` over `policy_port` of the
-    first training process. `master` is where the trained weights go in float32 if the `output` is rounded. `reseeded`
-    counts the attempts that failed over what they drew.
+    only have refused answers, `anchor_tasks` are given examples, `earlier_tasks` and `earlier_questions` are what
+    earlier iterations kept and asked; they are None where nobody looks at them. A frozen executor is reached at
+    `executor_endpoints`, or loaded from `frozen_executor` by each process. Weights go to the policy's server at
+    `policy_endpoint` over `policy_port` of the first training process. `master` is where the trained weights go in
+    float32 if the `output` is rounded. `reseeded` counts the attempts that failed over what they drew.
     """
 
     folder: Path
@@ -58,6 +58,7 @@ class TrainingJob(Record):
     remote: str | None = None
     tasks: Path | None = None
     negative_tasks: Path | None = None
+    anchor_tasks: Path | None = None
     earlier_tasks: Path | None = None
     earlier_questions: Path | None = None
     frozen_executor: Path | None = None

@@ -138,6 +138,7 @@ def _run(
                 shown,
                 _labelled(job.earlier_tasks),
                 _labelled(job.negative_tasks),
+                _labelled(job.anchor_tasks),
             )
             return _fit(trainer, pool, callbacks, keeper, start, job)
 

@@ -31,6 +31,7 @@ def opening(
     graph: dict,
     config: OutputPath(dict),
     variant: dict = {},  # noqa: B006
+    one_model: bool = False,
 ) -> str:
     """Fail before any GPU is asked for if a setting is wrong; return the id of the evolution's MLflow run."""
     given = dict(locals())

@@ -66,6 +66,21 @@ def test_each_round_is_a_nested_pipeline_that_goes_on_with_the_one_before(spec: 
     assert number == {"outputParameterKey": "next_iteration", "producerTask": "iteration"}
 
 
+def test_one_model_goes_from_training_to_training(tmp_path: Path) -> None:
+    path = tmp_path / "one.yaml"
+    compile_evolution(load_config("tiny", ["iterations=2", "one_model=true"]), path, CompileOptions(image=IMAGE))
+    spec = next(yaml.load_all(path.read_text(), yaml.CSafeLoader))
+    dag = spec["components"]["comp-iteration"]["dag"]
+    for stage in ("sandboxed-execution", "executor-training"):
+        source = dag["tasks"][stage]["inputs"]["artifacts"]["executor_model"]["taskOutputArtifact"]
+        assert source["producerTask"] == "curriculum-training"
+    for agent in ("curriculum_model", "executor_model"):
+        [selected] = dag["outputs"]["artifacts"][agent]["artifactSelectors"]
+        assert selected["producerSubtask"] == "executor-training"
+    opened = spec["components"]["comp-exit-handler-1"]["dag"]["tasks"]["opening"]["inputs"]["parameters"]
+    assert opened["one_model"]["runtimeValue"]["constant"] is True
+
+
 def test_the_closing_task_runs_however_the_others_end(spec: dict[str, Any]) -> None:
     closing = spec["root"]["dag"]["tasks"]["closing"]
     assert closing["triggerPolicy"] == {"strategy": "ALL_UPSTREAM_TASKS_COMPLETED"}

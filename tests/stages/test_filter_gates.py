@@ -9,6 +9,7 @@ from agent0.config import (
     CurriculumSettings,
     EvaluationSettings,
     ExecutionSettings,
+    ExecutorSettings,
     FilteringSettings,
     QuestionJudgeSettings,
 )
@@ -60,6 +61,7 @@ def filtered(
         output=folder / "out",
         curriculum=CurriculumSettings(),
         execution=ExecutionSettings(question_judge=judge),
+        executor=ExecutorSettings(),
         filtering=FilteringSettings.model_validate({"min_tasks": 1, "contamination": "off", **filtering}),
         evaluation=EvaluationSettings(),
     )

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from agent0.benchmarks.catalogue import generated_items
-from agent0.config import CurriculumSettings, EvaluationSettings, ExecutionSettings, FilteringSettings
+from agent0.config import CurriculumSettings, EvaluationSettings, ExecutionSettings, ExecutorSettings, FilteringSettings
 from agent0.errors import Agent0Error, UsageError
 from agent0.stages import Stage
 from agent0.stages.contamination_check import CONTAMINATION_FILE
@@ -52,6 +52,7 @@ def test_kept_tasks_are_written_with_counts_and_an_audit(tmp_path: Path) -> None
         output=tmp_path / "out",
         curriculum=CurriculumSettings(),
         execution=ExecutionSettings(),
+        executor=ExecutorSettings(),
         filtering=FilteringSettings(min_tasks=3),
         evaluation=PUBLISHED,
     )
@@ -75,6 +76,7 @@ def test_tasks_that_audit_the_vote_are_never_trained_on(tmp_path: Path) -> None:
         output=tmp_path / "out",
         curriculum=CurriculumSettings(),
         execution=ExecutionSettings(),
+        executor=ExecutorSettings(),
         filtering=FilteringSettings(min_tasks=8),
         evaluation=PUBLISHED,
     )
@@ -95,6 +97,7 @@ def test_too_few_tasks_name_the_settings_to_change(tmp_path: Path) -> None:
             output=tmp_path / "out",
             curriculum=CurriculumSettings(),
             execution=ExecutionSettings(),
+            executor=ExecutorSettings(),
             filtering=FilteringSettings(),
             evaluation=PUBLISHED,
         )
@@ -121,6 +124,7 @@ def contaminated(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, mode: str, **s
         output=tmp_path / "out",
         curriculum=CurriculumSettings(),
         execution=ExecutionSettings(),
+        executor=ExecutorSettings(),
         filtering=FilteringSettings.model_validate({"min_tasks": 1, "contamination": mode, **settings}),
         evaluation=PUBLISHED,
     )
@@ -178,6 +182,7 @@ def test_without_test_sets_a_metric_says_so_and_nothing_warns(tmp_path: Path, mo
         output=tmp_path / "out",
         curriculum=CurriculumSettings(),
         execution=ExecutionSettings(),
+        executor=ExecutorSettings(),
         filtering=FilteringSettings(min_tasks=1),
         evaluation=PUBLISHED,
     )
@@ -200,6 +205,7 @@ def test_whoever_asks_for_clean_tasks_needs_test_sets(
             output=tmp_path / "out",
             curriculum=CurriculumSettings(),
             execution=ExecutionSettings(),
+            executor=ExecutorSettings(),
             filtering=FilteringSettings.model_validate({"min_tasks": 1, "contamination": mode}),
             evaluation=PUBLISHED,
         )
@@ -216,6 +222,7 @@ def filtered(tmp_path: Path, question: str, mode: str, evaluation: EvaluationSet
         output=tmp_path / "out",
         curriculum=CurriculumSettings(),
         execution=ExecutionSettings(),
+        executor=ExecutorSettings(),
         filtering=FilteringSettings.model_validate({"min_tasks": 1, "contamination": mode}),
         evaluation=evaluation,
     )

@@ -61,6 +61,12 @@ def pipelines(client: MlflowClient, tmp_path: Path, request: pytest.FixtureReque
     return Pipelines(TrackingSettings(experiment=request.node.name), tmp_path / "page")
 
 
+def test_one_model_begins_as_one(pipelines: Pipelines) -> None:
+    config = CONFIG.model_copy(update={"one_model": True, "tracking": pipelines.tracking})
+    with pytest.raises(UsageError, match="name for both the executor"):
+        open_evolution(config, Beginning(2, "models:/a/1", "models:/b/1", "runs:/1"), "", "", "one")
+
+
 def test_a_task_that_is_started_again_finds_the_run_it_had_opened(pipelines: Pipelines) -> None:
     assert pipelines.open("job-1") == pipelines.open("job-1")
 
