@@ -21,6 +21,8 @@ LEAST_PAIRS = 6
 """Calls that an induction needs, half of which are shown; the paper of Absolute Zero has ten."""
 MAX_CHARACTERS = 1000
 """Of a task; the executor's prompt has less room for the programs of a small model."""
+NOTHING = "{}"
+"""The one value that the grader reads as no answer: an empty box."""
 MODULES = {
     *("bisect", "collections", "fractions", "functools", "heapq", "itertools", "math", "operator", "random", "re"),
     *("statistics", "string"),
@@ -86,6 +88,8 @@ def read_task(text: str) -> ProgramTask:
     results = tuple(result for _, result in calls if result is not None)
     if results and len(results) != len(calls):
         raise NoTaskError("no_call")
+    if NOTHING in (calls[0][0], *results):
+        raise NoTaskError("no_value")
     kept = calls if kind.strip() == "induction" else calls[:1]
     source = "\n".join(map(ast.unparse, program))
     return ProgramTask(kind.strip(), source, tuple(own for own, _ in kept), results[: len(kept)])

@@ -78,6 +78,7 @@ def test_a_program_that_cannot_be_asked_about_is_refused_with_its_reason(
         (f"deduction\n{SUM}\nf({{1, 2}})", "no_literal"),
         (f"deduction\n{SUM}\ng(1)", "no_call"),
         ("deduction\n" + "\n" * 2000 + SUM + "\nf(1)", "too_long"),
+        (f"deduction\n{SUM}\nf({{}})", "no_value"),
         (f"deduction\n{SUM}\nf(1, 2)", None),
     ],
 )
