@@ -61,7 +61,11 @@ class Trajectory(Record):
     tool_calls: tuple[ToolCall, ...] = ()
     finish: Finish
     answer: str | None = Field(
-        None, description="Content of the last \\boxed{} that the model wrote outside programs and thoughts."
+        None,
+        description=(
+            "Content of the last \\boxed{} that the model wrote outside programs and thoughts; once settled, where labels "
+            "are verified, the known answer if it is right, else None."
+        ),
     )
 
     @property
