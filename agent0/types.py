@@ -63,8 +63,8 @@ class Trajectory(Record):
     answer: str | None = Field(
         None,
         description=(
-            "Content of the last \\boxed{} that the model wrote outside programs and thoughts; where labels are verified, "
-            "once it is settled, the known answer if that is right, else None."
+            "Content of the last \\boxed{} that the model wrote outside programs and thoughts; where labels are "
+            "verified, once it is settled, the known answer if that is right, else None."
         ),
     )
 
