@@ -25,6 +25,7 @@ pytestmark = [
 HANDFUL = [
     *LANGUAGE_MODEL,
     "warm_start.steps=12",  # a task about a program is longer to learn
+    "curriculum.prompts_per_step=3",  # a group of each kind
     "generation.proposals=24",
     "execution.samples=4",
     "filtering.max_self_consistency=1.0",

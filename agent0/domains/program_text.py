@@ -17,7 +17,7 @@ from functools import lru_cache
 from typing import Any
 
 KINDS = ("deduction", "abduction", "induction")
-LEAST_PAIRS = 6
+LEAST_PAIRS = 4
 """Calls that an induction needs, half of which are shown; the paper of Absolute Zero has ten."""
 MAX_CHARACTERS = 1000
 """Of a task; the executor's prompt has less room for the programs of a small model."""

@@ -24,6 +24,8 @@ _NUMBERS = (
 _TEXTS = ("x + {c}", "{c} + x", "x[::-1]", "x.upper()", "x * 2", "x[1:] + x[0]", "len(x) + {a}")
 _LISTS = ("sum(x) + {a}", "sorted(x)", "x[::-1]", "[n + {a} for n in x]", "max(x) - min(x)", "x[1:]", "len(x) * {a}")
 _WORDS = ["tea", "sun", "map", "ink", "owl", "jar", "rope", "lamp", "fish", "corn", "milk", "sand"]
+_PAIRS = 6
+"""Calls of an induction that is written here."""
 _CANDIDATES = 100
 """Numbers among which the program of an abduction looks for one."""
 _ASK = "Write one new task."
@@ -94,7 +96,7 @@ def held_out(question: str) -> bool:
 def draw(rng: random.Random) -> WorkedTask:
     """Write a task of a random kind about a function of one argument: a number, a word or a list."""
     kind = rng.choice(KINDS)
-    body, arguments = _function(rng, LEAST_PAIRS if kind == "induction" else 1, numbers=kind == "abduction")
+    body, arguments = _function(rng, _PAIRS if kind == "induction" else 1, numbers=kind == "abduction")
     program = f"def f(x):\n    {body}"
     proposal = ProgramTask(kind, program, tuple(map(repr, arguments)))
     results = tuple(map(repr, _returned(program, arguments)))
