@@ -111,7 +111,7 @@ class Teacher:
         deliver: Callable[[int, list[Trajectory]], None],
         watch: Watch = NOBODY,
     ) -> None:
-        """See `CurriculumAgent.propose_batches`; where the budget is spent, the rest are proposals that were not asked for.
+        """See `CurriculumAgent.propose_batches`; where the budget is spent, the rest are not asked for.
 
         Raises:
             EndpointError: the teacher does not answer, or refuses; what it said until then is kept.
@@ -128,7 +128,7 @@ class Teacher:
     def read(self, trajectories: Sequence[Trajectory]) -> list[Proposal]:
         """See `CurriculumAgent.read`."""
         read = read_proposals(trajectories, self._rules, self._sandbox)
-        return [Proposal(made, None, UNPAID) if made is NOT_ASKED else own for made, own in zip(trajectories, read, strict=True)]
+        return [Proposal(NOT_ASKED, None, UNPAID) if own.trajectory is NOT_ASKED else own for own in read]
 
     def metrics(self) -> dict[str, float]:
         """Return what this stage asked in all its attempts, and what it cost."""
