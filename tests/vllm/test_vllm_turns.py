@@ -59,7 +59,12 @@ def frozen(trained: Any, tmp_path_factory: pytest.TempPathFactory) -> tuple[Any,
 def trainer(engine: Any, model_folder: Path) -> Any:
     load_weights(engine, model_folder)
     generation = SimpleNamespace(llm=engine, enable_sleep_mode=False, _llm_weights_sleeping=False)
-    return SimpleNamespace(vllm_generation=generation, _last_loaded_step=0)
+    return SimpleNamespace(
+        vllm_generation=generation,
+        _last_loaded_step=0,
+        state=SimpleNamespace(global_step=0),
+        accelerator=SimpleNamespace(process_index=0),
+    )
 
 
 def probe(turns: EngineTurns, backend: Backend, prompt: list[int], *, moved: bool = False) -> None:
@@ -138,3 +143,20 @@ def test_what_the_engine_has_read_with_other_weights_is_forgotten(
     load_weights(llm, model_folder)
     assert draw(backend, request)[0].logprobs == pytest.approx(before[0].logprobs, abs=1e-5)
     assert other[0].logprobs != before[0].logprobs
+
+
+def test_turns_without_seeds_draw_by_the_update_and_the_process(
+    trainer: Any, end_ids: list[int], prompts: list[list[int]], draw: Draw
+) -> None:
+    requests = [Request(prompt, 40, STOP, 0) for prompt in prompts]
+    turns = EngineTurns(seed=3)
+
+    def drawn(step: int, process: int = 0) -> list[list[int]]:
+        trainer.state.global_step, trainer.accelerator.process_index = step, process
+        with turns.policy(trainer) as llm:
+            return tokens(draw(VllmBackend(llm, SamplingSettings(), end_ids, 64, seeded=False), requests))
+
+    first = drawn(0)
+    assert len({tuple(ids) for ids in first}) > 1
+    assert drawn(0) == first
+    assert first != drawn(2) != drawn(0, process=1) != first
