@@ -84,6 +84,7 @@ def test_each_model_draws_in_its_turn_as_it_would_alone(
     trained: Any,
     frozen: tuple[Any, Path],
     model_folder: Path,
+    rollout: RolloutSettings,
     end_ids: list[int],
     prompts: list[list[int]],
     draw: Draw,
@@ -94,7 +95,7 @@ def test_each_model_draws_in_its_turn_as_it_would_alone(
     }
     assert expected["policy"] != expected["frozen"]
     turns = EngineTurns()
-    executor = FrozenTurnBackend(turns, frozen[1], SETTINGS, end_ids, 64)
+    executor = FrozenTurnBackend(turns, frozen[1], SETTINGS, end_ids, rollout)
     for _ in range(2):
         with turns.policy(trainer) as llm:
             policy = VllmBackend(llm, GREEDY, end_ids, 64)
@@ -107,6 +108,7 @@ def test_each_model_draws_in_its_turn_as_it_would_alone(
 def test_weights_that_do_not_reach_the_engine_stop_the_training(
     trainer: Any,
     frozen: tuple[Any, Path],
+    rollout: RolloutSettings,
     end_ids: list[int],
     prompts: list[list[int]],
     draw: Draw,
@@ -116,7 +118,7 @@ def test_weights_that_do_not_reach_the_engine_stop_the_training(
     with turns.policy(trainer) as llm:
         probe(turns, VllmBackend(llm, SETTINGS.sampling, end_ids, 64), prompts[0], moved=True)
     monkeypatch.setattr(engine_turns, "load_weights", lambda llm, folder: None)
-    executor = FrozenTurnBackend(turns, frozen[1], SETTINGS, end_ids, 64)
+    executor = FrozenTurnBackend(turns, frozen[1], SETTINGS, end_ids, rollout)
     with pytest.raises(Agent0Error, match="frozen executor's weights have not reached vLLM"):
         draw(executor, [Request(prompts[0], 4, STOP, 0)])
 
