@@ -62,9 +62,8 @@ class Drawing:
         """Return the measured rate that speaks of this drawing; vLLM's says nothing of transformers."""
         if measured is None or self.backend == "transformers":
             return None
-        policys = (
-            self.by_policy or self.backend == "colocated"
-        )  # an engine beside a trainer was measured with the policy
+        # An engine beside a trainer was measured with the policy.
+        policys = self.by_policy or self.backend == "colocated"
         return measured.policy_generated_per_second if policys else measured.generated_per_second
 
 

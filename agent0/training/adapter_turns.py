@@ -16,6 +16,7 @@ from typing import Any
 
 import torch
 
+from agent0.planning.gpu_memory import COLOCATED_BATCHED_TOKENS
 from agent0.rollout.vllm_adapters import adapter_arguments, load_adapter
 from agent0.rollout.vllm_backend import started_llm
 from agent0.rollout.vllm_environment import engine_arguments, environment
@@ -28,7 +29,6 @@ from agent0.training.training_job import TrainingJob
 
 KEPT_ASLEEP = 1
 """vLLM's level of sleep at which weights go to the host's memory, and come back when it wakes."""
-BATCHED_TOKENS = 4096  # what TRL gives an engine beside a trainer
 
 
 class AdapterTurns(EngineTurns):
@@ -98,7 +98,10 @@ def open_turns(job: TrainingJob, plan: BatchPlan) -> Iterator[EngineTurns]:
         "tensor_parallel_size": 1,
     }
     if gpu:
-        arguments |= {"gpu_memory_utilization": engine_share(job, plan), "max_num_batched_tokens": BATCHED_TOKENS}
+        arguments |= {
+            "gpu_memory_utilization": engine_share(job, plan),
+            "max_num_batched_tokens": COLOCATED_BATCHED_TOKENS,
+        }
     if "RANK" in os.environ:  # the engine joins torchrun's processes, and takes this one's GPU
         arguments["distributed_executor_backend"] = "external_launcher"
     variables = {**environment(installed, None), "VLLM_ENABLE_V1_MULTIPROCESSING": "0"}
