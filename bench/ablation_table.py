@@ -12,7 +12,7 @@ from rich import box
 from rich.table import Table
 
 from agent0.ablations import FULL
-from agent0.report.ablation_effects import Effect, effects, shown
+from agent0.report.ablation_effects import Effect, effects, shown, shown_p
 
 HEADINGS = ("variant", "ended", "final", "gain", "minus full", "p, Holm", "labels", "kept", "updates", "samples", "min")
 NONE = "–"
@@ -59,7 +59,7 @@ class Row:
             _number(_mean(self.finals.values()), 3),
             shown(self.gains),
             shown(effect.differences) if effect else "",
-            _number(effect.adjusted, 3) if effect else "",
+            "" if effect is None else NONE if effect.adjusted is None else shown_p(effect.adjusted).removeprefix("= "),
             _number(self.label_accuracy, 2),
             _number(self.kept),
             _number(self.updates),
@@ -104,11 +104,11 @@ def sentences(found: Sequence[Row]) -> Iterator[str]:
     full = next(row for row in found if row.variant == FULL)
     if full.updates is not None and full.samples is not None:
         other = [row for row in found if row.updates is not None and row.updates != full.updates]
-        named = ", ".join(f"{row.variant} {row.updates:.0f}" for row in other) or "none another number"
+        named = ", ".join(f"{row.variant} makes {row.updates:.0f}" for row in other) or "so does every other variant"
         yield (
             f"Budget: the full method makes {full.updates:.0f} updates of the executor and draws {full.samples:.0f} "
-            f"trajectories. Of the other variants, updates: {named}; trajectories differ by the questions that are "
-            "valid, and where no curriculum agent is trained."
+            f"trajectories; updates: {named}. Trajectories differ by the questions that are valid, and where no "
+            "curriculum agent is trained."
         )
 
 

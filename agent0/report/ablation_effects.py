@@ -50,9 +50,9 @@ class Effect:
         mean, half = t_interval(self.differences)
         found = f"{'above' if mean > 0 else 'below'} the full method by {abs(mean):.3f} ± {half:.3f}"
         if self.decided:
-            return f"{self.variant}: {found} (p = {self.adjusted:.3f} by Holm)."
+            return f"{self.variant}: {found} (p {shown_p(self.adjusted)} by Holm)."
         if abs(mean) > half:
-            return f"{self.variant}: not decided; alone it lies {found}, but p = {self.adjusted:.3f} by Holm."
+            return f"{self.variant}: not decided; alone it lies {found}, but p {shown_p(self.adjusted)} by Holm."
         return f"{self.variant}: not decided; {mean:+.3f} ± {half:.3f} holds zero ({len(self.differences)} pairs)."
 
 
@@ -100,7 +100,7 @@ def rows(histories: Mapping[tuple[str, int], History]) -> list[Row]:
 
 def render_ablation(found: Sequence[Row], title: str) -> str:
     """Return the table as a page."""
-    return page("ablation.html.j2", rows=found, title=title)
+    return page("ablation.html.j2", rows=found, title=title, shown_p=shown_p)
 
 
 def effects(finals: Finals) -> dict[str, Effect]:
@@ -126,6 +126,11 @@ def shown(values: Sequence[float]) -> str:
         return f"{values[0]:+.3f}" if values else "–"
     mean, half = t_interval(values)
     return f"{mean:+.3f} ± {half:.3f}"
+
+
+def shown_p(p_value: float) -> str:
+    """Show a p-value with its sign of equality."""
+    return "< 0.001" if p_value < 0.001 else f"= {p_value:.3f}"
 
 
 def t_interval(values: Sequence[float]) -> tuple[float, float]:
