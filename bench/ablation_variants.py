@@ -24,6 +24,7 @@ BEYOND_PAPER = (
     "curriculum.reward.grounded",
     "execution.grounded_vote",
     "execution.question_judge.source",
+    "executor.anchors.file",
     "executor.guard_samples",
     "executor.pools.enabled",
     "executor.pools.negative_share",
@@ -34,6 +35,7 @@ BEYOND_PAPER = (
     "filtering.negative_support",
     "filtering.truth",
     "filtering.well_posed",
+    "one_model",
 )
 """Settings whose default is what the paper does: nothing."""
 
@@ -182,6 +184,7 @@ def variants_of(world: World) -> dict[str, Variant]:
             settings={key: value for gate in together for key, value in gate.settings.items()},
             needs_known=True,
         ),
+        "one-model": Variant("both trainings update the same weights", settings={"one_model": True}),
         "teacher": Variant("a teacher proposes from what the executor failed", taught=True),
         **{name: variant for name, variant in BASELINES.items() if variant.recipe in ("", *recipe_names())},
     }
