@@ -38,5 +38,11 @@ def test_a_share_in_the_table_is_what_the_plan_says(recipe: str, gpus: str, shar
     assert (f"{plan.share_of_ideal:.2f}", f"{plan.hours:.1f}") == (share, hours)
 
 
+@pytest.mark.parametrize(("mean", "share"), re.findall(r"^\| (\d+) \| ([\d.]+) \|$", PAGE, re.MULTILINE))
+def test_a_share_by_the_length_of_responses_is_what_the_plan_says(mean: str, share: str) -> None:
+    plan = make_plan(load_config("qwen3-8b"), parse_cluster("8xH100"), int(mean))
+    assert f"{plan.share_of_ideal:.2f}" == share
+
+
 def test_there_is_no_other_example() -> None:
     assert len(EXAMPLES) == 2
