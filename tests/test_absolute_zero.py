@@ -1,7 +1,8 @@
-"""The recipe `absolute-zero` through the whole pipeline, shortened: labels that the sandbox verified."""
+"""The recipe `absolute-zero` through the whole pipeline, shortened: verified labels, one model, and an anchor."""
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 from importlib.util import find_spec
@@ -12,7 +13,7 @@ from short_evolution import LANGUAGE_MODEL, agent0, arguments_of
 
 from agent0.domains import get_domain
 from agent0.stages.open_history import read_history
-from agent0.stages.stage_files import KEPT_FOLDER
+from agent0.stages.stage_files import ANCHORS_FOLDER, KEPT_FOLDER
 from agent0.storage.shards import iterate_records
 from agent0.types import LabelledTask
 
@@ -32,6 +33,8 @@ HANDFUL = [
     "training.micro_batch_tokens=432",
 ]
 
+ANCHOR = {"question": "How many days have 3 weeks?", "answer": "21"}
+
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory: pytest.TempPathFactory, language_model_cache: Path) -> Path:
@@ -42,7 +45,9 @@ def run(tmp_path_factory: pytest.TempPathFactory, language_model_cache: Path) ->
         "MLFLOW_TRACKING_URI": f"sqlite:///{folder / 'mlflow.db'}",
         "OMP_WAIT_POLICY": "PASSIVE",  # threads that wait would take the cores from the other tests
     }
-    arguments = ["evolve", "--recipe", "absolute-zero", "--output", str(folder / "run"), *arguments_of(HANDFUL)]
+    (folder / "anchors.jsonl").write_text(json.dumps(ANCHOR) + "\n")
+    settings = [*HANDFUL, f"executor.anchors.file={folder / 'anchors.jsonl'}"]
+    arguments = ["evolve", "--recipe", "absolute-zero", "--output", str(folder / "run"), *arguments_of(settings)]
     done = subprocess.run(agent0(*arguments), capture_output=True, text=True, env=environment, check=False)
     assert done.returncode == 0, done.stderr + (folder / "run" / "log.txt").read_text()[-3000:]
     return folder / "run"
@@ -56,6 +61,8 @@ def test_what_is_trained_on_is_true(run: Path) -> None:
         assert task.vote.answer == task.known_answer == domain.known_answer(task.task.question)
         assert set(task.answers) <= {task.known_answer, None}
         assert task.vote.count == sum(answer is not None for answer in task.answers)
+    (anchors,) = run.rglob(ANCHORS_FOLDER)
+    assert [task.vote.answer for task in iterate_records(LabelledTask, anchors)] == [ANCHOR["answer"]]
     record = read_history(run).iterations[-1]
     assert record.proposals is not None
     assert record.proposals.label_accuracy == 1.0
