@@ -164,6 +164,6 @@ def _prompts(job: TrainingJob) -> Iterator[Sequence[int]]:
         yield from (prompts.encode(tokenizer, prompts.propose(Condition(topic=topic))) for topic in topics)
         return
     assert job.tasks is not None
-    folders = [folder for folder in (job.tasks, job.anchor_tasks) if folder is not None]
-    for task in iterate_records(LabelledTask, *folders):
-        yield prompts.encode(tokenizer, prompts.solve(task.task.question))
+    for folder in filter(None, (job.tasks, job.anchor_tasks)):
+        for task in iterate_records(LabelledTask, folder):
+            yield prompts.encode(tokenizer, prompts.solve(task.task.question))
