@@ -40,6 +40,15 @@ def test_a_sound_job_passes(make_job: MakeJob, curriculum: CurriculumSettings, c
     )
 
 
+def test_an_anchor_must_fit_the_prompt_as_a_task_must(make_job: MakeJob) -> None:
+    given = make_job("given", {"What is 1+1?": "2"})
+    job = make_job("with anchors", anchor_tasks=given.tasks)
+    check_job(job, 0, 2)
+    long = make_job("long", {"+".join(["1"] * 300): "300"})
+    with pytest.raises(UsageError, match="max_prompt_tokens"):
+        check_job(job.model_copy(update={"anchor_tasks": long.tasks}), 0, 2)
+
+
 @pytest.mark.parametrize(
     ("training", "gpus", "sentence"),
     [
