@@ -6,7 +6,9 @@ from typing import Annotated
 
 import typer
 
+from agent0.cli.interruption import SENTENCE, interruptible
 from agent0.cli.screen import Table
+from agent0.cli.shared_options import AsJson
 from agent0.extras import installing
 
 app = typer.Typer(help="The benchmarks: list them, show one, mirror them.", no_args_is_help=True)
@@ -15,6 +17,7 @@ app = typer.Typer(help="The benchmarks: list them, show one, mirror them.", no_a
 @app.command("list")
 def list_benchmarks(
     gym: Annotated[bool, typer.Option("--gym", help="List the families of reasoning-gym instead.")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """List the benchmarks.
 
@@ -25,7 +28,7 @@ def list_benchmarks(
     from agent0.domains import domain_names
 
     if gym:
-        _list_families()
+        _list_families(as_json)
         return
     table = Table("name", "rows", "split", "dataset", "pinned", right=("rows",), spare=("pinned",))
     for benchmark in BENCHMARKS:
@@ -45,10 +48,10 @@ def list_benchmarks(
         told,
         f"domain:NAME is one of any domain whose program writes tasks; installed are {', '.join(domain_names())}",
     )
-    table.show()
+    table.show(as_json=as_json)
 
 
-def _list_families() -> None:
+def _list_families(as_json: bool) -> None:
     from agent0.benchmarks.shipped.gym import PREFIX, SETS, categories
 
     table = Table("name", "families, or the category of one")
@@ -56,7 +59,7 @@ def _list_families() -> None:
         table.add(f"{PREFIX}{name}", ", ".join(chosen))
     for name, category in sorted(categories().items()):
         table.add(f"{PREFIX}{name}", category)
-    table.show()
+    table.show(as_json=as_json)
 
 
 @app.command()
@@ -85,6 +88,7 @@ def fetch(
     from agent0.benchmarks.mirror import mirror
 
     chosen = [benchmark(name) for name in names or [b.name for b in BENCHMARKS if b.generate is None]]
-    for entry in chosen:
-        manifest = mirror(entry, to)
-        print(f"{to.rstrip('/')}/{entry.name}.jsonl: {manifest.rows} rows at {manifest.revision[:10]}")
+    with interruptible(f"{SENTENCE} Fetch the others by their names."):
+        for entry in chosen:
+            manifest = mirror(entry, to)
+            print(f"{to.rstrip('/')}/{entry.name}.jsonl: {manifest.rows} rows at {manifest.revision[:10]}")

@@ -6,7 +6,8 @@ from typing import Annotated
 
 import typer
 
-from agent0.cli.screen import console
+from agent0.cli.screen import console, show_json
+from agent0.cli.shared_options import AsJson
 
 
 def compare(
@@ -20,6 +21,7 @@ def compare(
     history: Annotated[
         str, typer.Option(help="Folder or s3:// of a schedule's records, to draw over time as well.")
     ] = "",
+    as_json: AsJson = False,
 ) -> None:
     """Put evaluations beside each other and beside the paper's tables, with intervals.
 
@@ -34,12 +36,15 @@ def compare(
     found = read_runs(runs)
     pairs = pair_runs(found)
     past, complaints = past_runs(history) if history else ([], [])
-    evaluations_table(found, pairs, base).show()
-    for line in complaints:
-        console().print(line)
+    table = evaluations_table(found, pairs, base)
+    if as_json:
+        show_json({"scores": table.records(), "findings": list(table.notes), "complaints": complaints})
+    else:
+        console().print(table, *complaints, sep="\n")
     if output:
         from agent0.promotion.comparison_page import render
 
         with write_file(output) as path, atomic_write(path) as file:
             file.write(render(found, pairs, base, in_order(found, past)))
-        print(f"report   {output}")
+        if not as_json:
+            print(f"report   {output}")

@@ -15,7 +15,7 @@ from rich.text import Text
 
 from agent0.cli.bars import Bars
 from agent0.cli.pipeline_options import connected
-from agent0.cli.screen import Table, console
+from agent0.cli.screen import Table, console, show_json
 from agent0.cli.shared_options import RECIPE_HELP, AsJson, Overrides, Quiet
 from agent0.errors import UsageError
 from agent0.findings import Finding, State, healthy
@@ -84,7 +84,7 @@ def doctor(
         title, findings = own_title(), examine()
     if as_json:
         rows = [asdict(item) for item in findings]
-        print(json.dumps({"healthy": healthy(findings), "checks": rows}, indent=2, ensure_ascii=False))
+        show_json({"healthy": healthy(findings), "checks": rows})
     else:
         findings_table(title, findings).show()
     raise typer.Exit(0 if healthy(findings) else 1)
@@ -127,7 +127,7 @@ def _try_model(model: str, recipe: str, overrides: list[str], samples: int, as_j
     verdict = conclude(trial, config, f"--recipe {shlex.quote(recipe)} {options}".strip())
     if as_json:
         figures = asdict(trial) | {"drawing_hours": trial.drawing_hours}
-        print(json.dumps({"model": found.source, "recipe": recipe, **asdict(verdict), **figures}, indent=2))
+        show_json({"model": found.source, "recipe": recipe, **asdict(verdict), **figures})
     else:
         findings_table(f"{found.name} under {recipe}", findings(trial, config)).show()
         console().print(f"{verdict.sentence}\n  {verdict.command}", soft_wrap=True)

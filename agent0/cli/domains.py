@@ -7,15 +7,16 @@ from typing import Annotated
 import typer
 
 from agent0.cli.screen import Table
+from agent0.cli.shared_options import AsJson
 from agent0.seeds import SEED_LIMIT
 
-app = typer.Typer(help="The kinds of tasks: list them, show one.", invoke_without_command=True)
+app = typer.Typer(invoke_without_command=True)
 
 Seed = Annotated[int, typer.Option(min=0, max=SEED_LIMIT - 1, help="Seed of the tasks that are drawn.")]
 
 
 @app.callback()
-def domains(context: typer.Context) -> None:
+def domains(context: typer.Context, as_json: AsJson = False) -> None:
     """List the installed domains: whether truth is known or verified, a program draws tasks, there are other prompts.
 
     `show` prints one, or says what is broken about it.
@@ -29,7 +30,7 @@ def domains(context: typer.Context) -> None:
     table = Table("name", "from", "truth", "draw", "variants")
     for row in rows():
         table.add(*row)
-    table.show()
+    table.show(as_json=as_json)
 
 
 @app.command()

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from agent0.cli.screen import Table
+from agent0.cli.screen import Table, show_json
 from agent0.cli.shared_options import AsJson
 from agent0.errors import UsageError
 from agent0.seeds import SEED_LIMIT
@@ -55,7 +54,7 @@ def gate(
     new, old = (Run(place, read_report(place)) for place in (candidate, champion))
     decision = decide_between(old, new, settings, seed=seed)
     if as_json:
-        print(json.dumps(decision_record(decision, old, new, settings), indent=2))
+        show_json(decision_record(decision, old, new, settings))
     else:
         decision_table(decision, old, new).show()
     raise typer.Exit(0 if decision.promoted else KEEP_EXIT_CODE)

@@ -6,6 +6,8 @@ from typing import Annotated
 
 import typer
 
+from agent0.cli.interruption import SENTENCE, interruptible
+
 
 def judge(
     run: Annotated[str, typer.Argument(help="Output folder of `agent0 evaluate`, local or s3://.")],
@@ -29,7 +31,10 @@ def judge(
     names = [part.strip() for part in benchmarks.split(",") if part.strip()]
     settings = JudgeSettings(url=url, model=model, concurrency=concurrency)
     read_report(run)  # what is no evaluation is not fetched to find that out
-    with output_folder(run, resume=True) as output:
+    with (
+        interruptible(f"{SENTENCE} The same command asks only what is missing."),
+        output_folder(run, resume=True) as output,
+    ):
         report = judge_run(output.folder, settings, names, data or None)
     for score in report.benchmarks:
         if score.judged is not None:

@@ -6,6 +6,7 @@ The file of progress events is followed from a thread, so the run itself knows n
 from __future__ import annotations
 
 import os
+import shlex
 import sys
 import threading
 from collections.abc import Iterator, Mapping
@@ -15,7 +16,9 @@ from typing import TYPE_CHECKING, Any
 
 from agent0.cli.bars import Bars
 from agent0.cli.screen import console
+from agent0.config import load_config
 from agent0.progress import details, read_events
+from agent0.recipes import MEASURED
 
 if TYPE_CHECKING:
     from agent0_kfp.pipelines.local_evolution import LocalEvolution
@@ -32,12 +35,32 @@ def run_on_screen(run: LocalEvolution, *, quiet: bool) -> None:
     # The run sends standard output to its log, so what is shown goes to a copy of the descriptor.
     with os.fdopen(os.dup(sys.stdout.fileno()), "w") as terminal:
         screen = console(file=terminal)
+        if not quiet:
+            screen.print(intention(run), soft_wrap=True)
         with Bars(screen, quiet=quiet) as bars, _followed(run.progress_file, EventView(bars, run.stages)):
             run.run()
         screen.print(history_table(read_history(run.folder)))
         screen.print(
             f"report   {run.folder / 'report.html'}\nsummary  {run.folder / 'summary.json'}\nmlflow   agent0 ui"
         )
+
+
+def intention(run: LocalEvolution) -> str:
+    """Return what a run will do, and about how long that takes where it was measured."""
+    config = run.config
+    measured = MEASURED.get(config.recipe)
+    if measured is None:
+        time = f"was not measured; agent0 plan --recipe {config.recipe} --gpus 1xH100 estimates it for GPUs"
+    else:
+        time = f"about {measured.before + config.iterations * measured.each_round:.0f} min on {measured.machine}"
+        usual = load_config(config.recipe, [f"iterations={config.iterations}", f"seed={config.seed}"])
+        time += "" if config == usual else ", as the recipe is; this run has other settings"
+    begun = " (goes on; what is finished is not repeated)" if run.progress_file.is_file() else ""
+    return (
+        f"evolve   {config.recipe}, seed {config.seed}: {config.iterations} rounds from {config.model.source}, "
+        f"{run.stages} stages{begun}\ninto     {run.folder}; tracked in {run.tracking_uri}\ntime     {time}\n"
+        f"Ctrl-C   keeps what is finished; go on with: agent0 evolve --output {shlex.quote(str(run.folder))} --resume\n"
+    )
 
 
 class EventView:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import io
 import os
-import shlex
 import sys
 from pathlib import Path
 from typing import Annotated
 
 import typer
+from typer.core import TyperGroup
 
 from agent0.ablations import ABLATIONS
 from agent0.cli.benchmarks import app as benchmarks_app
@@ -18,31 +18,60 @@ from agent0.cli.config import config
 from agent0.cli.doctor import doctor
 from agent0.cli.domains import app as domains_app
 from agent0.cli.evaluate import evaluate
+from agent0.cli.evolve import evolve
 from agent0.cli.gate import gate
-from agent0.cli.interruption import EXIT_CODE, SENTENCE, interruptible
+from agent0.cli.interruption import EXIT_CODE, SENTENCE
 from agent0.cli.judge import judge
 from agent0.cli.models import app as models_app
 from agent0.cli.pipeline import app as pipeline_app
 from agent0.cli.plugins import app as plugins_app
 from agent0.cli.sandbox import app as sandbox_app
-from agent0.cli.screen import Table, console
+from agent0.cli.screen import Table, console, show_json
 from agent0.cli.serving import publish, serve
-from agent0.cli.shared_options import RECIPE_HELP, Ablations, AsJson, Overrides, Quiet, Recipe, run_folder
+from agent0.cli.shared_options import AsJson, Overrides, Recipe
 from agent0.cli.surroundings import check_surroundings
 from agent0.cli.tracking import app as tracking_app
 from agent0.cli.tracking import reproduce
 from agent0.errors import Agent0Error, UsageError, explain, is_refusal
-from agent0.extras import EVOLUTION, extra_of, not_installed, require
+from agent0.extras import extra_of, not_installed
 from agent0.listening import LAST_PORT, listening
 
+ORDER = (
+    *(
+        "evolve",
+        "evaluate",
+        "pipeline",
+        "report",
+        "ui",
+        "plan",
+        "doctor",
+        "config",
+        "models",
+        "tasks",
+        "compare",
+        "gate",
+    ),
+    *("judge", "reproduce", "benchmarks", "domains", "plugins", "ablations", "sandbox", "tracking", "version"),
+)
+"""The commands as help lists them: by use."""
+
+
+class ByUse(TyperGroup):
+    """Commands in that order."""
+
+    def list_commands(self, ctx: typer.Context) -> list[str]:  # type: ignore[override]
+        """Return their names."""
+        return sorted(super().list_commands(ctx), key=ORDER.index)
+
+
 app = typer.Typer(
+    cls=ByUse,
     name="agent0",
     help="Grow two agents from one base model: a curriculum agent proposes tasks at the edge of what an executor "
     "agent can do, and the executor learns from its own votes on them.\n\nStart with: [bold]agent0 evolve[/bold]",
     no_args_is_help=True,
     rich_markup_mode="rich",
     pretty_exceptions_enable=False,
-    add_completion=False,
     context_settings={"help_option_names": ["--help", "-h"]},
 )
 app.add_typer(pipeline_app, name="pipeline")
@@ -54,6 +83,7 @@ app.add_typer(plugins_app, name="plugins")
 app.add_typer(tracking_app, name="tracking")
 models_app.command()(serve)
 models_app.command()(publish)
+app.command()(evolve)
 app.command()(reproduce)
 app.command()(compare)
 app.command()(gate)
@@ -61,48 +91,6 @@ app.command()(judge)
 app.command()(evaluate)
 app.command()(doctor)
 app.command()(config)
-
-
-@app.command()
-def evolve(
-    recipe: Annotated[str | None, typer.Option("--recipe", "-r", help=f"{RECIPE_HELP} Default: tiny.")] = None,
-    output: Annotated[
-        str, typer.Option("--output", "-o", help="Folder of the run on this machine.")
-    ] = "runs/evolution",
-    iterations: Annotated[int | None, typer.Option(help="Rounds of co-evolution; the recipe's if not given.")] = None,
-    seed: Annotated[int | None, typer.Option(help="Seed of the whole evolution; the recipe's if not given.")] = None,
-    overrides: Overrides = None,
-    ablations: Ablations = None,
-    resume: Annotated[bool, typer.Option("--resume", help="Go on with the run in --output.")] = False,
-    quiet: Quiet = False,
-) -> None:
-    """Run a whole evolution on this machine, through the compiled pipeline.
-
-    Example: [bold]agent0 evolve --seed 1 --output runs/first[/bold]
-
-    The embedded recipe 'tiny' needs no download and no GPU. Interrupted? The same command with --resume goes on at
-    the task that did not finish.
-    """
-    require(*EVOLUTION)
-    from agent0.cli.local_run import run_on_screen
-    from agent0.consistency import read_settings
-    from agent0.tracking.tracking_location import tracking_uri
-    from agent0_kfp.pipelines.local_evolution import LocalEvolution
-
-    folder = run_folder(output)
-    if resume:
-        if recipe is not None or iterations is not None or seed is not None or overrides or ablations:
-            raise UsageError(
-                "--resume goes on with the run's own settings; leave out --recipe, --iterations, --seed, --set, "
-                "--ablation."
-            )
-        run = LocalEvolution.resume(folder)
-    else:
-        fixed = [f"{name}={value}" for name, value in (("iterations", iterations), ("seed", seed)) if value is not None]
-        config = read_settings(recipe or "tiny", [*(overrides or []), *fixed], ablations)
-        run = LocalEvolution.create(folder, config, tracking_uri())
-    with interruptible(f"{SENTENCE} Go on with: agent0 evolve --output {shlex.quote(str(folder))} --resume"):
-        run_on_screen(run, quiet=quiet)
 
 
 @app.command()
@@ -119,6 +107,7 @@ def report(
             help="File to write, local or s3://; the run's own report.html, or comparison.html of several.",
         ),
     ] = "",
+    as_json: AsJson = False,
 ) -> None:
     """Draw the report of a run anew from its history, or put up to five runs side by side.
 
@@ -137,15 +126,20 @@ def report(
     if len(runs) > 1:
         found, page = open_runs(runs), output or "comparison.html"
         text, table = render_comparison(found), comparison_table(found)
+        summary: object = table.records()
     else:
         history = open_history(runs[0])
         if not output:
             if not is_local(runs[0]):
                 raise UsageError(f"{runs[0]} is no folder to write to; say where the report shall go with --output.")
             write_history(history, Path(runs[0]))
+        summary = history.summary()
         text, table, page = render(history), history_table(history), output or f"{runs[0].rstrip('/')}/report.html"
     with write_file(page) as path, atomic_write(path) as file:
         file.write(text)
+    if as_json:
+        show_json(summary)
+        return
     table.show()
     print(f"report   {page}")
 
@@ -221,7 +215,7 @@ def plan(
 
 
 @app.command("ablations")
-def list_ablations() -> None:
+def list_ablations(as_json: AsJson = False) -> None:
     """List what `--ablation` may leave out, the settings behind each, and the paper's row for it.
 
     Example: [bold]agent0 ablations[/bold], then agent0 evolve --ablation grpo --output runs/grpo
@@ -229,12 +223,15 @@ def list_ablations() -> None:
     table = Table("ablation", "what is left out, and by which setting", "paper")
     for ablation in ABLATIONS.values():
         table.add(ablation.name, f"{ablation.description}\n{ablation.as_overrides()}", ablation.paper or "–")
-    table.show()
+    table.show(as_json=as_json)
 
 
 @app.command()
 def version() -> None:
-    """Print the version."""
+    """Print the version.
+
+    Example: [bold]agent0 version[/bold]
+    """
     from agent0 import __version__
 
     print(__version__)

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from agent0.cli.bars import Bars
-from agent0.cli.screen import console
-from agent0.cli.shared_options import Quiet
+from agent0.cli.interruption import SENTENCE, interruptible
+from agent0.cli.screen import console, show_json
+from agent0.cli.shared_options import AsJson, Quiet
 from agent0.errors import UsageError
 
 if TYPE_CHECKING:
@@ -24,6 +26,7 @@ app = typer.Typer(
 @app.command("list")
 def list_models(
     name: Annotated[str, typer.Argument(help="Registered model; without it, all models are listed.")] = "",
+    as_json: AsJson = False,
 ) -> None:
     """List the registered models, or the versions of one, newest first.
 
@@ -35,11 +38,11 @@ def list_models(
     if name:
         check_model_name(name)
     client = _open()
-    (versions_table(client, name) if name else models_table(client)).show()
+    (versions_table(client, name) if name else models_table(client)).show(as_json=as_json)
 
 
 @app.command()
-def show(model: Annotated[str, typer.Argument(help=MODEL_HELP)]) -> None:
+def show(model: Annotated[str, typer.Argument(help=MODEL_HELP)], as_json: AsJson = False) -> None:
     """Show a version: its lineage back to the base model, its scores, its aliases, and where its files are.
 
     Example: [bold]agent0 models show models:/agent0-executor@champion[/bold]
@@ -49,7 +52,12 @@ def show(model: Annotated[str, typer.Argument(help=MODEL_HELP)]) -> None:
     from agent0.tracking.registry import resolve
 
     client = _open()
-    for part in version_view(client, resolve(client, parse_model_uri(model))):
+    facts, lineage, scores = version_view(client, resolve(client, parse_model_uri(model)))
+    if as_json:
+        show_json({**facts, "lineage": lineage.records(), "scores": scores.records()})
+        return
+    told = "\n".join(f"{key:<10} {value}" for key, value in facts.items())
+    for part in (told, lineage, scores):
         console().print(part, "", soft_wrap=True)
 
 
@@ -72,7 +80,11 @@ def download(
 
     client = _open()
     version = resolve(client, parse_model_uri(model))
-    with output_folder(folder, resume=False) as output, Bars(console(stderr=True), quiet=quiet) as bars:
+    with (
+        interruptible(f"{SENTENCE} The same command goes on."),
+        output_folder(folder, resume=False) as output,
+        Bars(console(stderr=True), quiet=quiet) as bars,
+    ):
         fetch_model(client, version, output.folder, bars.transfer(f"{version.name} {version.version}"))
     print(f"{folder}: {version.name} version {version.version}, sha256 {digest_of(version)[:SHORT_DIGEST]}… verified")
 
@@ -87,6 +99,7 @@ def promote(
     against: Annotated[str, typer.Option(help="The same of the version that the alias points to now.")] = "",
     force: Annotated[bool, typer.Option("--force", help="Without asking the gate; needs --reason.")] = False,
     reason: Annotated[str, typer.Option(help="Why, kept on the version.")] = "",
+    as_json: AsJson = False,
 ) -> None:
     """Move the champion's alias to a version if the promotion gate says so. Exits with 0 if it moved, with 3 if not.
 
@@ -107,7 +120,10 @@ def promote(
         outcome = promote_by_force(client, model, alias, reason)
     else:
         outcome = promote_by_gate(client, model, alias, evaluation, against)
-    print(outcome.told)
+    if as_json:
+        show_json(asdict(outcome))
+    else:
+        print(outcome.told)
     raise typer.Exit(0 if outcome.after == outcome.version else KEEP_EXIT_CODE)
 
 

@@ -52,8 +52,8 @@ def versions_table(client: MlflowClient, name: str) -> Table:
     return table
 
 
-def version_view(client: MlflowClient, version: ModelVersion) -> tuple[str | Table, ...]:
-    """Return everything about a version: facts with the last decision, lineage, evaluations."""
+def version_view(client: MlflowClient, version: ModelVersion) -> tuple[dict[str, str], Table, Table]:
+    """Return everything about a version: facts with the last decision, lineage, scores."""
     with explained(f"reading {version.name} version {version.version}"):
         pointing = _pointing(client, version.name)
         line = ancestry(client, version)
@@ -70,8 +70,7 @@ def version_view(client: MlflowClient, version: ModelVersion) -> tuple[str | Tab
         "image": version.tags.get("image_digest", "none"),
         "decision": version.tags.get("decision_reason", "none yet"),
     }
-    told = "\n".join(f"{key:<10} {value}" for key, value in facts.items())
-    return told, _lineage_table(line, pointing, base), _evaluations_table(version)
+    return facts, _lineage_table(line, pointing, base), _evaluations_table(version)
 
 
 def _lineage_table(line: list[ModelVersion], pointing: dict[str, str], base: str) -> Table:

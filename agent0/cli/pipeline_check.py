@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -11,6 +10,7 @@ import typer
 from agent0.cli.pipeline_options import connected
 from agent0.cli.pipeline_run import Parameters, ParametersFile
 from agent0.cli.pipeline_version import REFERENCE_HELP, package_named
+from agent0.cli.screen import show_json
 from agent0.cli.shared_options import AsJson
 from agent0.kubeflow.server_connection import Connection
 
@@ -55,7 +55,7 @@ def check_pipeline(
         for release, found in checked.items():
             write_pods(found, render / str(release))
     if as_json:
-        print(json.dumps({str(release): record(found) for release, found in checked.items()}, indent=2))
+        show_json({str(release): record(found) for release, found in checked.items()})
     else:
         for release, found in checked.items():
             print(verdict(package, release, found))

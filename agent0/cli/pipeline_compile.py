@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from agent0.cli.screen import Table
-from agent0.cli.shared_options import Ablations, Overrides, Recipe
+from agent0.cli.shared_options import Ablations, AsJson, Overrides, Recipe
 from agent0.errors import UsageError, warn
 
 if TYPE_CHECKING:
@@ -48,8 +48,8 @@ def compile_pipeline(
     Settings that the GPUs of a pod cannot serve are refused, and so is what the server would not run
     (see agent0 pipeline check).
 
-    Example: [bold]agent0 pipeline compile evolution --recipe qwen3-8b --gpus 8 --workspace s3://… --image
-    NAME@sha256:… -o evolution.yaml[/bold]
+    Example: [bold]agent0 pipeline compile evolution --recipe qwen3-8b --gpus 8 --workspace s3://team/workspace --image
+    registry.example.com/agent0-gpu:1 -o evolution.yaml[/bold]
     """
     from agent0.config import read_overrides
     from agent0.consistency import read_settings
@@ -127,7 +127,7 @@ def _check_gpus(name: str, config: Config, options: CompileOptions) -> None:
         warn(f"recipe {config.recipe!r} draws with vLLM and {which} ask for no GPU: give --gpus N.")
 
 
-def list_options() -> None:
+def list_options(as_json: AsJson = False) -> None:
     """List what compiling fixes, with the defaults; every other setting is a parameter of the run.
 
     Example: [bold]agent0 pipeline options[/bold], then agent0 pipeline compile evolution -O retries=5 -o evolution.yaml
@@ -138,4 +138,4 @@ def list_options() -> None:
     for option, field in CompileOptions.model_fields.items():
         default = ", ".join(field.default) if isinstance(field.default, tuple) else str(field.default)
         table.add(option, default or "–", field.description or "")
-    table.show()
+    table.show(as_json=as_json)

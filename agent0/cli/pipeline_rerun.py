@@ -8,7 +8,8 @@ from typing import Annotated
 import typer
 
 from agent0.cli.pipeline_options import connected
-from agent0.cli.pipeline_run import Interval, Mlflow, Run, announce, wait_for
+from agent0.cli.pipeline_run import Interval, Mlflow, Run, Wait, announce, check_wait, wait_for
+from agent0.cli.shared_options import AsJson
 from agent0.kubeflow.server_connection import Connection, connect
 
 
@@ -20,8 +21,9 @@ def rerun_pipeline(
         typer.Option("--option", "-O", help="More for pods of a kind: -O training_memory=768Gi, -O generation_cpu=32."),
     ] = None,
     mlflow: Mlflow = True,
-    wait: Annotated[bool, typer.Option("--wait", "-w", help="Show progress until it has finished.")] = False,
+    wait: Wait = False,
     interval: Interval = 5.0,
+    as_json: AsJson = False,
     *,
     connection: Connection,
 ) -> None:
@@ -38,6 +40,7 @@ def rerun_pipeline(
     from agent0.kubeflow.pod_resources import with_resources
     from agent0.kubeflow.server_runs import create_run, find_run, mlflow_input, package_of_run
 
+    check_wait(wait=wait, as_json=as_json)
     server = connect(connection)
     old = find_run(server, run)
     changes = {name: str(value) for name, value in read_overrides(options or []).items()}
@@ -55,6 +58,6 @@ def rerun_pipeline(
         pipeline_root=(old.runtime_config.pipeline_root if old.runtime_config else "") or "",
         plugins=mlflow_input(server, package, values) if mlflow else None,
     )
-    announce(server, made, f"that of {old.display_name} ({old.run_id})")
+    announce(server, [made], f"that of {old.display_name} ({old.run_id})", as_json=as_json)
     if wait:
         wait_for(server, made.run_id, package, interval)

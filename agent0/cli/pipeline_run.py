@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated, Any
@@ -12,6 +12,8 @@ import typer
 
 from agent0.cli.interruption import interruptible
 from agent0.cli.pipeline_options import connected
+from agent0.cli.screen import show_json
+from agent0.cli.shared_options import AsJson
 from agent0.errors import Agent0Error, UsageError
 from agent0.kubeflow.server_connection import RELIABLE_SERVER, Connection, Server, connect
 
@@ -49,6 +51,7 @@ Mlflow = Annotated[
     bool, typer.Option("--mlflow/--no-mlflow", help="Use the server's own MLflow integration, where it has one.")
 ]
 Run = Annotated[str, typer.Argument(help="Identifier of the run, its beginning, its name, or 'latest'.")]
+Wait = Annotated[bool, typer.Option("--wait", "-w", help="Show progress until it has finished.")]
 Interval = Annotated[float, typer.Option(min=0.05, max=86_400, help="Seconds between two looks while waiting.")]
 
 
@@ -71,8 +74,9 @@ def run_pipeline(
     service_account: ServiceAccount = "",
     pipeline_root: PipelineRoot = "",
     mlflow: Mlflow = True,
-    wait: Annotated[bool, typer.Option("--wait", "-w", help="Show progress until it has finished.")] = False,
+    wait: Wait = False,
     interval: Interval = 5.0,
+    as_json: AsJson = False,
     *,
     connection: Connection,
 ) -> None:
@@ -90,6 +94,7 @@ def run_pipeline(
     from agent0.kubeflow.pipeline_versions import find_version, latest_version, require_pipeline
     from agent0.kubeflow.server_runs import create_run, mlflow_input, reference_to
 
+    check_wait(wait=wait, as_json=as_json)
     given = assignments(parameters, model, benchmarks)
     if names_file(pipeline):
         if version:
@@ -123,19 +128,37 @@ def run_pipeline(
             pipeline_root=pipeline_root,
             plugins=mlflow_input(server, package, part) if mlflow else None,
         )
-        announce(server, run, label)
         started.append(run)
-    if len(parts) > 1:
+    announce(server, started, label, as_json=as_json)
+    if len(parts) > 1 and not as_json:
         print(f"note      one workflow would not hold the ablation: {len(parts)} runs, compared as the group {named!r}")
     for run in started if wait else ():
         wait_for(server, run.run_id, package, interval)
 
 
-def announce(server: Server, run: Any, pipeline: str) -> None:
-    """Say which run was started, of which pipeline, and where its page is."""
-    print(
-        f"run       {run.run_id}  {run.display_name}\npipeline  {pipeline}\npage      {server.link('runs', run.run_id)}"
-    )
+def check_wait(*, wait: bool, as_json: bool) -> None:
+    """Refuse to show progress where a script reads.
+
+    Raises:
+        UsageError: both are asked for.
+    """
+    if wait and as_json:
+        raise UsageError("--json prints what was started and ends; wait with: agent0 pipeline status RUN --wait")
+
+
+def announce(server: Server, runs: Sequence[Any], pipeline: str, *, as_json: bool) -> None:
+    """Say which runs were started, of which pipeline, and where their pages are; to a script as a list."""
+    pages = [server.link("runs", run.run_id) for run in runs]
+    if as_json:
+        show_json(
+            [
+                {"run_id": run.run_id, "name": run.display_name, "pipeline": pipeline, "page": page}
+                for run, page in zip(runs, pages, strict=True)
+            ]
+        )
+        return
+    for run, page in zip(runs, pages, strict=True):
+        print(f"run       {run.run_id}  {run.display_name}\npipeline  {pipeline}\npage      {page}")
 
 
 def wait_for(server: Server, run_id: str, package: Package, interval: float) -> None:

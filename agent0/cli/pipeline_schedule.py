@@ -21,7 +21,7 @@ from agent0.cli.pipeline_run import (
     ServiceAccount,
     assignments,
 )
-from agent0.cli.screen import Table
+from agent0.cli.screen import Table, show_json
 from agent0.cli.shared_options import AsJson
 from agent0.errors import UsageError, warn
 from agent0.kubeflow.server_connection import Connection, Server, connect
@@ -59,6 +59,7 @@ def schedule_pipeline(
     service_account: ServiceAccount = "",
     pipeline_root: PipelineRoot = "",
     mlflow: Mlflow = True,
+    as_json: AsJson = False,
     *,
     connection: Connection,
 ) -> None:
@@ -103,8 +104,12 @@ def schedule_pipeline(
     made, replaced = put_schedule(server, plan, replace=replace)
     _warn_of_tags(chosen.package, values)
     follows = f"newest version, now {chosen.name}" if latest else chosen.name
-    print(f"schedule  {plan.name}  {made.recurring_run_id}\nruns      {owner.display_name}@{follows}")
     times = [f"{time:%Y-%m-%d %H:%M:%S}" for time in next_firings(cron, datetime.now(UTC), 3)]
+    if as_json:
+        what = {"schedule_id": made.recurring_run_id, "name": plan.name, "pipeline": owner.display_name}
+        show_json({**what, "version": "" if latest else chosen.name, "at": times, "replaced": list(replaced)})
+        return
+    print(f"schedule  {plan.name}  {made.recurring_run_id}\nruns      {owner.display_name}@{follows}")
     print(f"at        {', '.join(times) or 'no time: there is no such day'} ({CLOCK})")
     if replaced:
         print(f"replaced  {', '.join(replaced)}")

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from agent0.cli.pipeline_options import connected
-from agent0.cli.pipeline_run import Interval, Run, wait_for
+from agent0.cli.pipeline_run import Interval, Run, Wait, wait_for
 from agent0.cli.pipeline_version import date
 from agent0.cli.screen import Table
 from agent0.cli.shared_options import AsJson
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 @connected
 def show_status(
     run: Run,
-    wait: Annotated[bool, typer.Option("--wait", "-w", help="Show progress until it has finished.")] = False,
+    wait: Wait = False,
     interval: Interval = 5.0,
     as_json: AsJson = False,
     *,

@@ -11,7 +11,7 @@ import typer
 from rich.text import Text
 
 from agent0.cli.pipeline_options import connected
-from agent0.cli.screen import Table
+from agent0.cli.screen import Table, show_json
 from agent0.cli.shared_options import AsJson
 from agent0.kubeflow.server_connection import Connection, Server, connect
 
@@ -50,7 +50,7 @@ def show_parameters(
     """
     _, package = package_named(pipeline, connection)
     if as_json:
-        print(json.dumps([vars(item) for item in package.inputs.values()], indent=2))
+        show_json([vars(item) for item in package.inputs.values()])
     else:
         parameter_table(package).show()
 
@@ -80,6 +80,7 @@ def upload_pipeline(
     version: Annotated[
         str, typer.Option(help="Name of the version; package version, commit and iterations if not given.")
     ] = "",
+    as_json: AsJson = False,
     *,
     connection: Connection,
 ) -> None:
@@ -98,13 +99,19 @@ def upload_pipeline(
     require_accepted(package, release_of(server.version))
     with read_file(file) as path:
         done = upload(server, package, path, version)
+    page = server.link("pipelines", f"{done.version.pipeline_id}/version/{done.version.version_id}")
+    if as_json:
+        named = {"pipeline": package.name, "version": done.version.name}
+        ids = {"pipeline_id": done.version.pipeline_id, "version_id": done.version.version_id}
+        show_json({**named, **ids, "new": done.made_version, "page": page})
+        return
     if not done.made_version:
         print(f"{done.version} holds the same content already; nothing was uploaded.")
     elif done.made_pipeline:
         print(f"{done.version}: new pipeline, with its first version")
     else:
         print(f"{done.version}: new version")
-    print(server.link("pipelines", f"{done.version.pipeline_id}/version/{done.version.version_id}"))
+    print(page)
 
 
 @connected

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from agent0.sandbox import Sandbox
     from agent0.tools import Tool, ToolOutput
 
-app = typer.Typer(help="What packages give: list it, try it.", invoke_without_command=True)
+app = typer.Typer(invoke_without_command=True)
 
 
 @app.callback()
@@ -50,6 +50,7 @@ def plugins(context: typer.Context, as_json: AsJson = False) -> None:
 def backend(
     name: Annotated[str, typer.Argument(help="Rollout backend: its entry point, or package.module:NAME.")],
     model: Annotated[str, typer.Option("--model", "-m", help="Any name of a small model.")] = "tiny",
+    as_json: AsJson = False,
 ) -> None:
     """Draw with a rollout backend, and compare with what the model itself says; exits with 1 if they differ.
 
@@ -67,7 +68,7 @@ def backend(
         tempfile.TemporaryDirectory(prefix="agent0-backend-") as log,
     ):
         findings = check_backend(name, found.folder, Path(log))
-    findings_table(f"{name} draws with {model}", findings).show()
+    findings_table(f"{name} draws with {model}", findings).show(as_json=as_json)
     raise typer.Exit(0 if healthy(findings) else 1)
 
 

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from agent0.cli.screen import Table, console
+from agent0.cli.screen import Table, console, show_json
 from agent0.cli.shared_options import AsJson
 from agent0.errors import UsageError
 from agent0.listening import LAST_PORT
@@ -37,6 +36,8 @@ def run(
 ) -> None:
     """Run one program and print what it printed.
 
+    Example: [bold]agent0 sandbox run program.py --timeout 5[/bold]
+
     Exits as the program did; 124 after a time-out, 137 if it was killed or ran out of memory or output.
     """
     from agent0.sandbox.pool import SandboxPool
@@ -52,7 +53,7 @@ def run(
     with SandboxPool(_settings(timeout_seconds=timeout, memory_mb=memory, preload=preload, workers=1)) as pool:
         result = pool.run(source)
     if as_json:
-        print(json.dumps(result.to_dict(), ensure_ascii=False, indent=2))
+        show_json(result.to_dict())
     else:
         sys.stdout.write(result.stdout)
         sys.stderr.write(result.stderr)
@@ -60,8 +61,11 @@ def run(
 
 
 @app.command()
-def check(memory: Memory = None, preload: Preload = "") -> None:
-    """Show which layers of isolation are on and what was proven; exits with 1 if policy 'strict' is not met."""
+def check(memory: Memory = None, preload: Preload = "", as_json: AsJson = False) -> None:
+    """Show which layers of isolation are on and what was proven; exits with 1 if policy 'strict' is not met.
+
+    Example: [bold]agent0 sandbox check[/bold]
+    """
     from agent0.sandbox.layers import LAYERS
     from agent0.sandbox.pool import SandboxPool
 
@@ -75,14 +79,21 @@ def check(memory: Memory = None, preload: Preload = "") -> None:
     guarantees = Table("guarantee", "proven", "what the probe could do all the same", title=title)
     for guarantee in report.guarantees:
         guarantees.add(guarantee.name, "yes" if guarantee.proven else "NO", ", ".join(guarantee.broken))
-    console().print(layers, "", guarantees, "")
+    if as_json:
+        show_json({"layers": layers.records(), "guarantees": guarantees.records()})
+    else:
+        console().print(layers, "", guarantees, "")
     report.enforce("strict")
-    print("Policy 'strict' is met.")
+    if not as_json:
+        print("Policy 'strict' is met.")
 
 
 @app.command()
 def attack(memory: Memory = 256, preload: Preload = "") -> None:
-    """Run the attack corpus under policy 'strict'; exits with 1 if an attack was not contained."""
+    """Run the attack corpus under policy 'strict'; exits with 1 if an attack was not contained.
+
+    Example: [bold]agent0 sandbox attack[/bold]
+    """
     from agent0.sandbox.attack import World, run_corpus
     from agent0.sandbox.attacks import CORPUS
     from agent0.sandbox.pool import SandboxPool
@@ -110,7 +121,10 @@ def serve(
     preload: Preload = None,
     workers: Workers = None,
 ) -> None:
-    """Serve the sandbox over HTTP until SIGTERM, then finish what runs."""
+    """Serve the sandbox over HTTP until SIGTERM, then finish what runs.
+
+    Example: [bold]agent0 sandbox serve --port 8194 --workers 8[/bold]
+    """
     from agent0.sandbox.service import serve as serve_http
 
     settings = _settings(timeout_seconds=timeout, memory_mb=memory, preload=preload, workers=workers)

@@ -39,6 +39,11 @@ def console(*, stderr: bool = False, file: TextIO | None = None) -> Console:
     return made
 
 
+def show_json(value: object) -> None:
+    """Print what a script reads."""
+    print(json.dumps(value, indent=2, ensure_ascii=False))
+
+
 class Table:
     """Rows under named columns, printed with rich; no cell is read as markup.
 
@@ -72,10 +77,13 @@ class Table:
     def show(self, *, as_json: bool = False) -> None:
         """Print the table, or a JSON list of objects by column."""
         if as_json:
-            records = [dict(zip(self.columns, map(str, row), strict=True)) for row in self.rows]
-            print(json.dumps(records, indent=2, ensure_ascii=False))
+            show_json(self.records())
         else:
             console().print(self)
+
+    def records(self) -> list[dict[str, str]]:
+        """Return the rows as they are printed, by column."""
+        return [dict(zip(self.columns, map(str, row), strict=True)) for row in self.rows]
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> Iterator[Text]:
         if self._title:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from typing import Annotated
 
 import typer
 
 from agent0.cli.models import MODEL_HELP
+from agent0.cli.screen import show_json
 from agent0.cli.shared_options import AsJson
 from agent0.errors import UsageError
 
@@ -95,6 +95,6 @@ def publish(
         raise UsageError("Name Kubeflow's model registry with --registry URL, or in AGENT0_MODEL_REGISTRY.")
     published = publish_version(model, registry, author)
     if as_json:
-        print(json.dumps({"model": published.model, "version": published.version, "new": published.new}))
+        show_json({"model": published.model, "version": published.version, "new": published.new})
         return
     print(published.told)

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from agent0.ablations import ABLATIONS
 from agent0.errors import UsageError
 from agent0.recipes import recipe_names
 from agent0.storage.uri import parse
@@ -20,15 +22,32 @@ SILENT = {"TQDM_DISABLE": "1", "HF_HUB_DISABLE_PROGRESS_BARS": "1"}
 """By which other libraries, here and in processes of ours, show no progress either."""
 
 
+def begin_with(words: Iterable[str]) -> Callable[[str], list[str]]:
+    """Return what gives a shell the words that begin as the one that is being typed."""
+    return lambda incomplete: [word for word in words if word.startswith(incomplete)]
+
+
 def _quieten(quiet: bool) -> bool:
     if quiet:
         os.environ.update(SILENT)
     return quiet
 
 
-Recipe = Annotated[str, typer.Option("--recipe", "-r", help=RECIPE_HELP)]
-Overrides = Annotated[list[str] | None, typer.Option("--set", "-s", help=SET_HELP)]
-Ablations = Annotated[list[str] | None, typer.Option("--ablation", "-a", help=ABLATION_HELP)]
+def _settings(incomplete: str) -> list[str]:
+    """Return the settings that a word of `--set` may become."""
+    from agent0.config import Config  # a shell asks for it, and no command
+    from agent0.config.loader import field_paths
+
+    return [f"{path}=" for path in field_paths(Config) if path.startswith(incomplete)]
+
+
+complete_recipe = begin_with(recipe_names())
+Recipe = Annotated[str, typer.Option("--recipe", "-r", help=RECIPE_HELP, autocompletion=complete_recipe)]
+Overrides = Annotated[list[str] | None, typer.Option("--set", "-s", help=SET_HELP, autocompletion=_settings)]
+Ablations = Annotated[
+    list[str] | None,
+    typer.Option("--ablation", "-a", help=ABLATION_HELP, autocompletion=begin_with(ABLATIONS)),
+]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", callback=_quieten, help="Show no progress, only the result.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 

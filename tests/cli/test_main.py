@@ -51,18 +51,6 @@ def agent0(*arguments: str, cwd: Path | None = None, **environment: str) -> subp
     return subprocess.run(command, capture_output=True, text=True, cwd=cwd, env=env, check=False, timeout=250)
 
 
-@pytest.mark.parametrize(
-    "of",
-    [[], ["evolve"], ["evaluate"], ["plan"], ["compare"], ["report"], ["ui"], ["doctor"], ["pipeline", "compile"]],
-)
-def test_every_command_has_help_with_an_example(of: list[str], command: Command) -> None:
-    done = command(*of, "--help")
-    assert done.returncode == 0
-    assert "agent0 " in done.stdout
-    if of:
-        assert "Example" in done.stdout
-
-
 def test_the_short_help_is_the_help_and_the_version_is_an_option() -> None:
     for command in ([], ["pipeline", "run"], ["models", "list"]):
         assert agent0(*command, "-h").stdout == agent0(*command, "--help").stdout
