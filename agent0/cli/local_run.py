@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
 POLL_SECONDS = 0.1
 WHOLE = "evolution"
+LOCAL_SERVER = "http://127.0.0.1:5000"
+"""What `agent0 ui` serves, unless it is given another port."""
 
 
 def run_on_screen(run: LocalEvolution, *, quiet: bool) -> None:
@@ -39,10 +41,22 @@ def run_on_screen(run: LocalEvolution, *, quiet: bool) -> None:
             screen.print(intention(run), soft_wrap=True)
         with Bars(screen, quiet=quiet) as bars, _followed(run.progress_file, EventView(bars, run.stages)):
             run.run()
-        screen.print(history_table(read_history(run.folder)))
+        history = read_history(run.folder)
+        screen.print(history_table(history))
         screen.print(
-            f"report   {run.folder / 'report.html'}\nsummary  {run.folder / 'summary.json'}\nmlflow   agent0 ui"
+            f"report   {run.folder / 'report.html'}\nsummary  {run.folder / 'summary.json'}\n"
+            f"mlflow   {_charts(run.tracking_uri, history.mlflow_run_id)}",
+            soft_wrap=True,
         )
+
+
+def _charts(uri: str, run_id: str) -> str:
+    """Return where the charts of a run are; on a store of this machine, once it is served."""
+    from agent0.tracking.job_runs import charts_below
+
+    if uri.startswith(("http://", "https://")):
+        return charts_below(uri, uri, run_id)
+    return f"agent0 ui, then {charts_below(uri, LOCAL_SERVER, run_id)}"
 
 
 def intention(run: LocalEvolution) -> str:

@@ -20,6 +20,8 @@ from agent0.cli.domains import app as domains_app
 from agent0.cli.evaluate import evaluate
 from agent0.cli.evolve import evolve
 from agent0.cli.gate import gate
+from agent0.cli.hub import app as tasks_app
+from agent0.cli.hub import push_model
 from agent0.cli.interruption import EXIT_CODE, SENTENCE
 from agent0.cli.judge import judge
 from agent0.cli.models import app as models_app
@@ -78,11 +80,13 @@ app.add_typer(pipeline_app, name="pipeline")
 app.add_typer(sandbox_app, name="sandbox")
 app.add_typer(benchmarks_app, name="benchmarks")
 app.add_typer(models_app, name="models")
+app.add_typer(tasks_app, name="tasks")
 app.add_typer(domains_app, name="domains")
 app.add_typer(plugins_app, name="plugins")
 app.add_typer(tracking_app, name="tracking")
 models_app.command()(serve)
 models_app.command()(publish)
+models_app.command("push")(push_model)
 app.command()(evolve)
 app.command()(reproduce)
 app.command()(compare)
@@ -148,20 +152,20 @@ def report(
 def ui(
     port: Annotated[int, typer.Option(min=1, max=LAST_PORT, help="Port on this machine.")] = 5000,
 ) -> None:
-    """Open the MLflow user interface on the store that runs are tracked in.
+    """Serve MLflow on the store that runs are tracked in, and print the address of the newest evolution's charts.
 
-    Example: [bold]agent0 ui --port 5001[/bold], then visit http://127.0.0.1:5001
+    Example: [bold]agent0 ui --port 5001[/bold]
     """
-    from agent0.tracking.mlflow_runs import open_client
+    from agent0.tracking.job_runs import charts_below
     from agent0.tracking.tracking_location import tracking_uri
 
     uri = tracking_uri()
     if uri.startswith(("http://", "https://")):
-        print(f"Runs are tracked by the server at {uri}; open it in a browser.")
+        print(f"Runs are tracked by the server at {uri}: {charts_below(uri, uri)}")
         return
     listening("127.0.0.1", port).close()
-    open_client(uri)
-    print(f"MLflow on {uri}: http://127.0.0.1:{port} (end with Ctrl-C)", flush=True)
+    charts = charts_below(uri, f"http://127.0.0.1:{port}")
+    print(f"MLflow on {uri}, until Ctrl-C: {charts}", flush=True)
     command = [sys.executable, "-m", "mlflow", "ui", "--backend-store-uri", uri, "--host", "127.0.0.1"]
     os.execv(sys.executable, [*command, "--port", str(port)])
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import shutil
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -27,13 +26,13 @@ from agent0.evaluation.results import (
     Share,
 )
 from agent0.storage.digest import folder_digest
+from agent0.tracking.model_origin import EVALUATION_TAG, Evaluated
 from agent0.tracking.model_uri import is_model_uri, parse_model_uri
 from agent0.tracking.tracking_location import tracking_uri
 
 if TYPE_CHECKING:
     from agent0.tracking.registry import Client, Version
 
-TAG = "evaluation."
 KEY_LENGTH = 12
 
 
@@ -91,20 +90,26 @@ def record_evaluation(
         RegistryError: the evaluation is of another model than the version's, or MLflow refuses or does not answer.
     """
     from agent0.tracking.model_fetching import check_digest
-    from agent0.tracking.model_location import lies_at, upload
-    from agent0.tracking.registry import set_version_tags
+    from agent0.tracking.version_scores import write_scores
 
     check_digest(version, report.revision or "", f"the evaluation {folder}")
-    key = setting_key(report)
-    place = lies_at(client, folder, uri)
-    if place is None:
-        with tempfile.TemporaryDirectory() as temporary:
-            record = Path(temporary) / "record"
-            shutil.copytree(folder / QUESTIONS_FOLDER, record / QUESTIONS_FOLDER)
-            shutil.copyfile(folder / REPORT_FILE, record / REPORT_FILE)
-            place = upload(client, run_id, record, f"evaluations/{key}")
+    write_scores(client, version, evaluation_of(report, folder, uri, run_id), run_id)
+
+
+def evaluation_of(
+    report: EvaluationReport, folder: Path, uri: str, run_id: str, made_by: tuple[int, str] = (0, "")
+) -> Evaluated:
+    """Return what is written of an evaluation on the version that was evaluated.
+
+    Args:
+        report: of the evaluation.
+        folder: holds the record.
+        uri: where the folder is stored for others.
+        run_id: of what ran it.
+        made_by: round and evolution that made the model, if one did.
+    """
     recorded = RecordedEvaluation(
-        place=place,
+        place="",
         sha256=folder_digest(folder, of_a_record),
         run_id=run_id,
         finished_at=report.finished_at,
@@ -113,7 +118,16 @@ def record_evaluation(
         questions=sum(score.questions for score in report.benchmarks),
         scores={s.benchmark: (s.score.mean, s.score.low, s.score.high) for s in report.benchmarks},
     )
-    set_version_tags(client, version, {f"{TAG}{key}": recorded.model_dump_json()})
+    return Evaluated(
+        model_sha256=report.revision or "",
+        iteration=made_by[0],
+        evolution_run_id=made_by[1],
+        key=setting_key(report),
+        record=recorded.model_dump(mode="json"),
+        folder=folder,
+        uri=uri,
+        files=(QUESTIONS_FOLDER, REPORT_FILE),
+    )
 
 
 def record_on_version(report: EvaluationReport, folder: Path, model: str, uri: str = "", run_id: str = "") -> None:
@@ -147,9 +161,9 @@ def recorded_evaluations(version: Version) -> dict[str, RecordedEvaluation]:
     """
     found = {}
     for tag, value in version.tags.items():
-        if tag.startswith(TAG):
+        if tag.startswith(EVALUATION_TAG):
             try:
-                found[tag.removeprefix(TAG)] = RecordedEvaluation.model_validate_json(value)
+                found[tag.removeprefix(EVALUATION_TAG)] = RecordedEvaluation.model_validate_json(value)
             except ValidationError as error:
                 raise ResultsError(
                     f"The tag {tag} of {version.name} version {version.version} is damaged ({error.errors()[0]['msg']})"

@@ -55,6 +55,8 @@ def prepare_ablation(
         f"ablation {recipe}",
         {"variants": ", ".join(variants), "seeds": ", ".join(map(str, seeds))},
         {"agent0.recipe": recipe, "agent0.code_version": code_version(), JOB_TAG: job, GROUP_TAG: group},
+        note=f"Ablation of the recipe `{recipe}`: {', '.join(variants)}, each with the seeds "
+        f"{', '.join(map(str, seeds))}. Each is an evolution of its own; the comparison is the artifact `{PAGE_FILE}`.",
     )
     return run_id, [{"variant": variant, "seed": seed} for seed in seeds for variant in variants]
 

@@ -10,11 +10,12 @@ from pathlib import Path
 import torch
 
 from agent0.benchmarks.spec import file_name
-from agent0.config import EvaluationSettings, RolloutSettings, SamplingSettings, SandboxSettings
+from agent0.config import EvaluationSettings, RolloutSettings, SamplingSettings, SandboxSettings, TrackingSettings
 from agent0.evaluation.assignments import check_room, prepare
 from agent0.evaluation.conclusion import Subject, conclude, judge
 from agent0.evaluation.executor_scores import executor_scores
 from agent0.evaluation.inspect_log import require_inspect
+from agent0.evaluation.registered_evaluations import evaluation_of
 from agent0.evaluation.sample_runner import Keeper, engine_seed, open_stores, run_assignments, sample_folder, tool_of
 from agent0.evaluation.sample_store import SAMPLES_FILE
 from agent0.progress import Drawing
@@ -37,6 +38,8 @@ def run_benchmark_evaluation(
     rollout: RolloutSettings,
     sandbox: SandboxSettings,
     evaluation: EvaluationSettings,
+    tracking: TrackingSettings,
+    output_uri: str,
     known_from: str = "",
     before: Path | None = None,
 ) -> StageResult:
@@ -45,6 +48,9 @@ def run_benchmark_evaluation(
     An attempt that was cut short is gone on with, sample by sample. Where the history at `known_from` holds the scores
     already, nothing is evaluated and `output` is empty. The scores in `before`, of the model that this one was made
     from, are kept beside its own.
+
+    The scores of a round's executor are recorded on the version that the round registered; they are stored, with the
+    record, at `output_uri`.
     """
     if known_from:
         output.mkdir(parents=True, exist_ok=True)
@@ -89,7 +95,11 @@ def run_benchmark_evaluation(
     gpus = torch.cuda.device_count()
     judged = judge(assignments, stores, gpus)
     subject = Subject(f"{stage.name} {stage.iteration}", str(executor_model), digest, gpus)
-    conclude(judged, subject, evaluation, rollout, stage.seed, began, output)
+    report = conclude(judged, subject, evaluation, rollout, stage.seed, began, output)
+    if stage.iteration:  # what was evaluated is what the round before this stage has registered
+        made_by = stage.iteration, stage.evolution_id
+        scored = evaluation_of(report, output, output_uri, stage.evolution_id, made_by)
+        stage.tracker.record_evaluation(tracking.registered_executor, scored)
     for assignment in assignments:
         target = sample_folder(output, assignment)
         target.mkdir(parents=True, exist_ok=True)

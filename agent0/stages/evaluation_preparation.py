@@ -92,7 +92,14 @@ def open_evaluation(
         "agent0.job": job,
     }
     shown = evaluation_name(name, concrete)
-    run_id = start_run(tracking_uri(), given.tracking.experiment, f"evaluation {shown} seed {given.seed}", params, tags)
+    run_id = start_run(
+        tracking_uri(),
+        given.tracking.experiment,
+        f"evaluation {shown} seed {given.seed}",
+        params,
+        tags,
+        note=f"Evaluation of `{concrete.source}` on {', '.join(names)}; its artifact `comparison.html` compares it.",
+    )
     return PreparedEvaluation(
         run_id=run_id,
         config=given.model_copy(update={"model": concrete}),

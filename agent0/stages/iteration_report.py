@@ -10,6 +10,7 @@ import time
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
+from agent0.ablations import active_ablations
 from agent0.answers import equivalent
 from agent0.answers.audit import BREAKDOWN
 from agent0.config import CurriculumSettings
@@ -17,6 +18,7 @@ from agent0.evaluation.statistics import clustered_mean
 from agent0.report.evolution_page import render
 from agent0.report.figures import consistency_picture
 from agent0.report.history import HISTORY_FILE, Example, ExecutorScores, History, IterationRecord, ProposalStatistics
+from agent0.report.wording import headline
 from agent0.rewards.diversity import diversity_metrics, novelty
 from agent0.seeds import sampled
 from agent0.stages.executor_guard import KEPT_PREVIOUS
@@ -43,6 +45,7 @@ from agent0.storage.shards import (
 )
 from agent0.storage.text_files import read_model
 from agent0.storage.workspace import clear_workspace
+from agent0.tracking.review import NOTE_TAG, evolution_note
 from agent0.tracking.tracker import undelivered_tag
 from agent0.types import LabelledTask, SolvedTask, StageReport, Task
 
@@ -130,6 +133,8 @@ def _log(stage: Stage, history: History, finished: Mapping[int, Mapping[str, flo
         picture = Path(folder) / "self_consistency.png"
         consistency_picture(history, stage.iteration, picture)
         stage.evolution.log_image(picture, "tasks/self_consistency", stage.iteration)
+    note = evolution_note(history.config, active_ablations(history.config), f"**{headline(history)}**")
+    stage.evolution.set_tags({NOTE_TAG: note})
     if stage.iteration == history.planned_iterations:
         stage.evolution.set_status("FINISHED")
 

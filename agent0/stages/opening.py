@@ -22,6 +22,7 @@ from agent0.stages.anchors import read_anchors
 from agent0.stages.masters import check_workspace
 from agent0.stages.session import flatten
 from agent0.storage.digest import code_version as installed_code
+from agent0.tracking.review import evolution_note
 from agent0.tracking.tracking_location import tracking_uri
 
 
@@ -95,7 +96,7 @@ def open_evolution(
             pass
     uri, experiment = tracking_uri(), config.tracking.experiment
     settings, version = config.model_dump(mode="json"), code_version or installed_code()
-    fingerprint = _fingerprint(settings, beginning, version)
+    fingerprint, left_out = _fingerprint(settings, beginning, version), active_ablations(settings)
     found = named_run(uri, run_id, fingerprint) if run_id else find_unfinished(uri, experiment, fingerprint, job)
     if found:
         continue_run(uri, found, job)
@@ -103,11 +104,11 @@ def open_evolution(
     return start_run(
         uri,
         experiment,
-        f"evolution {config.recipe} seed {config.seed}",
+        " ".join(["evolution", config.recipe, *left_out, f"seed {config.seed}"]),
         {**flatten(config, "config"), **{f"beginning.{name}": value for name, value in asdict(beginning).items()}},
         {
             "agent0.recipe": config.recipe,
-            "agent0.ablations": ", ".join(active_ablations(settings)) or "none",
+            "agent0.ablations": ", ".join(left_out) or "none",
             "agent0.seed": str(config.seed),
             "agent0.code_version": version,
             "agent0.fingerprint": fingerprint,
@@ -118,6 +119,7 @@ def open_evolution(
             CONFIG_FILE: json.dumps(settings, indent=2),
             PIPELINE_FILE: json.dumps({"options": dict(compiled_with or {}), "beginning": asdict(beginning)}, indent=2),
         },
+        evolution_note(settings, left_out),
     )
 
 

@@ -30,6 +30,7 @@ from agent0.storage.seal import intact_digest, seal
 from agent0.storage.text_files import read_model
 from agent0.storage.workspace import Workspace, open_workspace
 from agent0.tracking import Tracker
+from agent0.tracking.review import NOTE_TAG, origin_tags
 from agent0.tracking.tracking_location import tracking_uri
 from agent0.types import StageReport
 
@@ -149,13 +150,14 @@ def open_stage(
     settings: Mapping[str, BaseModel] | None = None,
     inputs: Mapping[str, Path] | None = None,
     part: str = "",
+    note: str = "",
     also: Sequence[str] = (),
 ) -> Iterator[Stage]:
     """Open a stage of the evolution whose MLflow run is `mlflow_run_id`.
 
     Its nested run carries the settings, the seed, the code version and the digest of each input folder. `part` names
-    the share of a pod where several work side by side, `also` trackers beside MLflow. An error is reported as progress
-    before it is raised, so that whoever watches reads the reason.
+    the share of a pod where several work side by side, `note` what the stage does, `also` trackers beside MLflow. An
+    error is reported as progress before it is raised, so that whoever watches reads the reason.
 
     Raises:
         DamagedError: an input is not what the stage that wrote it had sealed.
@@ -178,6 +180,8 @@ def open_stage(
             "agent0.iteration": str(iteration),
             "agent0.seed": str(stage_seed),
             "agent0.code_version": code_version(),
+            **origin_tags(name),
+            NOTE_TAG: note,
             **read,
         }
         session = open_session(

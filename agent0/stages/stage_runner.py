@@ -69,6 +69,7 @@ def run_stage(
         settings=sections,
         inputs=_labelled(folders),
         part=part,
+        note=(inspect.getdoc(inspect.getmodule(function)) or "").partition("\n\n")[0],
         also=settings.tracking.also,
     ) as stage:
         result = function(stage, output=Path(output.path), **folders, **sections, **given)

@@ -14,7 +14,7 @@ from typing import Any
 
 from agent0.errors import Agent0Error
 from agent0.plugin_finder import ExtensionPoint
-from agent0.tracking.model_origin import Origin
+from agent0.tracking.model_origin import Evaluated, Origin
 from agent0.tracking.tracker import RunTracker, TrackedDataset, Tracker
 
 
@@ -131,3 +131,7 @@ class BesideTracker(Tracker):
     def register_model(self, name: str, folder: Path, uri: str, origin: Origin) -> None:
         """See `Tracker`; for MLflow alone."""
         self._main.register_model(name, folder, uri, origin)
+
+    def record_evaluation(self, name: str, evaluated: Evaluated) -> None:
+        """See `Tracker`; for MLflow alone."""
+        self._main.record_evaluation(name, evaluated)

@@ -23,7 +23,7 @@ from agent0.tracking.delivery import MAX_TAG_LENGTH, UnreachableError, packed, r
 from agent0.tracking.entry_batches import MAX_NAMES, MAX_POINTS
 from agent0.tracking.journal import Journal, JournalInUseError
 from agent0.tracking.mlflow_runs import check_run, make_client, param_text
-from agent0.tracking.model_origin import Origin
+from agent0.tracking.model_origin import Evaluated, Origin
 from agent0.tracking.sender import Sender
 from agent0.tracking.tracker import TrackedDataset, Tracker
 from agent0.tracking.tracking_location import buffer_folder
@@ -115,6 +115,10 @@ class BufferedTracker(Tracker):
     def register_model(self, name: str, folder: Path, uri: str, origin: Origin) -> None:
         """See `Tracker`; it is registered when the entry is delivered."""
         self._add("model", name=name, folder=str(folder.resolve()), uri=uri, origin=vars(origin))
+
+    def record_evaluation(self, name: str, evaluated: Evaluated) -> None:
+        """See `Tracker`; it is written when the entry is delivered."""
+        self._add("evaluation", name=name, evaluated={**vars(evaluated), "folder": str(evaluated.folder.resolve())})
 
     def _add_file(self, path: str, content: bytes) -> None:
         self._add("file", path=path, data=packed(content))

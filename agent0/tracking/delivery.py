@@ -27,9 +27,10 @@ from mlflow.utils.mlflow_tags import MLFLOW_DATASET_CONTEXT, MLFLOW_LOGGED_ARTIF
 from agent0.errors import Agent0Error, warn
 from agent0.tracking.entry_batches import SMALL, batches, halves, named
 from agent0.tracking.journal import Entry, Journal
-from agent0.tracking.model_origin import Origin
+from agent0.tracking.model_origin import Evaluated, Origin
 from agent0.tracking.registry import register
 from agent0.tracking.traces import send_trace
+from agent0.tracking.version_scores import trained_version, write_scores
 
 KEY_TAG = "agent0.key"
 """Tag with the key that a run's maker chose for it; only runs that we made have it."""
@@ -133,6 +134,8 @@ class Delivery:
             register(
                 self._client, self.run_id(first["run"]), first["name"], Path(first["folder"]), first["uri"], origin
             )
+        elif kind == "evaluation":
+            self._record_evaluation(self.run_id(first["run"]), first["name"], first["evaluated"])
         else:
             raise RefusedError(f"This tracking buffer holds {kind!r}, which another version of Agent0 wrote.")
 
@@ -160,6 +163,16 @@ class Delivery:
             self._client.update_run(iteration, status="RUNNING")
         tags = {**entry["tags"], MLFLOW_PARENT_RUN_ID: iteration}
         self._client.log_batch(run.info.run_id, tags=[RunTag(name, value) for name, value in tags.items()])
+
+    def _record_evaluation(self, run_id: str, name: str, entry: Entry) -> None:
+        evaluated = Evaluated(**{**entry, "folder": Path(entry["folder"]), "files": tuple(entry["files"])})
+        version = trained_version(self._client, name, evaluated)
+        if version is None:
+            raise EntryRefusedError(
+                f"{name} has no version of what round {evaluated.iteration} of {evaluated.evolution_run_id} made; "
+                "deliver the buffer of its training first."
+            )
+        write_scores(self._client, version, evaluated, run_id)
 
     def _stage_run(self) -> str:
         opening = self._opening

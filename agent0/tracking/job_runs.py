@@ -19,6 +19,7 @@ from agent0.tracking.delivery import explaining
 from agent0.tracking.journal import Entry, Journal
 from agent0.tracking.mlflow_runs import KIND_TAG, OPEN, close_runs, nested_runs, open_client
 from agent0.tracking.registry import pages
+from agent0.tracking.review import charts_of
 
 JOB_TAG = "agent0.job"
 GROUP_TAG = "agent0.ablation_group"
@@ -147,16 +148,31 @@ def look_at(uri: str, run_id: str) -> JobRun:
         )
         for item in sorted(nested, key=lambda item: item.info.start_time)
     ]
-    page = f"{uri.rstrip('/')}/#/experiments/{run.info.experiment_id}/runs/{run_id}"
     return JobRun(
         run_id=run_id,
         name=str(run.info.run_name),
         kind=str(run.data.tags.get(KIND_TAG, "")),
         status=str(run.info.status),
-        link=page if uri.startswith(("http://", "https://")) else "",
+        link=charts_of(uri, run.info.experiment_id, run_id) if uri.startswith(("http://", "https://")) else "",
         files=tuple(item.path for item in client.list_artifacts(run_id)),
         stages=tuple(stages),
     )
+
+
+def charts_below(uri: str, server: str, run_id: str = "") -> str:
+    """Return the address of the charts of a run, or of the newest evolution, where `server` serves the store at `uri`.
+
+    Where there is no evolution yet, it is the server's own.
+    """
+    client = open_client(uri)
+    with explaining(uri):
+        if run_id:
+            return charts_of(server, client.get_run(run_id).info.experiment_id, run_id)
+        places = [item.experiment_id for item in client.search_experiments()]
+        newest = ["attributes.start_time DESC"]
+        query = f"tags.`{KIND_TAG}` = 'evolution'"
+        found = client.search_runs(places, query, order_by=newest, max_results=1)
+    return charts_of(server, found[0].info.experiment_id, found[0].info.run_id) if found else server
 
 
 def keeps(uri: str, run_id: str, name: str) -> bool:

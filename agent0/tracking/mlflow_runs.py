@@ -30,6 +30,8 @@ from agent0.tracking.delivery import KEY_TAG, RefusedError, UnreachableError, ex
 from agent0.tracking.entry_batches import MAX_NAMES
 from agent0.tracking.own_place import ARTIFACTS_FOLDER, PLACE_TAG, settle
 from agent0.tracking.registry import pages
+from agent0.tracking.review import KIND_TAG as EXPERIMENT_KIND_TAG
+from agent0.tracking.review import NOTE_TAG, TRAINING, origin_tags
 from agent0.tracking.tracking_location import absolute, store_file
 
 HEALTH_TIMEOUT_SECONDS = 5.0
@@ -127,6 +129,7 @@ def start_run(
     tags: Mapping[str, str],
     iterations: Iterable[int] = (),
     texts: Mapping[str, str] | None = None,
+    note: str = "",
 ) -> str:
     """Open the run of an evolution or evaluation, or take the one of Kubeflow's plugin; return its id.
 
@@ -138,18 +141,20 @@ def start_run(
         tags: of the run; the word before the name's first space says what it is.
         iterations: numbers of the iterations that will have runs in it.
         texts: files to keep as artifacts, by name.
+        note: its description, in Markdown.
 
     Raises:
         UnreachableError: MLflow does not answer.
         RefusedError: it refuses.
     """
     client = open_client(uri, new=True)
+    kind = name.partition(" ")[0]
     with explaining(uri):
         run = _injected_root(client) or client.create_run(
-            _experiment(client, experiment), tags={KEY_TAG: uuid.uuid4().hex}, run_name=name
+            _experiment(client, experiment), tags={KEY_TAG: uuid.uuid4().hex, **origin_tags(kind)}, run_name=name
         )
         run_id = str(run.info.run_id)
-        all_tags = {**tags, KIND_TAG: name.partition(" ")[0]}
+        all_tags = {**tags, KIND_TAG: kind} | ({NOTE_TAG: note} if note else {})
         client.log_batch(run_id, tags=[RunTag(key, value) for key, value in all_tags.items()])
         entries = [Param(key, param_text(value)) for key, value in params.items()]
         for start in range(0, len(entries), MAX_NAMES):
@@ -157,7 +162,7 @@ def start_run(
         for file, text in (texts or {}).items():
             client.log_text(run_id, text, file)
         for number in iterations:
-            _schedule_iteration(client, str(run.info.experiment_id), run_id, number)
+            _schedule_iteration(client, str(run.info.experiment_id), run_id, number, name)
     return run_id
 
 
@@ -238,8 +243,11 @@ def _injected_root(client: MlflowClient) -> Run | None:
     return client.get_run(parent) if parent else run
 
 
-def _schedule_iteration(client: MlflowClient, experiment: str, evolution_id: str, number: int) -> None:
+def _schedule_iteration(client: MlflowClient, experiment: str, evolution_id: str, number: int, name: str) -> None:
+    what = f"Round {number}" if number else "The model that it begins with, and its evaluation,"
     tags = {
+        **origin_tags(name.partition(" ")[0]),
+        NOTE_TAG: f"{what} of {name}; nested in it is a run for each stage.",
         KEY_TAG: run_key(evolution_id, number),
         KIND_TAG: "iteration",
         "agent0.iteration": str(number),
@@ -250,12 +258,14 @@ def _schedule_iteration(client: MlflowClient, experiment: str, evolution_id: str
 
 
 def _experiment(client: MlflowClient, name: str) -> str:
-    """Return the id of the experiment, creating it; its artifacts lie beside a SQLite store."""
+    """Return the id of the experiment, of trainings; a new one's artifacts lie beside a SQLite store."""
     found = client.get_experiment_by_name(name)
     if found is not None:
+        if EXPERIMENT_KIND_TAG not in found.tags:
+            client.set_experiment_tag(found.experiment_id, EXPERIMENT_KIND_TAG, TRAINING)
         return str(found.experiment_id)
-    file = store_file(client.tracking_uri)
+    file, tags = store_file(client.tracking_uri), {EXPERIMENT_KIND_TAG: TRAINING}
     if file is None:
-        return str(client.create_experiment(name))
+        return str(client.create_experiment(name, tags=tags))
     location = (file.parent / ARTIFACTS_FOLDER).as_uri()
-    return str(client.create_experiment(name, artifact_location=location, tags={PLACE_TAG: str(file)}))
+    return str(client.create_experiment(name, artifact_location=location, tags={**tags, PLACE_TAG: str(file)}))

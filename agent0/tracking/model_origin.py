@@ -1,8 +1,14 @@
-"""Where a version of a registered model comes from; this module does not import mlflow."""
+"""Where a version of a registered model comes from, and how it was evaluated; this module does not import mlflow."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+EVALUATION_TAG = "evaluation."
+"""Begins the name of a version's tag that tells of an evaluation; the key of its setting follows."""
 
 
 @dataclass(frozen=True)
@@ -30,3 +36,28 @@ class Origin:
     def tags(self) -> dict[str, str]:
         """Return the tags of the version, without those that are not known."""
         return {name: str(value) for name, value in vars(self).items() if value != ""}
+
+
+@dataclass(frozen=True)
+class Evaluated:
+    """An evaluation of a model that is registered, or will be when this is delivered.
+
+    Attributes:
+        model_sha256: see `Origin`.
+        iteration: see `Origin`; 0 for a model that no round of an evolution made.
+        evolution_run_id: see `Origin`.
+        key: stands for everything that two evaluations must share to be compared.
+        record: what is written down of it, but for its place.
+        folder: where it lies on this machine.
+        uri: where it is stored for others.
+        files: files and folders in it that are its record.
+    """
+
+    model_sha256: str
+    iteration: int
+    evolution_run_id: str
+    key: str
+    record: Mapping[str, Any]
+    folder: Path
+    uri: str
+    files: tuple[str, ...]

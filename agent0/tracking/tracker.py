@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from agent0.tracking.model_origin import Origin
+from agent0.tracking.model_origin import Evaluated, Origin
 
 
 def undelivered_tag(iteration: int, stage: str) -> str:
@@ -73,3 +73,6 @@ class Tracker(RunTracker):
 
     def register_model(self, name: str, folder: Path, uri: str, origin: Origin) -> None:
         """Register the model in `folder`, stored at `uri`, as a version of `name`; see `registry.register`."""
+
+    def record_evaluation(self, name: str, evaluated: Evaluated) -> None:
+        """Write an evaluation on the version of `name` that a round made; see `version_scores.write_scores`."""

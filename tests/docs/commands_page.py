@@ -23,10 +23,10 @@ What `agent0 COMMAND --help` says of each. A command that needs an extra names i
 well, with 1 if it failed, with 2 if it was asked for something that cannot be, and with 130 after Ctrl-C; other codes
 are said below.
 
-`agent0 --install-completion` has the shell (bash, zsh, fish) complete commands, options, recipes, ablations and settings from its
-next start on; `agent0 --show-completion` prints what it would add. `--json` prints what a script reads. Progress and tables keep
-to the window, or to `COLUMNS`; a pipe gets whole values, a row a line, and one line of progress in ten seconds. `NO_COLOR`
-leaves colours out.
+`agent0 --install-completion` has the shell (bash, zsh, fish) complete commands, options, recipes, ablations and
+settings from its next start on; `agent0 --show-completion` prints what it would add. `--json` prints what a script
+reads. Progress and tables keep to the window, or to `COLUMNS`; a pipe gets whole values, a row a line, and one line of
+progress in ten seconds. `NO_COLOR` leaves colours out.
 
 | command | what it does |
 | --- | --- |

@@ -34,6 +34,22 @@ def test_the_first_upload_makes_the_pipeline_and_a_version_that_says_where_it_co
     assert names(server) == ["0.1.0-1a2b3c4d5-2-iterations"]
 
 
+def test_a_script_reads_what_was_uploaded_started_and_scheduled(server: KfpServer, pipeline: Command) -> None:
+    uploaded = json.loads(pipeline("upload", "evolution.yaml", "--json").out)
+    assert uploaded["new"]
+    assert uploaded["version_id"] in server.state.versions
+    assert not json.loads(pipeline("upload", "evolution.yaml", "--json").out)["new"]
+    (run,) = json.loads(pipeline("run", "evolution", "--json").out)
+    (again,) = json.loads(pipeline("rerun", run["run_id"], "--json").out)
+    assert set(server.state.runs) == {run["run_id"], again["run_id"]}
+    assert run["page"] == f"{server.url}/#/runs/details/{run['run_id']}"
+    made = json.loads(pipeline("schedule", "evolution", "--cron", "0 0 3 * * *", "--json").out)
+    assert list(server.state.recurring_runs) == [made["schedule_id"]]
+    refused = pipeline("run", "evolution", "--json", "--wait")
+    assert (refused.code, refused.out) == (2, "")
+    assert "agent0 pipeline status RUN --wait" in refused.err
+
+
 def test_the_same_content_is_uploaded_once(server: KfpServer, pipeline: Command) -> None:
     pipeline("upload", "evolution.yaml")
     done = pipeline("upload", "evolution.yaml", "--version", "again")

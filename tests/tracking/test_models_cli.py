@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -67,6 +68,19 @@ def test_models_and_versions_are_listed(folders: list[Path], evaluated: Any) -> 
     (second,) = [line for line in lines if line.lstrip().startswith("2 ")]
     assert "gsm8k 40.0" in second
     assert model_digest(folders[1])[:12] in second
+
+
+def test_a_script_reads_what_is_listed_shown_and_decided(folders: list[Path], evaluated: Any) -> None:
+    evaluated(3, 40)
+    (model,) = json.loads(models("list", "--json").stdout)
+    assert (model["model"], model["newest"]) == (EXECUTOR, "3")
+    assert [row["version"] for row in json.loads(models("list", EXECUTOR, "--json").stdout)] == ["3", "2", "1"]
+    shown = json.loads(models("show", f"models:/{EXECUTOR}/3", "--json").stdout)
+    assert shown["sha256"] == model_digest(folders[2])
+    assert [row["version"] for row in shown["lineage"]][:3] == ["3", "2", "1"]
+    assert [row["score"] for row in shown["scores"]] == ["40.0"]
+    promoted = json.loads(models("promote", f"models:/{EXECUTOR}/3", "--json").stdout)
+    assert (promoted["alias"], promoted["after"]) == ("champion", "3")
 
 
 def test_a_version_is_shown_with_its_lineage_back_to_the_base_model(folders: list[Path], evaluated: Any) -> None:
