@@ -71,7 +71,7 @@ def intention(run: LocalEvolution) -> str:
         time += "" if config == usual else ", as the recipe is; this run has other settings"
     begun = " (goes on; what is finished is not repeated)" if run.progress_file.is_file() else ""
     return (
-        f"evolve   {config.recipe}, seed {config.seed}: {config.iterations} rounds from {config.model.source}, "
+        f"evolve   {config.recipe}, seed {config.seed}: {config.iterations} round(s) from {config.model.source}, "
         f"{run.stages} stages{begun}\ninto     {run.folder}; tracked in {run.tracking_uri}\ntime     {time}\n"
         f"Ctrl-C   keeps what is finished; go on with: agent0 evolve --output {shlex.quote(str(run.folder))} --resume\n"
     )

@@ -181,7 +181,8 @@ class Delivery:
         found = find_run(self._client, self._experiment_id(), opening["key"])
         if found is not None:
             return str(found.info.run_id)
-        tags = {KEY_TAG: opening["key"], MLFLOW_PARENT_RUN_ID: self.run_id(f"iteration {opening['iteration']}")}
+        iteration = self.run_id(f"iteration {opening['iteration']}")
+        tags = {**opening["tags"], KEY_TAG: opening["key"], MLFLOW_PARENT_RUN_ID: iteration}
         made = self._client.create_run(
             self._experiment_id(), start_time=opening["time"], tags=tags, run_name=opening["name"]
         )

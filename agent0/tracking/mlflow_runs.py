@@ -30,8 +30,7 @@ from agent0.tracking.delivery import KEY_TAG, RefusedError, UnreachableError, ex
 from agent0.tracking.entry_batches import MAX_NAMES
 from agent0.tracking.own_place import ARTIFACTS_FOLDER, PLACE_TAG, settle
 from agent0.tracking.registry import pages
-from agent0.tracking.review import KIND_TAG as EXPERIMENT_KIND_TAG
-from agent0.tracking.review import NOTE_TAG, TRAINING, origin_tags
+from agent0.tracking.review import NOTE_TAG, origin_tags
 from agent0.tracking.tracking_location import absolute, store_file
 
 HEALTH_TIMEOUT_SECONDS = 5.0
@@ -258,14 +257,12 @@ def _schedule_iteration(client: MlflowClient, experiment: str, evolution_id: str
 
 
 def _experiment(client: MlflowClient, name: str) -> str:
-    """Return the id of the experiment, of trainings; a new one's artifacts lie beside a SQLite store."""
+    """Return the id of the experiment, creating it; its artifacts lie beside a SQLite store."""
     found = client.get_experiment_by_name(name)
     if found is not None:
-        if EXPERIMENT_KIND_TAG not in found.tags:
-            client.set_experiment_tag(found.experiment_id, EXPERIMENT_KIND_TAG, TRAINING)
         return str(found.experiment_id)
-    file, tags = store_file(client.tracking_uri), {EXPERIMENT_KIND_TAG: TRAINING}
+    file = store_file(client.tracking_uri)
     if file is None:
-        return str(client.create_experiment(name, tags=tags))
+        return str(client.create_experiment(name))
     location = (file.parent / ARTIFACTS_FOLDER).as_uri()
-    return str(client.create_experiment(name, artifact_location=location, tags={**tags, PLACE_TAG: str(file)}))
+    return str(client.create_experiment(name, artifact_location=location, tags={PLACE_TAG: str(file)}))

@@ -12,9 +12,8 @@ from collections.abc import Mapping, Sequence
 NOTE_TAG = "mlflow.note.content"
 USER_TAG = "mlflow.user"
 SOURCE_NAME_TAG, SOURCE_TYPE_TAG = "mlflow.source.name", "mlflow.source.type"
-KIND_TAG, TRAINING = "mlflow.experimentKind", "custom_model_development"
-"""Of an experiment: without it MLflow takes one that holds traces for an application's, and opens no charts."""
 WORKFLOW = "workflowType=machine_learning"
+"""Without it MLflow shows an experiment as an application's, by the latencies of its traces."""
 USER_VARIABLE = "MLFLOW_TRACKING_USERNAME"
 POD_VARIABLE = "KUBERNETES_SERVICE_HOST"
 
@@ -47,9 +46,9 @@ def evolution_note(values: Mapping[str, object], ablations: Sequence[str], findi
     left_out = f" **Left out: {', '.join(ablations)}.**" if ablations else ""
     found = f"\n\n{finding}" if finding else ""
     return (
-        f"Evolution of `{source}` by the recipe `{values['recipe']}`, seed {values['seed']}: {values['iterations']} "
-        f"rounds.{left_out}{found}\n\nMetrics have the round as their step, `eval/accuracy` its 95 % interval as "
-        "`_low` and `_high`. Artifacts: `report.html`, `summary.json`; `agent0 reproduce` with the run's id repeats it."
+        f"Evolution of `{source}` by the recipe `{values['recipe']}`, seed {values['seed']}: "
+        f"{values['iterations']} round(s).{left_out}{found}\n\nMetrics have the round as their step, `eval/accuracy` "
+        "its 95 % interval as `_low` and `_high`. Its artifacts are `report.html` and `summary.json`."
     )
 
 

@@ -113,6 +113,8 @@ def champion(model: Path, rows: Path, tmp_path: Path) -> Path:
         rollout=config.rollout,
         sandbox=config.sandbox,
         evaluation=config.evaluation,
+        tracking=config.tracking,
+        output_uri=str(tmp_path / "champion"),
     )
     return tmp_path / "champion"
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from agent0.config import EvaluationSettings, RolloutSettings, SandboxSettings
+from agent0.config import EvaluationSettings, RolloutSettings, SandboxSettings, TrackingSettings
 from agent0.errors import Agent0Error
 from agent0.report.history import ExecutorScores
 from agent0.stages import Stage
@@ -33,6 +33,8 @@ def evaluate(model: Path, output: Path, **fields: Any) -> dict[str, float]:
         rollout=ROLLOUT,
         sandbox=SandboxSettings(preload=(), memory_mb=256),
         evaluation=settings,
+        tracking=TrackingSettings(),
+        output_uri=str(output),
     ).metrics
 
 

@@ -14,6 +14,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from agent0.tracking.review import charts_of
+
 if TYPE_CHECKING:
     from mlflow.tracking import MlflowClient
     from playwright.sync_api import Page
@@ -55,7 +57,7 @@ def opened_browser(uri: str, username: str, password: str) -> Iterator[Page]:
 
 def open_charts(page: Page, experiment: str, run: str) -> str:
     """Open the charts of the executor's scores in a run, wait until they are drawn, and return the page's text."""
-    page.goto(f"/#/experiments/{experiment}/runs/{run}/model-metrics")
+    page.goto(charts_of("", experiment, run))
     page.get_by_placeholder("Search metric charts").fill("eval/")
     page.locator(".js-plotly-plot .scatterlayer .trace").first.wait_for()
     return page.locator("body").inner_text()

@@ -5,11 +5,14 @@ from __future__ import annotations
 import shutil
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from mlflow.tracking import MlflowClient
 
 from agent0.storage.digest import model_digest
+from agent0.tracking.buffered_tracker import TrackingSession, open_session
+from agent0.tracking.mlflow_runs import start_run
 from agent0.tracking.model_origin import Origin
 from agent0.tracking.registry import register
 
@@ -70,5 +73,22 @@ def registered(client: MlflowClient, run_id: str) -> Register:
             }
         )
         return register(client, run_id, EXECUTOR, folder, uri or str(folder), origin)
+
+    return do
+
+
+@pytest.fixture
+def evolution(store: str) -> str:
+    params = {"config.seed": 0}
+    return start_run(store, "agent0", "evolution tiny seed 0", params, {}, range(3), note="An *evolution*.")
+
+
+@pytest.fixture
+def open_stage(store: str, evolution: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Any]:
+    monkeypatch.setenv("AGENT0_TRACKING_BUFFER", str(tmp_path / "buffers"))
+
+    def do(name: str = "task_filtering", iteration: int = 1, **changes: Any) -> TrackingSession:
+        given = {"part": "", "fingerprint": "same", "params": {"filtering.k": 1}, "tags": {}, "warn": pytest.fail}
+        return open_session(store, evolution, iteration, name, **{**given, **changes})
 
     return do

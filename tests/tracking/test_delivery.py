@@ -37,22 +37,6 @@ SOLVED = Trajectory(
 )
 
 
-@pytest.fixture
-def evolution(store: str) -> str:
-    return start_run(store, "agent0", "evolution tiny seed 0", {"config.seed": 0}, {}, range(3))
-
-
-@pytest.fixture
-def open_stage(store: str, evolution: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Any]:
-    monkeypatch.setenv("AGENT0_TRACKING_BUFFER", str(tmp_path / "buffers"))
-
-    def do(name: str = "task_filtering", iteration: int = 1, **changes: Any) -> TrackingSession:
-        given = {"part": "", "fingerprint": "same", "params": {"filtering.k": 1}, "tags": {}, "warn": pytest.fail}
-        return open_session(store, evolution, iteration, name, **{**given, **changes})
-
-    return do
-
-
 def everything(session: TrackingSession, tmp_path: Path) -> None:
     """Log one of each."""
     Image.new("RGB", (600, 400)).save(tmp_path / "plot.png")
