@@ -29,7 +29,7 @@ from agent0.tracking import TRACKERS
 
 
 def read_settings(
-    recipe: str | None,
+    recipe: str | Mapping[str, Any] | None,
     overrides: Iterable[str] | None,
     ablations: Sequence[str] | None = None,
     *,
@@ -38,7 +38,7 @@ def read_settings(
     """Return the configuration of a command that starts or prepares something; see `load_config`.
 
     Args:
-        recipe: a shipped recipe's name, or a TOML file; None: the defaults.
+        recipe: a shipped recipe's name, a TOML file, or the settings of an earlier run; None: the defaults.
         overrides: of single settings.
         ablations: parts of the method to leave out.
         evolves: whether an evolution is to come, or else an evaluation alone.

@@ -6,7 +6,6 @@ everything: the configuration, the compiled pipeline, the artifacts, the cache, 
 
 import builtins
 import fcntl
-import json
 import logging
 import os
 import shutil
@@ -15,6 +14,7 @@ import time
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext, redirect_stderr, redirect_stdout
+from dataclasses import asdict
 from pathlib import Path
 from typing import TextIO
 
@@ -29,18 +29,20 @@ from agent0.kubeflow.compiled_pipeline import read_package
 from agent0.planning import check_devices
 from agent0.report.history import HISTORY_FILE
 from agent0.rollout.vllm_environment import visible_gpus
+from agent0.stages.open_history import newest_history
+from agent0.stages.opening import Beginning
 from agent0.stages.stage_files import REPORT_FILE, SUMMARY_FILE
 from agent0.storage import workspace
 from agent0.storage.atomic_file import atomic_path
 from agent0.storage.digest import code_version
 from agent0.storage.manifest import file_sha256
-from agent0.storage.seal import is_intact
 from agent0_kfp.pipelines.aftermath import ARTIFACTS_FOLDER, LOCK_FILE, followed, run_id_of
 from agent0_kfp.pipelines.evolution import compile_evolution
 from agent0_kfp.pipelines.local_cache import intact_cache
 from agent0_kfp.pipelines.run_file import RUN_FILE, read_run, write_run
 from agent0_kfp.pipelines.warm_template import warm_tasks
 
+BASE = Beginning()
 LOCK_SECONDS, FULL_BYTES = 3.0, 1 << 20
 PIPELINE_FILE = "evolution.yaml"
 PROGRESS_FILE = "progress.jsonl"
@@ -57,15 +59,18 @@ class LocalEvolution:
         folder: the run's folder; made by `create`, found by `resume`.
     """
 
-    def __init__(self, folder: Path, config: Config, tracking_uri: str, code_version: str) -> None:
+    def __init__(
+        self, folder: Path, config: Config, tracking_uri: str, code_version: str, beginning: Beginning = BASE
+    ) -> None:
         self.folder = folder
         self.config = config
         self.tracking_uri = tracking_uri
         self.code_version = code_version
+        self.beginning = beginning
 
     @classmethod
-    def create(cls, folder: Path, config: Config, tracking_uri: str) -> "LocalEvolution":
-        """Start a new evolution in a folder that is empty or not there yet.
+    def create(cls, folder: Path, config: Config, tracking_uri: str, beginning: Beginning = BASE) -> "LocalEvolution":
+        """Start a new evolution in a folder that is empty or not there yet, from the base model or another beginning.
 
         Raises:
             UsageError: the folder holds something already, or the configuration needs GPUs that are not here.
@@ -79,8 +84,8 @@ class LocalEvolution:
         compile_evolution(config, folder / PIPELINE_FILE, LOCAL)
         version = code_version()
         # Written last: a folder without it was never started.
-        write_run(folder, config, tracking_uri, version, file_sha256(folder / PIPELINE_FILE))
-        return cls(folder, config, tracking_uri, version)
+        write_run(folder, config, tracking_uri, version, file_sha256(folder / PIPELINE_FILE), asdict(beginning))
+        return cls(folder, config, tracking_uri, version, beginning)
 
     @classmethod
     def resume(cls, folder: Path) -> "LocalEvolution":
@@ -90,7 +95,8 @@ class LocalEvolution:
             UsageError: there is none, what it began with was changed, or it is the copy of a run that is still there.
         """
         run = read_run(folder)
-        found = cls(folder, parse_section(Config, run["config"]), run["tracking_uri"], run["code_version"])
+        config, beginning = parse_section(Config, run["config"]), Beginning(**run.get("beginning", {}))
+        found = cls(folder, config, run["tracking_uri"], run["code_version"], beginning)
         found._restore_pipeline(run["pipeline_sha256"])
         return found
 
@@ -134,12 +140,14 @@ class LocalEvolution:
         except (RuntimeError, OSError) as error:
             reason = self._last_error(events_before) or self._full() or explain(error)
             raise Agent0Error(
-                f"{reason} (log: {self.folder / LOG_FILE}; go on with: agent0 evolve --output {self.folder} --resume)"
+                f"{reason} (log: {self.folder / LOG_FILE}; with other settings, begin after its finished rounds: "
+                f"agent0 evolve --from {self.folder} --output … --set …; go on with: agent0 evolve --output "
+                f"{self.folder} --resume)"
             ) from error
 
     def publish(self) -> None:
         """Copy history, report and summary of the last finished iteration to the folder."""
-        latest = self._latest_report()
+        latest = newest_history(self.folder)
         if latest:
             for name in PUBLISHED:
                 with atomic_path(self.folder / name) as temporary:
@@ -154,7 +162,12 @@ class LocalEvolution:
         warm = warm_tasks() if self._embedded or not visible_gpus() else nullcontext()
         with intact_cache(self.folder / CACHE_FOLDER), warm:
             components.load_component_from_file(str(self.folder / PIPELINE_FILE))(
-                code_version=self.code_version, mlflow_run_id=run_id_of(self.folder)
+                code_version=self.code_version,
+                mlflow_run_id=run_id_of(self.folder),
+                start_iteration=self.beginning.iteration,
+                curriculum_model_uri=self.beginning.curriculum_model_uri,
+                executor_model_uri=self.beginning.executor_model_uri,
+                history_uri=self.beginning.history_uri,
             )
 
     def _restore_pipeline(self, sha256: str) -> None:
@@ -174,15 +187,6 @@ class LocalEvolution:
         """Say that the disk is full, if it is: a task cannot when it has no room to."""
         free = shutil.disk_usage(self.folder).free
         return f"The disk of {self.folder} is full; free space." if free < FULL_BYTES else ""
-
-    def _latest_report(self) -> Path | None:
-        reports = self.folder.glob(f"{ARTIFACTS_FOLDER}/**/{REPORT_FILE}")
-        folders = [path.parent for path in reports if is_intact(path.parent)]
-        grown = {
-            folder: len(json.loads((folder / HISTORY_FILE).read_text(encoding="utf-8"))["iterations"])
-            for folder in folders
-        }
-        return max(grown, key=lambda folder: (grown[folder], folder), default=None)
 
     def _last_error(self, offset: int) -> str | None:
         if not self.progress_file.is_file():

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,14 @@ from agent0.tracking.tracking_location import absolute, relative
 RUN_FILE = "run.json"
 
 
-def write_run(folder: Path, config: Config, tracking_uri: str, code_version: str, pipeline_sha256: str) -> None:
+def write_run(
+    folder: Path,
+    config: Config,
+    tracking_uri: str,
+    code_version: str,
+    pipeline_sha256: str,
+    beginning: Mapping[str, Any],
+) -> None:
     """Write what the run in `folder` begins with; its tracking store as the way there, so that both can be copied."""
     run = {
         "config": config.model_dump(mode="json"),
@@ -22,6 +30,7 @@ def write_run(folder: Path, config: Config, tracking_uri: str, code_version: str
         "tracking_uri": relative(tracking_uri, folder),
         "code_version": code_version,
         "pipeline_sha256": pipeline_sha256,
+        "beginning": dict(beginning),
     }
     write_json(folder / RUN_FILE, {**run, "sha256": _sha256(run)})
 

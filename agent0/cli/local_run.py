@@ -69,7 +69,8 @@ def intention(run: LocalEvolution) -> str:
         time = f"about {measured.before + config.iterations * measured.each_round:.0f} min on {measured.machine}"
         usual = load_config(config.recipe, [f"iterations={config.iterations}", f"seed={config.seed}"])
         time += "" if config == usual else ", as the recipe is; this run has other settings"
-    begun = " (goes on; what is finished is not repeated)" if run.progress_file.is_file() else ""
+    begun = f", after round {run.beginning.iteration - 1} of another" if run.beginning.iteration > 1 else ""
+    begun += " (goes on; what is finished is not repeated)" if run.progress_file.is_file() else ""
     return (
         f"evolve   {config.recipe}, seed {config.seed}: {config.iterations} round(s) from {config.model.source}, "
         f"{run.stages} stages{begun}\ninto     {run.folder}; tracked in {run.tracking_uri}\ntime     {time}\n"

@@ -77,6 +77,7 @@ def reproduce(
     require("kfp", "mlflow") if compile_only else require(*EVOLUTION)
     from agent0.cli.local_run import run_on_screen
     from agent0.kubeflow.compile_options import CompileOptions
+    from agent0.stages.opening import Beginning
     from agent0.storage.digest import code_version
     from agent0.storage.uri_files import write_file
     from agent0.tracking.recipe_of_run import recipe_of
@@ -99,12 +100,7 @@ def reproduce(
         if begun:
             print(f"It went on with an earlier evolution; start it with {begun}")
         return
-    if begun:
-        raise UsageError(
-            f"Run {found.run_id} went on with an earlier evolution, which a local run cannot; compile it by "
-            f"--compile-only and start it with {begun}."
-        )
     folder = run_folder(output or f"runs/reproduced-{found.run_id[:8]}")
-    run = LocalEvolution.create(folder, found.config, tracking_uri())
+    run = LocalEvolution.create(folder, found.config, tracking_uri(), Beginning(**found.beginning))
     with interruptible(f"{SENTENCE} Go on with: agent0 evolve --output {shlex.quote(str(folder))} --resume"):
         run_on_screen(run, quiet=quiet)

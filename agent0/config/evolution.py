@@ -71,9 +71,8 @@ class Config(Section):
     @model_validator(mode="after")
     def _sections_agree(self) -> Config:
         """Refuse what no single section can see, wherever a configuration comes from."""
-        found = next(contradictions(self), "")
-        if found:
-            raise ValueError(found)
+        if found := [f"{said[0].upper()}{said[1:]}" for said in contradictions(self)]:
+            raise ValueError(". ".join(found))
         return self
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import difflib
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, TypeVar
@@ -22,11 +23,14 @@ DEFAULTS = "defaults"
 """What `Config.recipe` says where there is none."""
 
 
-def load_config(recipe: str | None = "tiny", overrides: Iterable[str] = (), ablations: Sequence[str] = ()) -> Config:
+def load_config(
+    recipe: str | Mapping[str, Any] | None = "tiny", overrides: Iterable[str] = (), ablations: Sequence[str] = ()
+) -> Config:
     """Load a recipe, apply ablations, then `section.field=value` overrides.
 
     Args:
-        recipe: a shipped recipe's name, or a TOML file, local or `s3://`; None: the defaults of all settings.
+        recipe: a shipped recipe's name, or a TOML file, local or `s3://`; or settings as JSON has them, such as those
+            of an earlier run; None: the defaults of all settings.
         overrides: strings such as `executor.steps=10` or `evaluation.benchmarks=gsm8k,math_500`.
         ablations: names of `agent0.ablations.ABLATIONS`.
 
@@ -34,7 +38,7 @@ def load_config(recipe: str | None = "tiny", overrides: Iterable[str] = (), abla
         UsageError: unknown recipe, ablation or key (with the nearest valid name), a value out of range, or an ablation
             that another one or an override undoes.
     """
-    values: dict[str, Any] = {"recipe": DEFAULTS} if recipe is None else _read_recipe(recipe)
+    values = _values_of(recipe)
     for name in ablations:
         if name not in ABLATIONS:
             raise UsageError(f"There is no ablation {name!r}{nearest(name, list(ABLATIONS))}")
@@ -69,6 +73,12 @@ def parse_section(model: type[S], values: Mapping[str, Any]) -> S:
         return model.model_validate(dict(values))
     except ValidationError as error:
         raise UsageError("; ".join(_explain(model, item) for item in error.errors())) from error
+
+
+def _values_of(recipe: str | Mapping[str, Any] | None) -> dict[str, Any]:
+    if recipe is None:
+        return {"recipe": DEFAULTS}
+    return _read_recipe(recipe) if isinstance(recipe, str) else copy.deepcopy(dict(recipe))
 
 
 def _read_recipe(recipe: str) -> dict[str, Any]:

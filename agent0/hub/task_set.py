@@ -8,10 +8,9 @@ from pathlib import Path
 from agent0.errors import UsageError
 from agent0.hub.card_text import METHOD, joined, metadata, rounds_table, rows
 from agent0.hub.hub_repository import CARD_FILE
-from agent0.report.history import HISTORY_FILE, History
-from agent0.stages.open_history import read_history
+from agent0.report.history import History
+from agent0.stages.open_history import newest_history
 from agent0.stages.stage_files import KEPT_FOLDER
-from agent0.storage.seal import is_intact
 from agent0.storage.shards import iterate_records
 from agent0.types import LabelledTask
 
@@ -36,15 +35,13 @@ def history_folder(run: Path) -> Path:
     Raises:
         UsageError: there is none.
     """
-    if (run / KEPT_FOLDER).is_dir():
-        return run
-    found = [path.parent for path in run.glob(f"artifacts/**/{HISTORY_FILE}") if is_intact(path.parent)]
-    if not found:
+    folder = run if (run / KEPT_FOLDER).is_dir() else newest_history(run)
+    if folder is None:
         raise UsageError(
             f"{run} holds no tasks that an evolution kept; give the folder of a run of `agent0 evolve` with a finished "
             "round, or the output of one of its stages iteration_report."
         )
-    return max(found, key=lambda folder: (len(read_history(folder).iterations), folder))
+    return folder
 
 
 def write_rows(folder: Path, target: Path) -> int:

@@ -5,6 +5,7 @@ Gives histories and their comparison; draws nothing.
 
 from __future__ import annotations
 
+import json
 import tempfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -13,6 +14,7 @@ from agent0.errors import Agent0Error, UsageError
 from agent0.report.evolution_comparison import MAX_RUNS, Run, name_runs
 from agent0.report.history import HISTORY_FILE, History
 from agent0.stages.stage_files import KEPT_FOLDER, QUESTIONS_FOLDER
+from agent0.storage.seal import is_intact
 from agent0.storage.shards import iterate_records
 from agent0.storage.text_files import read_model
 from agent0.storage.uri import is_in_s3
@@ -66,6 +68,13 @@ def read_history(folder: Path) -> History:
         Agent0Error: there is none, or it was written by another version.
     """
     return _parse(folder / HISTORY_FILE, str(folder))
+
+
+def newest_history(run: Path) -> Path | None:
+    """Return the output of the newest iteration report among a run's files that is whole; None before the first."""
+    found = [path for path in run.glob(f"**/{HISTORY_FILE}") if is_intact(path.parent)]
+    grown = {path.parent: len(json.loads(path.read_text(encoding="utf-8"))["iterations"]) for path in found}
+    return max((place for place in grown if grown[place]), key=lambda place: (grown[place], place), default=None)
 
 
 def earlier_questions(folder: Path) -> list[str]:

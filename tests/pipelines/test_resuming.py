@@ -12,13 +12,18 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from made_up_history import made_up_history
 from mlflow.tracking import MlflowClient
 
 from agent0.config import load_config
 from agent0.errors import UsageError
+from agent0.stages.opening import Beginning
+from agent0.storage.atomic_file import write_json
 from agent0.storage.seal import seal
 from agent0.tracking.mlflow_runs import start_run
+from agent0.types import StageReport
 from agent0_kfp.pipelines.aftermath import run_id_of
+from agent0_kfp.pipelines.finished_rounds import begin_after
 from agent0_kfp.pipelines.local_evolution import PIPELINE_FILE, LocalEvolution
 from agent0_kfp.pipelines.run_file import RUN_FILE
 
@@ -114,6 +119,31 @@ def test_a_damaged_pipeline_of_another_version_is_refused(folder: Path, monkeypa
     )
     with pytest.raises(UsageError, match="this version compiles another; install that one to go on"):
         LocalEvolution.resume(folder)
+
+
+def test_another_run_begins_after_the_finished_rounds_with_settings_changed(folder: Path, tmp_path: Path) -> None:
+    values, beginning = begin_after(folder)
+    assert beginning == Beginning()  # nothing is finished: its settings alone
+    finished = folder / "artifacts" / "first"
+    places = [finished / "iteration-report" / "grown"]
+    places += [finished / f"{role}-training-2" / "trained" for role in ("curriculum", "executor")]
+    for place in places:
+        place.mkdir(parents=True)
+        report = StageReport(stage=place.parent.name, iteration=1, seconds=1, peak_memory_mb=1, metrics={})
+        write_json(place / "stage.json", report.model_dump())
+    write_json(places[0] / "history.json", made_up_history(1).model_dump())
+    for place in places:
+        seal(place)
+    values, beginning = begin_after(folder)
+    assert beginning == Beginning(2, str(places[1]), str(places[2]), str(places[0]))
+    assert values["iterations"] == 2  # of the three that the history has planned
+    config = load_config(values, ["executor.steps=3"])
+    assert (config.executor.steps, config.recipe) == (3, "tiny")
+    LocalEvolution.create(tmp_path / "second", config, f"sqlite:///{tmp_path}/mlflow.db", beginning)
+    assert LocalEvolution.resume(tmp_path / "second").beginning == beginning
+    (places[2] / "stage.json").unlink()
+    with pytest.raises(UsageError, match="no longer holds the executor agent of its round 1 whole"):
+        begin_after(folder)
 
 
 def test_a_damaged_report_is_not_published(folder: Path) -> None:
