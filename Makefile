@@ -10,6 +10,7 @@ SEED ?= 0
 OUTPUT ?= runs/demo-seed$(SEED)
 LM_OUTPUT ?= runs/demo-lm-seed$(SEED)
 PROCESSES ?= 3
+ROOM ?= rewards answers training/test_adpo.py training/test_rewards_in_the_loop.py
 # Of 23,000 modules most are never imported; Python compiles a module when it is, and must be let keep what it compiled.
 PIP := python -m pip install -qq --no-compile
 unexport PYTHONDONTWRITEBYTECODE
@@ -20,7 +21,7 @@ export TOKENIZERS_PARALLELISM := false
 export MLFLOW_DISABLE_TELEMETRY := true
 
 .DEFAULT_GOAL := help
-.PHONY: help install servers demo demo-lm test test-slow test-durations test-integration test-kubernetes test-vllm test-docker examples check format bench bench-vllm components goldens settings commands docs sandbox mlflow-up mlflow-down ui clean
+.PHONY: help install servers demo demo-lm test test-fast test-slow test-durations test-integration test-kubernetes test-vllm test-docker examples check format bench bench-vllm components goldens settings commands docs sandbox mlflow-up mlflow-down ui clean
 
 help:  ## List the commands.
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -51,6 +52,9 @@ demo-lm: install  ## The same with a real language model (SmolLM2-135M), in abou
 # Whole files go to the processes in the order in which they are collected, those that take longest first.
 test: install  ## Run the tests, but those that take long or need services or a GPU, in PROCESSES (3) at once.
 	@$(TEST) -m "not slow and not ($(ELSEWHERE))"
+
+test-fast: install  ## Run what a change of a reward, a vote or ADPO breaks first, in a minute; ROOM=sandbox: another room.
+	@$(TEST) -m "not slow and not ($(ELSEWHERE))" $(addprefix tests/,$(ROOM))
 
 test-slow: install  ## Run the tests that take long: whole evolutions, killed ones, several processes.
 	@$(TEST) -m "slow and not ($(ELSEWHERE))"

@@ -119,6 +119,13 @@ def test_settings_that_contradict_each_other_make_no_configuration(override: str
         load_config("tiny", overrides)
 
 
+def test_all_contradictions_are_told_at_once() -> None:
+    with pytest.raises(UsageError) as refused:
+        load_config("tiny", ["executor.tasks_per_step=4096", "generation.proposals=4"])
+    assert "The setting filtering.min_tasks is 8 but one training batch needs" in str(refused.value)
+    assert "The setting generation.proposals is 4, fewer than filtering.min_tasks" in str(refused.value)
+
+
 def test_a_training_without_steps_has_no_batches_to_cut() -> None:
     load_config("tiny", ["executor.updates_per_step=7", "executor.steps=0"])
 
