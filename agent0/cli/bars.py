@@ -47,6 +47,7 @@ class Bars:
         )
         self._bars: dict[tuple[str, str], TaskID] = {}
         self._told: dict[tuple[str, str], float] = {}
+        self._ever: set[tuple[str, str]] = set()
         self._lock = threading.RLock()
 
     def __enter__(self) -> Bars:
@@ -84,9 +85,7 @@ class Bars:
                 self._bars[key] = self._progress.add_task(name, total=total, count="", detail="")
                 self._progress.start()
             self._progress.update(self._bars[key], completed=done, total=total, count=shown, detail=detail)
-            due = done == total or now - self._told.get(key, float("-inf")) >= PRINT_INTERVAL
-            if lines and due and not self._console.is_interactive:
-                self._told[key] = now
+            if lines and not self._console.is_interactive and self._is_due(key, now, ended=done == total):
                 self._print(f"{name}: {shown}  {detail}".rstrip())
 
     def drop(self, name: str) -> None:
@@ -128,6 +127,15 @@ class Bars:
                 self.drop(name)
 
         return show
+
+    def _is_due(self, key: tuple[str, str], now: float, *, ended: bool) -> bool:
+        """Whether a line is due: one in an interval, and the end of what is over before the first one."""
+        told = self._told.setdefault(key, now)
+        if now - told < PRINT_INTERVAL and not (ended and key not in self._ever):
+            return False
+        self._told[key] = now
+        self._ever.add(key)
+        return True
 
     def _print(self, line: str | Text) -> None:
         """Print a line whole; a terminal may wrap it."""

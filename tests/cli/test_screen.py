@@ -144,8 +144,21 @@ def test_piped_drawing_is_told_in_tokens_with_rate_and_time_left(
             if second % 2:
                 drawing.finished()
     lines = capsys.readouterr().err.splitlines()
-    assert len(lines) == 5  # one at once, and then one in ten seconds
+    assert len(lines) == 4  # one in ten seconds
     assert lines[-1] == "gsm8k: 20/100 samples  820 tokens, 20 tok/s, 2 min 44 s left"
+
+
+def test_short_drawings_of_one_name_do_not_fill_a_pipe(clock: Clock, capsys: pytest.CaptureFixture[str]) -> None:
+    with Bars(console(stderr=True)) as bars:
+        for _ in range(6):
+            drawing = Drawing(bars.of("training"), 2, "trajectories")
+            for _ in range(2):
+                clock.now += 2
+                drawing.drew(50)
+                drawing.finished()
+    lines = capsys.readouterr().err.splitlines()
+    assert lines[0].startswith("training: 2/2 trajectories")  # the end of the first, before ten seconds were over
+    assert len(lines) == 3
 
 
 def test_piped_transfers_are_told_in_bytes(clock: Clock, capsys: pytest.CaptureFixture[str]) -> None:
@@ -155,9 +168,9 @@ def test_piped_transfers_are_told_in_bytes(clock: Clock, capsys: pytest.CaptureF
             show(done * 1_000_000, 30_000_000)
             clock.now += 1
     lines = capsys.readouterr().err.splitlines()
-    assert lines[1] == "model 3: 10.0 MB/30.0 MB  1.0 MB/s, 20.0 s left"
+    assert lines[0] == "model 3: 10.0 MB/30.0 MB  1.0 MB/s, 20.0 s left"
     assert lines[-1] == "model 3: 30.0 MB/30.0 MB  1.0 MB/s"
-    assert len(lines) == 4
+    assert len(lines) == 3
 
 
 @pytest.mark.parametrize("use", [lambda bars: bars.of("x").step(1, 2, "y", detail=""), lambda b: b.say("a", "", "b")])
