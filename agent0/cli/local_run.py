@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 from agent0.cli.bars import Bars
 from agent0.cli.screen import console
 from agent0.config import load_config
+from agent0.errors import Agent0Error
 from agent0.progress import details, read_events
 from agent0.recipes import MEASURED
 
@@ -45,18 +46,21 @@ def run_on_screen(run: LocalEvolution, *, quiet: bool) -> None:
         screen.print(history_table(history))
         screen.print(
             f"report   {run.folder / 'report.html'}\nsummary  {run.folder / 'summary.json'}\n"
-            f"mlflow   {_charts(run.tracking_uri, history.mlflow_run_id)}",
+            f"mlflow   {charts(run.tracking_uri, history.mlflow_run_id)}",
             soft_wrap=True,
         )
 
 
-def _charts(uri: str, run_id: str) -> str:
-    """Return where the charts of a run are; on a store of this machine, once it is served."""
+def charts(uri: str, run_id: str) -> str:
+    """Return where the charts of a run are, once a store of this machine is served; or why MLflow does not say."""
     from agent0.tracking.job_runs import charts_below
 
-    if uri.startswith(("http://", "https://")):
-        return charts_below(uri, uri, run_id)
-    return f"agent0 ui, then {charts_below(uri, LOCAL_SERVER, run_id)}"
+    try:
+        if uri.startswith(("http://", "https://")):
+            return charts_below(uri, uri, run_id)
+        return f"agent0 ui, then {charts_below(uri, LOCAL_SERVER, run_id)}"
+    except Agent0Error as error:  # the run is finished all the same
+        return str(error)
 
 
 def intention(run: LocalEvolution) -> str:

@@ -6,10 +6,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from mlflow.entities import Run
 from mlflow.tracking import MlflowClient
 
+from agent0.config import load_config
 from agent0.evaluation.registered_evaluations import evaluation_of, recorded_evaluations
 from agent0.evaluation.results import read_report
+from agent0.stages.opening import Beginning, open_evolution
 from agent0.storage.digest import model_digest
 from agent0.tracking.job_runs import charts_below
 from agent0.tracking.model_origin import Origin
@@ -36,6 +39,21 @@ def test_a_reviewer_reads_whose_run_it_is_what_it_is_and_where_its_charts_are(
     monkeypatch.setenv("KUBERNETES_SERVICE_HOST", "10.0.0.1")
     found = origin_tags("evolution")
     assert (found["mlflow.user"], found["mlflow.source.type"]) == ("bob", "JOB")
+
+
+def test_the_name_and_the_description_tell_an_ablation_from_the_evolution(store: str, client: MlflowClient) -> None:
+    def run(*ablations: str) -> Run:
+        config = load_config("tiny", ablations=ablations)
+        return client.get_run(open_evolution(config, Beginning(), "", "", "job"))
+
+    whole, ablated = run(), run("no-tool-reward", "grpo")
+    assert (whole.info.run_name, ablated.info.run_name) == (
+        "evolution tiny seed 0",
+        "evolution tiny no-tool-reward grpo seed 0",
+    )
+    assert "**Left out: no-tool-reward, grpo.**" in ablated.data.tags[NOTE_TAG]
+    assert "Left out" not in whole.data.tags[NOTE_TAG]
+    assert whole.data.tags[NOTE_TAG].startswith("Evolution of `tiny` by the recipe `tiny`, seed 0: 3 round(s).")
 
 
 def test_a_round_s_scores_stand_on_the_version_that_it_made(
