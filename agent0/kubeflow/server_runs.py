@@ -14,6 +14,7 @@ from agent0.kubeflow.compiled_pipeline import Package, package_of
 from agent0.kubeflow.pipeline_versions import NEWEST_FIRST, equals, in_namespace, pages, version_by_id
 from agent0.kubeflow.run_workflow import Node, Workflow
 from agent0.kubeflow.server_connection import Server, ServerError
+from agent0.tracking.review import opening_charts
 
 FINISHED = frozenset({"SUCCEEDED", "FAILED", "SKIPPED", "CANCELED"})
 GOING_ON = frozenset({"RUNTIME_STATE_UNSPECIFIED", "PENDING", "RUNNING", "CANCELING", "PAUSED"})
@@ -243,10 +244,10 @@ def was_cancelled(run: Any, workflow: Workflow | None = None) -> bool:
 
 
 def mlflow_link(run: Any) -> str:
-    """Return the address of the MLflow run that the server's plugin made, or nothing."""
+    """Return the address of the charts of the MLflow run that the server's plugin made, or nothing."""
     output = (run.plugins_output or {}).get("mlflow")
     entry = (output.entries or {}).get("run_url") if output else None
-    return str(entry.value) if entry and entry.value else ""
+    return opening_charts(str(entry.value)) if entry and entry.value else ""
 
 
 def _moment(time: Any) -> datetime | None:

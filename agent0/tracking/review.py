@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import getpass
 import os
+import re
 from collections.abc import Mapping, Sequence
 
 NOTE_TAG = "mlflow.note.content"
@@ -21,6 +22,12 @@ POD_VARIABLE = "KUBERNETES_SERVICE_HOST"
 def charts_of(server: str, experiment: str, run_id: str) -> str:
     """Return the address of a run's charts."""
     return f"{server.rstrip('/')}/#/experiments/{experiment}/runs/{run_id}/model-metrics?{WORKFLOW}"
+
+
+def opening_charts(page: str) -> str:
+    """Return the address of a run's page, as others make it, so that it opens the charts; any other as it is."""
+    found = re.fullmatch(r"(?P<server>.*)/#/experiments/(?P<experiment>\w+)/runs/(?P<run>\w+)/?", page)
+    return charts_of(found["server"], found["experiment"], found["run"]) if found else page
 
 
 def origin_tags(what: str) -> dict[str, str]:

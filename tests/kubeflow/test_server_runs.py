@@ -113,6 +113,7 @@ def test_waiting_shows_each_task_and_ends_with_the_mlflow_run(server: KfpServer,
     assert sum(line.startswith("done ") for line in lines) == 21
     assert lines[-2] == "state SUCCEEDED"
     assert lines[-1].startswith("mlflow https://mlflow.example/#/experiments/1/runs/")
+    assert lines[-1].endswith("/model-metrics?workflowType=machine_learning")
 
 
 def test_an_older_server_is_not_trusted_with_nested_tasks(server: KfpServer, pipeline: Command) -> None:

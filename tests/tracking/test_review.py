@@ -16,7 +16,7 @@ from agent0.stages.opening import Beginning, open_evolution
 from agent0.storage.digest import model_digest
 from agent0.tracking.job_runs import charts_below
 from agent0.tracking.model_origin import Origin
-from agent0.tracking.review import NOTE_TAG, origin_tags
+from agent0.tracking.review import NOTE_TAG, opening_charts, origin_tags
 
 
 def test_a_reviewer_reads_whose_run_it_is_what_it_is_and_where_its_charts_are(
@@ -35,6 +35,8 @@ def test_a_reviewer_reads_whose_run_it_is_what_it_is_and_where_its_charts_are(
     assert runs["1 task_filtering"].info.user_id == "alice"
     charts = f"http://127.0.0.1:5000/#/experiments/1/runs/{evolution}/model-metrics?workflowType=machine_learning"
     assert charts_below(store, "http://127.0.0.1:5000") == charts  # that of the newest evolution
+    assert opening_charts(charts.partition("/model-metrics")[0]) == charts
+    assert opening_charts("https://example.com/elsewhere") == "https://example.com/elsewhere"
     monkeypatch.setenv("MLFLOW_TRACKING_USERNAME", "bob")
     monkeypatch.setenv("KUBERNETES_SERVICE_HOST", "10.0.0.1")
     found = origin_tags("evolution")
