@@ -109,7 +109,7 @@ def test_a_pipeline_of_another_version_is_refused() -> None:
 
 
 def test_an_evaluation_is_opened_with_the_settings_of_every_later_task(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("agent0.tracking.mlflow_runs.start_run", lambda *given: given[2])
+    monkeypatch.setattr("agent0.tracking.mlflow_runs.start_run", lambda *given, note: given[2])
     prepared = prepare(("gsm8k", "tiny"))
     assert prepared.run_id == "evaluation candidate seed 0"
     assert (prepared.config.evaluation.benchmarks, prepared.config.evaluation.limit) == (("gsm8k", "tiny"), 7)
