@@ -5,8 +5,10 @@ from __future__ import annotations
 import asyncio
 import random
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable
+from importlib.util import find_spec
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import pytest
@@ -18,7 +20,7 @@ from agent0.environments import environment_domain
 from agent0.errors import NotInstalledError, UsageError
 from agent0.protocol import TOOL_RULES
 
-vf = pytest.importorskip("verifiers.v1", reason="the extra verifiers is not installed")
+pytestmark = pytest.mark.skipif(not find_spec("verifiers"), reason="the extra verifiers is not installed")
 CHAINS = "my_taskset:CHAINS"
 
 
@@ -26,6 +28,13 @@ CHAINS = "my_taskset:CHAINS"
 def chains(monkeypatch: pytest.MonkeyPatch) -> str:
     monkeypatch.syspath_prepend(Path(__file__).parents[1] / "examples")
     return CHAINS
+
+
+@pytest.fixture
+def small() -> ModuleType:
+    import small_tasksets
+
+    return small_tasksets
 
 
 def test_the_examples_environment_is_a_domain_with_its_truth_and_its_benchmark(chains: str) -> None:
@@ -61,60 +70,41 @@ def test_a_demonstration_without_a_program_answers_at_once(chains: str) -> None:
     assert shown.completion == f"The answer is \\boxed{{{task.answer}}}"
 
 
-class Data(vf.TaskData):
-    gold: str
-
-
-class Exact(vf.Task[Data]):
-    @vf.reward
-    async def right(self, trace: Any) -> float:
-        return float(trace.last_reply == self.data.gold)
-
-
-class Kind(vf.Task[Data]):
-    @vf.reward
-    async def polite(self, trace: Any) -> float:
-        return 1.0
-
-
-def taskset(kind: Any, count: int = 40) -> Any:
-    class Made(vf.Taskset[kind, vf.TasksetConfig]):
-        INFINITE = count == 0
-
-        def load(self) -> Iterator[Any]:
-            numbers = range(count) if count else iter(int, 1)
-            for number in numbers:
-                yield kind(Data(prompt=f"How much is {number} and one?", gold=str(number + 1)), self.config.task)
-
-    return Made(vf.TasksetConfig())
-
-
-def test_an_answer_is_read_from_the_field_that_is_named_and_a_bare_one_is_confirmed_in_any_loop() -> None:
-    domain = environment_domain(taskset(Exact), answer="gold")
+def test_an_answer_is_read_from_the_field_that_is_named_and_a_bare_one_is_confirmed_in_any_loop(
+    small: ModuleType,
+) -> None:
+    taskset, exact = small.taskset, small.Exact
+    domain = environment_domain(taskset(exact), answer="gold")
     assert domain.truth("How much is 4 and one?") == "5"
 
     async def within_a_loop() -> str | None:
-        return environment_domain(taskset(Exact, 2), answer="gold").truth("How much is 0 and one?")
+        return environment_domain(taskset(exact, 2), answer="gold").truth("How much is 0 and one?")
 
     assert asyncio.run(within_a_loop()) == "1"
-    assert environment_domain(taskset(Exact, 0), answer="gold").truth("How much is 0 and one?") == "1"
+    assert environment_domain(taskset(exact, 0), answer="gold").truth("How much is 0 and one?") == "1"
 
 
 @pytest.mark.parametrize(
     ("given", "answer", "message"),
     [
         (
-            taskset(Exact),
+            lambda small: small.taskset(small.Exact),
             "answer",
             r"A task of the environment Made states no 'answer'; .* one of gold, or",
         ),
-        (taskset(Kind), "gold", r"does not reward '1', which its task 'How much is 0 and one\?' states as its answer"),
-        (taskset(Exact).take(0), "gold", r"The environment Made has no tasks"),
+        (
+            lambda small: small.taskset(small.Kind),
+            "gold",
+            r"does not reward '1', which its task 'How much is 0 and one\?' states as its answer",
+        ),
+        (lambda small: small.taskset(small.Exact).take(0), "gold", r"The environment Made has no tasks"),
     ],
 )
-def test_an_environment_that_cannot_be_a_domain_is_refused(given: Any, answer: str, message: str) -> None:
+def test_an_environment_that_cannot_be_a_domain_is_refused(
+    small: ModuleType, given: Callable[[ModuleType], Any], answer: str, message: str
+) -> None:
     with pytest.raises(UsageError, match=message):
-        environment_domain(given, answer)
+        environment_domain(given(small), answer)
 
 
 def test_a_missing_extra_is_named(chains: str, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -9,6 +9,7 @@ import sys
 import tomllib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -19,8 +20,8 @@ from agent0.cli.main import app
 from agent0.errors import Agent0Error, UsageError
 from agent0.rollout.scripted import ScriptedBackend
 
-inspect_ai = pytest.importorskip("inspect_ai")
-bridge = pytest.importorskip("agent0.inspect")
+# Imported where it is used, since every process that collects tests imports this file, and the package takes seconds.
+pytestmark = pytest.mark.skipif(not find_spec("inspect_ai"), reason="the extra inspect is not installed")
 
 PROGRAM = "```python\nprint(6 * 7)\n```\n"
 UNLIKE = {"timestamp": True, "model": True, "span_id": True, "working_start": True, "output": {"model"}}
@@ -51,6 +52,8 @@ def by_inspect(
     limit: int | None = None,
     **task_args: Any,
 ) -> Any:
+    import inspect_ai
+
     [log] = inspect_ai.eval(
         "agent0/tiny",
         model=f"agent0/{model}",
@@ -112,6 +115,8 @@ def test_samples_and_verdicts_are_those_of_agent0_evaluate(
 def test_what_broke_off_is_retried_and_finished_samples_are_kept(
     concurrency: int | None, model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    import inspect_ai
+
     asked = 0
 
     def write(text: str) -> str:
@@ -176,6 +181,7 @@ def test_a_sample_that_is_ended_before_its_time_is_wrong_and_says_why(
 def test_a_task_of_somebody_else_gets_one_turn_of_the_model(
     model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    import inspect_ai
     from inspect_ai.dataset import Sample
     from inspect_ai.model import GenerateConfig
     from inspect_ai.scorer import includes
@@ -197,6 +203,8 @@ def test_a_task_of_somebody_else_gets_one_turn_of_the_model(
 def test_a_model_serves_one_event_loop_after_another(model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from inspect_ai.model import ChatMessageUser, GenerateConfig
 
+    from agent0 import inspect as bridge
+
     script(monkeypatch, lambda text: "an echo", 1)
     api = bridge.Agent0Model(str(model))
 
@@ -211,6 +219,8 @@ def test_a_model_serves_one_event_loop_after_another(model: Path, monkeypatch: p
 def test_options_that_no_backend_serves_are_refused(model: Path) -> None:
     from inspect_ai.model import ChatMessageUser, GenerateConfig
 
+    from agent0 import inspect as bridge
+
     api = bridge.Agent0Model(str(model))
     config = GenerateConfig(num_choices=2, logprobs=True, frequency_penalty=0.5, presence_penalty=0.0, best_of=1)
     with pytest.raises(UsageError, match="do not know frequency_penalty, logprobs, num_choices; leave"):
@@ -218,6 +228,8 @@ def test_options_that_no_backend_serves_are_refused(model: Path) -> None:
 
 
 def test_what_cannot_run_is_said_before_a_sample_is_drawn(model: Path, tmp_path: Path) -> None:
+    import inspect_ai
+
     with pytest.raises(UsageError, match="add --model agent0/MODEL"):
         inspect_ai.eval("agent0/tiny", model="mockllm/model", log_dir=str(tmp_path), display="none")
     with pytest.raises(UsageError, match="presets"):
@@ -225,6 +237,8 @@ def test_what_cannot_run_is_said_before_a_sample_is_drawn(model: Path, tmp_path:
 
 
 def test_inspect_ai_finds_tasks_and_provider_through_the_entry_point() -> None:
+    from agent0 import inspect as bridge
+
     project = tomllib.loads((Path(__file__).parents[2] / "pyproject.toml").read_text())["project"]
     assert project["entry-points"]["inspect_ai"] == {"agent0": bridge.__name__}
     assert len(bridge.TASKS) == 13
