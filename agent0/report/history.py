@@ -95,6 +95,7 @@ class ProposalStatistics(Entry):
     filtered: dict[str, int] = Field(description="Why valid tasks were not kept.")
     repetition: float = Field(description="Mean share of a task's cluster in the pool.")
     distinct: float = Field(description="Share of distinct questions among the valid ones.")
+    clusters: float | None = Field(None, description="Clusters of like questions over the distinct questions.")
     proposer_tool_calls: float
     proposer_agreement: float | None = Field(description="Share of proposer's own answers equal to the vote.")
     teacher: dict[str, float] = Field(
@@ -212,6 +213,8 @@ def _proposals(proposals: ProposalStatistics) -> dict[str, Any]:
         "kept_wrong": _rounded(proposals.kept_wrong),
         "kept_novelty": _rounded(proposals.kept_novelty),
         "kept_repeated": _rounded(proposals.kept_repeated),
+        "distinct": round(proposals.distinct, DIGITS),
+        "clusters": _rounded(proposals.clusters),
         "teacher": {name: round(value, DIGITS) for name, value in proposals.teacher.items()},
     }
 

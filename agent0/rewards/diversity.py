@@ -14,6 +14,8 @@ from agent0.errors import UsageError
 from agent0.rewards.repetition import repetition_shares
 
 _BLOCK_CELLS = 2_000_000
+CLUSTERS = "unique_share"
+"""Name of the metric that is the clusters of like questions over all questions."""
 
 
 def distinct_n(questions: Sequence[str], order: int) -> float:
@@ -109,7 +111,7 @@ def diversity_metrics(
     shares = repetition_shares(questions, distance_threshold)
     metrics = {f"distinct_{order}": distinct_n(questions, order) for order in (1, 2, 3)}
     metrics["cluster_entropy"] = cluster_entropy(shares)
-    metrics["unique_share"] = float(np.sum(1.0 / (shares * len(questions))) / len(questions))  # clusters / questions
+    metrics[CLUSTERS] = float(np.sum(1.0 / (shares * len(questions))) / len(questions))
     if earlier:
         fresh = novelty(questions, earlier)
         metrics["novelty_mean"] = float(fresh.mean())

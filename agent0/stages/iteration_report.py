@@ -19,7 +19,7 @@ from agent0.report.evolution_page import render
 from agent0.report.figures import consistency_picture
 from agent0.report.history import HISTORY_FILE, Example, ExecutorScores, History, IterationRecord, ProposalStatistics
 from agent0.report.wording import headline
-from agent0.rewards.diversity import diversity_metrics, novelty
+from agent0.rewards.diversity import CLUSTERS, diversity_metrics, novelty
 from agent0.seeds import sampled
 from agent0.stages.executor_guard import KEPT_PREVIOUS
 from agent0.stages.flips import count_flips, keep_verdicts
@@ -77,6 +77,7 @@ def run_iteration_report(
     proposing, generation, execution, filtering, training, _ = reports
     past = read_history(history)
     iterations = past.iterations or (_base(base_evaluation),)
+    varied = _diversity(stage, tasks, history, output, curriculum)
     record = IterationRecord(
         iteration=stage.iteration,
         executor=_scores(evaluation),
@@ -86,6 +87,7 @@ def run_iteration_report(
             filtering,
             iterate_records(LabelledTask, labelled / TASKS_FOLDER),
             _novelty(stage, kept, history, curriculum),
+            varied.get(CLUSTERS),
         ),
         flips=count_flips(history / VERDICTS_FOLDER if past.iterations else base_evaluation, evaluation),
         kept_previous=training.metrics.get(KEPT_PREVIOUS) == 1,
@@ -105,7 +107,10 @@ def run_iteration_report(
     add_shard(
         LabelledTask, history / KEPT_FOLDER, iterate_records(LabelledTask, kept / TASKS_FOLDER), output / KEPT_FOLDER
     )
-    finished = {stage.iteration: {**evolution_metrics(record), **_diversity(stage, tasks, history, output, curriculum)}}
+    finished = {
+        stage.iteration: evolution_metrics(record)
+        | {f"tasks/diversity_{name}": value for name, value in varied.items()}
+    }
     if stage.iteration == past.first_iteration:
         finished[0] = evolution_metrics(iterations[0])
     _log(stage, grown, finished, output)
@@ -195,6 +200,7 @@ def _proposals(
     filtering: StageReport,
     labelled: Iterable[LabelledTask],
     fresh: tuple[float, float] | None,
+    clusters: float | None,
 ) -> ProposalStatistics:
     rates = [task.first_executor_pass_rate for task in labelled if task.first_executor_pass_rate is not None]
     difficulty = clustered_mean(rates) if rates else None
@@ -222,6 +228,7 @@ def _proposals(
         filtered=filtering.counts["filtered"],
         repetition=generation.metrics["tasks/repetition"],
         distinct=generation.metrics["tasks/distinct"],
+        clusters=clusters,
         proposer_tool_calls=generation.metrics["curriculum/tool_calls"],
         proposer_agreement=execution.metrics.get("curriculum/agreement"),
         teacher={
@@ -251,8 +258,7 @@ def _diversity(
     old = earlier_questions(history)
     sample = sampled(new, DIVERSITY_SAMPLE, stage.seed)
     past = sampled(old, DIVERSITY_SAMPLE, stage.seed)
-    measured = diversity_metrics(sample, past, curriculum.reward.repetition_distance)
-    return {f"tasks/diversity_{name}": value for name, value in measured.items()}
+    return diversity_metrics(sample, past, curriculum.reward.repetition_distance)
 
 
 def _examples(stage: Stage, labelled: Path, kept: Path) -> tuple[Example, ...]:
