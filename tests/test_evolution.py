@@ -66,6 +66,7 @@ def test_the_summary_has_every_iteration(whole: Path) -> None:
     assert {"grounded", "one_derivation"} <= first["label_accuracy_by"].keys() | second["label_accuracy_by"].keys()
     assert first["kept_novelty"] is None
     assert 0 <= second["kept_repeated"] <= 1
+    assert 0 < first["clusters"] <= 1 >= first["distinct"] > 0
     proposals = summary["iterations"][1]["proposals"]
     assert proposals["generated"] == 48
     assert 8 <= proposals["kept"] <= proposals["valid"] <= 48

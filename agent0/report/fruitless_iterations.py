@@ -45,6 +45,7 @@ def evidence_rows(history: History) -> list[tuple[str, list[str]]]:
         "kept labels wrong": lambda proposals: proposals.kept_wrong,
         "kept questions like earlier ones": lambda proposals: proposals.kept_repeated,
         "mean novelty of kept questions": lambda proposals: proposals.kept_novelty,
+        "clusters of like questions over questions": lambda proposals: proposals.clusters,
     }
     rows += [
         (title, [percent(measure(record.proposals)) for record in records if record.proposals])
