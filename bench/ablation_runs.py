@@ -107,17 +107,11 @@ def run_variant(
     folder: Path, name: str, seed: int, recipe: str, settings: Sequence[str], ablations: Sequence[str]
 ) -> Run:
     """Run one evolution, or go on with the one in `folder`; one that ended is read."""
-    config = load_config(recipe, [*settings, f"seed={seed}"], ablations).model_dump(mode="json")
-    started = folder / "run.json"
-    if started.is_file() and json.loads(started.read_text(encoding="utf-8"))["config"] != config:
-        raise SystemExit(f"{folder} holds a run with other settings; choose another --output.")
-    if (run := read_run(folder, name, seed)).history is None:
-        try:
-            evolve(folder, seed, settings, ablations, recipe=recipe, resume=started.is_file())
-        except subprocess.CalledProcessError:
-            return Run(name, seed, folder, None, last_error(folder))
-        run = read_run(folder, name, seed)
-    return run
+    try:
+        evolve(folder, seed, settings, ablations, recipe=recipe)
+    except subprocess.CalledProcessError:
+        return Run(name, seed, folder, None, last_error(folder))
+    return read_run(folder, name, seed)
 
 
 def read_run(folder: Path, name: str, seed: int) -> Run:

@@ -52,7 +52,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seeds", type=int, default=3, help="evolutions to run")
     parser.add_argument("--first-seed", type=int, default=0, help="seed of the first; the others follow it")
-    parser.add_argument("--recipe", default="tiny", help="a recipe for the embedded model")
+    parser.add_argument("--recipe", default="spiral", help="a recipe for the embedded model")
     parser.add_argument("--output", type=Path, help="folder that keeps the runs; a temporary one if not given")
     parser.add_argument("--set", action="append", default=[], metavar="SECTION.FIELD=VALUE", help="override a setting")
     parser.add_argument("--oracle", action="store_true", help="run each seed with the truth for labels, too")

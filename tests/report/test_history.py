@@ -58,6 +58,8 @@ def test_summary_has_the_promised_shape_and_is_json(make_history: Callable[[int]
         "kept_wrong": None,
         "kept_novelty": None,
         "kept_repeated": None,
+        "distinct": 0.95,
+        "clusters": None,
         "teacher": {},
     }
 
