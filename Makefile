@@ -122,7 +122,7 @@ bench: install  ## Run every benchmark against its bar.
 	@$(BIN)/python bench/storage.py --full --check
 	@$(BIN)/python bench/tracking.py --check
 	@$(BIN)/python bench/pipeline.py --check
-	@$(BIN)/python bench/tiny_evolution.py --seeds 3 --check
+	@$(BIN)/python bench/tiny_evolution.py --seeds 5 --check
 
 bench-vllm: $(VLLM)/installed  ## Run the benchmark of rollouts with vLLM against its bars.
 	@$(VLLM)/bin/python bench/rollout.py --check
