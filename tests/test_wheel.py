@@ -120,6 +120,7 @@ GIVEN: dict[tuple[str, ...], str] = {
     ("models", "download"): "models:/agent0-executor/1 here",
     ("models", "promote"): "models:/agent0-executor/1",
     ("models", "publish"): "models:/agent0-executor/1 --registry http://127.0.0.1:9",
+    ("models", "push"): "models:/agent0-executor/1 lab/executor",
     ("models", "serve"): "models:/agent0-executor/1",
     ("models", "show"): "models:/agent0-executor/1",
     ("pipeline", "cancel"): "run",
@@ -142,6 +143,7 @@ GIVEN: dict[tuple[str, ...], str] = {
     ("reproduce",): "run",
     ("sandbox", "attack"): "--help",  # needs no extra, and minutes
     ("sandbox", "run"): "program.py",
+    ("tasks", "push"): "run lab/tasks",
     ("tracking", "flush"): "buffer.jsonl",
 }
 """What a command is given beside its name, where it needs something."""
