@@ -13,7 +13,7 @@ from short_evolution import LANGUAGE_MODEL, agent0, arguments_of
 
 from agent0.domains import get_domain
 from agent0.stages.open_history import read_history
-from agent0.stages.stage_files import ANCHORS_FOLDER, KEPT_FOLDER
+from agent0.stages.stage_files import ANCHORS_FOLDER, TASKS_FOLDER
 from agent0.storage.shards import iterate_records
 from agent0.types import LabelledTask
 
@@ -55,14 +55,15 @@ def run(tmp_path_factory: pytest.TempPathFactory, language_model_cache: Path) ->
 
 def test_what_is_trained_on_is_true(run: Path) -> None:
     domain = get_domain("programs")
-    kept = list(iterate_records(LabelledTask, run / KEPT_FOLDER))
+    (filtered,) = run.rglob("task-filtering/kept")
+    kept = list(iterate_records(LabelledTask, filtered / TASKS_FOLDER))
     assert kept
     for task in kept:
         assert task.vote.answer == task.known_answer == domain.known_answer(task.task.question)
         assert set(task.answers) <= {task.known_answer, None}
         assert task.vote.count == sum(answer is not None for answer in task.answers)
-    (anchors,) = run.rglob(ANCHORS_FOLDER)
-    assert [task.vote.answer for task in iterate_records(LabelledTask, anchors)] == [ANCHOR["answer"]]
+    (anchor,) = iterate_records(LabelledTask, filtered / ANCHORS_FOLDER)
+    assert (anchor.task.question, anchor.vote.answer) == (ANCHOR["question"], ANCHOR["answer"])
     record = read_history(run).iterations[-1]
     assert record.proposals is not None
     assert record.proposals.label_accuracy == 1.0
