@@ -7,16 +7,18 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pyarrow.parquet as pq
 import pytest
 from hub_server import READ_ONLY, Hub, serving_hub
-from huggingface_hub import CardData, ModelCard
+from huggingface_hub import CardData, ModelCard, constants
 from made_up_history import made_up_history
 from mlflow.tracking import MlflowClient
 
+from agent0.cli.main import main
 from agent0.storage.shards import write_shards
 from agent0.types import LabelledTask, Task, Vote
 
@@ -29,14 +31,30 @@ def hub() -> Iterator[Hub]:
         yield served
 
 
-@pytest.fixture
-def push(hub: Hub, tmp_path: Path) -> Callable[..., subprocess.CompletedProcess[str]]:
-    """Run a command that pushes, as the user `lab` or another."""
+@dataclass(frozen=True)
+class Done:
+    """What a command printed, and how it ended."""
 
-    def run(*arguments: str, token: str = "lab", **more: str) -> subprocess.CompletedProcess[str]:
-        command = [sys.executable, "-c", "from agent0.cli.main import main; main()", *arguments]
-        own = {**os.environ, **hub.environment(token), "HF_HOME": str(tmp_path / "hf"), **more}
-        return subprocess.run(command, capture_output=True, text=True, env=own, check=False, timeout=250)
+    returncode: int
+    stdout: str
+    stderr: str
+
+
+@pytest.fixture
+def push(hub: Hub, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Callable[..., Done]:
+    """Run a command that pushes in this process, which spares its imports, as the user `lab` or another."""
+    monkeypatch.setattr(constants, "HF_HUB_DISABLE_XET", True)
+
+    def run(*arguments: str, token: str = "lab", endpoint: str = hub.url, offline: bool = False) -> Done:
+        monkeypatch.setenv("HF_TOKEN", token)
+        monkeypatch.setattr(constants, "ENDPOINT", endpoint)
+        monkeypatch.setattr(constants, "HF_HUB_OFFLINE", offline)
+        monkeypatch.setattr(sys, "argv", ["agent0", *arguments])
+        capfd.readouterr()
+        with pytest.raises(SystemExit) as ended:
+            main()
+        said = capfd.readouterr()
+        return Done(int(ended.value.code or 0), said.out, said.err)
 
     return run
 
@@ -122,24 +140,32 @@ def test_tasks_become_a_data_set_with_the_truth_about_its_labels(
 
 
 @pytest.mark.parametrize(
-    ("repository", "token", "more", "code", "told"),
+    ("repository", "more", "code", "told"),
     [
-        ("lab/tasks", READ_ONLY, {}, 1, "does not let you write to lab/tasks (403); set HF_TOKEN"),
-        ("lab/tasks", "", {}, 1, "does not let you write to lab/tasks (401); set HF_TOKEN"),
-        ("lab/tasks", "lab", {"HF_ENDPOINT": "http://127.0.0.1:9"}, 1, "cannot be reached for lab/tasks"),
-        ("lab/tasks", "lab", {"HF_HUB_OFFLINE": "1"}, 2, "HF_HUB_OFFLINE is set"),
-        ("a b/c", "lab", {}, 2, "'a b/c' names no repository of a hub"),
+        ("lab/tasks", {"token": READ_ONLY}, 1, "does not let you write to lab/tasks (403); set HF_TOKEN"),
+        ("lab/tasks", {"token": ""}, 1, "does not let you write to lab/tasks (401); set HF_TOKEN"),
+        ("lab/tasks", {"endpoint": "http://127.0.0.1:9"}, 1, "cannot be reached for lab/tasks"),
+        ("lab/tasks", {"offline": True}, 2, "HF_HUB_OFFLINE is set"),
+        ("a b/c", {}, 2, "'a b/c' names no repository of a hub"),
     ],
     ids=["no rights", "no token", "no hub", "offline", "no name"],
 )
 def test_a_hub_that_does_not_take_it_is_one_sentence(
-    repository: str, token: str, more: dict[str, str], code: int, told: str, round_output: Path, push: Any
+    repository: str, more: dict[str, Any], code: int, told: str, round_output: Path, push: Any
 ) -> None:
-    done = push("tasks", "push", str(round_output), repository, token=token, **more)
+    done = push("tasks", "push", str(round_output), repository, **more)
     assert (done.returncode, done.stdout) == (code, "")
     assert told in done.stderr
     assert done.stderr.startswith("agent0: ")
     assert done.stderr.count("\n") == 1
+
+
+def test_the_variables_of_the_hub_s_client_are_heeded(round_output: Path, hub: Hub, tmp_path: Path) -> None:
+    command = [sys.executable, "-c", "from agent0.cli.main import main; main()", "tasks", "push", str(round_output)]
+    own = {**os.environ, **hub.environment("alice"), "HF_HOME": str(tmp_path / "hf")}
+    done = subprocess.run([*command, "alice/tasks", "--quiet"], capture_output=True, text=True, env=own, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert ("dataset", "alice/tasks") in hub.repositories
 
 
 def test_what_holds_no_kept_tasks_is_told_before_a_hub_is_asked(tmp_path: Path, push: Any) -> None:
