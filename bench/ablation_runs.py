@@ -68,7 +68,7 @@ class Run:
         return sum(len(record.training.get("executor", ())) for record in self.whole.iterations)
 
     def samples(self) -> int:
-        """Trajectories that both agents drew, but for evaluations."""
+        """Trajectories that both agents drew, without evaluations, probes, audits and redraws."""
         config = Config.model_validate(self.whole.config)
         curriculum, executor = config.curriculum, config.executor
         drawn = 0.0

@@ -40,7 +40,7 @@ BEYOND_PAPER = (
 """Settings whose default is what the paper does: nothing."""
 
 
-ABSOLUTE_ZERO = "absolute-zero"
+ABSOLUTE_ZERO, SPIRAL = "absolute-zero", "spiral"
 
 
 @dataclass(frozen=True)
@@ -115,7 +115,7 @@ WORLDS: Mapping[str, World] = {
             "evaluation.benchmarks": ["domain:word_problems"],
         },
         known={"execution.known_tasks": "gym:small", "execution.known_count": 16},
-        lacks=("gate-novelty",),  # nothing was asked before the one round
+        lacks=("gate-novelty", SPIRAL),  # nothing was asked before the one round; for the embedded model alone
         warm_start=True,
     ),
 }
@@ -164,8 +164,21 @@ BASELINES: Mapping[str, Variant] = {
         shipped=True,
         recipe=ABSOLUTE_ZERO,
     ),
+    SPIRAL: Variant(
+        "topics, grounded votes, pools and redraws, from a base model that knows topics",
+        settings={
+            "curriculum.steps": 6,
+            "curriculum.executor_samples": 8,
+            "generation.proposals": 128,
+            "filtering.min_tasks": 8,
+            "executor.tasks_per_step": 8,
+            "evaluation.samples": 2,
+        },
+        shipped=True,
+        recipe=SPIRAL,
+    ),
 }
-"""Other methods: in a world, what their recipes leave out, with that world's own numbers; or their own recipe."""
+"""Other methods: in a world, what their recipes leave out, with its numbers; or their own recipe, at its budget."""
 PROGRAM = ("http://127.0.0.1:18977/v1", "program")
 """Address and model of the teacher that is a program; fixed, since it is among the settings of a run."""
 
