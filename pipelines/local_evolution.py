@@ -14,7 +14,7 @@ import time
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext, redirect_stderr, redirect_stdout
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TextIO
 
@@ -80,6 +80,8 @@ class LocalEvolution:
         if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
             hint = "; go on with it by --resume, or" if (folder / RUN_FILE).is_file() else ";"
             raise UsageError(f"{folder} already holds another run or other files{hint} choose another --output.")
+        if config.one_model:  # which was trained last as the executor
+            beginning = replace(beginning, curriculum_model_uri=beginning.executor_model_uri)
         folder.mkdir(parents=True, exist_ok=True)
         compile_evolution(config, folder / PIPELINE_FILE, LOCAL)
         version = code_version()

@@ -141,6 +141,9 @@ def test_another_run_begins_after_the_finished_rounds_with_settings_changed(fold
     assert (config.executor.steps, config.recipe) == (3, "tiny")
     LocalEvolution.create(tmp_path / "second", config, f"sqlite:///{tmp_path}/mlflow.db", beginning)
     assert LocalEvolution.resume(tmp_path / "second").beginning == beginning
+    one = load_config(values, ["one_model=true"])
+    begun = LocalEvolution.create(tmp_path / "one", one, f"sqlite:///{tmp_path}/mlflow.db", beginning).beginning
+    assert begun.curriculum_model_uri == begun.executor_model_uri == str(places[2])
     (places[2] / "stage.json").unlink()
     with pytest.raises(UsageError, match="no longer holds the executor agent of its round 1 whole"):
         begin_after(folder)
