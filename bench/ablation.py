@@ -87,16 +87,21 @@ def main() -> int:
 def all_runs(folder: Path, arguments: argparse.Namespace, variants: Mapping[str, Variant]) -> list[Run]:
     """Run what has not ended, until the time is over; seed by seed, so that an interrupted ablation has whole pairs."""
     world, began = WORLDS[arguments.world], time.monotonic()
+    folder.mkdir(parents=True, exist_ok=True)
     settings = {name: overrides(world, variant, arguments.set, arguments.teacher) for name, variant in variants.items()}
     for name, variant in variants.items():  # what cannot be run is told before an hour has gone by
         load_config(variant.recipe or world.recipe, settings[name], variant.ablations)
-    for name, variant in variants.items() if world.warm_start else ():
+
+    def is_late() -> bool:
+        return arguments.minutes is not None and time.monotonic() - began >= 60 * arguments.minutes
+
+    for name, variant in variants.items() if world.warm_start and not is_late() else ():
         settings[name] += begin_warm(folder, world, variant, arguments.set)
 
     def run(planned: tuple[int, str]) -> Run:
         seed, name = planned
         place = folder / f"{name}-seed-{seed}"
-        if arguments.minutes is not None and time.monotonic() - began > 60 * arguments.minutes:
+        if is_late():
             return read_run(place, name, seed)
         variant = variants[name]
         return run_variant(place, name, seed, variant.recipe or world.recipe, settings[name], variant.ablations)
