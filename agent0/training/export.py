@@ -7,6 +7,7 @@ from typing import Any
 
 import torch
 from peft import PeftModel, get_peft_model
+from transformers.integrations.deepspeed import unset_hf_deepspeed_config
 
 from agent0.rollout.model_folders import load_model, load_tokenizer, save_model
 from agent0.training.grpo import lora_configuration
@@ -38,6 +39,9 @@ def _from_shares(job: TrainingJob, checkpoint: Path) -> tuple[Any, Any]:
 
 
 def _from_deepspeed(job: TrainingJob, checkpoint: Path) -> tuple[Any, Any]:
+    # As long as the trainer's arguments live, transformers shares each model that it loads out to the other processes,
+    # which have ended.
+    unset_hf_deepspeed_config()
     if job.training.lora.rank:
         base, tokenizer = load_model(job.base, job.model.dtype)
         return PeftModel.from_pretrained(base, checkpoint).merge_and_unload(), tokenizer

@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 import torch
 from safetensors.torch import load_file
+from transformers.integrations.deepspeed import set_hf_deepspeed_config
 
 from agent0.config import TrainingSettings
 from agent0.training.batch_division import BatchPlan
@@ -24,6 +25,13 @@ from agent0.training.training_job import JOB_FILE, TrainingJob
 MakeJob = Callable[..., TrainingJob]
 A_TWENTIETH_OF_AN_UPDATE = 5e-5
 """AdamW moves a weight by about the rate, 1e-3, however small its gradient is, and so it magnifies rounding."""
+
+
+class StillThere:
+    """A trainer's configuration, by which transformers shares out each model that it loads."""
+
+    def is_zero3(self) -> bool:
+        return True
 
 
 def arguments_of(job: TrainingJob) -> Any:
@@ -71,6 +79,8 @@ def test_zero3_is_written_from_its_weights_in_float32(
     rounded, exact = job.workspace / "checkpoint-6", random_model.state_dict()
     save_model(copy.deepcopy(random_model).to(torch.bfloat16), tokenizer, rounded)
     monkeypatch.setattr(exporting, "_master_weights", lambda checkpoint: exact)
+    trainers = StillThere()
+    set_hf_deepspeed_config(trainers)
     exporting.export(job, rounded)
     written, _ = load_model(job.output, "float32")
     assert all(torch.equal(written.state_dict()[name], tensor) for name, tensor in exact.items())
