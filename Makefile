@@ -56,7 +56,8 @@ test: install  ## Run the tests, but those that take long or need services or a 
 test-fast: install  ## Run what a change of a reward, a vote or ADPO breaks first, in a minute; ROOM=sandbox: another room.
 	@$(TEST) -m "not slow and not ($(ELSEWHERE))" $(addprefix tests/,$(ROOM))
 
-test-slow: PROCESSES := 2  # a language model that evolves takes gigabytes
+# A language model that evolves takes gigabytes.
+test-slow: PROCESSES := 2
 test-slow: install  ## Run the tests that take long: whole evolutions, killed ones, several processes.
 	@$(TEST) -m "slow and not ($(ELSEWHERE))"
 
