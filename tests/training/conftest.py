@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import short_evolution
 
 from agent0.answers import VoteCounter
 from agent0.config import (
@@ -17,8 +18,10 @@ from agent0.config import (
     RolloutSettings,
     SandboxSettings,
     TrainingSettings,
+    load_config,
 )
 from agent0.storage.shards import write_shards
+from agent0.tiny.pretrain import cache_directory
 from agent0.training import kubernetes_api
 from agent0.training.training_job import TrainingJob
 from agent0.types import LabelledTask, Task, Vote
@@ -33,8 +36,9 @@ QUESTIONS = {"What is 2+3?": "5", "What is 4*9?": "36", "What is 12+7?": "19", "
 @pytest.fixture(scope="session")
 def half_trained(model_cache: Path) -> Path:
     """A folder with a model that sometimes answers: enough for rewards to differ."""
-    (folder,) = (model_cache / "tiny").iterdir()
-    return folder
+    with pytest.MonkeyPatch.context() as patch:  # other tests may have put models of other settings beside it
+        patch.setenv("AGENT0_CACHE", str(model_cache))
+        return cache_directory(load_config("tiny", short_evolution.SHORT).model.tiny)
 
 
 @pytest.fixture(scope="session")
