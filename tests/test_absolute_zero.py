@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
 from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
-from short_evolution import LANGUAGE_MODEL, agent0, arguments_of
+from short_evolution import LANGUAGE_MODEL, evolve_language_model
 
 from agent0.domains import get_domain
 from agent0.stages.open_history import read_history
@@ -39,18 +37,9 @@ ANCHOR = {"question": "How many days have 3 weeks?", "answer": "21"}
 @pytest.fixture(scope="module")
 def run(tmp_path_factory: pytest.TempPathFactory, language_model_cache: Path) -> Path:
     folder = tmp_path_factory.mktemp("absolute-zero")
-    environment = {
-        **os.environ,
-        "AGENT0_CACHE": str(language_model_cache),
-        "MLFLOW_TRACKING_URI": f"sqlite:///{folder / 'mlflow.db'}",
-        "OMP_WAIT_POLICY": "PASSIVE",  # threads that wait would take the cores from the other tests
-    }
     (folder / "anchors.jsonl").write_text(json.dumps(ANCHOR) + "\n")
     settings = [*HANDFUL, f"executor.anchors.file={folder / 'anchors.jsonl'}"]
-    arguments = ["evolve", "--recipe", "absolute-zero", "--output", str(folder / "run"), *arguments_of(settings)]
-    done = subprocess.run(agent0(*arguments), capture_output=True, text=True, env=environment, check=False)
-    assert done.returncode == 0, done.stderr + (folder / "run" / "log.txt").read_text()[-3000:]
-    return folder / "run"
+    return evolve_language_model(folder, "absolute-zero", language_model_cache, settings)
 
 
 def test_what_is_trained_on_is_true(run: Path) -> None:

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
 from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
-from short_evolution import LANGUAGE_MODEL, agent0, arguments_of, events
+from short_evolution import LANGUAGE_MODEL, events, evolve_language_model
 
 from agent0.benchmarks.shipped.gym import SETS
 
@@ -34,16 +32,7 @@ HANDFUL = [
 @pytest.fixture(scope="module")
 def run(tmp_path_factory: pytest.TempPathFactory, language_model_cache: Path) -> Path:
     folder = tmp_path_factory.mktemp("language-model")
-    environment = {
-        **os.environ,
-        "AGENT0_CACHE": str(language_model_cache),
-        "MLFLOW_TRACKING_URI": f"sqlite:///{folder / 'mlflow.db'}",
-        "OMP_WAIT_POLICY": "PASSIVE",  # threads that wait would take the cores from the other tests
-    }
-    arguments = ["evolve", "--recipe", "smollm2", "--output", str(folder / "run"), *arguments_of(HANDFUL)]
-    done = subprocess.run(agent0(*arguments), capture_output=True, text=True, env=environment, check=False)
-    assert done.returncode == 0, done.stderr + (folder / "run" / "log.txt").read_text()[-3000:]
-    return folder / "run"
+    return evolve_language_model(folder, "smollm2", language_model_cache, HANDFUL)
 
 
 def test_every_stage_of_a_round_runs_with_a_real_model(run: Path) -> None:

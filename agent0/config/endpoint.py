@@ -26,9 +26,7 @@ class EndpointSettings(Section):
 
     @model_validator(mode="after")
     def _holds_no_secret(self) -> EndpointSettings:
-        if not re.fullmatch(
-            r"[A-Za-z_][A-Za-z0-9_]*", self.key_variable
-        ):  # what stands there may be the key: not quoted
+        if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", self.key_variable):  # it may be the key: not quoted
             raise ValueError(
                 "key_variable is no name of an environment variable; the key itself never goes into the settings, "
                 "which everybody can read"

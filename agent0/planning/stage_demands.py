@@ -97,9 +97,7 @@ def stage_memory(stage: StageName, architecture: Architecture, config: Config, c
         role = "frozen executor" if placement.trainers else "vLLM server"
         in_flight = config.rollout.concurrency * (placement.frozen_servers // parallel)
         devices.append(_server(role, placement.frozen_servers, parallel, in_flight, architecture, config, cluster))
-    given = (
-        config.training.colocated_memory
-    )  # a share that the plan chooses is too small where the trainer is too large
+    given = config.training.colocated_memory  # one that the plan chooses is too small where the trainer is too large
     if placement.trainers and config.training.policy_backend == "vllm" and given:
         unit = engine_beside(stage, architecture, config, cluster)
         if unit.trajectories < 1:

@@ -6,23 +6,12 @@ import socket
 import subprocess
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from command_line import Done, run_here
 
 from agent0 import __version__
-from agent0.cli.main import main
-
-
-@dataclass(frozen=True)
-class Done:
-    """What a command printed, and how it ended."""
-
-    returncode: int
-    stdout: str
-    stderr: str
-
 
 Command = Callable[..., Done]
 
@@ -34,12 +23,7 @@ def command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.Captu
     monkeypatch.setenv("COLUMNS", "200")
 
     def run(*arguments: str | bytes) -> Done:
-        monkeypatch.setattr(sys, "argv", ["agent0", *map(os.fsdecode, arguments)])
-        capfd.readouterr()
-        with pytest.raises(SystemExit) as ended:
-            main()
-        said = capfd.readouterr()
-        return Done(int(ended.value.code or 0), said.out, said.err)
+        return run_here(monkeypatch, capfd, arguments)
 
     return run
 

@@ -7,18 +7,17 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pyarrow.parquet as pq
 import pytest
+from command_line import Done, run_here
 from hub_server import READ_ONLY, Hub, serving_hub
 from huggingface_hub import CardData, ModelCard, constants
 from made_up_history import made_up_history
 from mlflow.tracking import MlflowClient
 
-from agent0.cli.main import main
 from agent0.storage.shards import write_shards
 from agent0.types import LabelledTask, Task, Vote
 
@@ -31,15 +30,6 @@ def hub() -> Iterator[Hub]:
         yield served
 
 
-@dataclass(frozen=True)
-class Done:
-    """What a command printed, and how it ended."""
-
-    returncode: int
-    stdout: str
-    stderr: str
-
-
 @pytest.fixture
 def push(hub: Hub, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Callable[..., Done]:
     """Run a command that pushes in this process, which spares its imports, as the user `lab` or another."""
@@ -49,12 +39,7 @@ def push(hub: Hub, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture
         monkeypatch.setenv("HF_TOKEN", token)
         monkeypatch.setattr(constants, "ENDPOINT", endpoint)
         monkeypatch.setattr(constants, "HF_HUB_OFFLINE", offline)
-        monkeypatch.setattr(sys, "argv", ["agent0", *arguments])
-        capfd.readouterr()
-        with pytest.raises(SystemExit) as ended:
-            main()
-        said = capfd.readouterr()
-        return Done(int(ended.value.code or 0), said.out, said.err)
+        return run_here(monkeypatch, capfd, arguments)
 
     return run
 

@@ -93,22 +93,15 @@ def backend(tokenizer: Any, monkeypatch: pytest.MonkeyPatch, request: Any) -> Se
 
 
 @pytest.fixture
-def model(tokenizer: Any, random_model: Any, tmp_path: Path) -> Path:
-    tokenizer.save_pretrained(tmp_path / "model")
-    random_model.config.save_pretrained(tmp_path / "model")
-    return tmp_path / "model"
-
-
-@pytest.fixture
-def generate(model: Path, tmp_path: Path) -> Callable[..., StageResult]:
+def generate(model_without_weights: Path, tmp_path: Path) -> Callable[..., StageResult]:
     """A function that runs the stage into a folder."""
 
     def run(name: str, share: Share = ALONE, conditioning: ConditioningSettings = FREE, **changes: Any) -> StageResult:
         stage = Stage.untracked("task_generation", seed=5)
         result = run_task_generation(
             stage,
-            curriculum_model=model,
-            executor_model=model,
+            curriculum_model=model_without_weights,
+            executor_model=model_without_weights,
             history=tmp_path / "history",
             output=tmp_path / name,
             rollout=TINY.rollout,
@@ -124,18 +117,22 @@ def generate(model: Path, tmp_path: Path) -> Callable[..., StageResult]:
 
 
 @pytest.fixture
-def execute(model: Path, tmp_path: Path) -> Callable[..., StageResult]:
+def execute(model_without_weights: Path, tmp_path: Path) -> Callable[..., StageResult]:
     """A function that runs the stage into a folder; the trajectories go beside it, `first` is the first executor."""
     tasks = [Task(id=f"t{number:02d}", iteration=1, question=question) for number, question in enumerate(QUESTIONS)]
     write_shards(tmp_path / "tasks" / TASKS_FOLDER, tasks, Task)
 
     def run(
-        name: str, share: Share = ALONE, first: Path = model, rollout: RolloutSettings = TINY.rollout, **changes: Any
+        name: str,
+        share: Share = ALONE,
+        first: Path = model_without_weights,
+        rollout: RolloutSettings = TINY.rollout,
+        **changes: Any,
     ) -> StageResult:
         stage = Stage.untracked("sandboxed_execution", seed=5)
         result = run_sandboxed_execution(
             stage,
-            executor_model=model,
+            executor_model=model_without_weights,
             first_executor_model=first,
             tasks=tmp_path / "tasks",
             output=tmp_path / name,
@@ -186,9 +183,9 @@ def test_a_generation_that_is_killed_while_it_draws_on_ends_the_same(
 
 
 def test_a_task_that_the_first_executor_has_no_room_for_is_not_put_to_it(
-    execute: Callable[..., StageResult], backend: SeededBackend, model: Path, tmp_path: Path
+    execute: Callable[..., StageResult], backend: SeededBackend, model_without_weights: Path, tmp_path: Path
 ) -> None:
-    wordy = shutil.copytree(model, tmp_path / "wordy")
+    wordy = shutil.copytree(model_without_weights, tmp_path / "wordy")
     template = wordy / "chat_template.jinja"
     template.write_text("{% if '22+3' in (messages | string) %}{{ 'word ' * 300 }}{% endif %}" + template.read_text())
     execute("whole", probe_tasks=len(QUESTIONS))
@@ -300,11 +297,11 @@ def test_pods_together_generate_what_one_generates(
 
 
 def test_topics_are_asked_for_by_what_they_earned_and_kept_with_the_tasks_whatever_the_pods(
-    model: Path, backend: SeededBackend, generate: Callable[..., StageResult], tmp_path: Path
+    model_without_weights: Path, backend: SeededBackend, generate: Callable[..., StageResult], tmp_path: Path
 ) -> None:
     log = ({"topic_reward/2x1": 0.9}, {"topic_reward/3x2": 0.3}, {"topic_reward/5x3": 0.0})
     report = StageReport(stage="curriculum_training", iteration=1, seconds=1.0, peak_memory_mb=1.0, metrics={}, log=log)
-    write_json(model / STAGE_FILE, report.model_dump())
+    write_json(model_without_weights / STAGE_FILE, report.model_dump())
     earned = ConditioningSettings(topics="earned", exploration=0.0)
     generate("whole", conditioning=earned)
     outcomes = list(iterate_records(ProposalOutcome, tmp_path / "whole" / PROPOSALS_FOLDER))

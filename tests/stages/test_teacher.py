@@ -32,13 +32,6 @@ def endpoint() -> Iterator[Endpoint]:
         yield served
 
 
-@pytest.fixture
-def model(tokenizer: Any, random_model: Any, tmp_path: Path) -> Path:
-    tokenizer.save_pretrained(tmp_path / "model")
-    random_model.config.save_pretrained(tmp_path / "model")
-    return tmp_path / "model"
-
-
 def teaches(body: dict[str, Any]) -> tuple[int, Any]:
     """A question by the request's seed, the same whenever it is asked; now and then none."""
     seed = body["seed"]
@@ -47,7 +40,7 @@ def teaches(body: dict[str, Any]) -> tuple[int, Any]:
 
 
 @pytest.fixture
-def generate(endpoint: Endpoint, model: Path, tmp_path: Path) -> Callable[..., StageResult]:
+def generate(endpoint: Endpoint, model_without_weights: Path, tmp_path: Path) -> Callable[..., StageResult]:
     """A function that runs the stage into a folder."""
 
     def run(name: str, share: Share = ALONE, **changes: Any) -> StageResult:
@@ -56,8 +49,8 @@ def generate(endpoint: Endpoint, model: Path, tmp_path: Path) -> Callable[..., S
         stage = replace(Stage.untracked("task_generation", 2, seed=5), evolution_id=name)
         result = run_task_generation(
             stage,
-            curriculum_model=model,
-            executor_model=model,
+            curriculum_model=model_without_weights,
+            executor_model=model_without_weights,
             history=tmp_path / "history",
             output=tmp_path / name,
             rollout=TINY.rollout,

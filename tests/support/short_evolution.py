@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
 import sys
 from pathlib import Path
 from typing import Any
@@ -64,6 +66,20 @@ LANGUAGE_MODEL = [
     "evaluation.samples=1",
 ]
 """One round and a handful of tasks, for a language model on two cores."""
+
+
+def evolve_language_model(folder: Path, recipe: str, cache: Path, settings: list[str]) -> Path:
+    """Run a recipe for a language model into a new folder below `folder` and return it; `cache` holds the model."""
+    environment = {
+        **os.environ,
+        "AGENT0_CACHE": str(cache),
+        "MLFLOW_TRACKING_URI": f"sqlite:///{folder / 'mlflow.db'}",
+        "OMP_WAIT_POLICY": "PASSIVE",  # threads that wait would take the cores from the other tests
+    }
+    arguments = ["evolve", "--recipe", recipe, "--output", str(folder / "run"), *arguments_of(settings)]
+    done = subprocess.run(agent0(*arguments), capture_output=True, text=True, env=environment, check=False)
+    assert done.returncode == 0, done.stderr + (folder / "run" / "log.txt").read_text()[-3000:]
+    return folder / "run"
 
 
 def arguments_of(settings: list[str]) -> list[str]:
