@@ -2,14 +2,17 @@
 
     python bench/ablation.py --world tiny --seeds 5 --output runs/ablation-tiny [--minutes 60] [--check]
     python bench/ablation.py --world words --seeds 3 --variants full,no-curriculum-training,no-tool-reward
+    python bench/ablation.py --world tiny --set iterations=2 --records bench/measured/tiny --minutes 0
 
 A variant's difference to the full method is taken seed by seed, with a 95 % t interval over seeds and the p-value of
 the paired t test, corrected by Holm's method for the number of variants. Printed, and written to the output folder as
-`ablation.md` and `ablation.json`; what is not decided is said. The worlds are small: a part that adds nothing here may
-matter elsewhere. A run that ended is not run again, and one that was interrupted goes on where it stopped; with
---minutes no run begins later than that, and what is missing is said. With --check it exits with 1 if a run is missing
-or failed, or a switch did not act; it never judges which variant is better. Where a teacher proposes, it is a program
-(`teacher_server.py`) unless --teacher names an endpoint and its model.
+`ablation.md` and `ablation.json`; what is not decided is said. The worlds are small: a part that adds nothing here
+may matter elsewhere. Each run that ended leaves a small record in --records and is not run again where that is there,
+so that a table can grow over days and machines (bench/measured/ holds those of docs/ablations.md; --minutes 0 prints
+the table and runs nothing); one that was interrupted goes on where it stopped. With --minutes no run begins later
+than that, and what is missing is said. With --check it exits with 1 if a run is missing or failed, or a switch did
+not act; it never judges which variant is better. Where a teacher proposes, it is a program (`teacher_server.py`)
+unless --teacher names an endpoint and its model.
 """
 
 from __future__ import annotations
@@ -23,7 +26,8 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
 from pathlib import Path
 
-from ablation_runs import Run, begin_warm, find_problems, read_run, run_variant
+from ablation_record import read_record
+from ablation_runs import Run, begin_warm, find_problems, run_variant
 from ablation_table import markdown, rows, sentences, terminal
 from ablation_variants import BASELINES, PROGRAM, WORLDS, Variant, overrides, variants_of
 from rich.console import Console
@@ -47,6 +51,9 @@ def main() -> int:
     parser.add_argument("--variants", help="comma-separated; all that the world has, if not given")
     parser.add_argument("--teacher", nargs=2, metavar=("URL", "MODEL"), default=PROGRAM, help="who teaches")
     parser.add_argument("--output", type=Path, help="folder that keeps the runs; runs/ablation-WORLD if not given")
+    parser.add_argument(
+        "--records", type=Path, help="folder that keeps their records; `records` in --output if not given"
+    )
     parser.add_argument("--set", action="append", default=[], metavar="SECTION.FIELD=VALUE", help="override a setting")
     parser.add_argument("--check", action="store_true", help="exit with 1 if a run failed or a switch did not act")
     arguments = parser.parse_args()
@@ -63,7 +70,7 @@ def main() -> int:
     folder: Path = arguments.output or Path("runs") / f"ablation-{arguments.world}"
     runs = all_runs(folder, arguments, variants)
     found = rows(runs, variants, arguments.seeds)
-    missing = [f"{run.variant} seed {run.seed}" for run in runs if run.history is None and not run.failure]
+    missing = [f"{run.variant} seed {run.seed}" for run in runs if run.record is None and not run.failure]
     said = list(sentences(found))
     if absent:
         said.append(f"This world has no {', '.join(absent)}: its model cannot be run with that, or there is no recipe.")
@@ -85,9 +92,10 @@ def main() -> int:
 
 
 def all_runs(folder: Path, arguments: argparse.Namespace, variants: Mapping[str, Variant]) -> list[Run]:
-    """Run what has not ended, until the time is over; seed by seed, so that an interrupted ablation has whole pairs."""
+    """Run what has no record, until the time is over; seed by seed, so that an interrupted ablation has whole pairs."""
     world, began = WORLDS[arguments.world], time.monotonic()
     folder.mkdir(parents=True, exist_ok=True)
+    records: Path = arguments.records or folder / "records"
     settings = {name: overrides(world, variant, arguments.set, arguments.teacher) for name, variant in variants.items()}
     for name, variant in variants.items():  # what cannot be run is told before an hour has gone by
         load_config(variant.recipe or world.recipe, settings[name], variant.ablations)
@@ -95,16 +103,19 @@ def all_runs(folder: Path, arguments: argparse.Namespace, variants: Mapping[str,
     def is_late() -> bool:
         return arguments.minutes is not None and time.monotonic() - began >= 60 * arguments.minutes
 
-    for name, variant in variants.items() if world.warm_start and not is_late() else ():
-        settings[name] += begin_warm(folder, world, variant, arguments.set)
+    starts = {
+        name: begin_warm(folder, world, variant, arguments.set) if world.warm_start and not is_late() else []
+        for name, variant in variants.items()
+    }
 
     def run(planned: tuple[int, str]) -> Run:
         seed, name = planned
-        place = folder / f"{name}-seed-{seed}"
-        if is_late():
-            return read_run(place, name, seed)
-        variant = variants[name]
-        return run_variant(place, name, seed, variant.recipe or world.recipe, settings[name], variant.ablations)
+        kept, variant = records / f"{name}-seed-{seed}.json", variants[name]
+        found = Run(name, seed, read_record(kept, settings[name]))
+        if found.record or is_late():
+            return found
+        recipe = variant.recipe or world.recipe
+        return run_variant(folder / f"{name}-seed-{seed}", kept, found, variant, recipe, settings[name], starts[name])
 
     domain = load_config(world.recipe).rollout.domain
     with teaching(domain, PROGRAM[0]), ThreadPoolExecutor(arguments.processes) as pool:

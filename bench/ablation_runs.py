@@ -1,25 +1,20 @@
-"""One run of the ablation: an evolution of one variant with one seed, what it cost, and whether its switches acted."""
+"""One run of the ablation: an evolution of one variant with one seed, its record, and whether its switches acted."""
 
 from __future__ import annotations
 
-import json
 import subprocess
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from statistics import fmean
 
-import torch
+from ablation_record import Record, measure, write_record
 from ablation_variants import Variant, World, overrides
-from safetensors.torch import load_file
 from tiny_evolution import evolve
 
 from agent0.ablations import FULL
-from agent0.config import Config, load_config
+from agent0.config import load_config
 from agent0.progress import plain_line, read_events
-from agent0.report.history import HISTORY_FILE, History
 from agent0.stages.base_model import run_base_model
-from agent0.stages.open_history import read_history
 from agent0.stages.session import Stage
 from agent0.stages.warm_start import run_warm_start
 from agent0.storage.seal import is_intact, seal
@@ -39,88 +34,41 @@ MAY_BE_ZERO = {"second programs"}  # a model that learned to write one program m
 
 @dataclass(frozen=True)
 class Run:
-    """One evolution; without a history it has not ended, and `failure` says why."""
+    """One evolution; without a record it has not ended, and `failure` says why, where it is known."""
 
     variant: str
     seed: int
-    folder: Path
-    history: History | None
+    record: Record | None = None
     failure: str = ""
-
-    @property
-    def whole(self) -> History:
-        """The history of a run that ended."""
-        assert self.history is not None
-        return self.history
-
-    @property
-    def final(self) -> float:
-        """Accuracy of the last executor."""
-        return self.whole.iterations[-1].executor.accuracy
-
-    @property
-    def gain(self) -> float:
-        """That accuracy minus the first model's under the same protocol."""
-        return self.final - self.whole.iterations[0].executor.accuracy
-
-    def updates(self) -> int:
-        """Optimizer steps of the executor."""
-        return sum(len(record.training.get("executor", ())) for record in self.whole.iterations)
-
-    def samples(self) -> int:
-        """Trajectories that both agents drew, without evaluations, probes, audits and redraws."""
-        config = Config.model_validate(self.whole.config)
-        curriculum, executor = config.curriculum, config.executor
-        drawn = 0.0
-        for record in self.whole.iterations:
-            steps = record.training.get("curriculum", ())
-            proposed = len(steps) / curriculum.updates_per_step * curriculum.prompts_per_step * curriculum.group_size
-            valid = [step["proposals/valid"] for step in steps if "proposals/valid" in step]
-            drawn += proposed * (1 + curriculum.executor_samples * fmean(valid or [0.0]))
-            batches = len(record.training.get("executor", ())) / executor.updates_per_step
-            drawn += batches * executor.tasks_per_step * executor.group_size
-            if record.proposals is not None:
-                voted = sum(record.proposals.self_consistency_histogram.values())
-                drawn += record.proposals.generated + voted * config.execution.samples
-        return round(drawn)
-
-    def traces(self) -> dict[str, float]:
-        """What the parts of the method left behind, as numbers that are zero where a part was not there."""
-        rounds = [record.proposals for record in self.whole.iterations if record.proposals is not None]
-        curriculum = [step for record in self.whole.iterations for step in record.training.get("curriculum", ())]
-        executor = [step for record in self.whole.iterations for step in record.training.get("executor", ())]
-        examples = [example for record in self.whole.iterations for example in record.examples]
-        return {
-            "proposer's changed tensors": float(changed_tensors(self.folder)),
-            "tool reward": largest(curriculum, "reward/tool_use"),
-            "repetition penalty": largest(curriculum, "reward/repetition"),
-            "ADPO metrics": float(sum(name.startswith("adpo/") for step in executor for name in step)),
-            "second programs": float(sum(max(0, example.tool_calls - 1) for example in examples)),
-            "executor's tool calls": sum(record.executor.tool_calls for record in self.whole.iterations)
-            + sum(proposals.tool_calls for proposals in rounds),
-            "proposer's tool calls": sum(proposals.proposer_tool_calls for proposals in rounds)
-            + sum(step.get("rollout/tool_calls", 0.0) for step in curriculum),
-        }
 
 
 def run_variant(
-    folder: Path, name: str, seed: int, recipe: str, settings: Sequence[str], ablations: Sequence[str]
+    folder: Path,
+    kept: Path,
+    planned: Run,
+    variant: Variant,
+    recipe: str,
+    settings: Sequence[str],
+    start: Sequence[str] = (),
 ) -> Run:
-    """Run one evolution, or go on with the one in `folder`; one that ended is read."""
+    """Run one evolution, or go on with the one in `folder`, and keep its record.
+
+    Args:
+        folder: of the evolution.
+        kept: file of its record.
+        planned: variant and seed.
+        variant: what differs from the full method.
+        recipe: that it is under.
+        settings: of the run, which the record names.
+        start: settings that say which model it begins with.
+    """
     try:
-        evolve(folder, seed, settings, ablations, recipe=recipe)
+        evolve(folder, planned.seed, [*settings, *start], variant.ablations, recipe=recipe)
     except subprocess.CalledProcessError:
-        return Run(name, seed, folder, None, last_error(folder))
-    return read_run(folder, name, seed)
-
-
-def read_run(folder: Path, name: str, seed: int) -> Run:
-    """Read what a run left in its folder; without a history where it is not there or has not ended."""
-    if not (folder / HISTORY_FILE).is_file():
-        return Run(name, seed, folder, None)
-    history = read_history(folder)
-    ended = len(history.iterations) == history.planned_iterations + 1
-    return Run(name, seed, folder, history if ended else None)
+        return replace(planned, failure=last_error(folder))
+    record = measure(folder, settings)
+    write_record(kept, record)
+    return replace(planned, record=record)
 
 
 def begin_warm(folder: Path, world: World, variant: Variant, more: Sequence[str]) -> list[str]:
@@ -162,34 +110,12 @@ def find_problems(runs: Sequence[Run], variants: Mapping[str, Variant]) -> Itera
     """Say which runs failed, and where a switch did not do what it is for."""
     for run in runs:
         where = f"{run.variant}, seed {run.seed}"
-        if run.history is None:
+        if run.record is None:
             yield from [f"{where}: the run did not end: {run.failure}"] if run.failure else ()
             continue
-        traces = run.traces()
+        traces = run.record.traces
         silent = {name for ablation in variants[run.variant].ablations for name in TRACES[ablation]}
         yield from (f"{where}: {name} should be 0 and is {traces[name]:g}." for name in sorted(silent) if traces[name])
         if run.variant == FULL:
             missing = [name for name, value in traces.items() if not value and name not in MAY_BE_ZERO]
             yield from (f"{where}: {name} is 0, so its ablation shows nothing." for name in missing)
-
-
-def changed_tensors(folder: Path) -> int:
-    """Count the tensors of all trained curriculum agents of a run that are not bit for bit the base model's."""
-    models: dict[str, list[Path]] = {"base_model": [], "curriculum_training": []}
-    for report in folder.glob("artifacts/**/stage.json"):
-        stage = json.loads(report.read_text(encoding="utf-8"))["stage"]
-        if stage in models:
-            models[stage].append(report.parent / "model.safetensors")
-    if not all(models.values()):
-        raise SystemExit(f"{folder} holds no base model or no curriculum agent; has the layout of artifacts changed?")
-    base = load_file(models["base_model"][0])
-    return sum(
-        not torch.equal(tensor, base[name])
-        for path in models["curriculum_training"]
-        for name, tensor in load_file(path).items()
-    )
-
-
-def largest(steps: Sequence[Mapping[str, float]], name: str) -> float:
-    """Return the largest value of a metric over steps; 0 where no step has it."""
-    return max((step[name] for step in steps if name in step), default=0.0)

@@ -70,25 +70,25 @@ class Row:
 
 def rows(runs: Sequence[Run], variants: Mapping[str, Variant], planned: int) -> list[Row]:
     """Return a row for each variant, in their order."""
-    found = effects({(run.variant, run.seed): run.final for run in runs if run.history})
+    found = effects({(run.variant, run.seed): run.record.final for run in runs if run.record})
     made = []
     for name, variant in variants.items():
-        ended = [run for run in runs if run.variant == name and run.history]
-        last = [run.whole.iterations[-1].proposals for run in ended]
+        ended = {run.seed: run.record for run in runs if run.variant == name and run.record}
+        records = ended.values()
         made.append(
             Row(
                 variant=name,
                 about=variant.about,
                 paper=variant.paper,
                 planned=planned,
-                finals={run.seed: run.final for run in ended},
-                gains=tuple(run.gain for run in ended),
+                finals={seed: record.final for seed, record in ended.items()},
+                gains=tuple(record.gain for record in records),
                 effect=found.get(name),
-                label_accuracy=_mean(proposals.label_accuracy for proposals in last if proposals),
-                kept=_mean(proposals.kept for proposals in last if proposals),
-                updates=_mean(run.updates() for run in ended),
-                samples=_mean(run.samples() for run in ended),
-                minutes=_mean((run.whole.finished_at - run.whole.started_at) / 60 for run in ended),
+                label_accuracy=_mean(record.label_accuracy for record in records),
+                kept=_mean(record.kept for record in records),
+                updates=_mean(record.updates for record in records),
+                samples=_mean(record.samples for record in records),
+                minutes=_mean(record.minutes for record in records),
             )
         )
     return made

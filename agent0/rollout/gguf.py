@@ -45,14 +45,15 @@ def convert(file: Path, output: Path) -> None:
 def _read_once() -> Iterator[None]:
     """Let transformers, which reads the file for each of tokenizer, configuration and weights, share one reader.
 
-    Reading goes through a vocabulary of tens of thousands of words, one by one.
+    Reading goes through a vocabulary of tens of thousands of words, one by one. The names of the tensors of an
+    architecture are asked for with each module, and made anew each time.
     """
-    reader = gguf.GGUFReader
-    gguf.GGUFReader = cache(reader)
+    reader, names = gguf.GGUFReader, gguf.get_tensor_name_map
+    gguf.GGUFReader, gguf.get_tensor_name_map = cache(reader), cache(names)
     try:
         yield
     finally:
-        gguf.GGUFReader = reader
+        gguf.GGUFReader, gguf.get_tensor_name_map = reader, names
 
 
 def mend(tokenizer: Any, model: Any) -> None:
