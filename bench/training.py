@@ -90,11 +90,16 @@ class Kept:
         self._holders: Counter[int] = Counter()
 
     def pack(self, tensor: torch.Tensor) -> Any:
-        """Called by autograd for each tensor that it keeps; views of one storage count once."""
-        if tensor.is_leaf and tensor.requires_grad:
-            return tensor
+        """Called by autograd for each tensor that it keeps; views of one storage count once.
+
+        What is held is detached: a result that holds the step which made it keeps that step for good, where no backward
+        pass comes to it, as none does to what a prompt that is read once is not used for.
+        """
+        whole = tensor if tensor._base is None else tensor._base
+        if whole.is_leaf and whole.requires_grad:
+            return tensor.detach()
         storage = tensor.untyped_storage()
-        return _Held(self, tensor, storage.data_ptr(), storage.nbytes())
+        return _Held(self, tensor.detach(), storage.data_ptr(), storage.nbytes())
 
     def take(self, place: int, size: int) -> None:
         """Count one more holder of a storage."""

@@ -13,9 +13,10 @@ OVERHEAD = 1 / 16
 """What one more pass costs, as a share of the budget: a pass that is not full wastes its start, and, where weights are
 shared out, their gathering. Less padding pays for it up to there."""
 
-COPY = 1 / 2
+COPY = 1 / 8
 """What a row keeps of a prompt that is read once for several, as a share of reading it: its own copy of the keys and
-values, for the backward pass. Measured are 0.4 in a model of width 128 (`bench/training.py`); wider ones keep less."""
+values, for the backward pass. Computed is a tenth, of whatever width a model is: twice its width of some 22 times that
+a layer keeps of a token; `bench/training.py` measures that it is no more."""
 
 
 class Row(NamedTuple):

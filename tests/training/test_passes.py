@@ -54,12 +54,12 @@ def test_a_pass_more_is_made_where_it_saves_more_padding_than_it_costs() -> None
 def test_each_row_s_copy_of_a_shared_prompt_takes_room() -> None:
     rows = [Row(0, 61, 9)] * 4  # 60 read once, and 10 of each row beside a copy of 60
     assert positions(rows, True) == 100
-    assert [len(one) for one in deal(rows, 220, True)] == [4]
-    assert len(deal(rows, 219, True)) == 2
+    assert [len(one) for one in deal(rows, 130, True)] == [4]
+    assert len(deal(rows, 129, True)) == 2
 
 
 def test_the_cheaper_of_two_orders_is_taken() -> None:
     long_prompts = [Row(number % 2, 90, 10 + number // 2) for number in range(8)]
-    assert [{long_prompts[number].prompt for number in one} for one in deal(long_prompts, 330, True)] == [{0}, {1}]
+    assert [{long_prompts[number].prompt for number in one} for one in deal(long_prompts, 210, True)] == [{0}, {1}]
     long_completions = [Row(number % 2, 5, 100 * (1 + number // 2)) for number in range(8)]
     assert [len(one) for one in deal(long_completions, 820, True)] == [2, 2, 2, 2]
