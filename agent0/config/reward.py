@@ -17,7 +17,7 @@ class RewardSettings(Section):
         description=(
             "'paper': format gate times the positive part; 'official-code': min(p, 1-p) or -1, minus share, plus "
             "tools; 'absolute-zero': 1-p, 0 where all or none of the answers are right, or -1 (arXiv 2505.03335, "
-            "equation 4 and section 3.1)."
+            "equations 4 and 6)."
         ),
     )
     uncertainty_weight: float = Field(1.0, ge=0, description="lambda_unc. Paper: 1.")

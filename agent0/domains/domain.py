@@ -62,7 +62,7 @@ class PromptSet:
         tool: what `{tool}` says of Python to an agent that has it; empty for `protocol.TOOL_RULES`.
         plain: chat template (Jinja) for models whose tokenizer has none; empty for `prompts.PLAIN_TEMPLATE`.
         topic: what the curriculum agent's last message goes on with where a `{topic}` is asked for; empty: none can be.
-        examples: what it goes on with where it is shown `{examples}`, questions one a line; empty: none can be.
+        examples: what it goes on with where it is shown `{examples}`, a list of questions; empty: none can be.
         teacher: asks a model that knows nothing of the domain for one new task (`generation.teacher`), and says how a
             task is written; None: `curriculum` does, without the tool.
 

@@ -22,7 +22,7 @@ from agent0.domains.verification import Examined
 from agent0.tools import ProgramRunner
 
 RUNS = 2
-"""Runs that must agree for a program to count as deterministic; so the paper of Absolute Zero (section 3.3.1)."""
+"""Runs that must agree for a program to count as deterministic; so the paper of Absolute Zero (section 3.3.3)."""
 MAX_RESULT = 200
 """Characters of a result."""
 _STOPPED = {"timeout": "does_not_end", "memory": "too_large", "output_limit": "too_large"}

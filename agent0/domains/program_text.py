@@ -18,7 +18,7 @@ from typing import Any
 
 KINDS = ("deduction", "abduction", "induction")
 LEAST_PAIRS = 4
-"""Calls that an induction needs, half of which are shown; the paper of Absolute Zero has ten."""
+"""Calls that an induction needs, half of which are shown; the published code of Absolute Zero has ten."""
 MAX_CHARACTERS = 1000
 """Of a task; the executor's prompt has less room for the programs of a small model."""
 NOTHING = "{}"

@@ -3,8 +3,7 @@
 The curriculum agent writes a function and calls of it. Deduction asks what a call returns; abduction for arguments
 with which the function returns a value, and any that do are right; induction for the function, of which half of the
 calls are shown and all are checked. A program written here is one or two lines long, for small language models; a
-model's own may be any that is pure. Leaves out the paper's examples of earlier programs in the prompt, and its errors
-as answers.
+model's own may be any that is pure. Leaves out the message by which the paper's proposer helps with an induction.
 """
 
 from __future__ import annotations
@@ -53,6 +52,7 @@ PROMPTS = PromptSet(
         )
     ),
     topic=" Its kind is {topic}.",
+    examples=" It is as hard as these, and unlike all of them:\n{examples}",
 )
 
 

@@ -71,7 +71,7 @@ class Prompts:
         *before, last = messages
         more = self.topic.replace(TOPIC_FIELD, condition.topic) if condition.topic else ""
         if condition.examples:
-            listed = "\n".join(f"- {' '.join(question.split())}" for question in condition.examples)
+            listed = "\n".join("- " + question.strip().replace("\n", "\n  ") for question in condition.examples)
             more += self.examples.replace(EXAMPLES_FIELD, listed)
         return [*map(dict, before), {**last, "content": last["content"] + more}]
 

@@ -75,8 +75,9 @@ def curriculum_reward(
     further terms).
     'official-code': (min(p, 1 - p) where valid, else -1) - share + R_tool, so an invalid proposal may still
     collect the tool term and there is no floor; that code knows no weights.
-    'absolute-zero': 1 - p where 0 < p < 1, else 0; -1 where not valid. Its paper has -0.5 for what is wrong in a right
-    format, which a proposal cannot be here.
+    'absolute-zero': 1 - p where 0 < p < 1, else 0; -1 where not valid, since its paper takes only a valid proposal for
+    well formatted (section 3.1). Its published code gives -0.5 to what is well formatted but not valid, and in place
+    of that 0.
 
     Args:
         valid: whether each proposal is in the required format, shape (batch,).

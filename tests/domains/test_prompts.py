@@ -130,7 +130,9 @@ def test_options_reach_the_template(tokenizer: Any, monkeypatch: pytest.MonkeyPa
     )
 
 
-@pytest.mark.parametrize(("name", "variant"), [("mathematics", ""), ("mathematics", "paper"), ("word_problems", "")])
+@pytest.mark.parametrize(
+    ("name", "variant"), [("mathematics", ""), ("mathematics", "paper"), ("word_problems", ""), ("programs", "")]
+)
 def test_a_proposal_is_asked_for_a_topic_and_by_examples(name: str, variant: str) -> None:
     prompts = get_prompts(RolloutSettings(domain=name, prompts=PromptSettings(variant=variant)))
     free, topic = prompts.propose(), get_domain(name).topics[0]
@@ -138,7 +140,7 @@ def test_a_proposal_is_asked_for_a_topic_and_by_examples(name: str, variant: str
     assert asked[:-1] == free[:-1]
     assert asked[-1]["content"].startswith(free[-1]["content"])
     assert topic in asked[-1]["content"]
-    assert asked[-1]["content"].endswith("\n- What is {topic}?\n- Two lines.")
+    assert asked[-1]["content"].endswith("\n- What is {topic}?\n- Two\n  lines.")
     assert prompts.propose(Condition()) == free
 
 
