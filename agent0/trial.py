@@ -134,17 +134,18 @@ def run_trial(model: Path, config: Config, samples: int, log: Path, shown: Shown
     throughput = Throughput()
     solved: list[list[Trajectory]] = []
     proposed: list[Trajectory] = []
+    asked = [UNCONDITIONED] * samples
     with open_sandbox(config.sandbox) as pool:
         with open_proposer(
             model, pool, rollout, config.generation.sampling, executor=model, log=log, seed=config.seed
         ) as proposer:
             proposer.propose_batches(
-                [(0, [UNCONDITIONED] * samples)],
+                [(0, asked)],
                 derive_seed(config.seed, "trial"),
                 lambda _, batch: proposed.extend(batch),
                 Drawing(shown, samples, "proposals"),
             )
-            drawn = proposer.read(proposed)
+            drawn = proposer.read(proposed, asked)
             _add(throughput, proposer.throughput)
         proposals = summarize_proposals(drawn, domain)
         own = _own_questions(drawn, domain)

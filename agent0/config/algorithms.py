@@ -62,7 +62,8 @@ class ConditioningSettings(Section):
         description=(
             "Whether each proposal is asked for a topic of the domain. In training every topic comes up as often as "
             "the others; when tasks are generated, too ('even'), or by the mean reward that it earned in the training "
-            "of that iteration ('earned'). Paper: off."
+            "of that iteration ('earned'). A proposal that is off its topic is invalid, where the domain can tell. "
+            "Paper: off."
         ),
     )
     exploration: Probability = Field(

@@ -41,6 +41,7 @@ DOMAIN = Domain(
         ),
     ),
     topics=tuple(level.name for level in LEVELS),
+    on_topic=_WORLD.on_topic,
     rejection=_WORLD.rejection,
     known_answer=_WORLD.known_answer,
     held_out=_WORLD.held_out,

@@ -62,6 +62,14 @@ class ArithmeticWorld:
             return None
         return str(evaluate(expression_of(question) or ""))
 
+    def on_topic(self, question: str, topic: str) -> bool:
+        """Return whether `topic` is the level of a valid question: its operands, and the digits of the longest.
+
+        `random_expression` may draw shorter numbers than its level allows; here a question has one level and no other.
+        """
+        operands = _operands(expression_of(question) or "") or []
+        return topic == Level(len(operands), max(map(len, operands), default=0)).name
+
     def held_out(self, question: str) -> bool:
         """Return whether the question's expression is reserved for evaluation, whatever its phrasing."""
         return is_held_out(expression_of(question) or question)

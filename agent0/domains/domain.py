@@ -145,6 +145,10 @@ def _nothing_held_out(question: str) -> bool:
     return False
 
 
+def _any_topic(question: str, topic: str) -> bool:
+    return True
+
+
 def _whole(question: str) -> str:
     return question
 
@@ -162,6 +166,8 @@ class Domain:
             `domain:NAME`. None where no program can write one.
         variants: more prompts by name (`rollout.prompts.variant`).
         topics: names of topics that the curriculum agent can be asked for (`curriculum.conditioning.topics`).
+        on_topic: whether a valid question belongs to the topic that it was asked for, which is a name of `topics`; a
+            proposal that does not is rejected as `off_topic`. Without it a topic is asked for and not checked.
         verifier: finds the truth in the sandbox; with it labels are verified, without it they are voted.
         posed: what the executor is told of a question, which may also hold what its answer is checked by.
 
@@ -176,6 +182,7 @@ class Domain:
     draw: Callable[[random.Random], WorkedTask] | None = None
     variants: Mapping[str, PromptSet] = field(default_factory=dict)
     topics: tuple[str, ...] = ()
+    on_topic: Callable[[str, str], bool] = _any_topic
     verifier: Verifier | None = None
     posed: Callable[[str], str] = _whole
 
@@ -186,7 +193,7 @@ class Domain:
             raise UsageError(
                 f"Its topics are {self.topics!r:.80}; give a tuple of names, of letters, digits, spaces and . / - _."
             )
-        for name in ("rejection", "known_answer", "held_out", "draw", "posed"):
+        for name in ("rejection", "known_answer", "held_out", "draw", "on_topic", "posed"):
             part = getattr(self, name)
             if not callable(part) and not (name == "draw" and part is None):
                 raise UsageError(f"Its part {name} is {part!r:.60}, which cannot be called; give a function.")

@@ -30,6 +30,9 @@ from agent0.seeds import derive_seed
 from agent0.tools import ProgramRunner
 from agent0.types import Condition, Trajectory
 
+OFF_TOPIC = "off_topic"
+"""Why a question is not taken that belongs to another topic than it was asked for."""
+
 
 class QuestionRules(Protocol):
     """What a proposed question must be."""
@@ -40,6 +43,9 @@ class QuestionRules(Protocol):
 
     def rejection(self, question: str) -> str | None:
         """Return why `question` is not taken, as a short snake_case reason, or None if it is."""
+
+    def on_topic(self, question: str, topic: str) -> bool:
+        """Return whether a question that is taken belongs to the topic that it was asked for."""
 
 
 @dataclass(frozen=True)
@@ -63,6 +69,10 @@ class Askable:
     def rejection(self, question: str) -> str | None:
         """See `QuestionRules`."""
         return self.domain.rejection(question) or (None if self.has_room(question) else "too_many_tokens")
+
+    def on_topic(self, question: str, topic: str) -> bool:
+        """See `QuestionRules`."""
+        return self.domain.on_topic(question, topic)
 
     def has_room(self, question: str) -> bool:
         """Whether the executor's prompt with `question` is within the budget."""
@@ -102,8 +112,8 @@ class CurriculumAgent:
 
     def propose(self, count: int, seed: int, watch: Watch = NOBODY) -> list[Proposal]:
         """Draw `count` proposals of whatever kind."""
-        prompts = self._prompts_for([UNCONDITIONED] * count)
-        return self.read(self._engine.run(prompts, seed, watch))
+        asked = [UNCONDITIONED] * count
+        return self.read(self._engine.run(self._prompts_for(asked), seed, watch), asked)
 
     def propose_batches(
         self,
@@ -126,9 +136,9 @@ class CurriculumAgent:
             watch,
         )
 
-    def read(self, trajectories: Sequence[Trajectory]) -> list[Proposal]:
-        """Return what trajectories propose; where labels are verified it waits for the sandbox."""
-        return read_proposals(trajectories, self._rules, self._engine.sandbox)
+    def read(self, trajectories: Sequence[Trajectory], conditions: Sequence[Condition]) -> list[Proposal]:
+        """Return what trajectories propose, given what each was asked for; see `read_proposals`."""
+        return read_proposals(trajectories, [own.topic for own in conditions], self._rules, self._engine.sandbox)
 
     def _prompts_for(self, conditions: Sequence[Condition]) -> list[list[int]]:
         encoded = {
@@ -229,20 +239,30 @@ def askable(executor: Path, rollout: RolloutSettings) -> Askable:
     )
 
 
-def read_proposal(trajectory: Trajectory, rules: QuestionRules) -> Proposal:
-    """Parse a proposal strictly: it must have ended by itself and hold exactly one question that the rules accept."""
+def read_proposal(trajectory: Trajectory, topic: str, rules: QuestionRules) -> Proposal:
+    """Parse a proposal strictly: it must have ended by itself and hold exactly one question that the rules accept.
+
+    Where it was asked for a `topic`, its question must belong to it.
+    """
     question = parse_question(trajectory.text)
     if trajectory.truncated:
         return Proposal(trajectory, None, "truncated")
     if question is None:
         return Proposal(trajectory, None, "no_question")
     rejection = rules.rejection(question)
+    if rejection is None and topic and not rules.on_topic(question, topic):
+        rejection = OFF_TOPIC
     return Proposal(trajectory, question if rejection is None else None, rejection)
 
 
-def read_proposals(trajectories: Sequence[Trajectory], rules: QuestionRules, sandbox: ProgramRunner) -> list[Proposal]:
-    """Parse proposals; where labels are verified, examine those that are valid, and wait for the sandbox."""
-    read = [read_proposal(trajectory, rules) for trajectory in trajectories]
+def read_proposals(
+    trajectories: Sequence[Trajectory], topics: Sequence[str], rules: QuestionRules, sandbox: ProgramRunner
+) -> list[Proposal]:
+    """Parse proposals, each asked for its topic, or for none where that is empty.
+
+    Where labels are verified, those that are valid are examined, and the sandbox is waited for.
+    """
+    read = [read_proposal(made, topic, rules) for made, topic in zip(trajectories, topics, strict=True)]
     if rules.verifier is None:
         return read
     found = examine_all(rules.verifier, (p.question for p in read if p.question is not None), sandbox)
@@ -257,10 +277,12 @@ def _examined(proposal: Proposal, found: Examined, rules: QuestionRules) -> Prop
 def nothing_valid(rejections: Counter[str]) -> str:
     """Return what to say of proposals that were all rejected, counted by reason."""
     reasons = ", ".join(f"{count} {reason}" for reason, count in rejections.most_common())
+    advice = " One that does not keep to its topics can be asked for none (curriculum.conditioning.topics)."
     return (
         f"None of {rejections.total()} proposals is a valid question ({reasons}). A model that never knew how to "
         "propose needs a warm start (warm_start.steps; `agent0 doctor --model` tries one beforehand); one that forgot "
         "it needs a gentler training (curriculum.learning_rate, curriculum.steps)."
+        f"{advice if rejections[OFF_TOPIC] else ''}"
     )
 
 

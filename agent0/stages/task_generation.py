@@ -135,7 +135,7 @@ def draw_shards(
 
     def read(number: int, trajectories: list[Trajectory]) -> None:
         name = piece(PIECE, number)
-        outcomes = map(_outcome, agent.read(trajectories), conditions[number])
+        outcomes = map(_outcome, agent.read(trajectories, conditions[number]), conditions[number])
         write_shard(workspace.folder / name, outcomes, ProposalOutcome)
         workspace.save(name)
 

@@ -125,9 +125,9 @@ class Teacher:
         for key, requests in asked.items():
             deliver(key, [_said(self._known.get(name)) for name in requests])
 
-    def read(self, trajectories: Sequence[Trajectory]) -> list[Proposal]:
+    def read(self, trajectories: Sequence[Trajectory], conditions: Sequence[Condition]) -> list[Proposal]:
         """See `CurriculumAgent.read`."""
-        read = read_proposals(trajectories, self._rules, self._sandbox)
+        read = read_proposals(trajectories, [own.topic for own in conditions], self._rules, self._sandbox)
         return [Proposal(NOT_ASKED, None, UNPAID) if own.trajectory is NOT_ASKED else own for own in read]
 
     def metrics(self) -> dict[str, float]:

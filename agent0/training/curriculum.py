@@ -83,11 +83,12 @@ class ExecutorInTheLoopReward:
     def proposed(self, trajectory: Trajectory, step: int) -> None:
         """Hear of a proposal of this process, for the batch before update `step`, the moment it has ended.
 
-        One that must be examined in the sandbox waits for its batch, since this is no place to wait in.
+        One that must be examined in the sandbox waits for its batch, since this is no place to wait in. What it was
+        asked for is not known here: one that is off its topic is solved in vain.
         """
         if self._rules.verifier is not None:
             return
-        question = read_proposal(trajectory, self._rules).question
+        question = read_proposal(trajectory, UNCONDITIONED.topic, self._rules).question
         if question is not None:
             self._solver.ask(question, self._seed_of(step))
 
@@ -105,7 +106,8 @@ class ExecutorInTheLoopReward:
             Agent0Error: no proposal of the first batch is valid, so nothing would be learned; or a further term fails.
         """
         began = time.monotonic()
-        proposals = read_proposals(trajectory, self._rules, self._sandbox)
+        topics = topic or [UNCONDITIONED.topic] * len(trajectory)
+        proposals = read_proposals(trajectory, topics, self._rules, self._sandbox)
         if trainer_state.global_step == 0:
             _check_first(proposals)
         questions = sorted({p.question for p in proposals if p.question is not None})

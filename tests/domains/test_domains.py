@@ -103,6 +103,7 @@ def test_a_domain_is_found_by_its_module(tmp_path: Path, monkeypatch: pytest.Mon
     (tmp_path / "untemplated.py").write_text(good.replace("p('{question}'))", "p('{question}'), plain='{% if %}')"))
     (tmp_path / "topicless.py").write_text(good.replace("p('{question}'))", "p('{question}'), topic='on it')"))
     (tmp_path / "unlisted.py").write_text(f"{good}\nD = Domain(GOOD.prompts, lambda q: None, topics='algebra')")
+    (tmp_path / "unheld.py").write_text(f"{good}\nD = Domain(GOOD.prompts, lambda q: None, on_topic=True)")
     (tmp_path / "wordless.py").write_text(good.replace("({'role': 'user', 'content': text},)", "()"))
     monkeypatch.syspath_prepend(tmp_path)
     assert get_domain("colours:GOOD").known_answer("red?") is None
@@ -119,6 +120,7 @@ def test_a_domain_is_found_by_its_module(tmp_path: Path, monkeypatch: pytest.Mon
         ("untemplated:GOOD", r"'\{% if %\}' .* is no Jinja template"),
         ("topicless:GOOD", r"text 'on it' lacks \{topic\}"),
         ("unlisted:D", "Its topics are 'algebra'; give a tuple of names"),
+        ("unheld:D", "Its part on_topic is True, which cannot be called"),
         ("wordless:GOOD", "has no message"),
         ("arithmetics", "did you mean 'arithmetic'"),
         ("no such thing", "installed are arithmetic, mathematics"),

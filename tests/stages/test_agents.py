@@ -8,11 +8,12 @@ from typing import Any
 import pytest
 
 from agent0.config import RolloutSettings, SamplingSettings, load_config
+from agent0.domains import UNCONDITIONED
 from agent0.protocol import STOP
 from agent0.rollout.engine import Generation, Request
 from agent0.rollout.scripted import ScriptedBackend
 from agent0.stages import open_agents
-from agent0.types import Trajectory
+from agent0.types import Condition, Trajectory
 
 CALL = "```python\nprint(1+2)\n```\n"
 
@@ -54,6 +55,21 @@ def propose(folder: Path, sandbox: Any, rollout: RolloutSettings) -> Trajectory:
         folder, sandbox, rollout, SamplingSettings(), executor=folder, log=folder, seed=0
     ) as agent:
         return agent.propose(1, 0)[0].trajectory
+
+
+def test_a_proposal_must_belong_to_the_topic_that_it_was_asked_for(
+    folder: Path, sandbox: Any, recorder: Recorder
+) -> None:
+    rollout = load_config("spiral").rollout
+    made = Trajectory(
+        prompt_ids=(1,), completion_ids=(2,), mask=(1,), text="<question>What is 2+3*4?</question>", finish="eos"
+    )
+    with open_agents.open_proposer(
+        folder, sandbox, rollout, SamplingSettings(), executor=folder, log=folder, seed=0
+    ) as agent:
+        read = agent.read([made] * 3, [Condition(topic="3x1"), Condition(topic="5x3"), UNCONDITIONED])
+    question = "What is 2+3*4?"
+    assert [(p.question, p.rejection) for p in read] == [(question, None), (None, "off_topic"), (question, None)]
 
 
 def solve(folder: Path, sandbox: Any, rollout: RolloutSettings) -> Trajectory:

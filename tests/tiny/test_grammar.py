@@ -53,9 +53,25 @@ def test_what_the_grammar_rejects_has_no_answer(question: str, reason: str) -> N
     assert WORLD.known_answer(question) is None
 
 
+@pytest.mark.parametrize(
+    ("question", "level"),
+    [
+        ("What is 3+4?", "2x1"),
+        ("Compute 12+(3*45).", "3x2"),
+        ("Compute (1+2)*3-(4+567).", "5x3"),
+        ("Compute 1+2+3+4+56.", "5x2"),
+        ("What is 1+2+3+4+5+678?", "6x3"),
+    ],
+)
+def test_a_question_is_on_the_topic_of_its_own_level_and_of_no_other(question: str, level: str) -> None:
+    names = {*(other.name for other in LEVELS), "5x2", "6x3"}
+    assert {name for name in names if WORLD.on_topic(question, name)} == {level}
+
+
 @given(st.text(max_size=60))
 def test_no_text_breaks_the_grammar(text: str) -> None:
     assert (WORLD.rejection(text) is None) == (WORLD.known_answer(text) is not None)
+    assert not WORLD.on_topic(text, "5x3") or WORLD.rejection(text) is None
 
 
 def test_an_expression_is_held_out_in_every_phrasing() -> None:

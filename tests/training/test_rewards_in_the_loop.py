@@ -17,7 +17,7 @@ from agent0.config import (
     RewardSettings,
     RolloutSettings,
 )
-from agent0.domains import get_domain, get_prompts
+from agent0.domains import Domain, get_domain, get_prompts
 from agent0.errors import Agent0Error, UsageError
 from agent0.rollout import RolloutEngine, TokenBudget
 from agent0.rollout.agents import ExecutorAgent, askable
@@ -106,6 +106,41 @@ def test_an_answer_that_is_not_grounded_speaks_for_nothing_where_that_is_asked_f
         earned[grounded] = reward(batch, log_metric=lambda *_: None, trainer_state=STATE)
     assert earned[False] == pytest.approx([1.0, 1.0])
     assert sorted(earned[True]) == pytest.approx([0.0, 1.0])
+
+
+def test_what_is_off_its_topic_earns_nothing_where_the_domain_can_tell(
+    tokenizer: Any, sandbox: Any, counter: VoteCounter
+) -> None:
+    def rewarded(domain: Domain) -> tuple[list[float], dict[str, float]]:
+        logged: dict[str, float] = {}
+        solver = executor(tokenizer, sandbox, counter, undecided(["5", "5", "6", "7"]))
+        reward = ExecutorInTheLoopReward(solver, domain, sandbox, SETTINGS, 0)
+        batch = [proposal("<question>What is 2+3?</question>")] * 3
+        topics = ["2x1", "3x2", ""]
+        return reward(batch, log_metric=logged.__setitem__, trainer_state=STATE, topic=topics), logged
+
+    arithmetic = get_domain("arithmetic")
+    rewards, logged = rewarded(arithmetic)
+    assert rewards == pytest.approx([1.0, 0.0, 1.0])
+    assert logged["proposals/valid"] == pytest.approx(2 / 3)
+    assert (logged["topic_reward/2x1"], logged["topic_reward/3x2"]) == pytest.approx((1.0, 0.0))
+    unchecked, _ = rewarded(Domain(arithmetic.prompts, arithmetic.rejection))
+    assert unchecked == pytest.approx([1.0] * 3)
+
+
+def test_a_first_batch_that_keeps_to_no_topic_is_refused_and_told_what_helps(
+    tokenizer: Any, sandbox: Any, counter: VoteCounter
+) -> None:
+    reward = ExecutorInTheLoopReward(
+        executor(tokenizer, sandbox, counter, lambda _: "\\boxed{1}"), get_domain("arithmetic"), sandbox, SETTINGS, 0
+    )
+    with pytest.raises(Agent0Error, match=r"None of 1 .*1 off_topic.* asked for none \(curriculum.conditioning.topics"):
+        reward(
+            [proposal("<question>What is 2+3?</question>")],
+            log_metric=lambda *_: None,
+            trainer_state=STATE,
+            topic=["5x3"],
+        )
 
 
 def test_a_repeated_question_is_solved_once_and_pays_for_its_share(
