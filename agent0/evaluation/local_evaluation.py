@@ -16,7 +16,7 @@ from agent0.evaluation.fitting import Fitted, settings_for
 from agent0.evaluation.inspect_log import require_inspect
 from agent0.evaluation.registered_evaluations import record_on_version
 from agent0.evaluation.results import REPORT_FILE, EvaluationReport, read_report
-from agent0.evaluation.sample_runner import Keeper, engine_seed, open_stores, run_assignments, tool_of
+from agent0.evaluation.sample_runner import Keeper, engine_seed, open_stores, run_assignments
 from agent0.evaluation.sample_store import FINGERPRINT_FILE, SampleRecord, SampleStore, sample_files
 from agent0.evaluation.scorecard import invalid_samples
 from agent0.rollout.backends import open_backend
@@ -24,6 +24,7 @@ from agent0.rollout.drawing_watch import NOBODY, Watch
 from agent0.rollout.engine import Backend
 from agent0.rollout.model_folders import load_tokenizer
 from agent0.rollout.tokens import model_positions
+from agent0.sandbox import open_sandbox
 from agent0.storage.digest import model_digest
 from agent0.storage.transfer_threads import ProgressCallback
 from agent0.storage.uri_files import OutputFolder, output_folder
@@ -149,7 +150,7 @@ def evaluate_model(
             output.keep(piece)
 
     needed, keeper = any(assignment.tool for assignment in assignments), Keeper(keep)
-    with shown(assignments, stores) as watches, tool_of(config.sandbox, needed=needed) as tool:
+    with shown(assignments, stores) as watches, open_sandbox(config.sandbox, needed=needed) as tool:
         run_assignments(assignments, stores, backend, tokenizer, tool, config.rollout, keeper.show, watches)
     judged = judge(assignments, stores, gpus)
     subject = Subject(name, found.source, digest, gpus)

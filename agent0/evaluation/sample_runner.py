@@ -11,21 +11,18 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager
 from itertools import groupby
 from pathlib import Path
 from typing import Any
 
 from agent0.benchmarks.spec import file_name
 from agent0.config import RolloutSettings, SamplingSettings, SandboxSettings
-from agent0.errors import Agent0Error
 from agent0.evaluation.assignments import Assignment, Question
 from agent0.evaluation.sample_store import SampleRecord, SampleStore
 from agent0.rollout.batches import Batch
 from agent0.rollout.drawing_watch import NOBODY, Watch
 from agent0.rollout.engine import Backend, RolloutEngine, Throughput, TokenBudget
-from agent0.sandbox import RunResult, Sandbox, open_sandbox
-from agent0.sandbox.gauges import Gauges, Meter
 from agent0.seeds import derive_seed
 from agent0.tools import ProgramRunner
 from agent0.types import Trajectory
@@ -56,36 +53,6 @@ class Keeper:
         if done == assignment.total or time.monotonic() - self._kept > KEEP_SECONDS:
             self._keep(assignment.benchmark.name)
             self._kept = time.monotonic()
-
-
-class WithoutTool:
-    """Stands where the sandbox would, for an evaluation in which nobody has the tool."""
-
-    async def arun(self, source: str) -> RunResult:
-        """Refuse.
-
-        Raises:
-            Agent0Error: always.
-        """
-        raise Agent0Error("This evaluation has no tool, and yet a program was to be run; report this as a fault.")
-
-    def gauges(self) -> Gauges:
-        """Return that nothing ran."""
-        return Meter().read(queued=0, running=0)
-
-
-@contextmanager
-def tool_of(settings: SandboxSettings, *, needed: bool) -> Iterator[Sandbox]:
-    """Open the sandbox if anybody has the tool.
-
-    Raises:
-        SandboxError: it cannot be opened.
-    """
-    if not needed:
-        yield WithoutTool()
-        return
-    with open_sandbox(settings) as sandbox:
-        yield sandbox
 
 
 def sample_folder(folder: Path, assignment: Assignment) -> Path:

@@ -21,10 +21,11 @@ from agent0.domains import get_prompts
 from agent0.errors import UsageError
 from agent0.evaluation.fitting import settings_for
 from agent0.evaluation.inspect_sample import STOP_REASONS
-from agent0.evaluation.sample_runner import tool_of, widest
+from agent0.evaluation.sample_runner import widest
 from agent0.inspect.trajectory_scheduler import Drawer
 from agent0.rollout.engine import RolloutEngine, TokenBudget
 from agent0.rollout.tokens import check_prompts
+from agent0.sandbox import open_sandbox
 from agent0.tracking.model_source import found_model
 from agent0.types import Trajectory
 
@@ -145,7 +146,7 @@ class Agent0Model(ModelAPI):  # type: ignore[misc]
         log = Path(os.environ.get("INSPECT_LOG_DIR", "logs"))
         with (
             open_backend(self.folder, self.tokenizer, rollout, sampling, log=log, seed=self.config.seed) as backend,
-            tool_of(self.config.sandbox, needed=bool(budget.turns)) as tool,
+            open_sandbox(self.config.sandbox, needed=bool(budget.turns)) as tool,
         ):
             yield RolloutEngine(self.tokenizer, backend, tool, budget)
 

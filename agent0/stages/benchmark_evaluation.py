@@ -16,13 +16,14 @@ from agent0.evaluation.conclusion import Subject, conclude, judge
 from agent0.evaluation.executor_scores import executor_scores
 from agent0.evaluation.inspect_log import require_inspect
 from agent0.evaluation.registered_evaluations import evaluation_of
-from agent0.evaluation.sample_runner import Keeper, engine_seed, open_stores, run_assignments, sample_folder, tool_of
+from agent0.evaluation.sample_runner import Keeper, engine_seed, open_stores, run_assignments, sample_folder
 from agent0.evaluation.sample_store import SAMPLES_FILE
 from agent0.progress import Drawing
 from agent0.rollout.backends import open_backend
 from agent0.rollout.engine import Backend
 from agent0.rollout.model_folders import load_tokenizer
 from agent0.rollout.tokens import model_positions
+from agent0.sandbox import open_sandbox
 from agent0.stages.open_agents import seed_everything
 from agent0.stages.session import Stage, StageResult
 from agent0.stages.stage_files import BEFORE_FILE, SCORES_FILE
@@ -80,7 +81,7 @@ def run_benchmark_evaluation(
             executor_model, tokenizer, budget, sampling, log=output, seed=engine_seed(stage.seed, stores.values())
         )
 
-    with tool_of(sandbox, needed=any(assignment.tool for assignment in assignments)) as tool:
+    with open_sandbox(sandbox, needed=any(assignment.tool for assignment in assignments)) as tool:
         throughput = run_assignments(
             assignments,
             stores,

@@ -76,7 +76,8 @@ def run_task_generation(
             draw_shards(stage, agent, workspace, shards, further, asked)
 
     if generation.teacher.is_named:
-        with open_sandbox(sandbox) as pool:
+        verified = get_domain(rollout.domain).labels == "verified"
+        with open_sandbox(sandbox, needed=verified) as pool:
             teacher = open_teacher(stage, executor_model, history, workspace, rollout, generation, share, pool)
             draw_all(teacher)
         measured = teacher.metrics()

@@ -28,10 +28,11 @@ from agent0.evaluation.assignments import Assignment, prepare
 from agent0.evaluation.conclusion import Subject, conclude, judge
 from agent0.evaluation.executor_scores import executor_scores
 from agent0.evaluation.results import read_questions, read_report
-from agent0.evaluation.sample_runner import WithoutTool, open_stores, run_assignments
+from agent0.evaluation.sample_runner import open_stores, run_assignments
 from agent0.evaluation.scoring import score_responses
 from agent0.rollout.engine import Backend
 from agent0.rollout.scripted import ScriptedBackend
+from agent0.sandbox.stage_sandbox import NoSandbox
 
 if importlib.util.find_spec("reasoning_gym") is None:  # importing it takes seconds, here in each process
     pytest.skip("reasoning-gym is not installed", allow_module_level=True)
@@ -243,7 +244,7 @@ def test_an_evaluation_asks_as_the_agents_are_trained_and_records_where_its_ques
         stores,
         lambda *_: answering(assignments, tokenizer),
         tokenizer,
-        WithoutTool(),
+        NoSandbox(),
         ROLLOUT,
         lambda *_: None,
     )

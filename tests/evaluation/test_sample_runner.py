@@ -20,11 +20,12 @@ from agent0.evaluation.assignments import Assignment, check_room, prepare
 from agent0.evaluation.conclusion import Subject, conclude, judge
 from agent0.evaluation.executor_scores import executor_scores
 from agent0.evaluation.results import read_questions, read_report
-from agent0.evaluation.sample_runner import OpenBackend, WithoutTool, open_stores, run_assignments
+from agent0.evaluation.sample_runner import OpenBackend, open_stores, run_assignments
 from agent0.evaluation.sample_store import SAMPLES_FILE, SampleRecord, SampleStore, read_samples
 from agent0.evaluation.scorecard import invalid_samples, response_of
 from agent0.rollout.engine import Backend
 from agent0.rollout.scripted import ScriptedBackend
+from agent0.sandbox.stage_sandbox import NoSandbox
 from agent0.seeds import derive_seed
 
 PUBLISHED = tuple(entry.name for entry in BENCHMARKS if entry.generate is None)
@@ -55,7 +56,7 @@ def run(
     assignments: Sequence[Assignment], folder: Path, tokenizer: Any, opened: OpenBackend, tool: Any = None
 ) -> dict[str, SampleStore]:
     stores = open_stores(assignments, folder, "digest", ROLLOUT, SANDBOX)
-    run_assignments(assignments, stores, opened, tokenizer, tool or WithoutTool(), ROLLOUT, nothing)
+    run_assignments(assignments, stores, opened, tokenizer, tool or NoSandbox(), ROLLOUT, nothing)
     return stores
 
 

@@ -43,7 +43,7 @@ def teaches(body: dict[str, Any]) -> tuple[int, Any]:
 def generate(endpoint: Endpoint, model_without_weights: Path, tmp_path: Path) -> Callable[..., StageResult]:
     """A function that runs the stage into a folder."""
 
-    def run(name: str, share: Share = ALONE, **changes: Any) -> StageResult:
+    def run(name: str, share: Share = ALONE, domain: str = TINY.rollout.domain, **changes: Any) -> StageResult:
         settings = {"url": endpoint.url, "model": "teacher-1", "max_tokens": 50, "concurrency": 4, **changes}
         teacher = TeacherSettings(deadline_seconds=5, **settings)
         stage = replace(Stage.untracked("task_generation", 2, seed=5), evolution_id=name)
@@ -53,7 +53,7 @@ def generate(endpoint: Endpoint, model_without_weights: Path, tmp_path: Path) ->
             executor_model=model_without_weights,
             history=tmp_path / "history",
             output=tmp_path / name,
-            rollout=TINY.rollout,
+            rollout=TINY.rollout.model_copy(update={"domain": domain, "max_prompt_tokens": 600}),
             sandbox=TINY.sandbox,
             curriculum=TINY.curriculum,
             generation=GenerationSettings(proposals=PROPOSALS, shard_size=5, teacher=teacher),
@@ -114,6 +114,19 @@ def test_it_is_shown_what_the_executor_failed_and_nothing_that_it_knows(
     assert "12*12" not in prompt
     generate("blind", failures=0)
     assert endpoint.requests[-1]["messages"][1]["content"] == "Write one new exercise."
+
+
+def test_a_sandbox_is_opened_only_where_proposals_are_verified(
+    generate: Callable[..., StageResult], endpoint: Endpoint, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    said = "<question>deduction\ndef f(x):\n    return x * x\nf({})</question>"
+    endpoint.answer = lambda body: (200, reply(said.format(body["seed"]), PROMPT_TOKENS, REPLY_TOKENS))
+    assert generate("verified", domain="programs").metrics["tasks/valid"] == PROPOSALS
+    endpoint.answer = teaches
+    monkeypatch.setattr("agent0.sandbox.pool.SandboxPool", None)
+    assert generate("voted").metrics["tasks/teacher_replies"] == PROPOSALS
+    with pytest.raises(TypeError, match="not callable"):
+        generate("unverifiable", domain="programs")
 
 
 @pytest.mark.parametrize("answered", [0, 3, 11])
