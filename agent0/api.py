@@ -68,7 +68,6 @@ def evaluate(
         Agent0Error: there is no such model, or its place does not answer.
     """
     require(*EVALUATION)
-    import agent0.lean_transformers  # noqa: F401  # before anything that imports transformers
     from agent0.consistency import read_settings
     from agent0.evaluation.local_evaluation import evaluate_model, opened
 

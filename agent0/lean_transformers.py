@@ -1,6 +1,6 @@
-"""Importing this first spares a process the scikit-learn and scipy parts of transformers: 1.6 s of 8 on a CPU core.
+"""transformers, without its scikit-learn and scipy parts, which cost 3 s of 12 on a CPU core where nothing has it yet.
 
-transformers loads them where they are installed, for assisted generation and object detection; nothing here uses those,
+It loads them where they are installed, for assisted generation and object detection; nothing here uses those,
 and mlflow brings them along. Every pipeline task is a fresh process and pays for its imports anew. Both packages can be
 imported as usual afterwards.
 """
@@ -23,6 +23,7 @@ def hidden(*names: str) -> Iterator[None]:
             del sys.modules[name]
 
 
-if "transformers" not in sys.modules:
-    with hidden("sklearn", "scipy"):
-        import transformers.generation.utils  # noqa: F401
+with hidden(*(() if "transformers" in sys.modules else ("sklearn", "scipy"))):
+    import transformers.generation.utils
+
+__all__ = ["hidden", "transformers"]

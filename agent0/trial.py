@@ -13,7 +13,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from statistics import fmean
 
-import agent0.lean_transformers  # noqa: F401  # before anything that imports transformers
 from agent0.answers import Verdict, equivalent_many, majority_vote
 from agent0.config import Config, FilteringSettings
 from agent0.cpu_arithmetic import cpu_rates

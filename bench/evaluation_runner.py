@@ -13,7 +13,6 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-import agent0.lean_transformers  # noqa: F401  # before anything that imports transformers
 from agent0.answers import close_default_grader, default_grader, equivalent
 from agent0.config import Config, load_config
 from agent0.evaluation.assignments import Assignment, prepare

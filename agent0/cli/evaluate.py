@@ -92,7 +92,6 @@ def evaluate(
         recipe or EMBEDDED_MODEL, given_settings, ablations, evolves=False
     )  # checked before fetching
     require(*EVALUATION, *(("inspect_ai",) if config.evaluation.logs else ()))
-    import agent0.lean_transformers  # noqa: F401  # before anything that imports transformers
     from agent0.cli.invalid_samples import invalid_text
     from agent0.evaluation.local_evaluation import evaluate_model, opened
     from agent0.evaluation.results import REPORT_FILE

@@ -67,7 +67,6 @@ class Agent0Model(ModelAPI):  # type: ignore[misc]
         recipe: str = "",
         overrides: str | Sequence[str] = (),
     ) -> None:
-        import agent0.lean_transformers  # noqa: F401  # before anything that imports transformers
         from agent0.rollout.model_folders import load_tokenizer
 
         super().__init__(model_name, config=config)

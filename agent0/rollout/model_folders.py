@@ -1,4 +1,4 @@
-"""Loading and saving causal language models as folders."""
+"""Loading and saving causal language models as folders; torch and transformers are imported when one is loaded."""
 
 from __future__ import annotations
 
@@ -8,9 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Literal
 
-import torch
 from safetensors import safe_open
-from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from agent0.errors import Agent0Error
 
@@ -21,10 +19,14 @@ def load_model(path: Path, dtype: Literal["float32", "bfloat16"], device: str | 
     Raises:
         Agent0Error: there is no model at `path`, its weights are no safetensors, or it is damaged or not whole.
     """
+    import torch
+
+    from agent0.lean_transformers import transformers
+
     require_safetensors(path)
     tokenizer = load_tokenizer(path)
     with _damaged(path):
-        model, loaded = AutoModelForCausalLM.from_pretrained(
+        model, loaded = transformers.AutoModelForCausalLM.from_pretrained(
             path, dtype=getattr(torch, dtype), use_safetensors=True, output_loading_info=True
         )
         absent = sorted(loaded["missing_keys"])
@@ -62,9 +64,11 @@ def load_tokenizer(path: Path) -> Any:
     Raises:
         Agent0Error: there is no model at `path`, or its tokenizer cannot be read.
     """
+    from agent0.lean_transformers import transformers
+
     _require_model(path)
     with _damaged(path):
-        return AutoTokenizer.from_pretrained(path, padding_side="left")
+        return transformers.AutoTokenizer.from_pretrained(path, padding_side="left")
 
 
 def parameter_count(path: Path) -> int:
@@ -94,9 +98,13 @@ def _damaged(path: Path) -> Iterator[None]:
     """Explain why a model cannot be loaded: transformers meets a damaged file with errors of every kind."""
     try:
         yield
-    except (Agent0Error, MemoryError, torch.OutOfMemoryError):
+    except (Agent0Error, MemoryError):
         raise
     except Exception as error:
+        import torch
+
+        if isinstance(error, torch.OutOfMemoryError):
+            raise
         reason = " ".join(str(error).split()).rstrip(".")
         raise Agent0Error(
             f"The model in {path} cannot be loaded ({type(error).__name__}: {reason:.300}); it is damaged, not whole, "

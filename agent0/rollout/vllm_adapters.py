@@ -13,9 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from transformers import AutoConfig
-
 from agent0.errors import UsageError
+from agent0.lean_transformers import transformers
 from agent0.rollout.vllm_backend import VllmError
 
 RUNTIME_LOADING = {"VLLM_ALLOW_RUNTIME_LORA_UPDATING": "1"}
@@ -57,7 +56,7 @@ def check_adapters(model: Path) -> None:
     from vllm import ModelRegistry
     from vllm.model_executor.models import supports_lora
 
-    for name in AutoConfig.from_pretrained(model).architectures or []:
+    for name in transformers.AutoConfig.from_pretrained(model).architectures or []:
         known = ModelRegistry.models.get(name)
         if known is None or not supports_lora(known.load_model_cls()):
             raise UsageError(f"vLLM takes no adapters for a model of the architecture {name} ({model}); {ADVICE}.")

@@ -7,10 +7,6 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-import numpy as np
-import torch
-
-import agent0.lean_transformers  # noqa: F401  # before anything that imports transformers
 from agent0.config import RolloutSettings, SamplingSettings
 from agent0.domains import get_domain, get_prompts
 from agent0.rollout.agents import CurriculumAgent, ExecutorAgent, askable
@@ -73,6 +69,9 @@ def open_proposer(
 
 def seed_everything(seed: int) -> None:
     """Seed Python, numpy and torch."""
+    import numpy as np
+    import torch
+
     random.seed(seed)
     np.random.seed(seed)
     torch.manual_seed(seed)

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from statistics import fmean
 
 from agent0.stages.session import Stage
-from agent0.training.grpo import LogMetrics
+from agent0.training.training_job import LogMetrics
 
 SUMMARY_STEPS = 4
 

@@ -12,6 +12,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+import agent0.training.lean_trl  # noqa: F401  # before anything that imports transformers or trl
 from agent0.config import CurriculumSettings, RolloutSettings, SandboxSettings, TrainingSettings, WarmStartSettings
 from agent0.domains import Prompts, demonstrate, get_domain, get_prompts, task_writer
 from agent0.errors import Agent0Error

@@ -13,11 +13,11 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import torch
-from transformers import PreTrainedTokenizerFast, Qwen3Config, Qwen3ForCausalLM
 
 from agent0.config import TinyPretraining
 from agent0.domains import Demonstration
 from agent0.errors import warn
+from agent0.lean_transformers import transformers
 from agent0.storage.atomic_folder import atomic_folder
 from agent0.storage.folder_cache import cache_root
 from agent0.storage.seal import is_intact, seal
@@ -65,7 +65,9 @@ def ensure_base_model(settings: TinyPretraining, report: Report) -> Path:
     return target
 
 
-def pretrain(settings: TinyPretraining, report: Report) -> tuple[Qwen3ForCausalLM, PreTrainedTokenizerFast]:
+def pretrain(
+    settings: TinyPretraining, report: Report
+) -> tuple[transformers.Qwen3ForCausalLM, transformers.PreTrainedTokenizerFast]:
     """Train tokenizer and model from scratch; the same settings give the same weights on the same machine."""
     rng = random.Random(settings.seed)
     torch.manual_seed(settings.seed)
@@ -92,7 +94,7 @@ def pretrain(settings: TinyPretraining, report: Report) -> tuple[Qwen3ForCausalL
 
 
 def encode(
-    transcripts: Sequence[Demonstration], tokenizer: PreTrainedTokenizerFast
+    transcripts: Sequence[Demonstration], tokenizer: transformers.PreTrainedTokenizerFast
 ) -> list[tuple[list[int], list[int]]]:
     """Return token ids and labels of each transcript; prompts and observations are not learned."""
     pieces = [
@@ -124,8 +126,10 @@ def _prompt(transcript: Demonstration) -> str:
     return f"{turns}{TURN_START}assistant\n"
 
 
-def _new_model(settings: TinyPretraining, tokenizer: PreTrainedTokenizerFast) -> Qwen3ForCausalLM:
-    config = Qwen3Config(
+def _new_model(
+    settings: TinyPretraining, tokenizer: transformers.PreTrainedTokenizerFast
+) -> transformers.Qwen3ForCausalLM:
+    config = transformers.Qwen3Config(
         vocab_size=len(tokenizer),
         hidden_size=settings.hidden_size,
         num_hidden_layers=settings.layers,
@@ -140,10 +144,10 @@ def _new_model(settings: TinyPretraining, tokenizer: PreTrainedTokenizerFast) ->
         bos_token_id=None,
         rope_parameters={"rope_type": "default", "rope_theta": 10_000.0},
     )
-    return Qwen3ForCausalLM(config)
+    return transformers.Qwen3ForCausalLM(config)
 
 
-def _optimizers(model: Qwen3ForCausalLM, settings: TinyPretraining) -> list[torch.optim.Optimizer]:
+def _optimizers(model: transformers.Qwen3ForCausalLM, settings: TinyPretraining) -> list[torch.optim.Optimizer]:
     hidden = [p for name, p in model.named_parameters() if p.ndim == 2 and "embed" not in name]
     other = [p for name, p in model.named_parameters() if p.ndim != 2 or "embed" in name]
     return [

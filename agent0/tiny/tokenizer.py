@@ -9,7 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers, trainers
-from transformers import PreTrainedTokenizerFast
+
+from agent0.lean_transformers import transformers
 
 END_OF_TEXT, TURN_START, TURN_END = "<|endoftext|>", "<|im_start|>", "<|im_end|>"
 MAX_TOKENS = 512
@@ -23,12 +24,12 @@ _CHAT_TEMPLATE = (
 _PIECES = r"\d{1,2}|[+\-*/()=]|`{3}\w*\n|[ ]?[A-Za-z]+|\n|[^\sA-Za-z\d]|\s+"
 
 
-def is_embedded(tokenizer: PreTrainedTokenizerFast) -> bool:
+def is_embedded(tokenizer: transformers.PreTrainedTokenizerFast) -> bool:
     """Whether a tokenizer is that of the embedded model, or of one that grew from it."""
     return bool(tokenizer.model_max_length == MAX_TOKENS and tokenizer.chat_template == _CHAT_TEMPLATE)
 
 
-def train_tokenizer(corpus: Iterable[str], vocabulary: int) -> PreTrainedTokenizerFast:
+def train_tokenizer(corpus: Iterable[str], vocabulary: int) -> transformers.PreTrainedTokenizerFast:
     """Train a byte-level BPE tokenizer with a ChatML template on `corpus`."""
     tokenizer = Tokenizer(models.BPE())
     tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
@@ -45,7 +46,7 @@ def train_tokenizer(corpus: Iterable[str], vocabulary: int) -> PreTrainedTokeniz
         show_progress=False,
     )
     tokenizer.train_from_iterator(corpus, trainer)
-    fast = PreTrainedTokenizerFast(
+    fast = transformers.PreTrainedTokenizerFast(
         tokenizer_object=tokenizer,
         eos_token=TURN_END,
         pad_token=END_OF_TEXT,

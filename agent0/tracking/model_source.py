@@ -157,7 +157,6 @@ def _is_in_hub(source: str) -> bool:
 
 
 def _embedded(settings: TinyPretraining, progress: ProgressCallback | None) -> Path:
-    import agent0.lean_transformers  # noqa: F401  # before anything that imports transformers
     from agent0.tiny.pretrain import ensure_base_model
 
     return ensure_base_model(settings, lambda step, _: progress(step, settings.steps) if progress else None)

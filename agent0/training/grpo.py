@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import os
 import random
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from importlib import resources
 from typing import Any
 
@@ -20,12 +20,11 @@ from agent0.sandbox import Sandbox
 from agent0.seeds import derive_seed
 from agent0.training.batch_division import BatchPlan
 from agent0.training.engine_memory import engine_share
-from agent0.training.training_job import TrainingJob
+from agent0.training.training_job import LogMetrics, TrainingJob
 
 Row = dict[str, Any]
 LOSS_TYPES = {"sequence": "grpo", "token": "dapo", "dr_grpo": "dr_grpo"}
 """TRL's names of `loss_aggregation`."""
-LogMetrics = Callable[[Mapping[str, float], int], None]
 
 
 class TrainerArguments(GRPOConfig):  # type: ignore[misc]

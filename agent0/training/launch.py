@@ -23,13 +23,13 @@ from agent0.child_processes import die_with_parent
 from agent0.errors import Agent0Error
 from agent0.progress import UNSHOWN, Shown
 from agent0.training.gpu_placement import Placement, visible_devices
-from agent0.training.grpo import LogMetrics
 from agent0.training.training_job import (
     ERROR_FILE,
     LOG_FILE,
     PREEMPTED_STATUS,
     STEPS_FILE,
     STOP_FILE,
+    LogMetrics,
     PreemptedError,
     StepsReader,
     TrainingJob,

@@ -9,12 +9,11 @@ import importlib.util
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from transformers import AutoConfig
-
 from agent0.config import CurriculumSettings, ExecutorSettings
 from agent0.domains import UNCONDITIONED, get_domain, get_prompts
 from agent0.errors import NotInstalledError, UsageError
 from agent0.extras import installing
+from agent0.lean_transformers import transformers
 from agent0.rollout.model_folders import load_tokenizer
 from agent0.rollout.tokens import check_model_tokens, check_prompts, read_tokens_alike
 from agent0.rollout.vllm_adapters import check_adapters
@@ -141,7 +140,7 @@ def _check_vllm(job: TrainingJob, gpus: int) -> None:
 
 def _check_shared_engine(base: Path, executor: Path) -> None:
     """Check that weights and tokens of both models fit the engine, which is built for the base."""
-    configurations = [AutoConfig.from_pretrained(folder) for folder in (base, executor)]
+    configurations = [transformers.AutoConfig.from_pretrained(folder) for folder in (base, executor)]
     shapes = [{name: getattr(config, name, None) for name in SHAPE} for config in configurations]
     differing = [name for name in SHAPE if shapes[0][name] != shapes[1][name]]
     if differing:

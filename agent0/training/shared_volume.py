@@ -12,8 +12,7 @@ from typing import Any
 from agent0.errors import UsageError
 from agent0.progress import UNSHOWN, Shown
 from agent0.storage import transfer
-from agent0.training.grpo import LogMetrics
-from agent0.training.training_job import TrainingJob
+from agent0.training.training_job import LogMetrics, TrainingJob
 
 READ = ("base", "tasks", "negative_tasks", "anchor_tasks", "earlier_tasks", "earlier_questions", "frozen_executor")
 """Fields of a job that are folders which its processes read."""

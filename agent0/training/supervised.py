@@ -20,7 +20,8 @@ from agent0.config import RolloutSettings, TrainingSettings, WarmStartSettings
 from agent0.domains import Demonstration, Prompts
 from agent0.errors import UsageError
 from agent0.rollout.tokens import turn_end
-from agent0.training.grpo import LogMetrics, StepLogger, computes_in_bfloat16
+from agent0.training.grpo import StepLogger, computes_in_bfloat16
+from agent0.training.training_job import LogMetrics
 from agent0.types import Trajectory
 
 IGNORED = -100

@@ -7,7 +7,7 @@ and the sentence of an error. Whoever wants the training to stop puts a file the
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Literal
 
@@ -31,6 +31,7 @@ STOP_FILE = "stop"
 LOG_FILE = "training.log"
 ERROR_FILE = "error.txt"
 PREEMPTED_STATUS = 143
+LogMetrics = Callable[[Mapping[str, float], int], None]
 
 
 class PreemptedError(Agent0Error):

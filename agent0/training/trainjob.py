@@ -33,12 +33,11 @@ from agent0.config.training import PART_OF_LABEL, QUEUE_LABEL
 from agent0.errors import Agent0Error
 from agent0.progress import UNSHOWN, Shown
 from agent0.training.forwarded import environment, volumes_and_mounts
-from agent0.training.grpo import LogMetrics
 from agent0.training.heartbeat import beat
 from agent0.training.kubernetes_api import Cluster, Outcome
 from agent0.training.launch import clear_messages, failure
 from agent0.training.shared_volume import Nodes
-from agent0.training.training_job import STOP_FILE, PreemptedError, StepsReader, TrainingJob
+from agent0.training.training_job import STOP_FILE, LogMetrics, PreemptedError, StepsReader, TrainingJob
 
 POLL_SECONDS = 2.0
 HOUR = 3600

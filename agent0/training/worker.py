@@ -45,12 +45,12 @@ from agent0.training.drawing_ahead import DrawingAhead
 from agent0.training.engine_turns import EngineTurns, FrozenTurnBackend
 from agent0.training.executor import executor_trainer
 from agent0.training.export import export
-from agent0.training.grpo import LogMetrics, SandboxReadings, StepLogger, grpo_arguments
+from agent0.training.grpo import SandboxReadings, StepLogger, grpo_arguments
 from agent0.training.guards import GuardCallback, Guards
 from agent0.training.preflight import check_job
 from agent0.training.retries import leaving_word, read_retry, retried
 from agent0.training.solver import BatchSolver, EarlySolver, Solver
-from agent0.training.training_job import ERROR_FILE, LOG_FILE, PreemptedError, StepsFile, TrainingJob
+from agent0.training.training_job import ERROR_FILE, LOG_FILE, LogMetrics, PreemptedError, StepsFile, TrainingJob
 from agent0.types import LabelledTask, Task
 
 
