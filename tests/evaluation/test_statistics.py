@@ -3,7 +3,6 @@ from __future__ import annotations
 import math
 
 import pytest
-import scipy.stats
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -67,8 +66,10 @@ def test_mean_at_k_is_the_mean_of_question_means() -> None:
 
 @given(st.integers(1, 30).flatmap(lambda n: st.tuples(st.just(n), st.integers(0, n), st.integers(1, n))))
 def test_pass_at_k_is_the_hypergeometric_chance(numbers: tuple[int, int, int]) -> None:
+    from scipy.stats import hypergeom
+
     samples, right, k = numbers
-    expected = 1 - float(scipy.stats.hypergeom(samples, right, k).pmf(0))
+    expected = 1 - float(hypergeom(samples, right, k).pmf(0))
     assert pass_probability(samples, right, k) == pytest.approx(expected, abs=1e-9)
 
 

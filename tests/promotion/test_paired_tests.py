@@ -5,7 +5,6 @@ import math
 
 import numpy as np
 import pytest
-import scipy.stats
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -16,19 +15,23 @@ from agent0.report.multiple_tests import holm
 
 @given(st.integers(0, 60), st.integers(0, 60), st.integers(0, 5))
 def test_mcnemar_is_the_exact_binomial_test(only_first: int, only_second: int, both: int) -> None:
+    from scipy.stats import binomtest
+
     first = [True] * only_first + [False] * only_second + [True] * (both + 1)
     second = [False] * only_first + [True] * only_second + [True] * (both + 1)
     result = mcnemar(first, second)
     assert (result.only_first, result.only_second) == (only_first, only_second)
     trials = only_first + only_second
-    expected = scipy.stats.binomtest(only_first, trials).pvalue if trials else 1.0
+    expected = binomtest(only_first, trials).pvalue if trials else 1.0
     assert result.p_value == pytest.approx(expected, rel=1e-8)
 
 
 def test_mcnemar_of_a_large_benchmark_is_a_number() -> None:
+    from scipy.stats import binomtest
+
     first = [True] * 13_000 + [False] * 13_529
     second = [False] * 13_000 + [True] * 13_529
-    expected = scipy.stats.binomtest(13_000, 26_529).pvalue
+    expected = binomtest(13_000, 26_529).pvalue
     assert mcnemar(first, second).p_value == pytest.approx(expected, rel=1e-6)
 
 

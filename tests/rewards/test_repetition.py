@@ -13,15 +13,13 @@ from agent0.rewards import repetition_shares
 from agent0.rewards.repetition import cluster_labels, condensed_distances
 from tests.support.reported_cases import reported_cases
 
-bleu_score = pytest.importorskip("nltk.translate.bleu_score", reason="the reference needs nltk")
-cluster = pytest.importorskip("sklearn.cluster", reason="the reference needs scikit-learn")
-
 
 def reference_distances(questions):
     """1 - sentence_bleu for all pairs, the earlier question as hypothesis, as the official code computes it.
 
     Save that a question and itself are duplicates, where NLTK misses the n-grams that a short one has not.
     """
+    bleu_score = pytest.importorskip("nltk.translate.bleu_score", reason="the reference needs nltk")
     smoothing = bleu_score.SmoothingFunction().method1
     size = len(questions)
     distances = np.zeros((size, size))
@@ -36,6 +34,7 @@ def reference_distances(questions):
 
 
 def reference_labels(distances, threshold):
+    cluster = pytest.importorskip("sklearn.cluster", reason="the reference needs scikit-learn")
     clustering = cluster.AgglomerativeClustering(
         n_clusters=None, distance_threshold=threshold, metric="precomputed", linkage="average"
     )
