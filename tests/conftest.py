@@ -25,6 +25,15 @@ settings.register_profile("agent0", deadline=None)  # how long an example takes 
 settings.load_profile("agent0")
 
 
+sys.modules.setdefault("sklearn", None)  # type: ignore[arg-type]  # so that transformers does not import it
+
+
+def pytest_collection_finish() -> None:
+    """Let tests import what was hidden while their files were imported."""
+    if sys.modules["sklearn"] is None:
+        del sys.modules["sklearn"]
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Begin with the files that are given most time, so that no process is left with one of them at the end."""
     given: dict[Path, float] = {}
@@ -71,9 +80,9 @@ def _quiet_tracking(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture(scope="session")
-def shared_by_processes(tmp_path_factory: pytest.TempPathFactory) -> MakeShared:
-    """Make a file or folder once for all processes of this run."""
-    return make_shared(tmp_path_factory)
+def shared_by_processes(pytestconfig: pytest.Config) -> MakeShared:
+    """Make a file or folder once for all processes."""
+    return make_shared(pytestconfig.rootpath)
 
 
 @pytest.fixture(scope="session")
