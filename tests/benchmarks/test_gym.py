@@ -3,18 +3,19 @@ from __future__ import annotations
 import ast
 import importlib.util
 import json
-import os
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
 import pytest
 from typer.testing import CliRunner
 
+import agent0.sandbox
 from agent0.answers import equivalent_many
+from agent0.benchmarks import gym_verifier
 from agent0.benchmarks.catalogue import benchmark, is_benchmark, known_tasks
 from agent0.benchmarks.gym_questions import Order, is_probe, make
 from agent0.benchmarks.shipped.gym import SETS, categories, families
@@ -32,11 +33,28 @@ from agent0.evaluation.sample_runner import open_stores, run_assignments
 from agent0.evaluation.scoring import score_responses
 from agent0.rollout.engine import Backend
 from agent0.rollout.scripted import ScriptedBackend
+from agent0.sandbox import SandboxPool
 from agent0.sandbox.stage_sandbox import NoSandbox
 
 if importlib.util.find_spec("reasoning_gym") is None:  # importing it takes seconds, here in each process
     pytest.skip("reasoning-gym is not installed", allow_module_level=True)
 ROLLOUT = RolloutSettings(batch_size=8, max_response_tokens=64, max_observation_tokens=8)
+
+
+@pytest.fixture(scope="module")
+def judging() -> Iterator[SandboxPool]:
+    """The sandbox that judges, started once: it imports the package."""
+    with SandboxPool(gym_verifier._SETTINGS) as pool:
+        yield pool
+
+
+@pytest.fixture(autouse=True)
+def _judged_in_one_sandbox(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    def opened(settings: SandboxSettings) -> AbstractContextManager[SandboxPool]:
+        assert settings == gym_verifier._SETTINGS
+        return nullcontext(request.getfixturevalue("judging"))
+
+    monkeypatch.setattr(agent0.sandbox, "SandboxPool", opened, raising=False)
 
 
 def statuses(name: str, answers: list[tuple[Item, str]]) -> list[str]:
@@ -84,20 +102,13 @@ def test_an_answer_that_is_a_program_gains_nothing_and_cannot_stop_the_others() 
     assert found[-1] == "correct"
 
 
-def test_questions_are_the_same_whatever_the_hash_seed() -> None:
+def test_questions_are_the_same_whatever_the_hash_seed(monkeypatch: pytest.MonkeyPatch) -> None:
     """Several families go through sets of texts, whose order Python draws at random."""
-    program = (
-        "from agent0.benchmarks.shipped.gym import resolve\n"
-        "print([item.question for item in resolve('gym:ransom_note').generate(3)])"
-    )
-    printed = {
-        subprocess.run(
-            [sys.executable, "-c", program], env={**os.environ, "PYTHONHASHSEED": seed}, capture_output=True, text=True
-        ).stdout
-        for seed in ("1", "2", "3")
-    }
-    assert len(printed) == 1
-    assert printed != {""}
+    made = []
+    for seed in ("1", "2"):
+        monkeypatch.setenv("PYTHONHASHSEED", seed)
+        made.append(make([Order("ransom_note", 0, 3, probes=False)]))
+    assert made[0] == made[1] != []
 
 
 @pytest.mark.parametrize("name", ["gym:small", "gym:coin_flip"])
