@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import doctest
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -16,10 +17,12 @@ PAGE = Path(__file__).parents[1] / "docs" / "api.md"
 
 
 @pytest.mark.slow
-def test_the_page_shows_what_happens(tmp_path: Path, model_cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_page_shows_what_happens(
+    tmp_path: Path, model_cache: Path, empty_store: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("AGENT0_CACHE", str(model_cache))
-    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path / 'mlflow.db'}")
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{shutil.copy(empty_store, tmp_path)}")
     done = doctest.testfile(
         str(PAGE), module_relative=False, globs={"SHORT": [*short_evolution.SHORTEST, "iterations=1"]}
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import time
@@ -29,8 +30,8 @@ def comparable(output: Path) -> dict[str, Any]:
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("evolution")
+def folder(empty_store: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return Path(shutil.copy(empty_store, tmp_path_factory.mktemp("evolution"))).parent
 
 
 @pytest.fixture(scope="module")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -40,7 +41,7 @@ def service() -> Iterator[Service]:
 
 
 @pytest.fixture
-def environment(tmp_path: Path, model_cache: Path) -> dict[str, str]:
+def environment(tmp_path: Path, model_cache: Path, empty_store: Path) -> dict[str, str]:
     """In which nothing that is started can import the pool."""
     (tmp_path / "without" / "sitecustomize.py").parent.mkdir()
     (tmp_path / "without" / "sitecustomize.py").write_text(NO_POOL)
@@ -48,7 +49,7 @@ def environment(tmp_path: Path, model_cache: Path) -> dict[str, str]:
         **os.environ,
         "PYTHONPATH": str(tmp_path / "without"),
         "AGENT0_CACHE": str(model_cache),
-        "MLFLOW_TRACKING_URI": f"sqlite:///{tmp_path / 'mlflow.db'}",
+        "MLFLOW_TRACKING_URI": f"sqlite:///{shutil.copy(empty_store, tmp_path)}",
         TOKEN_VARIABLE: TOKEN,
     }
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -25,9 +26,9 @@ def teaches(body: dict[str, Any]) -> tuple[int, Any]:
 
 
 def test_a_taught_evolution_goes_on_where_its_teacher_went_away_and_reports_what_it_cost(
-    tmp_path: Path, model_cache: Path
+    tmp_path: Path, model_cache: Path, empty_store: Path
 ) -> None:
-    store = f"sqlite:///{tmp_path / 'mlflow.db'}"
+    store = f"sqlite:///{shutil.copy(empty_store, tmp_path)}"
     environment = {**os.environ, "AGENT0_CACHE": str(model_cache), "MLFLOW_TRACKING_URI": store}
     output = tmp_path / "run"
     with serving() as teacher:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -12,8 +13,8 @@ from agent0.config import TrackingSettings, load_config
 from agent0.errors import UsageError
 from agent0.stages import Stage
 from agent0.stages.ablation import ablate, prepare_ablation, run_ablation_comparison
-from agent0.stages.iteration_report import write_history
 from agent0.stages.opening import Beginning, open_evolution
+from agent0.storage.atomic_file import write_json
 from tests.report.conftest import made_up_history
 
 VARIANT = "grpo"
@@ -21,8 +22,8 @@ TRACKING = TrackingSettings(experiment="group")
 
 
 @pytest.fixture(autouse=True)
-def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
-    uri = f"sqlite:///{tmp_path / 'mlflow.db'}"
+def store(empty_store: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    uri = f"sqlite:///{shutil.copy(empty_store, tmp_path)}"
     monkeypatch.setenv("MLFLOW_TRACKING_URI", uri)
     return uri
 
@@ -31,7 +32,7 @@ def evolved(folder: Path, variant: str, job: str, store: str) -> Path:
     """The history of a variant, in a folder and in the MLflow run of its evolution."""
     config = load_config("tiny", ["iterations=1", "tracking.experiment=group"], [] if variant == "full" else [variant])
     history = made_up_history(1).model_copy(update={"config": config.model_dump(mode="json"), "seed": 0})
-    write_history(history, folder)
+    write_json(folder / "history.json", history.model_dump())
     run_id = open_evolution(config, Beginning(), "", "", job)
     for file in folder.iterdir():
         MlflowClient(store).log_artifact(run_id, str(file))

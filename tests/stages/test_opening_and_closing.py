@@ -17,9 +17,9 @@ from agent0.config import WIRE, TrackingSettings, load_config
 from agent0.errors import UsageError
 from agent0.stages import open_stage
 from agent0.stages.closing import Ending, close_runs
-from agent0.stages.iteration_report import write_history
 from agent0.stages.opening import Beginning, check_graph, configuration, open_evolution
 from agent0.stages.prepare import begin_history
+from agent0.storage.atomic_file import write_json
 from agent0.tracking.delivery import UnreachableError
 from agent0.tracking.job_runs import OUTCOME_TAG
 from agent0.tracking.mlflow_runs import start_run
@@ -149,8 +149,8 @@ def test_closing_draws_the_report_of_the_rounds_that_were_finished(
     pipelines: Pipelines, client: MlflowClient, tmp_path: Path
 ) -> None:
     run_id = pipelines.open("job-1")
-    write_history(made_up_history(), tmp_path / "history")
-    client.log_artifact(run_id, str(tmp_path / "history" / "history.json"))
+    write_json(tmp_path / "history.json", made_up_history().model_dump())
+    client.log_artifact(run_id, str(tmp_path / "history.json"))
     pipelines.close("job-1", "FAILED", "out of memory")
     assert "<svg" in pipelines.page.read_text()
     assert {item.path for item in client.list_artifacts(run_id)} >= {"history.json", "report.html", "summary.json"}
@@ -173,13 +173,19 @@ def test_what_the_server_does_not_tell_is_not_called_finished(
 @pytest.mark.parametrize("state", ["RUNNING", "FAILED", "COMPLETE"])
 @pytest.mark.parametrize("planned", [3, 4])
 def test_an_evolution_that_has_its_last_round_is_finished_whatever_the_server_says(
-    pipelines: Pipelines, client: MlflowClient, tmp_path: Path, state: str, planned: int
+    pipelines: Pipelines,
+    client: MlflowClient,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    state: str,
+    planned: int,
 ) -> None:
     run_id = pipelines.open("job-1")
     history = made_up_history().model_copy(update={"planned_iterations": planned})
     assert history.iterations[-1].iteration == 3
-    write_history(history, tmp_path / "history")
-    client.log_artifact(run_id, str(tmp_path / "history" / "history.json"))
+    write_json(tmp_path / "history.json", history.model_dump())
+    client.log_artifact(run_id, str(tmp_path / "history.json"))
+    monkeypatch.setattr("agent0.stages.iteration_report.render", lambda _: "the page")  # seconds to draw
     pipelines.close("job-1", state)
     run = client.get_run(run_id)
     cut_short = {"RUNNING": "KILLED", "FAILED": "FAILED", "COMPLETE": "FINISHED"}[state]
@@ -218,7 +224,7 @@ def test_a_job_without_runs_still_has_a_page(pipelines: Pipelines) -> None:
 
 
 def test_a_history_goes_on_right_after_its_last_round(tmp_path: Path) -> None:
-    write_history(made_up_history(), tmp_path / "past")
+    write_json(tmp_path / "past" / "history.json", made_up_history().model_dump())
     last = made_up_history().iterations[-1].iteration
     grown = begin_history(CONFIG, last + 1, str(tmp_path / "past"), "run", tmp_path / "history")
     assert [record.iteration for record in grown.iterations][-1] == last
