@@ -53,6 +53,8 @@ demo-lm: install  ## The same with a real language model (SmolLM2-135M), in abou
 test: install  ## Run the tests, but those that take long or need services or a GPU, in PROCESSES (3) at once.
 	@$(TEST) -m "not slow and not ($(ELSEWHERE))"
 
+# Each process imports torch and trl, which takes as long as half of these tests.
+test-fast: PROCESSES := 2
 test-fast: install  ## Run what a change of a reward, a vote or ADPO breaks first, in a minute; ROOM=sandbox: another room.
 	@$(TEST) -m "not slow and not ($(ELSEWHERE))" $(addprefix tests/,$(ROOM))
 

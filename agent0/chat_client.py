@@ -10,7 +10,6 @@ from __future__ import annotations
 import asyncio
 import json
 import os
-import random
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -19,6 +18,7 @@ import aiohttp
 
 from agent0.config.endpoint import EndpointSettings
 from agent0.errors import Agent0Error
+from agent0.patience import Patience, shown
 
 Body = dict[str, Any]
 """What a request sends: `model`, `messages`, and how to draw."""
@@ -121,23 +121,19 @@ class ChatClient:
 
     async def _insist(self, client: aiohttp.ClientSession, body: Body) -> Completion:
         """Ask until there is a reply or the deadline is met."""
-        clock, seconds = asyncio.get_running_loop().time, self.settings.deadline_seconds
-        deadline = clock() + seconds
-        pause = _FIRST_PAUSE
+        seconds = self.settings.deadline_seconds
+        patience = Patience(seconds, _FIRST_PAUSE, _LONGEST_PAUSE)
         while True:
             try:
-                async with asyncio.timeout_at(deadline):
+                async with asyncio.timeout_at(patience.deadline):
                     return await self._ask_once(client, body)
             except (_Busy, TimeoutError) as error:
                 cause = str(error) or "no answer in time"
-            wait = pause * random.uniform(0.5, 1.5)
-            if clock() + wait >= deadline:
+            if not await patience.wait():
                 raise EndpointAwayError(
                     f"The {self.role} at {self._address} gave no reply within {seconds:g} s "
                     f"({self.section}.deadline_seconds); last cause: {cause}. {self.advice}"
                 )
-            await asyncio.sleep(wait)
-            pause = min(2 * pause, _LONGEST_PAUSE)
 
     async def _ask_once(self, client: aiohttp.ClientSession, body: Body) -> Completion:
         try:
@@ -146,16 +142,16 @@ class ChatClient:
         except (aiohttp.ClientError, OSError) as error:
             raise _Busy(str(error) or type(error).__name__) from error
         if response.status >= 500 or response.status in _BUSY:
-            raise _Busy(f"it answered {response.status}: {_shown(answer)}")
+            raise _Busy(f"it answered {response.status}: {shown(answer)}")
         if response.status != 200:
             raise EndpointError(
-                f"The {self.role} at {self._address} refused with {response.status}: {_shown(answer)} Check "
+                f"The {self.role} at {self._address} refused with {response.status}: {shown(answer)} Check "
                 f"{self.section}.url, {self.section}.model and the key in {self.settings.key_variable}. {self.advice}"
             )
         try:
             return _completion(json.loads(answer))
         except (ValueError, LookupError, TypeError, AttributeError) as error:
-            raise EndpointError(f"{self._address} sent no chat completion ({error!r}): {_shown(answer)}") from error
+            raise EndpointError(f"{self._address} sent no chat completion ({error!r}): {shown(answer)}") from error
 
     @property
     def _address(self) -> str:
@@ -175,8 +171,3 @@ def _completion(answer: Any) -> Completion:
         prompt_tokens=usage.get("prompt_tokens"),
         completion_tokens=usage.get("completion_tokens"),
     )
-
-
-def _shown(answer: bytes) -> str:
-    text = answer.decode("utf-8", errors="replace").strip()
-    return text if len(text) <= 300 else f"{text[:300]} …"

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import random
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -17,11 +16,12 @@ from typing import Any
 import aiohttp
 
 from agent0.config import SamplingSettings, VllmSettings
+from agent0.patience import Patience, shown
 from agent0.rollout.drawing_watch import Watch
 from agent0.rollout.engine import Generation, Request
 from agent0.rollout.vllm_backend import DrawArguments, VllmError, finish_of, refuse_vocabulary_dropout
 
-_FIRST_PAUSE, _LONGEST_PAUSE = 0.1, 10.0  # seconds between two attempts, growing by 2, each times 0.5 to 1.5
+_FIRST_PAUSE, _LONGEST_PAUSE = 0.1, 10.0  # seconds between two attempts
 _CONNECT_SECONDS = 10.0
 _BUSY = (408, 425, 429)  # client errors that time heals
 
@@ -116,7 +116,6 @@ class _Session:
         self._places = asyncio.Semaphore(concurrency)
         self._lost = lost
         self._watch = watch
-        self._jitter = random.Random()
 
     async def generate(self, request: Request) -> Generation:
         async with self._places:
@@ -127,13 +126,12 @@ class _Session:
     async def _insist(self, body: bytes) -> Generation:
         """Ask until a server draws the turn, another one after each failure, or the deadline is met."""
         clock = asyncio.get_running_loop().time
-        deadline = clock() + self._timeout
-        pause, failed = _FIRST_PAUSE, None
+        patience, failed = Patience(self._timeout, _FIRST_PAUSE, _LONGEST_PAUSE), None
         while True:
             endpoint = self._pick(clock(), failed)
             endpoint.in_flight += 1
             try:
-                async with asyncio.timeout_at(deadline):
+                async with asyncio.timeout_at(patience.deadline):
                     drawn = await self._ask(endpoint.address, body)
                 endpoint.succeed()
                 return drawn
@@ -144,14 +142,11 @@ class _Session:
             self._give_up_if_lost(cause)
             endpoint.fail(clock())
             failed = endpoint
-            wait = pause * self._jitter.uniform(0.5, 1.5)
-            if clock() + wait >= deadline:
+            if not await patience.wait():
                 raise VllmError(
                     f"No vLLM server drew a turn within {self._timeout:.0f} s (rollout.vllm.request_timeout_seconds) "
                     f"at {', '.join(e.address for e in self._endpoints)}; last cause: {cause}"
                 )
-            await asyncio.sleep(wait)
-            pause = min(2 * pause, _LONGEST_PAUSE)
 
     def _pick(self, now: float, failed: _Endpoint | None) -> _Endpoint:
         """Return the server with the fewest turns that is not away; the one that just failed comes last."""
@@ -172,9 +167,9 @@ class _Session:
         except (aiohttp.ClientError, OSError) as error:
             raise _Away(f"{address}: {error or type(error).__name__}") from error
         if response.status >= 500 or response.status in _BUSY:
-            raise _Away(f"{address} answered {response.status}: {_shown(answer)}")
+            raise _Away(f"{address} answered {response.status}: {shown(answer)}")
         if response.status != 200:
-            raise VllmError(f"The vLLM server at {address} refused a turn with {response.status}: {_shown(answer)}")
+            raise VllmError(f"The vLLM server at {address} refused a turn with {response.status}: {shown(answer)}")
         return _generation(address, answer)
 
 
@@ -189,7 +184,7 @@ def _generation(address: str, answer: bytes) -> Generation:
         token_ids, logprobs = choice["token_ids"], choice["logprobs"]["token_logprobs"]
     except (ValueError, LookupError, TypeError) as error:
         raise VllmError(
-            f"The server at {address} answered without token ids or log-probabilities ({error!r}): {_shown(answer)}. "
+            f"The server at {address} answered without token ids or log-probabilities ({error!r}): {shown(answer)}. "
             "Is it a vLLM server of a supported version?"
         ) from error
     finish = finish_of(choice["finish_reason"], choice.get("stop_reason"))
@@ -198,8 +193,3 @@ def _generation(address: str, answer: bytes) -> Generation:
             f"The vLLM server at {address} sent {len(token_ids or [])} tokens with {len(logprobs)} log-probabilities."
         )
     return Generation(token_ids, finish, logprobs)
-
-
-def _shown(answer: bytes) -> str:
-    text = answer.decode("utf-8", errors="replace").strip()
-    return text if len(text) <= 500 else f"{text[:500]} ..."
