@@ -23,6 +23,8 @@ SANDBOX = SandboxSettings(preload=(), memory_mb=256, timeout_seconds=5.0, worker
 GENERATION = GenerationSettings(proposals=26, shard_size=4)
 FREE = ConditioningSettings()
 EXECUTION = ExecutionSettings(samples=4, shard_size=3, probe_tasks=6, probe_samples=2)
+SUMS = {"2x1": "{1}+7", "2x2": "{0}+7", "3x2": "{0}+7-2"}
+"""What is proposed where a topic is asked for, made of a number of two digits or one; the second where none is."""
 QUESTIONS = [f"What is {number}+3?" for number in range(20, 34)]
 
 
@@ -43,7 +45,9 @@ class SeededBackend(ScriptedBackend):
             raise Killed
         seed, prompt = request.seed, self._tokenizer.decode(request.prompt)
         self.drawn.append((prompt, seed))
-        kinds = (f"<question>What is {seed % 15 + 10}+7?</question>\\boxed{{{seed % 3}}}", "nothing", "<question>?")
+        topic = next((topic for topic in SUMS if f"propose {topic}" in prompt), "2x2")
+        asked = SUMS[topic].format(seed % 15 + 10, seed % 9 + 1)
+        kinds = (f"<question>What is {asked}?</question>\\boxed{{{seed % 3}}}", "nothing", "<question>?")
         written = f"\\boxed{{{seed % 3}}}" if "solve" in prompt else kinds[max(0, seed % 7 - 4)]
         if "WELL_POSED" in prompt:
             written = ("ILL_POSED", "?", "WELL_POSED")[seed % 3]
