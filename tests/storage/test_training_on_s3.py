@@ -5,6 +5,8 @@ from __future__ import annotations
 import importlib.util
 import shutil
 import signal
+import subprocess
+import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -14,6 +16,10 @@ import pytest
 from agent0.storage import transfer
 from agent0.storage.digest import folder_digest
 from agent0.storage.workspace import open_workspace
+from agent0.training.checkpoints import complete_checkpoints, history_of, step_of
+from agent0.training.gpu_placement import Placement
+from agent0.training.launch import run_job, torchrun_command
+from agent0.training.sharded_state import WEIGHTS
 from agent0.training.training_job import PreemptedError, TrainingJob
 from agent0.training.worker import train
 
@@ -58,4 +64,36 @@ def test_a_lost_disk_costs_nothing(make_job: Any, bucket: str, monkeypatch: pyte
     steps: list[int] = []
     train(second, lambda _, step: steps.append(step))
     assert steps == [1, 2, 3, 4, 5, 6]
+    assert weights(second) == weights(whole)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+@pytest.mark.parametrize("s3", ["swift"], indirect=True)
+def test_two_processes_killed_at_work_go_on_from_what_both_had_copied(
+    make_job: Any, bucket: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The kill comes while the trainers work on, and perhaps over a later checkpoint that is being copied."""
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+    algorithm = make_job("any").algorithm.model_copy(update={"steps": 12})
+    whole, two = make_job("whole", algorithm=algorithm), Placement((), (), (), 2)
+    run_job(whole, two, lambda *_: None)
+
+    monkeypatch.setenv("AGENT0_WORKSPACE", f"s3://{bucket}/attempts")
+    first = on_s3(make_job("broken", algorithm=algorithm))
+    place = str(first.remote)
+    with subprocess.Popen(torchrun_command(2, first.write())) as training:
+        while not any(name.startswith("checkpoint-") for name in transfer.entries(place)):
+            assert training.poll() is None
+            time.sleep(0.05)
+        training.kill()
+    shutil.rmtree(first.workspace)
+
+    second = on_s3(make_job("broken", algorithm=algorithm))
+    newest = complete_checkpoints(second.workspace)[-1]
+    assert step_of(newest) < second.updates
+    assert len(list((newest / WEIGHTS).glob("shard-*.safetensors"))) == 2
+    history = run_job(second, two, lambda *_: None)
+    kept = [row["step_time"] for row in history_of(newest)]
+    assert [row["step_time"] for row in history[: len(kept)]] == kept  # these were not trained again
     assert weights(second) == weights(whole)
