@@ -8,12 +8,15 @@ the evolution's, and both are left for the plugin to close.
 
 from __future__ import annotations
 
+import fcntl
 import http.client
 import os
 import urllib.error
 import urllib.request
 import uuid
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 from mlflow.entities import Param, Run, RunTag
@@ -84,12 +87,30 @@ def make_client(uri: str) -> MlflowClient:
     for variable, value in quiet.items():
         os.environ.setdefault(variable.name, value)
     try:
-        return MlflowClient(tracking_uri=absolute(uri))
+        with _alone(store_file(uri)):
+            return MlflowClient(tracking_uri=absolute(uri))
     except Exception as error:  # of MLflow, SQLAlchemy, or the driver of a database, which all are the address's
         reason = " ".join(str(error).split()).rstrip(".")
         raise RefusedError(
             f"At {uri} no MLflow store can be opened ({reason:.300}); correct MLFLOW_TRACKING_URI, or what is there."
         ) from error
+
+
+@contextmanager
+def _alone(file: Path | None) -> Iterator[None]:
+    """Hold a lock on the folder of a SQLite store: two processes that make its tables at once spoil them.
+
+    MLflow's own lock lies in the folder for temporary files, which each task of a pipeline has for itself.
+    """
+    if file is None or not file.parent.is_dir():
+        yield
+        return
+    descriptor = os.open(file.parent, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
 
 
 def require_server(uri: str) -> bool:
