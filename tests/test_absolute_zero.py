@@ -27,7 +27,6 @@ HANDFUL = [
     "warm_start.batch_size=4",
     "warm_start.learning_rate=2e-4",
     "curriculum.prompts_per_step=3",  # a group of each kind
-    "curriculum.group_size=4",
     "executor.group_size=4",
     "generation.proposals=24",
     "execution.samples=4",
