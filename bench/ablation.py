@@ -2,17 +2,16 @@
 
     python bench/ablation.py --world tiny --seeds 5 --output runs/ablation-tiny [--minutes 60] [--check]
     python bench/ablation.py --world words --seeds 3 --variants full,no-curriculum-training,no-tool-reward
-    python bench/ablation.py --world tiny --set iterations=2 --records bench/measured/tiny --minutes 0
+    python bench/ablation.py --world tiny --records FOLDER --minutes 0
 
 A variant's difference to the full method is taken seed by seed, with a 95 % t interval over seeds and the p-value of
 the paired t test, corrected by Holm's method for the number of variants. Printed, and written to the output folder as
 `ablation.md` and `ablation.json`; what is not decided is said. The worlds are small: a part that adds nothing here
 may matter elsewhere. Each run that ended leaves a small record in --records and is not run again where that is there,
-so that a table can grow over days and machines (bench/measured/ holds those of docs/ablations.md; --minutes 0 prints
-the table and runs nothing); one that was interrupted goes on where it stopped. With --minutes no run begins later
-than that, and what is missing is said. With --check it exits with 1 if a run is missing or failed, or a switch did
-not act; it never judges which variant is better. Where a teacher proposes, it is a program (`teacher_server.py`)
-unless --teacher names an endpoint and its model.
+so that a table can grow over days and machines (--minutes 0 prints it and runs nothing); one that was interrupted
+goes on where it stopped. With --minutes no run begins later than that, and what is missing is said. With --check it
+exits with 1 if a run is missing or failed, or a switch did not act; it never judges which variant is better. Where a
+teacher proposes, it is a program (`teacher_server.py`) unless --teacher names an endpoint and its model.
 """
 
 from __future__ import annotations
