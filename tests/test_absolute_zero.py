@@ -23,12 +23,11 @@ pytestmark = [
 
 HANDFUL = [
     *LANGUAGE_MODEL,
-    "warm_start.steps=12",  # a task about a program is longer to learn
+    "warm_start.steps=20",  # a task about a program is longer to learn
     "warm_start.batch_size=4",
-    "warm_start.learning_rate=2e-4",
     "curriculum.prompts_per_step=3",  # a group of each kind
     "executor.group_size=4",
-    "generation.proposals=24",
+    "generation.proposals=36",
     "execution.samples=4",
     "filtering.max_self_consistency=1.0",
     "training.micro_batch_tokens=432",
