@@ -102,23 +102,25 @@ def all_runs(folder: Path, arguments: argparse.Namespace, variants: Mapping[str,
     def is_late() -> bool:
         return arguments.minutes is not None and time.monotonic() - began >= 60 * arguments.minutes
 
+    planned = [
+        Run(name, seed, read_record(records / f"{name}-seed-{seed}.json", settings[name]))
+        for seed, name in itertools.product(range(arguments.seeds), variants)
+    ]
     starts = {
-        name: begin_warm(folder, world, variant, arguments.set) if world.warm_start and not is_late() else []
-        for name, variant in variants.items()
+        name: begin_warm(folder, world, variants[name], arguments.set) if world.warm_start and not is_late() else []
+        for name in dict.fromkeys(run.variant for run in planned if run.record is None)
     }
 
-    def run(planned: tuple[int, str]) -> Run:
-        seed, name = planned
-        kept, variant = records / f"{name}-seed-{seed}.json", variants[name]
-        found = Run(name, seed, read_record(kept, settings[name]))
-        if found.record or is_late():
-            return found
-        recipe = variant.recipe or world.recipe
-        return run_variant(folder / f"{name}-seed-{seed}", kept, found, variant, recipe, settings[name], starts[name])
+    def run(asked: Run) -> Run:
+        if asked.record or is_late():
+            return asked
+        name, variant = f"{asked.variant}-seed-{asked.seed}", variants[asked.variant]
+        recipe, own, start = variant.recipe or world.recipe, settings[asked.variant], starts[asked.variant]
+        return run_variant(folder / name, records / f"{name}.json", asked, variant, recipe, own, start)
 
     domain = load_config(world.recipe).rollout.domain
     with teaching(domain, PROGRAM[0]), ThreadPoolExecutor(arguments.processes) as pool:
-        return list(pool.map(run, itertools.product(range(arguments.seeds), variants)))
+        return list(pool.map(run, planned))
 
 
 if __name__ == "__main__":

@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from safetensors.torch import load_file
 
 from agent0.config import Config
-from agent0.report.history import HISTORY_FILE, History
+from agent0.report.history import History
 from agent0.stages.open_history import read_history
 from agent0.storage.atomic_file import write_json
 
@@ -61,10 +61,8 @@ def measure(folder: Path, settings: Sequence[str]) -> Record:
     """Return the record of the run in `folder`.
 
     Raises:
-        SystemExit: it has not ended, or the layout of its artifacts is not known here.
+        SystemExit: the layout of its artifacts is not known here.
     """
-    if not (folder / HISTORY_FILE).is_file():
-        raise SystemExit(f"{folder} holds no history.")
     history = read_history(folder)
     first, last = history.iterations[0], history.iterations[-1]
     return Record(
