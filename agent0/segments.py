@@ -35,6 +35,9 @@ _MARK = re.compile(
     r"(?P<info>[^\n`]*+)(?:\n|\Z)",
     re.MULTILINE | re.IGNORECASE,
 )
+_THOUGHT_ENDS = re.compile("</think>", re.IGNORECASE)
+_QUESTION_ENDS = re.compile("</question>", re.IGNORECASE)
+_QUESTION_BEGINS = re.compile("<question>", re.IGNORECASE)
 _LABEL = re.compile(r"\s*+[{.]{0,2}([\w+#.-]+)")
 _FENCE = r"^[ \t]*+(?P<line>`{3,}+|~{3,}+)(?P<word>\w?)|(?<!`)(?P<glued>`{3,}+)[ \t\r]*+$"
 _CLOSE = re.compile(_FENCE, re.MULTILINE)
@@ -145,17 +148,17 @@ class _Walk:
         return self._add("thought", (0, mark.end()), (0, mark.end()), closed=True)
 
     def thought(self, start: int, begins: int) -> int:
-        end = self._text.find("</think>", begins)
-        span = (start, len(self._text) if end < 0 else end + len("</think>"))
-        return self._add("thought", span, span, closed=end >= 0)
+        end = _THOUGHT_ENDS.search(self._text, begins)
+        span = (start, end.end() if end else len(self._text))
+        return self._add("thought", span, span, closed=end is not None)
 
     def _question(self, start: int, begins: int) -> int:
         """Note a question; of several openings before the end the last counts, since the others speak of the tag."""
-        end = self._text.find("</question>", begins)
-        if end < 0:
+        end = _QUESTION_ENDS.search(self._text, begins)
+        if end is None:
             return self._add("question", (begins, len(self._text)), (start, len(self._text)), closed=False)
-        begins = self._text.rindex("<question>", start, end) + len("<question>")
-        return self._add("question", (begins, end), (start, end + len("</question>")), closed=True)
+        *_, last = _QUESTION_BEGINS.finditer(self._text, start, end.start())
+        return self._add("question", (last.end(), end.start()), (start, end.end()), closed=True)
 
     def fence(self, mark: re.Match[str]) -> int:
         start, begins = mark.start("fence" if mark["fence"] else "inline"), mark.end()

@@ -92,6 +92,12 @@ def _evidence(config: Config) -> Iterator[str]:
             f"the setting {name} needs programs in Python, but rollout.tools is {list(config.rollout.tools)}; add "
             "'python', or switch the first off"
         )
+    own = config.warm_start
+    if own.steps and own.source == "own" and own.own_minimum > own.own_samples:
+        yield (
+            f"the setting warm_start.own_minimum {own.own_minimum} asks for more valid transcripts than "
+            f"warm_start.own_samples {own.own_samples} draws; lower the first or raise the second"
+        )
     if config.executor.guard_samples and not config.execution.known_tasks:
         yield (
             "the setting executor.guard_samples needs tasks whose answers are known; name a file or a benchmark in "

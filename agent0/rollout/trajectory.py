@@ -13,6 +13,7 @@ from agent0.rollout.turn import End
 from agent0.types import Finish, ToolCall, Trajectory
 
 _THINK_TOKENS = 12  # that `<think>` and a line break behind it may take
+_PART_OF_A_CHARACTER = "\ufffd"  # what a decoder makes of it
 
 
 @dataclass
@@ -103,11 +104,16 @@ class TrajectoryBuilder:
             completion_ids=tuple(self.completion),
             mask=tuple(self.mask),
             logprobs=None if self.logprobs is None else tuple(self.logprobs),
-            text=str(tokenizer.decode(self.completion, skip_special_tokens=True)),
+            text=self._opening + str(tokenizer.decode(self.completion, skip_special_tokens=True)),
             tool_calls=tuple(self.calls),
             finish=self.finish,
             answer=self._answer(tokenizer),
         )
+
+    @property
+    def _opening(self) -> str:
+        """The tag of a thought that the prompt opened, without which a reader of the text would not know of it."""
+        return "<think>\n" if self.began_thinking else ""
 
     def _answer(self, tokenizer: Any) -> str | None:
         """Read each turn by itself, so that nothing in an observation can count as the model's."""
@@ -131,15 +137,21 @@ class Observations:
         token_ids = self._encode(observation_text(turn, output))
         if len(token_ids) <= self._limit or not output:
             return token_ids
-        frame = self._encode(observation_text(turn, ""))
-        kept = self._encode(output)[-max(1, self._limit - len(frame)) :]
-        return self._encode(observation_text(turn, str(self._tokenizer.decode(kept))))
+        whole, room = self._encode(output), self._limit - len(self._encode(observation_text(turn, "")))
+        while True:
+            kept = str(self._tokenizer.decode(whole[-max(1, room) :]))
+            token_ids = self._encode(observation_text(turn, kept.lstrip(_PART_OF_A_CHARACTER)))
+            over = len(token_ids) - self._limit
+            if over <= 0 or room <= 1:
+                return token_ids
+            room -= over
 
     def _encode(self, text: str) -> list[int]:
-        token_ids: list[int] = self._tokenizer(text, add_special_tokens=False).input_ids
+        """Return its tokens; what spells a control token is text."""
+        token_ids: list[int] = self._tokenizer(text, add_special_tokens=False, split_special_tokens=True).input_ids
         return token_ids
 
 
 def opens_thought(tokenizer: Any, prompt: Sequence[int]) -> bool:
     """Return whether a prompt ends with `<think>`, as the templates of models do that always think."""
-    return str(tokenizer.decode(prompt[-_THINK_TOKENS:])).rstrip().endswith("<think>")
+    return str(tokenizer.decode(prompt[-_THINK_TOKENS:])).rstrip().lower().endswith("<think>")

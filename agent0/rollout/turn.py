@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 EndsAt = Literal["answer", "question"]
 """What ends a trajectory beside its end token: the first closed box, or the first closed question."""
-_MAY_END = re.compile(r"\}|[`~]{3}[ \t\r]*\n|</question>")
+_MAY_END = re.compile(r"\}|[`~]{3}[ \t\r]*\n|</question>", re.IGNORECASE)
 _WINDOW = 16  # characters before a token that, with its own, may be what ends a turn
 
 

@@ -15,7 +15,7 @@ from typing import Any
 import agent0.training.lean_trl  # noqa: F401  # before anything that imports transformers or trl
 from agent0.config import CurriculumSettings, RolloutSettings, SandboxSettings, TrainingSettings, WarmStartSettings
 from agent0.domains import Prompts, demonstrate, get_domain, get_prompts, task_writer
-from agent0.errors import Agent0Error
+from agent0.errors import Agent0Error, UsageError
 from agent0.progress import Drawing
 from agent0.rollout.model_folders import load_model, load_tokenizer, save_model
 from agent0.sandbox import open_sandbox
@@ -27,6 +27,7 @@ from agent0.training.supervised import Transcript, demonstrated, fine_tune, in_t
 from agent0.types import Trajectory
 
 HEADLINE = ("loss", "mean_token_accuracy")
+_TRIES = 1_000  # draws for one task that is not held out
 
 
 def run_warm_start(
@@ -74,14 +75,21 @@ def run_warm_start(
 def _demonstrations(
     rollout: RolloutSettings, tokenizer: Any, settings: WarmStartSettings, seed: int, count: int, *, with_topics: bool
 ) -> list[Transcript]:
-    """Write `count` different demonstrations, none of a question that is held out."""
+    """Write `count` demonstrations, none of a question that is held out.
+
+    Raises:
+        UsageError: as far as was looked, all that the domain's program draws is held out.
+    """
     domain, prompts, draw = get_domain(rollout.domain), get_prompts(rollout), task_writer(rollout.domain)
     rng = random.Random(seed)
     transcripts: list[Transcript] = []
     while len(transcripts) < count:
-        task = draw(rng)
-        if domain.held_out(task.question):
-            continue
+        task = next((task for task in (draw(rng) for _ in range(_TRIES)) if not domain.held_out(task.question)), None)
+        if task is None:
+            raise UsageError(
+                f"The domain {rollout.domain} holds out all of {_TRIES} tasks that it drew, so none is left to "
+                "demonstrate; give it a held_out such as agent0.domains.in_reserved_fifth."
+            )
         topic = task.group if with_topics and task.group in domain.topics else ""
         solve = rng.random() >= settings.propose_share
         shown = demonstrate(task, prompts, solve=solve, topic=topic, tool=rollout.has_python)
@@ -113,7 +121,11 @@ def _own(
                 Drawing(stage.progress, settings.own_samples, "proposals of its own"),
             )
         held_out = get_domain(rollout.domain).held_out
-        proposals = {p.question: p.trajectory for p in drawn if p.question is not None and not held_out(p.question)}
+        proposals = {
+            p.question: p.trajectory
+            for p in drawn
+            if p.question is not None and not held_out(p.question) and _can_end(p.trajectory, rollout)
+        }
         _require(len(proposals), len(drawn), "proposals", settings)
         samples = max(1, settings.own_samples // len(proposals))
         with open_executor(base_model, pool, shown, settings.sampling, log=log, seed=seed) as executor:
@@ -127,7 +139,7 @@ def _own(
         (question, trajectory)
         for question, group in zip(proposals, solved, strict=True)
         for trajectory in group
-        if _is_valid(trajectory)
+        if is_valid(trajectory, rollout)
     ]
     _require(len(valid), samples * len(proposals), "solutions", settings)
     asked = prompts.encode(tokenizer, prompts.propose())
@@ -158,9 +170,16 @@ def _with_worked_examples(rollout: RolloutSettings, prompts: Prompts, tokenizer:
     return shown.model_copy(update={"max_prompt_tokens": rollout.max_prompt_tokens + extra})
 
 
-def _is_valid(trajectory: Trajectory) -> bool:
+def is_valid(trajectory: Trajectory, rollout: RolloutSettings) -> bool:
+    """Whether it boxes an answer, after a program where there is a tool, and all that it ran did run."""
+    uses_tool = bool(trajectory.tool_calls) or not rollout.has_tool
     ran: Iterable[bool] = (call.status == "ok" for call in trajectory.tool_calls)
-    return not trajectory.truncated and trajectory.answer is not None and bool(trajectory.tool_calls) and all(ran)
+    return trajectory.answer is not None and uses_tool and all(ran) and _can_end(trajectory, rollout)
+
+
+def _can_end(trajectory: Trajectory, rollout: RolloutSettings) -> bool:
+    """Whether it ended by itself and leaves the end of its turn, which is learned with it, a token of the budget."""
+    return not trajectory.truncated and len(trajectory.completion_ids) < rollout.max_response_tokens
 
 
 def _require(valid: int, drawn: int, what: str, settings: WarmStartSettings) -> None:

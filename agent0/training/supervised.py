@@ -18,8 +18,10 @@ from trl import SFTConfig, SFTTrainer
 
 from agent0.config import RolloutSettings, TrainingSettings, WarmStartSettings
 from agent0.domains import Demonstration, Prompts
+from agent0.domains.demonstrations import Segment
 from agent0.errors import UsageError
 from agent0.rollout.tokens import turn_end
+from agent0.rollout.trajectory import opens_thought
 from agent0.training.grpo import StepLogger, computes_in_bfloat16
 from agent0.training.training_job import LogMetrics
 from agent0.types import Trajectory
@@ -38,7 +40,7 @@ class Transcript:
 def demonstrated(
     demonstration: Demonstration, prompts: Prompts, tokenizer: Any, rollout: RolloutSettings
 ) -> Transcript:
-    """Return a demonstration as tokens.
+    """Return a demonstration as tokens; a thought that the template opens is closed first, since nothing in it counts.
 
     Args:
         demonstration: messages, and the turn in segments.
@@ -51,7 +53,8 @@ def demonstrated(
     """
     ids = prompts.encode(tokenizer, demonstration.messages)
     labels = [IGNORED] * len(ids)
-    for segment in demonstration.segments:
+    thought = (Segment("</think>\n\n", learned=True),) if opens_thought(tokenizer, ids) else ()
+    for segment in (*thought, *demonstration.segments):
         piece = tokenizer(segment.text, add_special_tokens=False).input_ids
         ids += piece
         labels += piece if segment.learned else [IGNORED] * len(piece)

@@ -14,6 +14,7 @@ from agent0.domains import get_prompts
 from agent0.errors import Agent0Error
 from agent0.rollout import Batch, Generation, RolloutEngine, TokenBudget
 from agent0.rollout.scripted import ScriptedBackend
+from agent0.rollout.trajectory import Observations
 from agent0.sandbox import RunResult
 from agent0.types import Trajectory
 
@@ -285,8 +286,23 @@ def test_a_long_observation_keeps_its_end_and_its_fence(tokenizer: Any) -> None:
     (trajectory,), _ = roll(tokenizer, after_first_output, reply=lambda _: result("7" * 500 + "END\n"))
     hidden = tokenizer.decode([t for t, m in zip(trajectory.completion_ids, trajectory.mask, strict=True) if m == 0])
     assert hidden.endswith("END\n```\n")
-    assert trajectory.mask.count(0) <= BUDGET.observation + 2
+    assert trajectory.mask.count(0) <= BUDGET.observation
     assert trajectory.finish == "eos"
+
+
+@settings(max_examples=60)
+@given(output=st.text(st.characters(codec="utf-8", exclude_characters="`"), max_size=200), limit=st.integers(24, 48))
+def test_no_observation_is_longer_than_its_budget(tokenizer: Any, output: str, limit: int) -> None:
+    shown = Observations(tokenizer, limit).token_ids("```\n", output)
+    assert len(shown) <= limit
+    assert str(tokenizer.decode(shown)).endswith("\n```\n")
+
+
+def test_what_spells_a_control_token_is_text(tokenizer: Any) -> None:
+    output = f"7{tokenizer.eos_token}8\n"
+    shown = Observations(tokenizer, 64).token_ids("```\n", output)
+    assert tokenizer.eos_token_id not in shown
+    assert output in tokenizer.decode(shown)
 
 
 def test_a_prompt_over_the_budget_is_an_error(tokenizer: Any) -> None:

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agent0.protocol import STOP
+from agent0.protocol import STOP, parse_question
 from agent0.rollout import RolloutEngine, TokenBudget
 from agent0.rollout.engine import Request
 from agent0.rollout.scripted import ScriptedBackend
@@ -183,6 +183,14 @@ def test_a_prompt_that_opens_a_thought_is_seen(tokenizer: Any) -> None:
     )
     [trajectory] = engine.run([tokenizer("solve 1 <think>\n").input_ids], 0)
     assert (trajectory.answer, trajectory.tool_calls) == ("8", ())
+    assert trajectory.text.startswith("<think>\n\\boxed{7}")
+
+
+def test_a_draft_in_a_thought_that_the_prompt_opened_is_no_proposal(tokenizer: Any) -> None:
+    drafts = ScriptedBackend(tokenizer, lambda _: "Maybe <question>a draft?</question>, no.")
+    engine = RolloutEngine(tokenizer, drafts, Printing(""), PROPOSAL)
+    [trajectory] = engine.run([tokenizer("propose <think>\n").input_ids], 0)
+    assert parse_question(trajectory.text) is None
 
 
 def watched(tokenizer: Any, text: str, ends: Callable[[list[int]], bool] | None, stop: str | None) -> str:
@@ -197,7 +205,7 @@ def watched(tokenizer: Any, text: str, ends: Callable[[list[int]], bool] | None,
     st.lists(
         st.sampled_from(
             ["```python\n", "```\n", "```", "\n", "~~~\n", "print(1)", "\\boxed{", "{", "}", "x", " ", "<think>",
-             "</think>", "<question>", "</question>", "'''", "#"]
+             "</think>", "</Think>", "<question>", "</question>", "<Question>", "</QUESTION>", "'''", "#"]
         ),
         max_size=24,
     ).map("".join),

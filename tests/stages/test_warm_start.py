@@ -1,17 +1,20 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import short_evolution
 
 from agent0.config import WIRE, Config, load_config
+from agent0.domains import get_domain
 from agent0.errors import Agent0Error, UsageError
 from agent0.rollout.model_folders import load_model
-from agent0.stages import Stage, StageResult
+from agent0.stages import Stage, StageResult, warm_start
 from agent0.stages.opening import check_graph
 from agent0.stages.warm_start import run_warm_start
+from agent0.types import ToolCall, Trajectory
 
 
 @pytest.fixture
@@ -60,9 +63,42 @@ def test_the_models_own_valid_transcripts_can_be_learned(base: Path, tmp_path: P
 
 
 def test_too_few_valid_transcripts_are_a_sentence(base: Path, tmp_path: Path) -> None:
-    config = settings("warm_start.source=own", "warm_start.own_samples=8", "warm_start.own_minimum=9")
-    with pytest.raises(Agent0Error, match=r"own 8 proposals are valid.*own_minimum is 9"):
+    config = settings("warm_start.source=own", "warm_start.own_samples=24", "warm_start.own_minimum=24")
+    with pytest.raises(Agent0Error, match=r"own 24 proposals are valid.*own_minimum is 24"):
         warm(base, tmp_path / "warm", config)
+
+
+def test_more_valid_transcripts_than_are_drawn_are_refused_before_anything() -> None:
+    with pytest.raises(UsageError, match=r"own_minimum 9 asks for more .* warm_start.own_samples 8 draws"):
+        settings("warm_start.source=own", "warm_start.own_samples=8", "warm_start.own_minimum=9")
+
+
+def test_a_domain_that_holds_out_all_of_its_tasks_is_told_so(
+    base: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    closed = replace(get_domain("arithmetic"), held_out=lambda _: True)
+    monkeypatch.setattr(warm_start, "get_domain", lambda _: closed)
+    with pytest.raises(UsageError, match="arithmetic holds out all of 1000 tasks"):
+        warm(base, tmp_path / "warm", settings())
+
+
+@pytest.mark.parametrize(
+    ("tokens", "calls", "turns", "valid"), [(6, 1, 1, True), (7, 1, 1, False), (6, 0, 1, False), (6, 0, 0, True)]
+)
+def test_a_transcript_of_its_own_has_room_for_its_end_and_uses_the_tool_that_it_has(
+    tokens: int, calls: int, turns: int, valid: bool
+) -> None:
+    rollout = settings(f"rollout.max_turns={turns}").rollout.model_copy(update={"max_response_tokens": 7})
+    made = Trajectory(
+        prompt_ids=(1,),
+        completion_ids=(2,) * tokens,
+        mask=(1,) * tokens,
+        text="",
+        tool_calls=(ToolCall(code="1", observation="", status="ok"),) * calls,
+        finish="eos",
+        answer="4",
+    )
+    assert warm_start.is_valid(made, rollout) is valid
 
 
 def test_a_domain_without_a_program_has_nothing_to_demonstrate(base: Path, tmp_path: Path) -> None:

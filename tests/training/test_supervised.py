@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from agent0.answers.extraction import extract_answer
 from agent0.config import RolloutSettings, TrainingSettings, WarmStartSettings
 from agent0.domains import demonstrate, get_domain, get_prompts
 from agent0.errors import UsageError
@@ -37,6 +38,17 @@ def test_only_what_the_model_would_write_is_learned(tokenizer: Any) -> None:
     assert tokenizer.decode(learned) == own + tokenizer.decode([turn_end(tokenizer)])
     whole = PROMPTS.render(tokenizer, shown.messages) + shown.completion
     assert tokenizer.decode(transcript.input_ids[:-1]) == whole
+
+
+def test_a_thought_that_the_template_opens_is_closed_before_anything_is_shown(
+    tokenizer: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    thinking = "{{ messages[-1]['content'] }}{% if add_generation_prompt %}<think>\n{% endif %}"
+    monkeypatch.setattr(tokenizer, "chat_template", thinking)
+    (transcript,) = demonstrations(tokenizer, 1)
+    learned = tokenizer.decode([label for label in transcript.labels[:-1] if label != IGNORED])
+    assert learned.startswith("</think>\n\n")
+    assert extract_answer(learned, thinking=True) is not None
 
 
 def test_a_demonstration_beyond_the_budget_is_refused(tokenizer: Any) -> None:
