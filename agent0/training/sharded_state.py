@@ -26,7 +26,7 @@ Files = dict[str, dict[str, int]]
 """Numbers of files, by part and name."""
 
 WEIGHTS, OPTIMIZER = "weights", "optimizer"
-FILE_BYTES = 4 << 30
+FILE_BYTES = 512 << 20
 """Of one file of all processes together: each holds its share of one in memory once more while it writes."""
 
 # A training of one process has no process group, and needs none.
