@@ -38,6 +38,7 @@ def load_model(path: Path, dtype: Literal["float32", "bfloat16"], device: str | 
         broken = next((name for name, weight in model.named_parameters() if not bool(weight.isfinite().all())), None)
         if broken is not None:
             raise ValueError(f"the weights {broken} hold what is no finite number")
+    _make_savable(model.generation_config)
     return (model.to(device) if device else model), tokenizer
 
 
@@ -118,6 +119,14 @@ def _damaged(path: Path) -> Iterator[None]:
             f"The model in {path} cannot be loaded ({type(error).__name__}: {reason:.300}); it is damaged, not whole, "
             "or of a kind that this version of transformers does not know: copy it there again, or take another."
         ) from error
+
+
+def _make_savable(defaults: Any) -> None:
+    """Let a folder's sampling defaults be saved again: transformers refuses a temperature that nothing asks for."""
+    try:
+        defaults.validate(strict=True)
+    except ValueError:
+        defaults.do_sample = True
 
 
 def _require_model(path: Path) -> None:
