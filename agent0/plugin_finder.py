@@ -9,17 +9,19 @@ from __future__ import annotations
 import difflib
 import importlib
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from functools import cache
+from functools import cache, wraps
 from importlib.metadata import entry_points
-from typing import Any, Generic, TypeVar, cast
+from typing import Any, Generic, ParamSpec, TypeVar, cast
 
 from agent0.errors import Agent0Error, NotInstalledError, UsageError, reason_of
 from agent0.extras import extra_of, not_installed
 
 T = TypeVar("T")
+P = ParamSpec("P")
+R = TypeVar("R")
 _PLACE = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*")
 
 
@@ -106,6 +108,16 @@ class ExtensionPoint(Generic[T]):
                 f"The {self.noun} {name} failed{where} ({type(error).__name__}: {reason_of(error)}); correct it, or do "
                 "without it."
             ) from error
+
+    def blaming(self, name: str, part: str, call: Callable[P, R]) -> Callable[P, R]:
+        """Return a package's function, what it raises told as `blamed` does."""
+
+        @wraps(call)
+        def called(*arguments: P.args, **named: P.kwargs) -> R:
+            with self.blamed(name, part):
+                return call(*arguments, **named)
+
+        return called
 
     def missing(self, name: str) -> str:
         """Return the sentence that there is no such thing, and what to write."""

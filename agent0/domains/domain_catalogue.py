@@ -69,10 +69,9 @@ def task_writer(name: str) -> Callable[[random.Random], WorkedTask]:
 def _blamed(name: str, part: str, call: Callable[..., Any]) -> Callable[..., Any]:
     @wraps(call)
     def called(*arguments: Any) -> Any:
-        with DOMAINS.blamed(name, part):
-            return _returned(part, call(*arguments))
+        return _returned(part, call(*arguments))
 
-    return called
+    return DOMAINS.blaming(name, part, called)
 
 
 def _blamed_verifier(name: str, verifier: Verifier) -> Verifier:
