@@ -8,7 +8,7 @@ from http import HTTPStatus
 from pathlib import Path
 from typing import Any
 
-from agent0.errors import Agent0Error, NotInstalledError
+from agent0.errors import Agent0Error, NotInstalledError, reason_of
 from agent0.extras import installing
 
 NAMESPACE_FILE = Path("/var/run/secrets/kubernetes.io/serviceaccount/namespace")
@@ -45,7 +45,7 @@ def connect(purpose: str) -> tuple[Any, str]:
         _, context = config.list_kube_config_contexts(file)
         return client.ApiClient(settings), context["context"].get("namespace", "default")
     except (config.ConfigException, yaml.YAMLError, OSError, *_NO_CONFIGURATION) as error:
-        reason = " ".join(str(error).split())
+        reason = reason_of(error)
         raise Agent0Error(
             f"{purpose} a Kubernetes cluster, and there is none ({reason:.300}); set KUBECONFIG to a file of yours."
         ) from error
@@ -79,7 +79,7 @@ def apply(api: Any, manifest: Mapping[str, Any], plural: str, namespace: str) ->
             f"The cluster refused {what}: {error.status} {error.reason}: {said}{_advice(error.status, plural)}"
         ) from error
     except HTTPError as error:
-        raise Agent0Error(f"The cluster gave no answer when {what} was applied: {error}.") from error
+        raise Agent0Error(f"The cluster gave no answer when {what} was applied: {reason_of(error)}.") from error
     return "created" if status == HTTPStatus.CREATED else "configured"
 
 

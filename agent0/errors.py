@@ -31,6 +31,11 @@ def shortened(text: str, length: int = 200) -> str:
     return text if len(text) <= length else f"{text[:half]}… ({len(text):,} characters) …{text[-half:]}"
 
 
+def reason_of(error: BaseException) -> str:
+    """Return what an error of somebody else's says, as a part of a sentence: on one line, without a full stop."""
+    return " ".join(str(error).split()).rstrip(".")
+
+
 class Agent0Error(Exception):
     """Something failed for a reason that the message explains; the command line exits with 1."""
 
@@ -64,8 +69,8 @@ def explain(error: BaseException) -> str:
     if isinstance(error, Agent0Error):
         return str(error)
     if is_disk_full(error):
-        return f"The disk is full ({error}); free space and start again: what was finished is kept."
+        return f"The disk is full ({reason_of(error)}); free space and start again: what was finished is kept."
     if isinstance(error, OSError) and is_refusal(error):
         place = f"{error.filename}: " if error.filename else ""
         return f"{place}{error.strerror}; correct that, or name another place, and start again."
-    return f"{type(error).__name__}: {error}"
+    return f"{type(error).__name__}: {reason_of(error)}."

@@ -9,17 +9,19 @@ from __future__ import annotations
 import difflib
 import importlib
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from functools import cache
+from functools import cache, wraps
 from importlib.metadata import entry_points
-from typing import Any, Generic, TypeVar, cast
+from typing import Any, Generic, ParamSpec, TypeVar, cast
 
-from agent0.errors import Agent0Error, NotInstalledError, UsageError
+from agent0.errors import Agent0Error, NotInstalledError, UsageError, reason_of
 from agent0.extras import extra_of, not_installed
 
 T = TypeVar("T")
+P = ParamSpec("P")
+R = TypeVar("R")
 _PLACE = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*")
 
 
@@ -88,8 +90,8 @@ class ExtensionPoint(Generic[T]):
             self.find(name)
 
     @contextmanager
-    def blamed(self, name: str) -> Iterator[None]:
-        """Tell what a package's own code raises in the block as a sentence that names it.
+    def blamed(self, name: str, part: str = "") -> Iterator[None]:
+        """Tell what a package's own code raises in the block as a sentence that names it, and the part that failed.
 
         Raises:
             Agent0Error: instead of whatever was raised, which is its cause.
@@ -98,12 +100,24 @@ class ExtensionPoint(Generic[T]):
             yield
         except Agent0Error:
             raise
-        except Exception as error:  # a package's own code may raise anything
+        except (Exception, SystemExit) as error:  # a package's own code may raise anything
             if name in self.own:
                 raise
+            where = f" in {part}" if part else ""
             raise Agent0Error(
-                f"The {self.noun} {name} failed ({type(error).__name__}: {error}); correct it, or do without it."
+                f"The {self.noun} {name} failed{where} ({type(error).__name__}: {reason_of(error)}); correct it, or do "
+                "without it."
             ) from error
+
+    def blaming(self, name: str, part: str, call: Callable[P, R]) -> Callable[P, R]:
+        """Return a package's function, what it raises told as `blamed` does."""
+
+        @wraps(call)
+        def called(*arguments: P.args, **named: P.kwargs) -> R:
+            with self.blamed(name, part):
+                return call(*arguments, **named)
+
+        return called
 
     def missing(self, name: str) -> str:
         """Return the sentence that there is no such thing, and what to write."""
@@ -134,12 +148,12 @@ def load_object(told: str, place: str) -> Any:
     except Agent0Error as error:
         kind = NotInstalledError if isinstance(error, NotInstalledError) else UsageError
         raise kind(f"{told} is not usable: {error}") from error
-    except Exception as error:  # a package's own code may raise anything
+    except (Exception, SystemExit) as error:  # a package's own code may raise anything
         if isinstance(error, ModuleNotFoundError) and extra_of(error.name or ""):
             raise NotInstalledError(f"{told} is not usable: {not_installed(str(error.name))}") from error
         raise NotInstalledError(
-            f"{told} cannot be imported from {place} ({type(error).__name__}: {error}); install its package where this "
-            "runs, or correct the module."
+            f"{told} cannot be imported from {place} ({type(error).__name__}: {reason_of(error)}); install its package "
+            "where this runs, or correct the module."
         ) from error
 
 

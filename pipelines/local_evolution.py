@@ -36,6 +36,7 @@ from agent0.storage import workspace
 from agent0.storage.atomic_file import atomic_path
 from agent0.storage.digest import code_version
 from agent0.storage.manifest import file_sha256
+from agent0.tracking.model_source import check_source
 from agent0_kfp.pipelines.aftermath import ARTIFACTS_FOLDER, LOCK_FILE, followed, run_id_of
 from agent0_kfp.pipelines.evolution import compile_evolution
 from agent0_kfp.pipelines.local_cache import intact_cache
@@ -74,12 +75,15 @@ class LocalEvolution:
 
         Raises:
             UsageError: the folder holds something already, or the configuration needs GPUs that are not here.
+            Agent0Error: there is no such model; see `check_source`.
         """
         if config.model.source != EMBEDDED_MODEL:
             check_devices(config, visible_gpus())
         if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
             hint = "; go on with it by --resume, or" if (folder / RUN_FILE).is_file() else ";"
             raise UsageError(f"{folder} already holds another run or other files{hint} choose another --output.")
+        if beginning == BASE:  # another beginning brings its own models
+            check_source(config.model.source)
         if config.one_model:  # which was trained last as the executor
             beginning = replace(beginning, curriculum_model_uri=beginning.executor_model_uri)
         folder.mkdir(parents=True, exist_ok=True)

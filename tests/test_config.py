@@ -162,6 +162,10 @@ def test_what_people_reported_of_settings_is_taken_or_refused_as_they_meant_it()
         ("filtering.min_self_consistency=0.9", "swap them"),
         ("execution.samples=1", "greater than or equal to 2"),
         ("curriculum.executor_samples=1", "greater than or equal to 2"),
+        ('rollout.prompts.executor="{question}"', r"executor': a list of tables of role and content is wanted \(got"),
+        ("rollout.prompts.executor=[3]", r"executor\.0': a table of role and content is wanted \(got 3\)\.$"),
+        ("rollout.prompts=3", r"'rollout\.prompts': a table of settings is wanted \(got 3\)\.$"),
+        ("curriculum.reward.terms=3", r"terms': a table by name of numbers is wanted \(got 3\)\.$"),
         ("executor.adpo.low=0.9", "must be below high"),
         ("training.importance_correction=off", "max_importance_ratio would guard nothing"),
     ],
@@ -169,6 +173,11 @@ def test_what_people_reported_of_settings_is_taken_or_refused_as_they_meant_it()
 def test_a_bad_override_is_explained(override: str, message: str) -> None:
     with pytest.raises(UsageError, match=message):
         load_config("tiny", [override] if not override.startswith("seed.x") else ["seed=1", override])
+
+
+def test_several_bad_settings_are_sentences_one_after_the_other() -> None:
+    with pytest.raises(UsageError, match=r"^Setting .* \(got -1\)\. Setting .* \(got -2\)\.$"):
+        load_config("tiny", ["seed=-1", "executor.steps=-2"])
 
 
 def test_the_importance_correction_is_switched_off_together_with_its_guard() -> None:

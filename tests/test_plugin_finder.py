@@ -82,6 +82,16 @@ def test_a_name_of_two_packages_or_of_our_own_is_refused_and_the_others_stay(giv
 @pytest.mark.parametrize(
     ("body", "error", "message"),
     [
+        (
+            "import sys\nsys.exit(3)",
+            NotInstalledError,
+            r"The number raising:N cannot be imported .*\(SystemExit: 3\).*",
+        ),
+        (
+            "raise ValueError('Not so.\\n  Never.')",
+            NotInstalledError,
+            r"The number raising:N cannot be imported .*\(ValueError: Not so\. Never\); .*",
+        ),
         ("1 / 0", NotInstalledError, r"The number raising:N cannot be imported from raising:N \(ZeroDivisionError: .*"),
         (
             "import no_such_package",
@@ -120,6 +130,9 @@ def test_what_a_plug_in_raises_names_it_and_our_own_errors_stay(give: Give) -> N
         POINT.blamed("seven"),
     ):
         raise ValueError("odd")
+    told = r"^The number seven failed in counting \(SystemExit: no more of it\); correct it, or do without it\.$"
+    with pytest.raises(Agent0Error, match=told), POINT.blamed("seven", "counting"):
+        sys.exit("no more\nof it.")
     with pytest.raises(ValueError, match="odd"), POINT.blamed("one"):
         raise ValueError("odd")
     with pytest.raises(UsageError, match=r"^Say so\.$"), POINT.blamed("seven"):

@@ -8,9 +8,10 @@ from __future__ import annotations
 import importlib
 import pkgutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 
 from agent0.benchmarks import shipped
-from agent0.benchmarks.spec import Benchmark, Item, number_items
+from agent0.benchmarks.spec import Benchmark, Item, Protocol, Rule, number_items
 from agent0.errors import UsageError
 from agent0.plugin_finder import ExtensionPoint
 from agent0.types import KnownTask
@@ -37,7 +38,7 @@ def is_benchmark(name: str) -> bool:
 
 
 def benchmark(name: str) -> Benchmark:
-    """Return the benchmark called `name`.
+    """Return the benchmark called `name`; what another package's raises is an `Agent0Error` that names it.
 
     Raises:
         UsageError: there is none, or what makes it is not installed.
@@ -57,7 +58,25 @@ def _of_another_package(name: str) -> Benchmark:
         raise UsageError(
             f"{GIVEN.place(name)} calls itself {found.name!r}, and records would name it so; let its name be {name!r}."
         )
-    return found
+    return replace(
+        found,
+        vote=GIVEN.blaming(name, "vote", found.vote),
+        generate=found.generate and GIVEN.blaming(name, "generate", found.generate),
+        probes=found.probes and GIVEN.blaming(name, "probes", found.probes),
+        protocols={preset: _blaming(name, protocol) for preset, protocol in found.protocols.items()},
+    )
+
+
+def _blaming(name: str, protocol: Protocol) -> Protocol:
+    def blaming(rule: Rule) -> Rule:
+        return replace(
+            rule,
+            extract=GIVEN.blaming(name, "extract", rule.extract),
+            compare=GIVEN.blaming(name, "compare", rule.compare),
+        )
+
+    others = {title: blaming(rule) for title, rule in protocol.others.items()}
+    return replace(protocol, rule=blaming(protocol.rule), others=others)
 
 
 def known_tasks(name: str, count: int) -> list[KnownTask]:

@@ -5,14 +5,13 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
-from types import NoneType, UnionType
-from typing import Any, Literal, Union, get_args, get_origin
+from typing import Any
 
-from annotated_types import Ge, Gt, Interval, Le, Lt, MaxLen, MinLen
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
 from agent0.config.evolution import Config
+from agent0.config.kinds import bounds, in_words
 from agent0.config.loader import field_paths, nearest
 from agent0.errors import UsageError, shortened
 
@@ -23,8 +22,6 @@ _SOURCES = {
     "": r"arXiv \d{4}\.\d{5}",
 }
 """How descriptions name their sources; what has no word of its own here is quoted."""
-_KINDS = {bool: "true or false", int: "whole number", float: "number", str: "text"}
-_SIGNS = {Ge: "≥", Gt: ">", Le: "≤", Lt: "<"}
 
 
 @dataclass(frozen=True)
@@ -94,42 +91,4 @@ def _setting(name: str, field: FieldInfo) -> Setting:
 
 
 def _allowed(field: FieldInfo) -> str:
-    return ", ".join([_kind(field.annotation), *_bounds(field.metadata)])
-
-
-def _kind(annotation: Any) -> str:
-    origin, arguments = get_origin(annotation), get_args(annotation)
-    if hasattr(annotation, "__metadata__"):
-        return ", ".join([_kind(arguments[0]), *_bounds(annotation.__metadata__)])
-    if origin is Literal:
-        return " or ".join(f"'{choice}'" for choice in arguments)
-    if origin in (Union, UnionType):
-        return " or ".join(_kind(argument) for argument in arguments if argument is not NoneType)
-    if origin is tuple:
-        return f"list of {_plural(arguments[0])}"
-    if origin is dict:
-        return f"table by name of {_plural(arguments[1])}"
-    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-        return f"table of {' and '.join(annotation.model_fields)}"
-    return _KINDS[annotation]
-
-
-def _plural(annotation: Any) -> str:
-    return re.sub(r"^(text|number|whole number|table)", r"\1s", _kind(annotation))
-
-
-def _bounds(metadata: Any) -> Iterator[str]:
-    for item in metadata:
-        if isinstance(item, FieldInfo):
-            yield from _bounds(item.metadata)
-        elif isinstance(item, Interval):
-            yield from _bounds(iter(item))
-        elif type(item) in _SIGNS:
-            bound = getattr(item, type(item).__name__.lower())
-            yield f"{_SIGNS[type(item)]} {bound:,}" if isinstance(bound, int) else f"{_SIGNS[type(item)]} {bound:g}"
-        elif isinstance(item, MinLen):
-            yield "not empty" if item.min_length == 1 else f"at least {item.min_length} long"
-        elif isinstance(item, MaxLen):
-            yield f"at most {item.max_length} long"
-        elif pattern := getattr(item, "pattern", None):
-            yield f"of the form `{pattern}`"
+    return ", ".join([in_words(field.annotation), *bounds(field.metadata)])

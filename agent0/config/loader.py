@@ -5,13 +5,14 @@ from __future__ import annotations
 import copy
 import difflib
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, TypeVar
+from typing import Any, TypeVar, get_args
 
 from pydantic import BaseModel, ValidationError
 
 from agent0.ablations import ABLATIONS, active_ablations
 from agent0.answers.brackets import split_items
 from agent0.config.evolution import Config
+from agent0.config.kinds import in_words
 from agent0.errors import UsageError, shortened
 from agent0.recipes import recipe_names, recipe_text
 from agent0.storage.text_files import UnreadableError, parse_toml, read_text
@@ -19,6 +20,8 @@ from agent0.storage.text_files import UnreadableError, parse_toml, read_text
 S = TypeVar("S", bound=BaseModel)
 SHOWN = 40
 """Names that a sentence lists."""
+_SHAPES = ("tuple_type", "dict_type", "model_type")
+"""Errors that pydantic tells in words of Python."""
 DEFAULTS = "defaults"
 """What `Config.recipe` says where there is none."""
 
@@ -72,7 +75,7 @@ def parse_section(model: type[S], values: Mapping[str, Any]) -> S:
     try:
         return model.model_validate(dict(values))
     except ValidationError as error:
-        raise UsageError("; ".join(_explain(model, item) for item in error.errors())) from error
+        raise UsageError(" ".join(_explain(model, item) for item in error.errors())) from error
 
 
 def _values_of(recipe: str | Mapping[str, Any] | None) -> dict[str, Any]:
@@ -163,8 +166,21 @@ def _explain(model: type[BaseModel], item: Any) -> str:
     if not location and item["type"] == "value_error":  # of a check over several sections: a sentence by itself
         sentence = str(item["msg"]).removeprefix("Value error, ")
         return f"{sentence[0].upper()}{sentence[1:]}."
+    said = str(item["msg"]).removeprefix("Value error, ")
+    if item["type"] in _SHAPES:
+        said = f"a {_wanted(model, item['loc'])} is wanted"
     value = "" if isinstance(item.get("input"), dict) else f" (got {shortened(repr(item.get('input')))})"
-    return f"Setting {shortened(name)!r}: {item['msg'].removeprefix('Value error, ')}{value}."
+    return f"Setting {shortened(name)!r}: {said}{value}."
+
+
+def _wanted(model: Any, location: Sequence[str | int]) -> str:
+    """Return what belongs at a place within the settings, in words."""
+    for part in location:
+        if isinstance(part, int):
+            model = get_args(model)[0]
+        else:
+            model = model.model_fields[part].annotation if hasattr(model, "model_fields") else get_args(model)[1]
+    return "table of settings" if isinstance(location[-1], str) and hasattr(model, "model_fields") else in_words(model)
 
 
 def field_paths(model: type[BaseModel], prefix: str = "") -> list[str]:

@@ -9,9 +9,11 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
-from agent0.errors import UsageError, warn
+from agent0.errors import UsageError, explain, reason_of, warn
 
 if TYPE_CHECKING:
+    from jinja2 import nodes
+
     from agent0.domains.verification import Verifier
 
 Message = dict[str, str]
@@ -119,15 +121,27 @@ def _is_turn(message: object) -> bool:
     return isinstance(message, dict) and message.get("role") in ROLES and isinstance(message.get("content"), str)
 
 
+def parsed_template(text: str) -> nodes.Template:
+    """Return the syntax of a chat template, as `transformers` reads it.
+
+    Raises:
+        TemplateSyntaxError: it has none.
+    """
+    from jinja2 import Environment
+
+    # transformers knows one tag beside Jinja's own, which says what the assistant wrote.
+    return Environment(extensions=["jinja2.ext.loopcontrols"]).parse(_GENERATION.sub("", text))
+
+
 def _check_template(text: str) -> None:
-    from jinja2 import Environment, TemplateSyntaxError
+    from jinja2 import TemplateSyntaxError
 
     try:
-        # transformers knows one tag beside Jinja's own, which says what the assistant wrote.
-        Environment(extensions=["jinja2.ext.loopcontrols"]).parse(_GENERATION.sub("", text))
+        parsed_template(text)
     except TemplateSyntaxError as error:
         raise UsageError(
-            f"The chat template {text!r:.80} (rollout.prompts.plain, or the domain's) is no Jinja template: {error}."
+            f"The chat template {text!r:.80} (rollout.prompts.plain, or the domain's) is no Jinja template "
+            f"({reason_of(error)}); correct it."
         ) from error
 
 
@@ -215,5 +229,5 @@ class Domain:
         try:
             return self.known_answer(question)
         except Exception as error:  # a domain's own code may raise anything
-            warn(f"The domain's known_answer failed for {question!r:.200}, so its truth is not known: {error!r}.")
+            warn(f"The truth of {question!r:.200} is not known, since finding it failed: {explain(error)}")
             return None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from agent0.domains.domain import (
@@ -14,9 +15,10 @@ from agent0.domains.domain import (
     AgentPrompt,
     Message,
     PromptSet,
+    parsed_template,
 )
 from agent0.domains.domain_catalogue import get_domain
-from agent0.errors import UsageError
+from agent0.errors import UsageError, reason_of
 from agent0.tools import tool_rules
 from agent0.types import Condition
 
@@ -30,6 +32,8 @@ PLAIN_TEMPLATE = (
     "{% endfor %}{% if add_generation_prompt %}Assistant:{% endif %}"
 )
 """A conversation as plain text, for base models without a chat template."""
+_GIVEN = {"messages", "tools", "documents", "add_generation_prompt", "raise_exception", "strftime_now"}
+"""What a template is given in any case, and no option can be."""
 UNCONDITIONED = Condition()
 """What a proposal is asked for in the paper: nothing but that it is one."""
 
@@ -95,14 +99,17 @@ class Prompts:
         of such models do.
 
         Raises:
-            UsageError: the template cannot render the turns, or leaves one out.
+            UsageError: the template cannot render the turns, or leaves one out; or it does not read an option.
         """
         turns = list(messages)
         for attempt in (turns, _merged(turns)):
             try:
+                self._check_options(tokenizer)
                 text = self._apply(tokenizer, attempt)
+            except UsageError:
+                raise
             except Exception as error:  # a template is a program of the model's author
-                reason = str(error)
+                reason = reason_of(error)
                 continue
             lost = [message["role"] for message in attempt if message["content"].strip() not in text]
             if not lost:
@@ -117,6 +124,19 @@ class Prompts:
         """Return `messages` as token ids, up to where the assistant begins; see `render`."""
         token_ids: list[int] = tokenizer(self.render(tokenizer, messages), add_special_tokens=False).input_ids
         return token_ids
+
+    def _check_options(self, tokenizer: Any) -> None:
+        """Raise where an option is one that the template does not read, and would be ignored."""
+        if not self.options:
+            return
+        own = getattr(tokenizer, "chat_template", None)
+        known = _read_by(tokenizer.get_chat_template() if own else self.plain)
+        for name in self.options:
+            if name not in known:
+                raise UsageError(
+                    f"The chat template does not read the option {name!r} (rollout.prompts.template_options); leave it "
+                    f"out, or take one that it reads: {', '.join(sorted(known)) or 'there is none'}."
+                )
 
     def _apply(self, tokenizer: Any, messages: list[Message]) -> str:
         own = getattr(tokenizer, "chat_template", None)
@@ -168,8 +188,17 @@ def get_prompts(rollout: RolloutSettings) -> Prompts:
     )
 
 
+@cache
+def _read_by(template: str) -> frozenset[str]:
+    """Return the names of the options that a template reads."""
+    from jinja2 import meta
+
+    return frozenset(meta.find_undeclared_variables(parsed_template(template)) - _GIVEN)
+
+
 def _replaced(prompt: AgentPrompt, messages: list[Message]) -> AgentPrompt:
-    return AgentPrompt(tuple(messages)) if messages else prompt
+    """Return a prompt with the configuration's turns, if there are any; its worked examples stay the domain's."""
+    return AgentPrompt(tuple(messages), prompt.worked) if messages else prompt
 
 
 def _messages(
@@ -177,14 +206,15 @@ def _messages(
 ) -> tuple[Message, ...]:
     """Return the turns of a prompt with the rules of the tools filled in, or left out with the space before them."""
     rules = tool if rollout.has_tool else ""
-    filled = [
-        {**message, "content": message["content"].replace(TOOL_FIELD, rules).replace("  ", " ").strip()}
-        if TOOL_FIELD in message["content"]
-        else message
-        for message in prompt.messages
-    ]
+    filled = [{**message, "content": _with_rules(message["content"], rules)} for message in prompt.messages]
     shown = prompt.worked if settings.worked and rollout.has_python else ()
     return (*filled[:-1], *shown, *filled[-1:])
+
+
+def _with_rules(content: str, rules: str) -> str:
+    if rules or TOOL_FIELD not in content:
+        return content.replace(TOOL_FIELD, rules)
+    return content.replace(f" {TOOL_FIELD}", "").replace(TOOL_FIELD, "").strip()
 
 
 def _merged(messages: list[Message]) -> list[Message]:

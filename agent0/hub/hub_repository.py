@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Literal
 
 from agent0 import __version__
-from agent0.errors import Agent0Error, UsageError
+from agent0.errors import Agent0Error, UsageError, reason_of
 from agent0.extras import require
 
 CARD_FILE = "README.md"
@@ -84,12 +84,12 @@ def explained(endpoint: str, repository: str) -> Iterator[None]:
                 f"The hub at {endpoint} does not let you write to {repository} ({status}); set HF_TOKEN to a token "
                 "that may, or name a repository of your own."
             ) from error
-        reason = " ".join(str(error).split())
+        reason = reason_of(error)
         raise HubError(
             f"The hub at {endpoint} did not take {repository} ({reason:.200}); its files are as they were."
         ) from error
     except (httpx.HTTPError, OSError, RuntimeError, ValueError) as error:  # of the connection, or of an answer
-        reason = " ".join(str(error).split()).rstrip(".")
+        reason = reason_of(error)
         raise HubError(
             f"The hub at {endpoint} cannot be reached for {repository} ({reason:.200}); see HF_ENDPOINT and the "
             "network, and push again: what has arrived is not sent twice."

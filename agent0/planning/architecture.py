@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from agent0.config import EMBEDDED_MODEL, ModelSettings, TinyPretraining
-from agent0.errors import UsageError
+from agent0.errors import UsageError, reason_of
 from agent0.storage.text_files import read_object
 from agent0.tracking.model_package import find_package, is_in_package
 
@@ -163,4 +163,6 @@ def _dense(values: dict[str, Any], name: str, where: str) -> Architecture:
 
 
 def _unreadable(where: str, error: Exception) -> UsageError:
-    return UsageError(f"{where} is no readable model configuration ({type(error).__name__}: {error}); {ADVICE}.")
+    return UsageError(
+        f"{where} is no readable model configuration ({type(error).__name__}: {reason_of(error)}); {ADVICE}."
+    )

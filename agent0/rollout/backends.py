@@ -65,7 +65,12 @@ def open_transformers(frozen: FrozenModel) -> Iterator[Backend]:
     device = "cpu" if not torch.cuda.is_available() else f"cuda:{frozen.gpus[0] if frozen.gpus else 0}"
     weights, _ = load_model(frozen.model, transformers_dtype(rollout), device)
     yield TransformersBackend(
-        weights, frozen.tokenizer, frozen.sampling, rollout.batch_size, rollout.compaction_interval
+        weights,
+        frozen.tokenizer,
+        frozen.sampling,
+        frozen.end_ids,
+        rollout.batch_size,
+        rollout.compaction_interval,
     )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from agent0.errors import Agent0Error
+from agent0.errors import Agent0Error, reason_of
 
 FIELDS = {
     "num_hidden_layers": "block_count",
@@ -48,6 +48,6 @@ def read_configuration(file: Path) -> dict[str, Any]:
 def unreadable(file: Path, error: Exception) -> Agent0Error:
     """Return the error of a file that holds no model that can be read."""
     return Agent0Error(
-        f"{file} cannot be read as a model ({type(error).__name__}: {error}); install its package again, or give the "
-        "folder of a model saved by transformers."
+        f"{file} cannot be read as a model ({type(error).__name__}: {reason_of(error)}); install its package again, or "
+        "give the folder of a model saved by transformers."
     )

@@ -10,7 +10,10 @@ from typing import Any, Literal
 
 from safetensors import safe_open
 
-from agent0.errors import Agent0Error
+from agent0.errors import Agent0Error, reason_of
+
+_VOCABULARIES = ("tokenizer.json", "vocab.*", "*.model", "*.tiktoken", "tekken.json")
+"""Files of which a tokenizer has at least one; without any, transformers makes up an empty one of the model's kind."""
 
 
 def load_model(path: Path, dtype: Literal["float32", "bfloat16"], device: str | None = None) -> tuple[Any, Any]:
@@ -35,6 +38,7 @@ def load_model(path: Path, dtype: Literal["float32", "bfloat16"], device: str | 
         broken = next((name for name, weight in model.named_parameters() if not bool(weight.isfinite().all())), None)
         if broken is not None:
             raise ValueError(f"the weights {broken} hold what is no finite number")
+    _make_savable(model.generation_config)
     return (model.to(device) if device else model), tokenizer
 
 
@@ -62,11 +66,16 @@ def load_tokenizer(path: Path) -> Any:
     """Load the tokenizer of a model folder, padding on the left.
 
     Raises:
-        Agent0Error: there is no model at `path`, or its tokenizer cannot be read.
+        Agent0Error: there is no model at `path`, or no tokenizer beside it, or it cannot be read.
     """
     from agent0.lean_transformers import transformers
 
     _require_model(path)
+    if not any(next(path.glob(name), None) for name in _VOCABULARIES):
+        raise Agent0Error(
+            f"The model in {path} has no tokenizer (no tokenizer.json, nor any other vocabulary); copy the files of "
+            "the model's tokenizer into that folder."
+        )
     with _damaged(path):
         return transformers.AutoTokenizer.from_pretrained(path, padding_side="left")
 
@@ -105,11 +114,19 @@ def _damaged(path: Path) -> Iterator[None]:
 
         if isinstance(error, torch.OutOfMemoryError):
             raise
-        reason = " ".join(str(error).split()).rstrip(".")
+        reason = reason_of(error)
         raise Agent0Error(
             f"The model in {path} cannot be loaded ({type(error).__name__}: {reason:.300}); it is damaged, not whole, "
             "or of a kind that this version of transformers does not know: copy it there again, or take another."
         ) from error
+
+
+def _make_savable(defaults: Any) -> None:
+    """Let a folder's sampling defaults be saved again: transformers refuses a temperature that nothing asks for."""
+    try:
+        defaults.validate(strict=True)
+    except ValueError:
+        defaults.do_sample = True
 
 
 def _require_model(path: Path) -> None:

@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from agent0.config import RolloutSettings
-from agent0.errors import UsageError, shortened
+from agent0.errors import UsageError, reason_of, shortened
 from agent0.protocol import STOP
 from agent0.storage.text_files import read_object
 
+_POSITIONS = ("max_position_embeddings", "n_positions", "max_seq_len", "model_max_length")
+"""Names that kinds of models have for the longest sequence: most, GPT-2 and its kin, MPT and DBRX, Kimi Linear."""
 _KINDS: dict[str, type | tuple[type, ...]] = {
     "vocab_size": int,
-    "max_position_embeddings": int,
+    **dict.fromkeys(_POSITIONS, int),
     "eos_token_id": (int, list),
     "rope_scaling": dict,
     "rope_parameters": dict,
@@ -72,7 +75,7 @@ def check_model_tokens(model: Path, tokenizer: Any, rollout: RolloutSettings) ->
             "byte-level tokenizer, or set rollout.max_turns to 0."
         )
     _check_configured_end(model, tokenizer)
-    return end_token_ids(tokenizer, configured_end(model))
+    return end_token_ids(tokenizer, configured_end(model), rollout.prompts.template_options)
 
 
 def read_tokens_alike(one: Any, other: Any) -> bool:
@@ -131,13 +134,15 @@ def _read(path: Path) -> dict[str, Any]:
 
 def _positions(config: dict[str, Any]) -> int | None:
     """Return the longest sequence, with the stretching of rotary positions that the model is configured for."""
-    known: int | None = config.get("max_position_embeddings")
+    known: int | None = next((config[name] for name in _POSITIONS if config.get(name) is not None), None)
     scaling = config.get("rope_scaling") or config.get("rope_parameters") or {}
     original, factor = scaling.get("original_max_position_embeddings"), scaling.get("factor")
     return known if known is None or not original or not factor else max(known, int(original * factor))
 
 
-def end_token_ids(tokenizer: Any, configured: int | list[int] | None) -> list[int]:
+def end_token_ids(
+    tokenizer: Any, configured: int | list[int] | None, options: Mapping[str, Any] = MappingProxyType({})
+) -> list[int]:
     """Return the ids that end a turn: the model's own, the tokenizer's, and what its chat template puts after a turn.
 
     A base model often ends in one token while its template closes a turn with another.
@@ -145,14 +150,15 @@ def end_token_ids(tokenizer: Any, configured: int | list[int] | None) -> list[in
     Args:
         tokenizer: a tokenizer.
         configured: `eos_token_id` of the model's generation configuration.
+        options: of the chat template (`rollout.prompts.template_options`).
 
     Raises:
-        UsageError: there is none, so no turn could end.
+        UsageError: there is none, so no turn could end; or the template cannot be rendered.
     """
     ids = set(_as_list(configured))
     if tokenizer.eos_token_id is not None:
         ids.add(int(tokenizer.eos_token_id))
-    closing = template_end(tokenizer)
+    closing = template_end(tokenizer, options)
     if closing is not None:
         ids.add(closing)
     if not ids:
@@ -163,18 +169,37 @@ def end_token_ids(tokenizer: Any, configured: int | list[int] | None) -> list[in
     return sorted(ids)
 
 
-def turn_end(tokenizer: Any) -> int:
-    """Return the token that a model shall end its turns with: the chat template's, else the tokenizer's end of text."""
-    closing = template_end(tokenizer)
-    return int(tokenizer.eos_token_id) if closing is None else closing
+def turn_end(tokenizer: Any, options: Mapping[str, Any] = MappingProxyType({})) -> int:
+    """Return the token that a model shall end its turns with: the chat template's, else the tokenizer's end of text.
+
+    Raises:
+        UsageError: there is neither, or the template cannot be rendered; see `template_end`.
+    """
+    closing = template_end(tokenizer, options)
+    if closing is not None:
+        return closing
+    if tokenizer.eos_token_id is None:
+        raise UsageError(
+            "The tokenizer names no end-of-text token, so a model would not learn to end its turns; set eos_token in "
+            "the model's tokenizer_config.json."
+        )
+    return int(tokenizer.eos_token_id)
+
+
+def spells_control_token(tokenizer: Any, text: str) -> bool:
+    """Whether `text` holds what a tokenizer reads as one of its control tokens, such as the end of a turn."""
+    added = (str(token) for token in tokenizer.added_tokens_decoder.values() if token.special)
+    return any(token in text for token in {*tokenizer.all_special_tokens, *added})
 
 
 def _as_list(configured: int | list[int] | None) -> list[int]:
     return configured if isinstance(configured, list) else [] if configured is None else [configured]
 
 
-def template_end(tokenizer: Any) -> int | None:
-    """Return the special token that the chat template writes after an assistant's turn, if there are both.
+def template_end(tokenizer: Any, options: Mapping[str, Any] = MappingProxyType({})) -> int | None:
+    """Return the special token that the chat template, with its options, writes after an assistant's turn.
+
+    None where there is no template, or it writes no such token.
 
     Raises:
         UsageError: the template cannot render a question and its answer, or leaves one out.
@@ -186,9 +211,9 @@ def template_end(tokenizer: Any) -> int | None:
     for role, content in (("user", _ASKED), ("assistant", _PROBE)):
         messages.append({"role": role, "content": content})
         try:
-            text = tokenizer.apply_chat_template(messages, tokenize=False)
+            text = tokenizer.apply_chat_template(messages, tokenize=False, **options)
         except Exception as error:  # a template is a program of the model's author
-            raise _unusable(str(error)) from error
+            raise _unusable(reason_of(error)) from error
         if content not in text:
             raise _unusable(f"it leaves out the {role}'s turn")
     after = tokenizer(text[text.rindex(_PROBE) + len(_PROBE) :].lstrip(), add_special_tokens=False).input_ids
@@ -197,7 +222,7 @@ def template_end(tokenizer: Any) -> int | None:
 
 def _unusable(reason: str) -> UsageError:
     return UsageError(
-        f"The tokenizer's chat template cannot render a question and its answer: {reason.rstrip('.')}. Save another "
+        f"The tokenizer's chat template cannot render a question and its answer: {reason}. Save another "
         "template as chat_template.jinja with the model."
     )
 

@@ -8,8 +8,8 @@ FSDP or ZeRO-3, where every rank would have to make the same number of calls.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager
 from typing import Any, Literal
 
 import torch
@@ -30,7 +30,6 @@ from agent0.rollout.live_batch import LiveBatch
 from agent0.rollout.out_of_memory import is_out_of_memory
 from agent0.rollout.prefix_cache import PrefixCache
 from agent0.rollout.sampling import DrawOne, samplers
-from agent0.rollout.tokens import end_token_ids
 from agent0.rollout.turn import Pieces, TurnWatch
 from agent0.rollout.vocabulary_dropout import VocabularyDropout
 from agent0.seeds import derive_seed
@@ -46,6 +45,7 @@ class TransformersBackend:
         model: the model.
         tokenizer: its tokenizer.
         sampling: temperature, top_p and top_k.
+        end_ids: tokens that end a turn (`agent0.rollout.tokens.end_token_ids`).
         batch_size: sequences generated at once; longer lists are cut into such batches, shortest prompts first. A batch
             that does not fit in memory is halved, and so are later ones.
         interval: tokens after which rows that have ended leave the batch, and drawn tokens are reported. A batch costs
@@ -60,6 +60,7 @@ class TransformersBackend:
         model: Any,
         tokenizer: Any,
         sampling: SamplingSettings,
+        end_ids: Sequence[int],
         batch_size: int,
         interval: int,
         logprobs: bool = False,
@@ -69,6 +70,7 @@ class TransformersBackend:
         self._tokenizer = tokenizer
         self._pieces = Pieces(tokenizer)
         self._sampling = sampling
+        self._ends = frozenset(end_ids)
         self._batch_size = batch_size
         self._interval = interval
         self._draw = DrawOne(logprobs)
@@ -99,7 +101,7 @@ class TransformersBackend:
         model = self._model
         prefixes = prefixes or PrefixCache()
         prefixes.begin_round()
-        with torch.no_grad():
+        with torch.no_grad(), _without_defaults(model):
             was_training = model.training
             model.eval()
             self._redraw_vocabulary(model, derive_seed(1, *(request.seed for request in requests)))
@@ -146,9 +148,8 @@ class TransformersBackend:
     def _batch(self, model: Any, requests: list[Request], watch: Watch, prefixes: PrefixCache) -> list[Generation]:
         """Draw in segments; rows that have ended leave the batch between segments, and the others keep their cache."""
         self._draw.seed(derive_seed(0, *(request.seed for request in requests)), model.device)
-        ends = set(end_token_ids(self._tokenizer, model.generation_config.eos_token_id))
         own = self._tokenizer.pad_token_id
-        pad = min(ends) if own is None else int(own)  # any would do: padding is masked
+        pad = min(self._ends) if own is None else int(own)  # any would do: padding is masked
         drawn: list[list[int]] = [[] for _ in requests]
         logprobs: list[list[float]] = [[] for _ in requests]
         finish: dict[int, Literal["eos", "stop", "length"]] = {}
@@ -157,7 +158,7 @@ class TransformersBackend:
         live = LiveBatch.of([request.prompt for request in requests], pad, model, self._interval, prefixes)
         while True:
             limits = [requests[row].max_tokens - len(drawn[row]) for row in active]
-            output, segments = self._segment(model, live, limits, [turns[row] for row in active], pad, ends)
+            output, segments = self._segment(model, live, limits, [turns[row] for row in active], pad)
             said = self._draw.taken_logprobs()
             for place, (row, (token_ids, reason)) in enumerate(zip(active, segments, strict=True)):
                 drawn[row] += token_ids
@@ -177,7 +178,7 @@ class TransformersBackend:
             live, active = live.after(output, places, model), [active[place] for place in places]
 
     def _segment(
-        self, model: Any, live: LiveBatch, limits: list[int], turns: list[TurnWatch], pad: int, ends: set[int]
+        self, model: Any, live: LiveBatch, limits: list[int], turns: list[TurnWatch], pad: int
     ) -> tuple[Any, list[Segment]]:
         """Draw up to `interval` tokens of each row; return what `generate` did, and what that is of each row."""
         width = live.ids.shape[1]
@@ -188,7 +189,7 @@ class TransformersBackend:
                 max_new_tokens=min(self._interval, max(limits)),
                 do_sample=False,  # the samplers leave one token to take
                 pad_token_id=pad,
-                eos_token_id=sorted(ends),
+                eos_token_id=sorted(self._ends),
                 disable_compile=True,
                 use_cache=True,
                 return_dict_in_generate=True,
@@ -197,15 +198,15 @@ class TransformersBackend:
             logits_processor=LogitsProcessorList([*([self._dropout] if self._dropout else []), *self._samplers]),
         )
         rows = output.sequences[:, width:].tolist()
-        return output, [_cut(row, ends, at, limit) for row, at, limit in zip(rows, stops.lengths, limits, strict=True)]
+        ended = zip(rows, stops.lengths, limits, strict=True)
+        return output, [_cut(row, self._ends, at, limit) for row, at, limit in ended]
 
     def _redraw_vocabulary(self, model: Any, seed: int) -> None:
         """Draw a new mask where vocabulary dropout is on; the protocol's own tokens always stay."""
         if self._sampling.vocabulary_retention == 1.0:
             return
         if self._dropout is None:
-            ends = end_token_ids(self._tokenizer, model.generation_config.eos_token_id)
-            protected = {*ends, *_token_ids(self._tokenizer, PROTOCOL_TEXTS)}
+            protected = {*self._ends, *_token_ids(self._tokenizer, PROTOCOL_TEXTS)}
             retention = self._sampling.vocabulary_retention
             self._dropout = VocabularyDropout(model.config.vocab_size, retention, protected)
         self._dropout.redraw(seed)
@@ -253,11 +254,28 @@ class _StopAt(StoppingCriteria):  # type: ignore[misc]
         return torch.tensor([length >= 0 for length in self.lengths], device=input_ids.device)
 
 
+@contextmanager
+def _without_defaults(model: Any) -> Iterator[None]:
+    """Let `generate` take nothing from the model's folder, which would give every field that it was not told of.
+
+    What a folder holds stays the model's, which is saved with it; an adapter's wrapper may hold it beside the model.
+    """
+    holders = [module for module in model.modules() if "generation_config" in vars(module)]
+    own = [module.generation_config for module in holders]
+    for module in holders:
+        module.generation_config = GenerationConfig()
+    try:
+        yield
+    finally:
+        for module, defaults in zip(holders, own, strict=True):
+            module.generation_config = defaults
+
+
 def _token_ids(tokenizer: Any, texts: Sequence[str]) -> set[int]:
     return {int(i) for text in texts for i in tokenizer(text, add_special_tokens=False).input_ids}
 
 
-def _cut(row: list[int], ends: set[int], stopped_at: int, limit: int) -> Segment:
+def _cut(row: list[int], ends: frozenset[int], stopped_at: int, limit: int) -> Segment:
     """Cut a padded row where it ended: at an end token, where its turn is over, at its limit, or nowhere yet."""
     beyond = len(row) + 1
     end = next((i + 1 for i, token in enumerate(row) if token in ends), beyond)

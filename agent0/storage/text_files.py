@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from agent0.errors import UsageError
+from agent0.errors import UsageError, reason_of
 
 if TYPE_CHECKING:
     import yaml
@@ -192,7 +192,7 @@ def _explained(where: str, language: str, mended_by: str, invalid: type[Exceptio
             f"{where} is nested more than {MAX_NESTING} levels deep; {mended_by or 'correct that'}."
         ) from error
     except (ValueError, invalid) as error:
-        said = " ".join(str(error).split()).rstrip(".")
+        said = reason_of(error)
         if "integer string conversion" in said:
             said = f"it has a number of more than {sys.get_int_max_str_digits():,} digits"
         raise UnreadableError(f"{where} is no valid {language}: {said}; {mended_by or 'correct that'}.") from error

@@ -29,6 +29,7 @@ from mlflow.environment_variables import (
 from mlflow.tracking import MlflowClient
 from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID
 
+from agent0.errors import reason_of
 from agent0.tracking.delivery import KEY_TAG, RefusedError, UnreachableError, explaining, run_key
 from agent0.tracking.entry_batches import MAX_NAMES
 from agent0.tracking.own_place import ARTIFACTS_FOLDER, PLACE_TAG, settle
@@ -90,7 +91,7 @@ def make_client(uri: str) -> MlflowClient:
         with _alone(store_file(uri)):
             return MlflowClient(tracking_uri=absolute(uri))
     except Exception as error:  # of MLflow, SQLAlchemy, or the driver of a database, which all are the address's
-        reason = " ".join(str(error).split()).rstrip(".")
+        reason = reason_of(error)
         raise RefusedError(
             f"At {uri} no MLflow store can be opened ({reason:.300}); correct MLFLOW_TRACKING_URI, or what is there."
         ) from error
@@ -131,7 +132,8 @@ def require_server(uri: str) -> bool:
         return False
     except (OSError, ValueError, http.client.HTTPException) as error:
         raise UnreachableError(
-            f"MLflow does not answer at {uri} ({error}); start it, or set MLFLOW_TRACKING_URI to one that runs."
+            f"MLflow does not answer at {uri} ({reason_of(error)}); start it, or set MLFLOW_TRACKING_URI to one that "
+            "runs."
         ) from error
 
 

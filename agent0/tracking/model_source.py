@@ -14,14 +14,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from agent0.config import EMBEDDED_MODEL, ModelSettings, TinyPretraining
-from agent0.errors import Agent0Error, UsageError
+from agent0.errors import Agent0Error, UsageError, reason_of
 from agent0.storage import transfer
 from agent0.storage.folder_cache import ROOT_VARIABLE, cached
 from agent0.storage.folder_files import check_links
 from agent0.storage.manifest import MANIFEST
 from agent0.storage.transfer_threads import ProgressCallback
 from agent0.storage.uri import is_in_s3
-from agent0.tracking.model_package import find_package, is_in_package
+from agent0.tracking.model_package import find_package, is_in_package, require_gguf
 from agent0.tracking.model_uri import ModelUri, is_model_uri, parse_model_uri
 from agent0.tracking.tracking_location import tracking_uri
 
@@ -63,6 +63,25 @@ def resolve_source(source: str) -> str:
     return str(ModelUri(version.name, version=str(version.version)))
 
 
+def check_source(source: str) -> None:
+    """Check that a model is there, as far as that is seen without fetching it; a hub's is asked for when it is fetched.
+
+    Raises:
+        UsageError: no such folder, or no such package is installed.
+        Agent0Error: no such registered model, alias or version; or no whole folder in S3, or the store refuses.
+    """
+    if source == EMBEDDED_MODEL or _is_in_hub(source):
+        return
+    if is_in_package(source):
+        require_gguf()
+    if is_in_package(source) or is_model_uri(source):
+        resolve_source(source)
+    elif is_in_s3(source):
+        transfer.manifest_of(source)
+    else:
+        _require_model(source, Path(source).expanduser())
+
+
 @contextmanager
 def found_model(model: ModelSettings, progress: ProgressCallback | None = None) -> Iterator[FoundModel]:
     """Yield a model; one from elsewhere is fetched into the cache, checked, and kept there while the block lasts.
@@ -94,13 +113,7 @@ def found_model(model: ModelSettings, progress: ProgressCallback | None = None) 
             yield FoundModel(folder, source, _last_part(source))
     else:
         folder = from_hub(source) if _is_in_hub(source) else Path(source).expanduser()
-        if not folder.is_dir():
-            raise UsageError(
-                f"There is no folder {source}; give the folder of a saved model, s3://BUCKET/KEY, "
-                "models:/NAME@ALIAS, package:NAME, a hub's OWNER/NAME, or tiny."
-            )
-        if not (folder / "config.json").is_file():
-            raise UsageError(f"{source} holds no model (no config.json); give the folder of a saved model.")
+        _require_model(source, folder)
         check_links(folder)
         yield FoundModel(folder, source, Path(source).expanduser().resolve().name)
 
@@ -118,8 +131,8 @@ def from_hub(name: str, target: Path | None = None) -> Path:
         return Path(snapshot_download(name, local_dir=target))
     except (HfHubHTTPError, HFValidationError, LocalEntryNotFoundError, OSError) as error:
         raise Agent0Error(
-            f"There is no folder {name!r} here, and the hub does not give that model ({error}); check the name, the "
-            "network and HF_TOKEN, or give a folder."
+            f"There is no folder {name!r} here, and the hub does not give that model ({reason_of(error):.300}); check "
+            "the name, the network and HF_TOKEN, or give a folder."
         ) from error
 
 
@@ -149,6 +162,16 @@ def copy_model(model: ModelSettings, output: Path, progress: ProgressCallback | 
     with found_model(model, progress) as found:
         shutil.copytree(found.folder, output, ignore=shutil.ignore_patterns(MANIFEST), dirs_exist_ok=True)
         return found.source
+
+
+def _require_model(source: str, folder: Path) -> None:
+    if not folder.is_dir():
+        raise UsageError(
+            f"There is no folder {source}; give the folder of a saved model, s3://BUCKET/KEY, "
+            "models:/NAME@ALIAS, package:NAME, a hub's OWNER/NAME, or tiny."
+        )
+    if not (folder / "config.json").is_file():
+        raise UsageError(f"{source} holds no model (no config.json); give the folder of a saved model.")
 
 
 def _is_in_hub(source: str) -> bool:

@@ -152,18 +152,19 @@ class PolicyRollouts:
     def _backend(self, trainer: Any) -> Iterator[Backend]:
         rollout = self._job.rollout
         tokenizer = trainer.processing_class
+        ends = check_model_tokens(self._job.base, tokenizer, rollout)
         if self._job.training.policy_backend == "transformers":
             with unwrap_model_for_generation(trainer.model_wrapped, trainer.accelerator) as model:
                 yield TransformersBackend(
                     self._copy.of(model),
                     tokenizer,
                     self._sampling,
+                    ends,
                     rollout.batch_size,
                     rollout.compaction_interval,
                     logprobs=self._ahead is not None,
                 )
             return
-        ends = check_model_tokens(self._job.base, tokenizer, rollout)
         if self._job.training.policy_backend == "vllm":
             from agent0.rollout.vllm_backend import VllmBackend
 

@@ -14,7 +14,7 @@ from agent0.answers import VoteCounter
 from agent0.child_processes import die_with_parent
 from agent0.config import CurriculumSettings
 from agent0.domains import get_domain, get_prompts
-from agent0.errors import Agent0Error
+from agent0.errors import Agent0Error, reason_of
 from agent0.progress import UNSHOWN, Shown
 from agent0.rollout.agents import ExecutorAgent, askable
 from agent0.rollout.backends import open_backend
@@ -246,7 +246,9 @@ def main(path: Path) -> int:
         leave_word(job.folder / ERROR_FILE, f"{error.exit_code}\n{error}")
         return error.exit_code
     except Exception as error:
-        leave_word(job.folder / ERROR_FILE, f"1\n{type(error).__name__}: {error} (log: {job.folder / LOG_FILE})")
+        leave_word(
+            job.folder / ERROR_FILE, f"1\n{type(error).__name__}: {reason_of(error)} (log: {job.folder / LOG_FILE})"
+        )
         raise
     return 0
 

@@ -8,6 +8,7 @@ import pytest
 
 from agent0.cli.local_run import charts, intention
 from agent0.config import load_config
+from agent0.errors import Agent0Error
 from agent0_kfp.pipelines.local_evolution import LocalEvolution
 
 URI = "sqlite:////somewhere/mlflow.db"
@@ -37,6 +38,24 @@ def test_a_run_says_what_it_will_do_for_how_long_and_how_to_go_on(folder: Path) 
 def test_a_time_is_of_the_recipe_as_it_is_or_not_known(folder: Path) -> None:
     assert "as the recipe is; this run has other settings" in said(folder, "tiny", "executor.steps=99")
     assert "was not measured; agent0 plan --recipe one-gpu" in said(folder, "one-gpu")
+
+
+@pytest.mark.parametrize(
+    ("source", "message"),
+    [
+        ("package:no-such-model", "needs the package no-such-model, which is not installed here"),
+        ("/no/such/folder", "There is no folder /no/such/folder"),
+        (".", "holds no model"),
+        ("models:/m@", "models:/"),
+    ],
+)
+def test_a_model_that_is_not_there_is_refused_before_there_is_a_run(
+    source: str, message: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(Agent0Error, match=message):
+        LocalEvolution.create(tmp_path / "run", load_config("smollm2", [f"model.source={source}"]), URI)
+    assert not (tmp_path / "run").exists()
 
 
 def test_an_mlflow_that_is_silent_at_the_end_is_told_and_no_error() -> None:

@@ -6,11 +6,12 @@ import sys
 from pathlib import Path
 
 import pytest
+from given_plugins import Give
 
 from agent0.config import RolloutSettings
-from agent0.domains import Domain, demonstrate, domain_names, get_domain, get_prompts
-from agent0.domains.word_problems import TEMPLATES
-from agent0.errors import UsageError
+from agent0.domains import Domain, Verifier, accept_all, demonstrate, domain_names, examine_all, get_domain, get_prompts
+from agent0.domains.word_problems import DOMAIN, TEMPLATES
+from agent0.errors import Agent0Error, UsageError
 
 DRAWING = [name for name in domain_names() if get_domain(name).draw]
 
@@ -54,7 +55,70 @@ def test_every_template_reads_what_it_wrote_and_no_other_question() -> None:
 def test_a_domain_that_fails_to_know_an_answer_loses_nothing_but_that(capsys: pytest.CaptureFixture[str]) -> None:
     domain = dataclasses.replace(get_domain("word_problems"), known_answer=lambda question: str(1 // len(question)))
     assert (domain.truth("?"), domain.truth("")) == ("1", None)
-    assert "truth is not known: ZeroDivisionError" in capsys.readouterr().err
+    assert "truth of '' is not known, since finding it failed: ZeroDivisionError" in capsys.readouterr().err
+
+
+def refuse(*_: object) -> str:
+    raise ZeroDivisionError("by\nnothing.")
+
+
+async def never(*_: object) -> str:
+    return "never"
+
+
+FAILING = {
+    "rejection": refuse,
+    "known_answer": lambda question: 3,
+    "held_out": refuse,
+    "draw": lambda rng: None,
+    "on_topic": refuse,
+    "posed": lambda question: None,
+}
+FAILED = "(ZeroDivisionError: by nothing)"
+
+
+@pytest.fixture
+def failing(give: Give) -> Domain:
+    """A domain all of whose functions fail."""
+    own = dataclasses.replace(DOMAIN, **FAILING, verifier=Verifier(refuse, never))  # type: ignore[arg-type]
+    give(DOMAIN=own)
+    return get_domain("their_package:DOMAIN")
+
+
+@pytest.mark.parametrize(
+    ("part", "arguments", "told"),
+    [
+        ("rejection", ("?",), FAILED),
+        ("known_answer", ("?",), "(TypeError: it returned 3, and not str or None)"),
+        ("held_out", ("?",), FAILED),
+        ("draw", (random.Random(0),), "(TypeError: it returned None, and not WorkedTask)"),
+        ("on_topic", ("?", "travel"), FAILED),
+        ("posed", ("?",), "(TypeError: it returned None, and not str)"),
+    ],
+)
+def test_what_fails_in_a_domain_is_a_sentence_that_names_it(
+    part: str, arguments: tuple[object, ...], told: str, failing: Domain
+) -> None:
+    with pytest.raises(Agent0Error) as raised:
+        getattr(failing, part)(*arguments)
+    assert (
+        str(raised.value) == f"The domain their_package:DOMAIN failed in {part} {told}; correct it, or do without it."
+    )
+
+
+def test_what_fails_in_a_verifier_names_its_domain(failing: Domain) -> None:
+    assert failing.verifier is not None
+    with pytest.raises(Agent0Error, match=r"^The domain their_package:DOMAIN failed in examine \(ZeroDivision"):
+        examine_all(failing.verifier, ["?"], None)  # type: ignore[arg-type]
+    assert accept_all(failing.verifier, [("?", "!")], None) == ["never"]  # type: ignore[arg-type]
+
+
+def test_a_domain_that_leaves_a_function_out_knows_no_truth_as_before(give: Give) -> None:
+    give(DOMAIN=Domain(DOMAIN.prompts, refuse))
+    domain = get_domain("their_package:DOMAIN")
+    assert not domain.knows_truth
+    assert domain.draw is None
+    assert domain.rejection.__name__ == "refuse"
 
 
 @pytest.mark.parametrize(

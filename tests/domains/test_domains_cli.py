@@ -1,12 +1,15 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from given_plugins import Give
 from typer.testing import CliRunner
 
 from agent0.cli.main import app
 from agent0.domains import domain_description, domain_names, get_domain
-from agent0.errors import UsageError
+from agent0.domains.word_problems import DOMAIN
+from agent0.errors import Agent0Error, UsageError
 
 RUN = CliRunner(env={"COLUMNS": "160"})
 
@@ -47,6 +50,12 @@ def test_what_a_model_reads_is_printed_whole(name: str) -> None:
 def test_the_tasks_that_are_shown_follow_the_seed() -> None:
     shown = [RUN.invoke(app, ["domains", "show", "word_problems", "--seed", seed]).stdout for seed in ("1", "1", "2")]
     assert shown[0] == shown[1] != shown[2]
+
+
+def test_a_domain_whose_program_fails_is_named(give: Give) -> None:
+    give(DOMAIN=replace(DOMAIN, draw=lambda rng: None))
+    with pytest.raises(Agent0Error, match=r"^The domain their_package:DOMAIN failed in draw"):
+        domain_description.description("their_package:DOMAIN")
 
 
 def test_a_domain_that_is_not_there_is_refused() -> None:

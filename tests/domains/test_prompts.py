@@ -67,10 +67,36 @@ def test_turns_of_the_configuration_replace_those_of_the_domain() -> None:
         PromptMessage(role="system", content="Kurz. {tool}"),
         PromptMessage(role="user", content="Frage: {question}"),
     )
-    settings = RolloutSettings(domain="word_problems", prompts=PromptSettings(executor=turns, worked=True))
+    settings = RolloutSettings(domain="word_problems", prompts=PromptSettings(executor=turns))
     solve = get_prompts(settings).solve("1+1?")
     assert [message["content"] for message in solve] == ["Kurz. You may run Python.", "Frage: 1+1?"]
     assert get_prompts(settings).propose() != solve
+
+
+@pytest.mark.parametrize("agent", ["executor", "curriculum"])
+def test_turns_of_the_configuration_keep_the_domains_worked_examples(agent: str) -> None:
+    prompts = get_domain("mathematics").prompts
+    worked = prompts.executor.worked if agent == "executor" else prompts.curriculum.worked
+    assert worked
+    turns = (PromptMessage(role="system", content="Kurz."), PromptMessage(role="user", content="{question}"))
+    settings = PromptSettings.model_validate({agent: turns, "worked": True})
+    asked = getattr(get_prompts(RolloutSettings(domain="mathematics", prompts=settings)), agent)
+    assert [turn["content"] for turn in asked] == ["Kurz.", *(turn["content"] for turn in worked), "{question}"]
+
+
+@pytest.mark.parametrize(
+    ("content", "without"),
+    [
+        ("def f(x):\n    return x  # two\n{tool} {question}", "def f(x):\n    return x  # two\n {question}"),
+        ("  Ask. {tool} Now: {question}", "Ask. Now: {question}"),
+        ("{tool} {question}", "{question}"),
+    ],
+)
+def test_only_the_space_before_the_rules_goes_with_them(content: str, without: str) -> None:
+    turns = (PromptMessage(role="user", content=content),)
+    told = RolloutSettings(domain="word_problems", prompts=PromptSettings(executor=turns))
+    assert get_prompts(told).executor[0]["content"] == content.replace("{tool}", "You may run Python.")
+    assert get_prompts(told.model_copy(update={"max_turns": 0})).executor[0]["content"] == without
 
 
 def test_a_prompt_that_never_asks_the_question_is_refused() -> None:
@@ -128,6 +154,47 @@ def test_options_reach_the_template(tokenizer: Any, monkeypatch: pytest.MonkeyPa
     assert (
         prompts.render(with_template(tokenizer, template, monkeypatch), prompts.propose()) == "propose<think></think>"
     )
+
+
+THINKING = (
+    "{% if effort is not defined %}{% set effort = 'high' %}{% endif %}{{ bos_token }}{{ effort }}"
+    "{{ messages[-1]['content'] }}{% if add_generation_prompt and not enable_thinking %}<think></think>{% endif %}"
+)
+
+
+@pytest.mark.parametrize("name", ["enable_thinkng", "max_length", "return_dict", "add_generation_prompt"])
+def test_an_option_that_the_template_does_not_read_is_refused_with_those_it_reads(
+    name: str, tokenizer: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    thinking = with_template(tokenizer, THINKING, monkeypatch)
+    for option in ("enable_thinking", "effort"):
+        prompts = get_prompts(RolloutSettings(prompts=PromptSettings(template_options={option: False})))
+        assert prompts.encode(thinking, prompts.propose())
+    prompts = get_prompts(RolloutSettings(prompts=PromptSettings(template_options={name: False})))
+    with pytest.raises(
+        UsageError, match=rf"read the option '{name}'.* it reads: bos_token, effort, enable_thinking\.$"
+    ):
+        prompts.render(thinking, prompts.propose())
+    with pytest.raises(UsageError, match=r"it reads: bos_token\.$"):
+        prompts.render(with_template(tokenizer, None, monkeypatch), prompts.propose())
+
+
+def test_what_a_template_says_in_several_lines_is_one_sentence(tokenizer: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    prompts = get_prompts(RolloutSettings(domain="word_problems"))
+    refusing = with_template(tokenizer, "{{ raise_exception('No.\\nNever.') }}", monkeypatch)
+    with pytest.raises(UsageError, match=r"cannot render the prompt: No\. Never\. Change"):
+        prompts.render(refusing, prompts.solve("x"))
+
+
+@pytest.mark.parametrize(
+    "plain", ["{{ messages | nofilter }}", "{{ raise_exception('No filter named \\'nofilter\\'...') }}"]
+)
+def test_a_reason_of_a_template_keeps_its_full_stop_to_itself(
+    plain: str, tokenizer: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    prompts = get_prompts(RolloutSettings(prompts=PromptSettings(plain=plain)))
+    with pytest.raises(UsageError, match=r"cannot render the prompt: No filter named 'nofilter'\. Change the prompts"):
+        prompts.render(with_template(tokenizer, None, monkeypatch), prompts.solve("x"))
 
 
 @pytest.mark.parametrize(

@@ -111,6 +111,22 @@ def test_weights_that_cannot_be_counted_are_told(folder: Path) -> None:
         parameter_count(folder)
 
 
+@pytest.mark.parametrize("left", [[], ["tokenizer_config.json"]])
+def test_a_folder_without_a_tokenizer_says_that_it_lacks_one(left: list[str], folder: Path) -> None:
+    for path in [*folder.glob("tokenizer*"), *folder.glob("chat_template*")]:
+        if path.name not in left:
+            path.unlink()
+    with pytest.raises(Agent0Error, match=r"The model in .* has no tokenizer \(no tokenizer\.json"):
+        load_tokenizer(folder)
+
+
+def test_a_model_with_a_temperature_that_nothing_asks_for_is_saved_again(folder: Path, tmp_path: Path) -> None:
+    (folder / "generation_config.json").write_text('{"temperature": 0.6, "top_p": 0.9}')
+    save_model(*load_model(folder, "float32"), tmp_path / "again")
+    saved = json.loads((tmp_path / "again" / "generation_config.json").read_text())
+    assert (saved["temperature"], saved["top_p"], saved["do_sample"]) == (0.6, 0.9, True)
+
+
 def test_a_whole_model_is_loaded(folder: Path, tokenizer: Any) -> None:
     model, _ = load_model(folder, "float32")
     assert model.num_parameters() == parameter_count(folder)

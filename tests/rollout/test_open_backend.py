@@ -8,14 +8,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from transformers import GPT2Config
 
-from agent0.config import RolloutSettings, SamplingSettings
+from agent0.config import PromptSettings, RolloutSettings, SamplingSettings
 from agent0.domains import get_prompts
 from agent0.errors import UsageError
 from agent0.rollout import vllm_environment
 from agent0.rollout.backends import open_backend
 from agent0.rollout.model_folders import save_model
-from agent0.rollout.tokens import check_model_tokens
+from agent0.rollout.tokens import check_model_tokens, model_positions, spells_control_token, turn_end
 from agent0.rollout.vllm_environment import environment, gpu_groups
 from agent0.rollout.vllm_version import VllmVersion
 from tests.support.reported_cases import reported_cases
@@ -56,6 +57,50 @@ def test_a_budget_beyond_the_models_positions_is_refused(folder: Path, tokenizer
     stretched = {"rope_type": "yarn", "factor": 2.0, "original_max_position_embeddings": 512}
     change(folder / "config.json", rope_scaling=stretched)
     assert check_model_tokens(folder, tokenizer, rollout)
+
+
+@pytest.mark.parametrize("name", ["n_positions", "max_seq_len", "model_max_length"])
+def test_the_positions_are_read_by_whatever_name_the_kind_of_model_has_for_them(
+    name: str, folder: Path, tokenizer: Any
+) -> None:
+    change(folder / "config.json", max_position_embeddings=None, **{name: 127})
+    with pytest.raises(UsageError, match=r"knows 127 positions.*is 128"):
+        check_model_tokens(folder, tokenizer, ROLLOUT)
+
+
+def test_a_saved_gpt2_says_its_positions(tmp_path: Path) -> None:
+    GPT2Config(n_positions=99).save_pretrained(tmp_path)
+    assert model_positions(tmp_path) == 99
+
+
+NEEDY = (
+    "{% if effort is not defined %}{{ raise_exception('Say effort.') }}{% endif %}"
+    "{% for m in messages %}{{ m['content'] }}<|over|>{% endfor %}"
+)
+
+
+def test_a_template_that_needs_an_option_is_given_it_where_turns_end(
+    folder: Path, tokenizer: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    needy = copy.deepcopy(tokenizer)
+    needy.chat_template = NEEDY.replace("<|over|>", tokenizer.eos_token)
+    told = ROLLOUT.model_copy(update={"prompts": PromptSettings(template_options={"effort": "low"})})
+    assert check_model_tokens(folder, needy, told) == [tokenizer.eos_token_id]
+    assert turn_end(needy, told.prompts.template_options) == tokenizer.eos_token_id
+    with pytest.raises(UsageError, match=r"cannot render a question and its answer: Say effort\. Save"):
+        check_model_tokens(folder, needy, ROLLOUT)
+
+
+def test_a_tokenizer_that_names_no_end_is_asked_for_one(tokenizer: Any) -> None:
+    endless = copy.deepcopy(tokenizer)
+    endless.eos_token = endless.chat_template = None
+    with pytest.raises(UsageError, match=r"set eos_token in the model's tokenizer_config\.json"):
+        turn_end(endless)
+
+
+def test_a_text_that_spells_a_control_token_is_seen(tokenizer: Any) -> None:
+    assert spells_control_token(tokenizer, f"What follows {tokenizer.eos_token}?")
+    assert not spells_control_token(tokenizer, "What follows ```python\n or <question>?")
 
 
 def test_a_tokenizer_without_chat_template_ends_its_turns_as_the_model_says(

@@ -10,12 +10,14 @@ import pytest
 import torch
 from accelerate.utils import convert_outputs_to_fp32
 from noted import Noted
-from transformers import AutoModelForCausalLM, Gemma3TextConfig, Lfm2Config, MambaConfig
+from peft import LoraConfig, get_peft_model
+from transformers import AutoModelForCausalLM, Gemma3TextConfig, GenerationConfig, Lfm2Config, MambaConfig
 
 from agent0.config import SamplingSettings
 from agent0.errors import Agent0Error
 from agent0.rollout import Generation, Request, RolloutEngine, TokenBudget
 from agent0.rollout.prefix_cache import PrefixCache
+from agent0.rollout.tokens import end_token_ids
 from agent0.rollout.transformers_backend import TransformersBackend, _cut
 from agent0.sandbox import RunResult
 
@@ -26,7 +28,8 @@ PROMPTS = [[5, 6, 7], [9], [11, 12, 13, 14, 15], [20, 21]]
 def backend_of(
     model: Any, tokenizer: Any, sampling: SamplingSettings = GREEDY, batch_size: int = 8, interval: int = 64
 ) -> TransformersBackend:
-    return TransformersBackend(model, tokenizer, sampling, batch_size, interval)
+    ends = end_token_ids(tokenizer, model.generation_config.eos_token_id)
+    return TransformersBackend(model, tokenizer, sampling, ends, batch_size, interval)
 
 
 def requests(prompts: list[list[int]], limits: list[int], stop: str | None, seed: int = 0) -> list[Request]:
@@ -149,6 +152,39 @@ def test_a_seed_gives_the_same_draw_and_another_a_different_one(random_model: An
     assert draw(1) != draw(2)
 
 
+DEFAULTS: dict[str, Any] = {
+    "repetition_penalty": 5.0,
+    "forced_eos_token_id": 9,
+    "suppress_tokens": list(range(5, 300)),
+    "bad_words_ids": [[token] for token in range(5, 300)],
+    "no_repeat_ngram_size": 1,
+    "min_new_tokens": 30,
+    "guidance_scale": 3.0,
+    "prompt_lookup_num_tokens": 3,
+    "stop_strings": ["a"],
+    "cache_implementation": "static",
+    "num_return_sequences": 2,
+    "num_beams": 2,
+}
+
+
+@pytest.mark.parametrize("name", DEFAULTS)
+@pytest.mark.parametrize("adapted", [False, True])
+def test_sampling_defaults_of_a_models_folder_are_not_used_and_stay_the_models(
+    name: str, adapted: bool, random_model: Any, tokenizer: Any
+) -> None:
+    asked = requests(PROMPTS, [12] * 4, None)
+    expected = backend_of(random_model, tokenizer, SamplingSettings(), interval=5).generate(asked)
+    model = copy.deepcopy(random_model)
+    model.generation_config = GenerationConfig(
+        do_sample=True, eos_token_id=tokenizer.eos_token_id, **{name: DEFAULTS[name]}
+    )
+    holder = get_peft_model(model, LoraConfig(task_type="CAUSAL_LM", target_modules=["q_proj"])) if adapted else model
+    assert backend_of(holder, tokenizer, SamplingSettings(), interval=5).generate(asked) == expected
+    assert getattr(model.generation_config, name) == DEFAULTS[name]
+    assert holder.generation_config is model.generation_config
+
+
 def test_the_model_is_left_in_the_mode_it_was_in(random_model: Any, tokenizer: Any) -> None:
     backend = backend_of(random_model, tokenizer)
     random_model.train()
@@ -162,12 +198,12 @@ def test_the_model_is_left_in_the_mode_it_was_in(random_model: Any, tokenizer: A
 def test_padding_that_looks_like_an_end_is_not_mistaken_for_one() -> None:
     pad = end = 0
     row = [7, 8, pad, pad, pad]
-    assert _cut(row, {end}, stopped_at=2, limit=5) == ([7, 8], "stop")
-    assert _cut(row, {end}, stopped_at=-1, limit=5) == ([7, 8, 0], "eos")
-    assert _cut([7, 8, end], {end}, stopped_at=-1, limit=3) == ([7, 8, 0], "eos")
-    assert _cut([7, 8, end], {end}, stopped_at=-1, limit=2) == ([7, 8], "length")
-    assert _cut([7, 8, 9], {end}, stopped_at=-1, limit=3) == ([7, 8, 9], "length")
-    assert _cut([7, 8, 9], {end}, stopped_at=-1, limit=4) == ([7, 8, 9], None)
+    assert _cut(row, frozenset({end}), stopped_at=2, limit=5) == ([7, 8], "stop")
+    assert _cut(row, frozenset({end}), stopped_at=-1, limit=5) == ([7, 8, 0], "eos")
+    assert _cut([7, 8, end], frozenset({end}), stopped_at=-1, limit=3) == ([7, 8, 0], "eos")
+    assert _cut([7, 8, end], frozenset({end}), stopped_at=-1, limit=2) == ([7, 8], "length")
+    assert _cut([7, 8, 9], frozenset({end}), stopped_at=-1, limit=3) == ([7, 8, 9], "length")
+    assert _cut([7, 8, 9], frozenset({end}), stopped_at=-1, limit=4) == ([7, 8, 9], None)
 
 
 @pytest.mark.parametrize("interval", [1, 2, 5])
@@ -227,7 +263,7 @@ def test_nothing_is_drawn_for_trajectories_that_end_because_another_failed(rando
             )
 
     budget = TokenBudget(prompt=64, response=200, observation=48, turns=3)
-    backend = Counting(random_model, tokenizer, GREEDY, 8, 64)
+    backend = Counting(random_model, tokenizer, GREEDY, [tokenizer.eos_token_id], 8, 64)
     with pytest.raises(Agent0Error, match="the sandbox is gone"):
         RolloutEngine(tokenizer, backend, FailingSecond(), budget).run(PROMPTS, 0)
     assert drawn == [4]

@@ -57,7 +57,11 @@ def adapted(model_folder: Path, seed: int, rank: int = RANK) -> Any:
 
 @pytest.fixture(scope="module")
 def adapters(
-    model_folder: Path, trained: Any, requests: list[Request], tmp_path_factory: pytest.TempPathFactory
+    model_folder: Path,
+    trained: Any,
+    requests: list[Request],
+    end_ids: list[int],
+    tmp_path_factory: pytest.TempPathFactory,
 ) -> list[tuple[Adapter, list[list[int]]]]:
     """Two of them, and what the model draws with each."""
     made = []
@@ -65,13 +69,14 @@ def adapters(
         model = adapted(model_folder, number)
         adapter = Adapter(number, tmp_path_factory.mktemp("adapter"))
         model.save_pretrained(adapter.folder)
-        made.append((adapter, tokens(TransformersBackend(model, trained[1], GREEDY, 32, 64).generate(requests))))
+        backend = TransformersBackend(model, trained[1], GREEDY, end_ids, 32, 64)
+        made.append((adapter, tokens(backend.generate(requests))))
     return made
 
 
 @pytest.fixture(scope="module")
-def plain(trained: Any, requests: list[Request]) -> list[list[int]]:
-    return tokens(TransformersBackend(*trained, GREEDY, 32, 64).generate(requests))
+def plain(trained: Any, requests: list[Request], end_ids: list[int]) -> list[list[int]]:
+    return tokens(TransformersBackend(*trained, GREEDY, end_ids, 32, 64).generate(requests))
 
 
 @pytest.fixture(scope="module")
@@ -113,7 +118,7 @@ def test_other_weights_come_into_an_engine_that_takes_adapters_and_go_again(
     adapter, expected = adapters[0]
     adapted(model_folder, 7).merge_and_unload().save_pretrained(tmp_path)
     trained[1].save_pretrained(tmp_path)
-    merged = TransformersBackend(adapted(model_folder, 7), trained[1], GREEDY, 32, 64).generate(requests)
+    merged = TransformersBackend(adapted(model_folder, 7), trained[1], GREEDY, end_ids, 32, 64).generate(requests)
     load_weights(engine, tmp_path)
     assert tokens(draw(VllmBackend(engine, GREEDY, end_ids, 64), requests)) == tokens(merged)
     load_weights(engine, model_folder)

@@ -30,12 +30,12 @@ def forward_logprobs(model: Any, prompt: list[int], drawn: list[int], temperatur
 
 
 def test_greedy_turns_equal_those_of_the_transformers_backend(
-    backend_with: Open, draw: Draw, trained: Any, prompts: list[list[int]]
+    backend_with: Open, draw: Draw, trained: Any, end_ids: list[int], prompts: list[list[int]]
 ) -> None:
     model, tokenizer = trained
     asked = [*requests(prompts, stop=STOP), *requests(prompts, limit=30, stop=None)]
     half = len(prompts)
-    reference = TransformersBackend(model, tokenizer, GREEDY, 8, 64)
+    reference = TransformersBackend(model, tokenizer, GREEDY, end_ids, 8, 64)
     expected = [*reference.generate(asked[:half]), *reference.generate(asked[half:])]
     drawn = draw(backend_with(GREEDY), asked)
     assert [(d.token_ids, d.finish) for d in drawn] == [(e.token_ids, e.finish) for e in expected]

@@ -34,6 +34,7 @@ def test_greedy_turns_on_a_gpu_are_those_of_the_transformers_backend(
     model_folder: Path,
     trained: Any,
     rollout: RolloutSettings,
+    end_ids: list[int],
     prompts: list[list[int]],
     draw: Draw,
     tmp_path: Path,
@@ -42,7 +43,7 @@ def test_greedy_turns_on_a_gpu_are_those_of_the_transformers_backend(
 ) -> None:
     model, tokenizer = trained
     requests = [Request(prompt, 30, STOP, number) for number, prompt in enumerate(prompts)]
-    expected = TransformersBackend(model, tokenizer, GREEDY, 32, 64).generate(requests)
+    expected = TransformersBackend(model, tokenizer, GREEDY, end_ids, 32, 64).generate(requests)
     settings = on_gpu(rollout, backend, eager)
     with open_backend(model_folder, tokenizer, settings, GREEDY, log=tmp_path, seed=0, gpus=[0]) as opened:
         drawn = draw(opened, requests)

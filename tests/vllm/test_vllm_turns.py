@@ -71,8 +71,9 @@ def probe(turns: EngineTurns, backend: Backend, prompt: list[int], *, moved: boo
     asyncio.run(turns.canary.check(backend, prompt, 0, moved))
 
 
-def greedy(model: Any, tokenizer: Any, requests: list[Request]) -> list[list[int]]:
-    return [drawn.token_ids for drawn in TransformersBackend(model, tokenizer, GREEDY, 64, 64).generate(requests)]
+def greedy(model: Any, tokenizer: Any, ends: list[int], requests: list[Request]) -> list[list[int]]:
+    backend = TransformersBackend(model, tokenizer, GREEDY, ends, 64, 64)
+    return [drawn.token_ids for drawn in backend.generate(requests)]
 
 
 def tokens(drawn: list[Generation]) -> list[list[int]]:
@@ -91,7 +92,8 @@ def test_each_model_draws_in_its_turn_as_it_would_alone(
 ) -> None:
     requests = [Request(prompt, 40, STOP, number) for number, prompt in enumerate(prompts)]
     expected = {
-        name: greedy(model, trained[1], requests) for name, model in (("policy", trained[0]), ("frozen", frozen[0]))
+        name: greedy(model, trained[1], end_ids, requests)
+        for name, model in (("policy", trained[0]), ("frozen", frozen[0]))
     }
     assert expected["policy"] != expected["frozen"]
     turns = EngineTurns()

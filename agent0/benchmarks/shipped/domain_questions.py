@@ -127,18 +127,13 @@ class Source:
             )
         rng = random.Random(QUESTION_SEED)
         while True:
-            try:
-                task = draw(rng)
-                problem = self._problem(task)
-            except Exception as error:  # a domain's own code may raise anything
-                raise UsageError(f"The domain {self.name} failed to draw a task: {error!r}. Correct it.") from error
+            task = draw(rng)
+            problem = self._problem(task)
             if problem:
                 raise UsageError(f"The domain {self.name} drew {task!r:.200}, {problem}. Correct the one or the other.")
             yield task
 
-    def _problem(self, task: object) -> str:
-        if not isinstance(task, WorkedTask):
-            return "which is no agent0.domains.WorkedTask"
+    def _problem(self, task: WorkedTask) -> str:
         reason = self.domain.rejection(task.question)
         if reason is not None:
             return f"whose question its own rules reject ({reason})"
