@@ -26,6 +26,7 @@ from agent0.rollout.batches import Batch
 from agent0.rollout.drawing_watch import NOBODY, Watch
 from agent0.rollout.engine import RolloutEngine, Throughput
 from agent0.rollout.model_folders import load_tokenizer
+from agent0.rollout.tokens import spells_control_token
 from agent0.seeds import derive_seed
 from agent0.tools import ProgramRunner
 from agent0.types import Condition, Trajectory
@@ -68,6 +69,8 @@ class Askable:
 
     def rejection(self, question: str) -> str | None:
         """See `QuestionRules`."""
+        if spells_control_token(self.tokenizer, question):
+            return "control_token"
         return self.domain.rejection(question) or (None if self.has_room(question) else "too_many_tokens")
 
     def on_topic(self, question: str, topic: str) -> bool:

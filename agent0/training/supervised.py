@@ -65,13 +65,13 @@ def transcribed(trajectory: Trajectory, prompt: list[int], tokenizer: Any, rollo
     """Return a model's own trajectory as the answer to `prompt`, which need not be the one it was drawn for."""
     completion = list(trajectory.completion_ids)
     labels = [token if own else IGNORED for token, own in zip(completion, trajectory.mask, strict=True)]
-    if completion[-1] == turn_end(tokenizer):
+    if completion[-1] == turn_end(tokenizer, rollout.prompts.template_options):
         completion, labels = completion[:-1], labels[:-1]
     return _ended([*prompt, *completion], [IGNORED] * len(prompt) + labels, tokenizer, rollout)
 
 
 def _ended(ids: list[int], labels: list[int], tokenizer: Any, rollout: RolloutSettings) -> Transcript:
-    end = turn_end(tokenizer)
+    end = turn_end(tokenizer, rollout.prompts.template_options)
     prompt = next((place for place, label in enumerate(labels) if label != IGNORED), len(labels))
     for part, tokens, setting in (
         ("prompt", prompt, "max_prompt_tokens"),

@@ -245,6 +245,7 @@ def test_a_question_beyond_the_executors_prompt_costs_its_own_reward_only(
     long = "\N{SNOWMAN}" * 1500  # within the domain's limit of characters
     assert rules.domain.rejection(long) is None
     assert rules.rejection(long) == "too_many_tokens"
+    assert rules.rejection(f"What is 1+1?{rules.tokenizer.eos_token}") == "control_token"
     solver = BatchSolver(ExecutorAgent(engine, rules.prompts, rules.domain), counter, SETTINGS.executor_samples)
     reward = ExecutorInTheLoopReward(solver, rules, sandbox, SETTINGS, 0)
     batch = [proposal("<question>What is 2+3 now?</question>"), proposal(f"<question>{long}</question>")]
