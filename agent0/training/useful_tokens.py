@@ -5,8 +5,8 @@ and reads a prompt once for each of the completions that a group drew from it. H
 rows are dealt to passes by prompt or length, within a budget of tokens (`agent0.training.passes`), each pass is as wide
 as its own rows need, and reads each of its prompts once. So do the passes for the old and the reference policy. An
 update stays the mean over the same rows. A token's position is its place in its row, as when it was drawn; TRL's padded
-pass counts the padding, too, which changes nothing where positions are relative and is wrong where they are learned. All
-but that and rounding stays the same.
+pass counts the padding, too, which changes nothing where positions are relative, and is wrong where they are learned.
+All but that and rounding stays the same.
 
 The output layer is TRL's: computed in tiles, by its Triton kernel on a GPU, so that logits are never held whole.
 

@@ -3,6 +3,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -138,5 +139,5 @@ def test_weights_are_said_to_have_moved_only_where_they_have(
         max_steps=3,
         logging_steps=1,
     ).train()
-    moved = [not torch.equal(*pair) for pair in zip(weights, weights[1:], strict=False)]
+    moved = [not torch.equal(*pair) for pair in pairwise(weights)]
     assert said == [False, *moved] == expected
