@@ -77,7 +77,7 @@ CONTRADICTIONS = {
     "executor.pools.negative_share=0.25": "filtering.negative_support = 0 keeps no task",
     "executor.redraws=2": "a group of refused answers alone is not idle",
     "curriculum.conditioning.topics=even": "pretrained on no topics",
-    "curriculum.sampling.temperature=0": "curriculum.sampling.temperature is 0, .* set it to 1, say, or curriculum.steps to 0",
+    "curriculum.sampling.temperature=0": "curriculum.sampling.temperature is 0, .* or curriculum.steps to 0",
     "executor.sampling.temperature=0": "executor.sampling.temperature is 0, but a training .* executor.steps to 0",
     "warm_start.sampling.temperature=0": "are the same one, and warm_start.own_minimum is 16; set the first to 1",
     "generation.sampling.temperature=0": "are the same one, and filtering.min_tasks is 8; set the first to 1",

@@ -40,6 +40,7 @@ def read_retry(workspace: Workspace) -> Retry | None:
 
 
 def retried(job: TrainingJob, retry: Retry) -> TrainingJob:
-    """Return the job as the next attempt trains it."""
-    training = job.training.model_copy(update={"micro_batch_tokens": retry.micro_batch_tokens})
+    """Return the job as the next attempt trains it: in passes of what the note or the settings say, if that is less."""
+    budgets = filter(None, (job.training.micro_batch_tokens, retry.micro_batch_tokens))
+    training = job.training.model_copy(update={"micro_batch_tokens": min(budgets, default=0)})
     return job.model_copy(update={"training": training, "reseeded": retry.reseeded})

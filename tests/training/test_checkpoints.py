@@ -7,7 +7,7 @@ import json
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import pytest
@@ -170,6 +170,33 @@ def test_checkpoints_are_made_by_count_and_by_time(
     assert [step_of(path) for path in complete_checkpoints(job.workspace)] == [6]
 
 
+def run_stage(job: TrainingJob, training: TrainingSettings) -> None:
+    """Train as a stage does that remembers its settings."""
+    stage = replace(Stage.untracked("executor_training"), fingerprint={"training": training.model_dump(mode="json")})
+    run_training(
+        stage,
+        base=job.base,
+        output=job.output,
+        model=job.model,
+        rollout=job.rollout,
+        sandbox=job.sandbox,
+        algorithm=job.algorithm,
+        training=training,
+        headline=HEADLINE,
+        tasks=job.tasks,
+    )
+
+
+def test_a_stage_says_which_sharding_reads_the_checkpoints_that_are_there(make_job: MakeJob) -> None:
+    job = make_job("resharded")
+    written = TrainingSettings(sharding="zero3", policy_backend="vllm")
+    stage = replace(Stage.untracked("executor_training"), fingerprint={"training": written.model_dump(mode="json")})
+    workspace = stage.workspace(job.output)
+    complete_with(job.model_copy(update={"workspace": workspace.folder}), format="DeepSpeed")
+    with pytest.raises(UsageError, match=r"was written by DeepSpeed.*set training\.sharding to 'zero3', or remove"):
+        run_stage(job, written.model_copy(update={"sharding": "ddp"}))
+
+
 def complete_with(job: TrainingJob, **said: str) -> None:
     checkpoint = job.workspace / "checkpoint-2"
     checkpoint.mkdir(parents=True, exist_ok=True)
@@ -217,19 +244,10 @@ def test_a_disk_too_small_for_the_checkpoints_is_refused_before_a_weight_is_load
     with pytest.raises(UsageError, match=sentence):
         check_job(job.model_copy(update={"training": settings}), 0, 1)
     with pytest.raises(UsageError, match=sentence):
-        run_training(
-            Stage.untracked("executor_training"),
-            base=job.base,
-            output=job.output,
-            model=job.model,
-            rollout=job.rollout,
-            sandbox=job.sandbox,
-            algorithm=job.algorithm,
-            training=settings,
-            headline=HEADLINE,
-            tasks=job.tasks,
-        )
+        run_stage(job, settings)
     assert not job.output.exists()
+    run_stage(job, TrainingSettings(checkpoints=CheckpointSettings(keep=1)))  # as the sentence says
+    assert job.output.exists()
 
 
 def test_a_disk_that_was_filled_meanwhile_is_said_before_the_next_checkpoint(

@@ -18,7 +18,7 @@ from agent0.storage.workspace import Workspace
 from agent0.training.failed_attempt import leaving_word
 from agent0.training.guards import NotANumberError
 from agent0.training.passes import Size
-from agent0.training.retries import read_retry, retried
+from agent0.training.retries import Retry, read_retry, retried
 from agent0.training.training_job import TrainingJob
 from agent0.training.useful_tokens import UsefulTokensTrainer
 from agent0.training.worker import train
@@ -185,3 +185,11 @@ def test_servers_that_draw_from_a_stream_of_their_own_get_the_next_seed_too(
     with pytest.raises(NotANumberError), leaving_word(job, Workspace(job.output.with_name("output.workspace"))):
         raise NotANumberError("The training was stopped.", "loss is nan at step 1")
     assert not set(first) & set(attempt())
+
+
+def test_passes_that_the_settings_have_made_smaller_meanwhile_stay_so(make_job: MakeJob) -> None:
+    """After a kill, of which nothing was noted."""
+    retry = Retry(reseeded=1, micro_batch_tokens=400, reason="out of memory")
+    for asked, expected in ((0, 400), (900, 400), (200, 200)):
+        job = make_job("lowered", training=TrainingSettings(micro_batch_tokens=asked))
+        assert retried(job, retry).training.micro_batch_tokens == expected
