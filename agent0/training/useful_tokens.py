@@ -10,7 +10,7 @@ All but that and rounding stays the same.
 
 The output layer is TRL's: computed in tiles, by its Triton kernel on a GPU, so that logits are never held whole.
 
-Relies on three methods and four attributes of TRL 1.16's `GRPOTrainer`, and on what it gathers;
+Relies on three methods and six attributes of TRL 1.16's `GRPOTrainer`, and on what it gathers;
 `tests/training/test_useful_tokens.py` is the contract, `test_sharding_configurations.py` for several processes.
 """
 
@@ -50,6 +50,8 @@ class UsefulTokensTrainer(ResumableTrainer):
     are read once; how many passes they were; and for the first update on each batch, where no token should be clipped,
     how many are by rounding alone.
     """
+
+    router_aux_loss_coef: float
 
     def __init__(self, *args: Any, micro_batch_tokens: int = 0, **kwargs: Any) -> None:
         self._micro_batch_tokens = micro_batch_tokens
@@ -240,10 +242,7 @@ class UsefulTokensTrainer(ResumableTrainer):
         return {"position_ids": (mask.cumsum(dim=1) - 1).clamp(min=0)[:, begin:]}
 
     def _score_rows(self, model: Any, ids: torch.Tensor, mask: torch.Tensor, border: int, **options: Any) -> Scores:
-        """Read each row from its first token on, so that a pass is as wide as its longest row has tokens.
-
-        A token's column is its position then, as every model takes it where nothing else is said.
-        """
+        """Read each row from its first token on: a pass is as wide as its longest row, and a column is a position."""
         prompts, lengths = mask[:, :border].sum(dim=1, keepdim=True), mask.sum(dim=1, keepdim=True)
         columns = torch.arange(int(lengths.max()), device=ids.device)
         begun = (border - prompts + columns).clamp(max=ids.shape[1] - 1)
