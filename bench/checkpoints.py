@@ -38,7 +38,7 @@ from agent0.storage.workspace import Workspace
 from agent0.training.batch_division import BatchPlan
 from agent0.training.checkpoint_keeper import CheckpointKeeper
 from agent0.training.checkpoint_writer import CheckpointWriter
-from agent0.training.checkpoints import checkpoint_bytes, complete_checkpoints
+from agent0.training.checkpoints import complete_checkpoints
 from agent0.training.grpo import grpo_arguments
 from agent0.training.training_job import JOB_FILE, TrainingJob
 from agent0.training.useful_tokens import UsefulTokensTrainer
@@ -120,7 +120,7 @@ def train(file: Path) -> None:
         rollout_func=scripted,
     )
     trainer.remove_callback(PrinterCallback)
-    writer = CheckpointWriter(Workspace(job.workspace), 1, checkpoint_bytes(job), job.training.sharding)
+    writer = CheckpointWriter(Workspace(job.workspace), 1, job.training.sharding)
     keeper = TimedKeeper(job, writer, plan.updates)
     keeper.trainer = trainer
     trainer.add_callback(keeper)

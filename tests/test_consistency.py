@@ -77,6 +77,10 @@ CONTRADICTIONS = {
     "executor.pools.negative_share=0.25": "filtering.negative_support = 0 keeps no task",
     "executor.redraws=2": "a group of refused answers alone is not idle",
     "curriculum.conditioning.topics=even": "pretrained on no topics",
+    "curriculum.sampling.temperature=0": "curriculum.sampling.temperature is 0, .* or curriculum.steps to 0",
+    "executor.sampling.temperature=0": "executor.sampling.temperature is 0, but a training .* executor.steps to 0",
+    "warm_start.sampling.temperature=0": "are the same one, and warm_start.own_minimum is 16; set the first to 1",
+    "generation.sampling.temperature=0": "are the same one, and filtering.min_tasks is 8; set the first to 1",
     "curriculum.conditioning.examples=2": "asked with different texts; set it to 1",
 }
 NEEDED = {
@@ -85,9 +89,10 @@ NEEDED = {
     "curriculum.reward": ["rollout.max_turns=0"],
     "execution.grounded_vote": ["rollout.max_turns=0"],
     "generation.least_tasks": ["pods=2", "generation.max_proposals=999"],
-    "generation.sampling": ["rollout.backend=vllm"],
+    "generation.sampling.voc": ["rollout.backend=vllm"],
     "curriculum.executor_sampling": ["rollout.backend=vllm_server"],
-    "executor.sampling": ["training.policy_backend=vllm"],
+    "executor.sampling.voc": ["training.policy_backend=vllm"],
+    "warm_start.sampling": ["warm_start.steps=1", "warm_start.source=own"],
     "executor.pools.negative_share": ["executor.pools.enabled=true"],
     "executor.redraws=2": [
         "executor.pools.enabled=true",
@@ -128,6 +133,21 @@ def test_all_contradictions_are_told_at_once() -> None:
 
 def test_a_training_without_steps_has_no_batches_to_cut() -> None:
     load_config("tiny", ["executor.updates_per_step=7", "executor.steps=0"])
+
+
+@pytest.mark.parametrize(
+    "overrides",
+    [
+        ["curriculum.sampling.temperature=0", "curriculum.steps=0"],
+        ["executor.sampling.temperature=0", "executor.steps=0"],
+        ["curriculum.executor_sampling.temperature=0", "execution.sampling.temperature=0"],
+        ["evaluation.sampling.temperature=0", "warm_start.sampling.temperature=0"],
+        ["generation.sampling.temperature=0", "generation.sampling.vocabulary_retention=0.5"],
+        ["generation.sampling.temperature=0", "curriculum.conditioning.examples=2"],
+    ],
+)
+def test_greedy_drawing_is_taken_where_it_can_work(overrides: list[str]) -> None:
+    load_config("tiny", overrides)
 
 
 @pytest.mark.parametrize("recipe", [None, *recipe_names()])

@@ -38,6 +38,7 @@ from agent0.config.rollout import (
     VllmSettings,
 )
 from agent0.config.training import (
+    MAY_CHANGE,
     CheckpointSettings,
     GuardSettings,
     LoraSettings,
@@ -47,7 +48,7 @@ from agent0.config.training import (
 )
 
 __all__ = [
-    "EMBEDDED_MODEL", "SECTIONS", "WIRE", "ADPOSettings", "AnchorSettings", "CheckpointSettings",
+    "EMBEDDED_MODEL", "MAY_CHANGE", "SECTIONS", "WIRE", "ADPOSettings", "AnchorSettings", "CheckpointSettings",
     "ConditioningSettings", "Config", "CurriculumSettings", "EndpointSettings", "EvaluationSettings",
     "ExecutionSettings", "ExecutorSettings", "FilteringSettings", "GateSettings", "GenerationSettings", "GuardSettings",
     "LoraSettings", "ModelSettings", "PoolSettings", "PromptMessage", "PromptSettings", "QuestionJudgeSettings",

@@ -26,6 +26,7 @@ def contradictions(config: Config) -> Iterator[str]:
     yield from _conditions(config)
     yield from _batches(config)
     yield from _backends(config)
+    yield from _greedy(config)
 
 
 def _amounts(config: Config) -> Iterator[str]:
@@ -219,3 +220,28 @@ def _backends(config: Config) -> Iterator[str]:
             "the setting training.policy_backend 'vllm_server' serves one pod only; with training.launcher 'trainjob' "
             "set it to 'vllm', which draws on each node"
         )
+
+
+def _greedy(config: Config) -> Iterator[str]:
+    """Whether what must vary is drawn at all: at temperature 0 the likeliest tokens are taken, each time the same.
+
+    Masks of a vocabulary (`vocabulary_retention` below 1) make even those vary.
+    """
+    for name, training in (("curriculum", config.curriculum), ("executor", config.executor)):
+        if training.steps and not training.sampling.temperature:
+            yield (
+                f"the setting {name}.sampling.temperature is 0, but a training compares different draws, and divides "
+                f"by it; set it to 1, say, or {name}.steps to 0"
+            )
+    own = config.warm_start.steps > 0 and config.warm_start.source == "own"
+    varied = config.curriculum.conditioning.is_on or config.generation.teacher.is_named
+    same = {
+        "warm_start": (config.warm_start.sampling, own, "warm_start.own_minimum", config.warm_start.own_minimum),
+        "generation": (config.generation.sampling, not varied, "filtering.min_tasks", config.filtering.min_tasks),
+    }
+    for name, (sampling, asked_alike, setting, least) in same.items():
+        if asked_alike and least > 1 and not sampling.temperature and sampling.vocabulary_retention == 1:
+            yield (
+                f"the setting {name}.sampling.temperature is 0, so that all proposals, which are asked for with one "
+                f"text, are the same one, and {setting} is {least}; set the first to 1, say"
+            )

@@ -16,6 +16,24 @@ ENGINE_RANKS = (8, 16, 32, 64, 128, 256, 320, 512)
 """Ranks of adapters that a vLLM engine can be built for (its `MaxLoRARanks`)."""
 DEEPSPEED_BYTES = 3 * 4 + 2  # of a weight: itself and two moments in float32, and itself in bfloat16
 
+MAY_CHANGE = (
+    "training.checkpoints",
+    "training.colocated_memory",
+    "training.colocated_sleep",
+    "training.gradient_checkpointing",
+    "training.guards",
+    "training.micro_batch_tokens",
+    "training.sharding",
+    "training.trainjob.annotations",
+    "training.trainjob.deadline_hours",
+    "training.trainjob.grace_seconds",
+    "training.trainjob.labels",
+    "training.trainjob.queue",
+    "training.trainjob.resources",
+)
+"""With which an interrupted training may go on otherwise: they say when it is saved and stopped, where it runs and what
+memory it takes, and change nothing but rounding of what is computed."""
+
 
 class WarmStartSettings(Section):
     """Supervised steps between the base model and the evolution, which teach the protocol and nothing of the tasks.

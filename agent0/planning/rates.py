@@ -32,7 +32,7 @@ MEASURED_METRICS = {
     GENERATED_TOKENS: "tokens that a generation stage's model, or the model in training, drew; no prompts",
     GENERATION_SECONDS: "wall-clock seconds in which it drew them, the engine's start and rewards left out",
     TRAINED_TOKENS: "tokens of the sequences that a training updated on, padding left out, over all processes",
-    TRAINING_SECONDS: "wall-clock seconds of a training outside its rollouts and rewards",
+    TRAINING_SECONDS: "wall-clock seconds of a training outside its rewards, and the rollouts that it waits for",
 }
 """Metrics in a stage's report that rates are made of; a stage that lacks them adds nothing."""
 
@@ -102,7 +102,8 @@ def rates_from_history(run: str, cluster: Cluster) -> MeasuredRates:
         cluster: the GPUs that it ran on.
 
     Raises:
-        Agent0Error: the folder holds no history, or none of its stages reported what rates are made of.
+        Agent0Error: the folder holds no history; none of its stages reported what rates are made of; or one reported
+            tokens in no time.
     """
     with read_folder(run, lambda name: PurePosixPath(name).name in (HISTORY_FILE, STAGE_FILE)) as folder:
         path = folder / HISTORY_FILE
@@ -140,7 +141,7 @@ def _rate(
     config: Config,
     cluster: Cluster,
 ) -> float | None:
-    """Return tokens over GPU-seconds of all reports of `stages` that have both metrics."""
+    """Return tokens over GPU-seconds of all reports of `stages` that have both metrics; None where there are none."""
     tokens = gpu_seconds = 0.0
     for stage in stages:
         placement = place(config, stage, cluster.nodes, cluster.gpus_per_node)
@@ -149,6 +150,12 @@ def _rate(
             gpus = placement.policy_servers
         for report in reports:
             if report.stage == stage and all(name in report.metrics for name in metrics):
-                tokens += report.metrics[metrics[0]]
-                gpu_seconds += report.metrics[metrics[1]] * gpus
-    return tokens / gpu_seconds if gpu_seconds else None
+                made, seconds = (report.metrics[name] for name in metrics)
+                if made and seconds <= 0:
+                    raise Agent0Error(
+                        f"The {stage} of iteration {report.iteration} reported {made:g} {metrics[0]} in {seconds:g} "
+                        f"{metrics[1]}, which makes no rate; plan with estimates, or measure a run of this version."
+                    )
+                tokens += made
+                gpu_seconds += seconds * gpus
+    return tokens / gpu_seconds if tokens and gpu_seconds else None

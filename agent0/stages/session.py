@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from pydantic import BaseModel, TypeAdapter
 
 from agent0.child_processes import RUN_VARIABLE, die_with
+from agent0.config import MAY_CHANGE
 from agent0.errors import Agent0Error
 from agent0.progress import Progress, reported
 from agent0.seeds import derive_seed
@@ -100,9 +101,9 @@ class Stage:
         return f"{self.evolution_id}/{self.iteration}/{self.name}"
 
     def workspace(self, output: Path, part: str = "") -> Workspace:
-        """Open the unfinished work of this stage, or of one part of it; see `open_workspace`."""
+        """Open the unfinished work of this stage, or of one part of it; see `open_workspace` and `MAY_CHANGE`."""
         key = f"{self.workspace_key}/{part}" if part else self.workspace_key
-        return open_workspace(key, output, self.fingerprint)
+        return open_workspace(key, output, self.fingerprint, MAY_CHANGE)
 
     def finish(self, result: StageResult, folder: Path, metrics: MetricsArtifact | None = None) -> StageReport:
         """Write the stage's report into its output folder, and its metrics to the tracker and to Kubeflow's artifact.

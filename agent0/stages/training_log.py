@@ -44,9 +44,19 @@ def training_rates(log: Sequence[Mapping[str, float]], sequences: int) -> dict[s
     seconds = {
         name: sum(row.get(name, 0.0) for row in log) for name in ("step_time", "rollout/seconds", "reward/seconds")
     }
+    drawing = sum(map(_waited, log))
     return {
         "system/generated_tokens": sum(row["completions/mean_length"] for row in batches) * sequences,
         "system/generation_seconds": seconds["rollout/seconds"],
         "system/trained_tokens": batches[-1]["num_tokens"] if batches else 0.0,
-        "system/training_seconds": seconds["step_time"] - seconds["rollout/seconds"] - seconds["reward/seconds"],
+        "system/training_seconds": seconds["step_time"] - drawing - seconds["reward/seconds"],
     }
+
+
+def _waited(row: Mapping[str, float]) -> float:
+    """Return the seconds of a step in which nothing was trained on, since its batch was still being drawn.
+
+    A batch that was drawn ahead, by older weights, was drawn in the time of the steps before.
+    """
+    drawn = 0.0 if row.get("rollout/staleness") else row.get("rollout/seconds", 0.0)
+    return drawn + row.get("rollout/waited_seconds", 0.0)

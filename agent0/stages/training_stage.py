@@ -28,6 +28,7 @@ from agent0.training.checkpoints import check_format, complete_checkpoints, step
 from agent0.training.gpu_placement import Placement, place
 from agent0.training.launch import run_job
 from agent0.training.preflight import check_job, doubts
+from agent0.training.retries import read_retry, retried
 from agent0.training.shared_volume import Nodes, own_address, train_on_nodes
 from agent0.training.training_job import TrainingJob
 
@@ -106,6 +107,8 @@ def run_training(
         training=training,
         seed=stage.seed,
     )
+    if retry := read_retry(workspace):
+        job = retried(job, retry)
     for doubt in doubts(job):
         stage.progress.warn(doubt)
     if not elsewhere:  # the nodes check what they have

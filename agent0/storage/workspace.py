@@ -3,7 +3,8 @@
 The environment variable `AGENT0_WORKSPACE` names the root: a folder that outlives the attempt (`agent0 evolve` sets one
 inside the run's folder; a mounted volume on a cluster), or an `s3://` prefix, to which finished pieces are copied as
 they are made. Without it unfinished work lies beside the stage's output, and another attempt on another disk starts
-anew. A workspace belongs to one stage of one iteration of one evolution, and remembers the settings it was made with.
+anew. A workspace belongs to one stage of one iteration of one evolution, and remembers the settings it was made with;
+they bind nobody before its first piece is there.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from __future__ import annotations
 import os
 import shutil
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -52,16 +53,17 @@ def workspace_root() -> str:
     return os.environ.get(ENVIRONMENT_VARIABLE, "").rstrip("/")
 
 
-def open_workspace(key: str, beside: Path, settings: Mapping[str, Any]) -> Workspace:
+def open_workspace(key: str, beside: Path, settings: Mapping[str, Any], may_change: Collection[str] = ()) -> Workspace:
     """Open the workspace `key`, with every piece that earlier attempts finished.
 
     Args:
         key: evolution, iteration and stage, as `RUN/2-executor_training`.
         beside: the stage's output folder, used where no root is configured.
         settings: JSON values that must be those of the earlier attempts: configuration, seed, digests of the inputs.
+        may_change: those of them, or their sections, as `section.field`, that need not be the same.
 
     Raises:
-        UsageError: an earlier attempt had other settings.
+        UsageError: an earlier attempt, which has left a piece, had other settings.
         StorageError: the remote root does not answer.
     """
     root = workspace_root()
@@ -71,12 +73,16 @@ def open_workspace(key: str, beside: Path, settings: Mapping[str, Any]) -> Works
             transfer.get(f"{workspace.remote}/{name}", workspace.folder / name)
     else:
         workspace = Workspace(Path(root) / key if root else beside.with_name(f"{beside.name}.workspace"))
+    remembered = workspace.folder / SETTINGS_FILE
+    if workspace.folder.is_dir() and {path.name for path in workspace.folder.iterdir()} == {SETTINGS_FILE}:
+        remembered.unlink()  # an attempt that was refused, for its settings perhaps
     begun = begin_or_agree(
-        workspace.folder / SETTINGS_FILE,
+        remembered,
         settings,
         holds=f"{workspace.remote or workspace.folder} holds unfinished work of another configuration",
         otherwise="remove that folder to start this stage anew",
         unreadable="remove its folder to start this stage anew",
+        may_change=may_change,
     )
     if begun:
         workspace.save(SETTINGS_FILE)

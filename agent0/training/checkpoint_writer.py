@@ -19,7 +19,7 @@ from torch.distributed.checkpoint.staging import DefaultStager, StagingOptions
 from agent0.errors import Agent0Error, explain
 from agent0.storage.workspace import Workspace
 from agent0.training.checkpoints import PREFIX, check_next, complete, complete_checkpoints
-from agent0.training.sharded_state import Files, State, file_numbers, own_share, write_state
+from agent0.training.sharded_state import Files, State, file_numbers, own_share, state_bytes, write_state
 
 
 class CheckpointWriter:
@@ -28,14 +28,12 @@ class CheckpointWriter:
     Args:
         workspace: where the checkpoints lie.
         keep: whole checkpoints to keep.
-        size: bytes of one.
         sharding: of the training; DeepSpeed writes its own files.
     """
 
-    def __init__(self, workspace: Workspace, keep: int, size: int, sharding: str) -> None:
+    def __init__(self, workspace: Workspace, keep: int, sharding: str) -> None:
         self._workspace = workspace
         self._keep = keep
-        self._size = size
         self._sharding = sharding
         # Its own group, since the trainer talks in the other one at the same time; of processors, since GPUs are busy.
         self._group = dist.new_group(backend="gloo") if dist.is_initialized() else None
@@ -66,8 +64,8 @@ class CheckpointWriter:
             Agent0Error: the one before could not be written, or this one has no room.
         """
         self.finish()
-        if self._first:
-            check_next(self._workspace.folder, self._size)
+        if self._first and state is not None:
+            check_next(self._workspace.folder, state_bytes(state))
         if self._gpu:
             torch.cuda.synchronize()  # it is copied on a stream of its own, which knows nothing of the last update
         files = file_numbers(state or {})
@@ -103,6 +101,10 @@ class CheckpointWriter:
             rank, (cause, _) = next(iter(error.failures.items()))
             raise Agent0Error(
                 f"Process {rank} could not write a checkpoint to {self._workspace.folder}. {explain(cause)}"
+            ) from error
+        except OSError as error:
+            raise Agent0Error(
+                f"A checkpoint in {self._workspace.folder} could not be finished. {explain(error)}"
             ) from error
 
     def _write(self, name: str, staged: Any, files: Files) -> None:

@@ -159,7 +159,7 @@ def executor_trainer(
     ahead = drawing if job.training.staleness else None
 
     def others(own: Sequence[str], count: int, seed: int) -> list[str]:
-        return sampled([row[PROMPT_COLUMN] for row in rows if row[PROMPT_COLUMN] not in own], count, seed)
+        return sampled([row[PROMPT_COLUMN] for row in teaching if row[PROMPT_COLUMN] not in own], count, seed)
 
     trainer = ADPOTrainer(
         model=model,

@@ -6,6 +6,7 @@ all of its rows that hold it, rows of one prompt do; which of the two saves more
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -30,6 +31,13 @@ class Row(NamedTuple):
     def tokens(self) -> int:
         """All that it holds."""
         return self.prompt_tokens + self.completion_tokens
+
+
+class Size(NamedTuple):
+    """How large a pass is: the positions that take the memory that it takes, and its rows."""
+
+    positions: int
+    rows: int
 
 
 class _Extent:
@@ -79,6 +87,11 @@ def positions(rows: Sequence[Row], shares_prompts: bool) -> int:
         shares_prompts: whether a prompt may be read once for all of them; it is where that costs less.
     """
     return _Extent(rows).positions(shares_prompts)
+
+
+def size(rows: Sequence[Row], shares_prompts: bool) -> Size:
+    """Return the size of a pass over these rows, as a budget of `deal` counts it; the arguments are those above."""
+    return Size(math.ceil(_Extent(rows).held(shares_prompts)), len(rows))
 
 
 def reads_prompts_once(rows: Sequence[Row]) -> bool:

@@ -192,6 +192,6 @@ class PolicyRollouts:
 
 
 def _has_moved(trainer: Any) -> bool:
-    """Whether the last update had a gradient to follow."""
-    norms = [row["grad_norm"] for row in trainer.state.log_history if "grad_norm" in row]
-    return bool(norms) and norms[-1] > 0
+    """Whether the last update had a gradient to follow, and a rate to follow it at: a warm-up begins with none."""
+    updates = [row for row in trainer.state.log_history if "grad_norm" in row]
+    return bool(updates) and updates[-1]["grad_norm"] > 0 and updates[-1]["learning_rate"] > 0

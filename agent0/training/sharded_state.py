@@ -50,6 +50,11 @@ def training_state(model: torch.nn.Module, optimizer: torch.optim.Optimizer) -> 
     return final_state(model) | {OPTIMIZER: moments}
 
 
+def state_bytes(state: State) -> int:
+    """Return the bytes of a state, the shares of all processes together."""
+    return sum(tensor.numel() * tensor.element_size() for tensors in state.values() for tensor in tensors.values())
+
+
 def own_share(state: State) -> State:
     """Return what this process writes of a state: its share of sharded tensors, and every n-th of those that all have.
 

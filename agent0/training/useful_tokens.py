@@ -4,26 +4,29 @@ TRL pads a generation batch to its longest prompt and completion, cuts it at ran
 and reads a prompt once for each of the completions that a group drew from it. Here TRL hands over a whole update; its
 rows are dealt to passes by prompt or length, within a budget of tokens (`agent0.training.passes`), each pass is as wide
 as its own rows need, and reads each of its prompts once. So do the passes for the old and the reference policy. An
-update stays the mean over the same rows, positions are relative, so all but rounding stays the same.
+update stays the mean over the same rows. A token's position is its place in its row, as when it was drawn; TRL's padded
+pass counts the padding, too, which changes nothing where positions are relative, and is wrong where they are learned.
+All but that and rounding stays the same.
 
 The output layer is TRL's: computed in tiles, by its Triton kernel on a GPU, so that logits are never held whole.
 
-Relies on three methods and four attributes of TRL 1.16's `GRPOTrainer`, and on what it gathers;
+Relies on three methods and six attributes of TRL 1.16's `GRPOTrainer`, and on what it gathers;
 `tests/training/test_useful_tokens.py` is the contract, `test_sharding_configurations.py` for several processes.
 """
 
 from __future__ import annotations
 
+import inspect
 import math
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from typing import Any
 
 import torch
-from accelerate.utils import DistributedType
+from accelerate.utils import DistributedType, is_peft_model
 from trl.trainer.utils import nanmax, nanmin
 
-from agent0.training.passes import Row, by_length, by_prompt, deal, positions, reads_prompts_once, split_to
+from agent0.training.passes import Row, Size, by_length, by_prompt, deal, positions, reads_prompts_once, size, split_to
 from agent0.training.resuming import ResumableTrainer
 
 Batch = dict[str, Any]
@@ -48,20 +51,27 @@ class UsefulTokensTrainer(ResumableTrainer):
     how many are by rounding alone.
     """
 
+    router_aux_loss_coef: float
+
     def __init__(self, *args: Any, micro_batch_tokens: int = 0, **kwargs: Any) -> None:
         self._micro_batch_tokens = micro_batch_tokens
+        self.largest_pass = Size(0, 0)
+        """Of those begun so far; of no rows before the first."""
         super().__init__(*args, **kwargs)
+        base = self.model.get_base_model() if is_peft_model(self.model) else self.model
+        self._takes_positions = "position_ids" in inspect.signature(base.forward).parameters
 
     @property
     def shares_prompts(self) -> bool:
         """Whether a pass reads each of its prompts once.
 
-        It keeps the prompts' keys and values, which recurrent models do not have and checkpointing throws away; and
-        sharded processes must all make the same passes.
+        It keeps the prompts' keys and values, which recurrent models do not have and checkpointing throws away; the
+        load-balancing loss of a mixture of experts counts each row's tokens; and sharded processes must all make the
+        same passes.
         """
         recurrent = self.accelerator.unwrap_model(self.model)._is_stateful
         alone = self.accelerator.num_processes == 1
-        return bool(alone and not self.args.gradient_checkpointing and not recurrent)
+        return bool(alone and not self.args.gradient_checkpointing and not recurrent and not self.aux_loss_enabled)
 
     def compute_loss(self, model: Any, inputs: Batch, *args: Any, **kwargs: Any) -> torch.Tensor:
         """Return the loss of an update, of which the last pass is still to be differentiated.
@@ -75,9 +85,14 @@ class UsefulTokensTrainer(ResumableTrainer):
         finished, loss = torch.zeros((), device=self.accelerator.device), torch.zeros(())
         for number, part in enumerate(passes, start=1):
             # A mean over tokens has all of an update's in its denominator, one over rows those of the pass.
-            share = 1.0 if self.loss_type == "dapo" else len(part) / len(rows)
+            of_rows = len(part) / len(rows)
+            share = 1.0 if self.loss_type == "dapo" else of_rows
             chosen = {name: value[part] if _has_rows(value) else value for name, value in inputs.items()}
-            with self._accumulating(model) if number < len(passes) else nullcontext(), self._gathering_extremes():
+            with (
+                self._accumulating(model) if number < len(passes) else nullcontext(),
+                self._gathering_extremes(),
+                self._balancing(of_rows / share),
+            ):
                 loss = super().compute_loss(model, chosen, *args, **kwargs) * share
                 if number < len(passes):
                     self._differentiate(loss)
@@ -114,6 +129,16 @@ class UsefulTokensTrainer(ResumableTrainer):
             yield
         finally:
             del self.accelerator.gather
+
+    @contextmanager
+    def _balancing(self, share: float) -> Iterator[None]:
+        """Count only so much of the load-balancing loss of a mixture of experts, a mean over the tokens of a pass."""
+        coefficient = self.router_aux_loss_coef
+        self.router_aux_loss_coef = coefficient * share
+        try:
+            yield
+        finally:
+            self.router_aux_loss_coef = coefficient
 
     def _differentiate(self, loss: torch.Tensor) -> None:
         """As transformers does after `compute_loss`."""
@@ -169,8 +194,9 @@ class UsefulTokensTrainer(ResumableTrainer):
         passes = self._passes(rows, batch_size) if batch_size else [list(range(len(rows)))]
         scored = []
         for part in passes:
-            ids, mask = input_ids[part], attention_mask[part]
-            if self.shares_prompts and not compute_aux_loss and reads_prompts_once([rows[i] for i in part]):
+            ids, mask, read = input_ids[part], attention_mask[part], [rows[i] for i in part]
+            self.largest_pass = max(self.largest_pass, size(read, self.shares_prompts))
+            if self.shares_prompts and reads_prompts_once(read):
                 scored.append(self._score_shared(model, ids, mask, border))
             else:
                 options = {"output_router_logits": True} if compute_aux_loss else {}
@@ -192,7 +218,11 @@ class UsefulTokensTrainer(ResumableTrainer):
         labels[:, 0] = IGNORED
         with self.accelerator.autocast():
             past = model(
-                input_ids=prompts[..., 0], attention_mask=prompts[..., 1], use_cache=True, logits_to_keep=1
+                input_ids=prompts[..., 0],
+                attention_mask=prompts[..., 1],
+                use_cache=True,
+                logits_to_keep=1,
+                **self._places(prompts[..., 1], 0),
             ).past_key_values
             past.batch_select_indices(prompt)
             outputs = model(
@@ -201,11 +231,18 @@ class UsefulTokensTrainer(ResumableTrainer):
                 past_key_values=past,
                 labels=labels,
                 fused_lm_head=True,
+                **self._places(mask[:, left:right], read - left),
             )
         return outputs.log_probs, outputs.entropy, None
 
+    def _places(self, mask: torch.Tensor, begin: int) -> dict[str, torch.Tensor]:
+        """Return the positions of the tokens from a column on, as an argument of models that do not find them."""
+        if not self._takes_positions:
+            return {}
+        return {"position_ids": (mask.cumsum(dim=1) - 1).clamp(min=0)[:, begin:]}
+
     def _score_rows(self, model: Any, ids: torch.Tensor, mask: torch.Tensor, border: int, **options: Any) -> Scores:
-        """Read each row from its first token on, so that a pass is as wide as its longest row has tokens."""
+        """Read each row from its first token on: a pass is as wide as its longest row, and a column is a position."""
         prompts, lengths = mask[:, :border].sum(dim=1, keepdim=True), mask.sum(dim=1, keepdim=True)
         columns = torch.arange(int(lengths.max()), device=ids.device)
         begun = (border - prompts + columns).clamp(max=ids.shape[1] - 1)

@@ -14,7 +14,7 @@ from agent0.answers import VoteCounter
 from agent0.child_processes import die_with_parent
 from agent0.config import CurriculumSettings
 from agent0.domains import get_domain, get_prompts
-from agent0.errors import Agent0Error, reason_of
+from agent0.errors import Agent0Error, explain
 from agent0.progress import UNSHOWN, Shown
 from agent0.rollout.agents import ExecutorAgent, askable
 from agent0.rollout.backends import open_backend
@@ -32,7 +32,6 @@ from agent0.training.checkpoint_keeper import CheckpointKeeper
 from agent0.training.checkpoint_writer import CheckpointWriter
 from agent0.training.checkpoints import (
     check_format,
-    checkpoint_bytes,
     complete_checkpoints,
     drop_all_but_last,
     drop_unfinished,
@@ -45,10 +44,11 @@ from agent0.training.drawing_ahead import DrawingAhead
 from agent0.training.engine_turns import EngineTurns, FrozenTurnBackend
 from agent0.training.executor import executor_trainer
 from agent0.training.export import export
+from agent0.training.failed_attempt import Attempt, leaving_word
 from agent0.training.grpo import SandboxReadings, StepLogger, grpo_arguments
 from agent0.training.guards import GuardCallback, Guards
 from agent0.training.preflight import check_job
-from agent0.training.retries import leaving_word, read_retry, retried
+from agent0.training.retries import read_retry, retried
 from agent0.training.solver import BatchSolver, EarlySolver, Solver
 from agent0.training.training_job import ERROR_FILE, LOG_FILE, LogMetrics, PreemptedError, StepsFile, TrainingJob
 from agent0.types import LabelledTask, Task
@@ -98,11 +98,11 @@ def _run(
     check_job(job, visible_gpus(), _processes())
     plan = BatchPlan.of(job, _processes())
     arguments = grpo_arguments(job, plan)  # before the model is loaded: sharded loading is switched on by it
-    writer = CheckpointWriter(workspace, job.training.checkpoints.keep, checkpoint_bytes(job), job.training.sharding)
+    writer = CheckpointWriter(workspace, job.training.checkpoints.keep, job.training.sharding)
     keeper = CheckpointKeeper(job, writer, plan.updates)
     callbacks = [StepLogger(log), GuardCallback(Guards(job.training.guards, plan.sequences), keeper.last_good), keeper]
     with (
-        leaving_word(job, plan, workspace),
+        leaving_word(job, workspace) as attempt,
         writer.at_work(),
         open_sandbox(job.sandbox, int(os.environ.get("LOCAL_WORLD_SIZE", "1"))) as pool,
         ExitStack() as opened,
@@ -122,7 +122,7 @@ def _run(
                 trainer = curriculum_trainer(
                     job, job.algorithm, plan, arguments, model, tokenizer, reward, pool, turns, shown, earlier
                 )
-                return _fit(trainer, pool, callbacks, keeper, start, job)
+                return _fit(trainer, pool, callbacks, keeper, start, job, attempt)
         with DrawingAhead() as drawing:
             trainer = executor_trainer(
                 job,
@@ -140,7 +140,7 @@ def _run(
                 _labelled(job.negative_tasks),
                 _labelled(job.anchor_tasks),
             )
-            return _fit(trainer, pool, callbacks, keeper, start, job)
+            return _fit(trainer, pool, callbacks, keeper, start, job, attempt)
 
 
 def _fit(
@@ -150,7 +150,9 @@ def _fit(
     keeper: CheckpointKeeper,
     start: Path | None,
     job: TrainingJob,
+    attempt: Attempt,
 ) -> list[dict[str, float]]:
+    attempt.trainer = trainer
     for callback in [SandboxReadings(trainer, pool), *callbacks]:
         trainer.add_callback(callback)
     with keeper.listening():
@@ -246,9 +248,7 @@ def main(path: Path) -> int:
         leave_word(job.folder / ERROR_FILE, f"{error.exit_code}\n{error}")
         return error.exit_code
     except Exception as error:
-        leave_word(
-            job.folder / ERROR_FILE, f"1\n{type(error).__name__}: {reason_of(error)} (log: {job.folder / LOG_FILE})"
-        )
+        leave_word(job.folder / ERROR_FILE, f"1\n{explain(error)} (log: {job.folder / LOG_FILE})")
         raise
     return 0
 

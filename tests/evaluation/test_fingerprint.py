@@ -40,9 +40,9 @@ def test_samples_of_another_evaluation_are_left_alone(
 @pytest.mark.parametrize(
     ("change", "told"),
     [
-        ({"backend": "vllm"}, "rollout.backend was 'transformers', now 'vllm'"),
-        ({"batch_size": 3}, "rollout.batch_size was 5, now 3"),
-        ({"compaction_interval": 7}, "rollout.compaction_interval was 128, now 7"),
+        ({"backend": "vllm"}, 'rollout.backend: "vllm", was "transformers"'),
+        ({"batch_size": 3}, "rollout.batch_size: 3, was 5"),
+        ({"compaction_interval": 7}, "rollout.compaction_interval: 7, was 128"),
     ],
 )
 def test_samples_of_another_engine_are_left_alone(
@@ -60,7 +60,7 @@ def test_samples_of_another_type_of_weights_are_left_alone(made_up_rows: Path, t
     open_stores(assignments, tmp_path, "digest", served, SANDBOX)
     open_stores(assignments, tmp_path, "digest", served.model_copy(update={"batch_size": 3}), SANDBOX)
     halved = served.model_copy(update={"vllm": VllmSettings(dtype="bfloat16")})
-    with pytest.raises(UsageError, match="dtype was 'auto', now 'bfloat16'"):
+    with pytest.raises(UsageError, match='dtype: "bfloat16", was "auto"'):
         open_stores(assignments, tmp_path, "digest", halved, SANDBOX)
 
 
@@ -74,7 +74,7 @@ def test_limits_of_the_sandbox_belong_to_samples_with_the_tool(
         open_stores(assignments, folder, "digest", ROLLOUT, SANDBOX)
         open_stores(assignments, folder, "digest", ROLLOUT, SandboxSettings(workers=3))
         if tool:
-            with pytest.raises(UsageError, match=r"sandbox\.timeout_seconds was 10\.0, now 1\.0"):
+            with pytest.raises(UsageError, match=r"sandbox\.timeout_seconds: 1\.0, was 10\.0"):
                 open_stores(assignments, folder, "digest", ROLLOUT, quick)
         else:
             open_stores(assignments, folder, "digest", ROLLOUT, quick)

@@ -72,6 +72,13 @@ def test_a_run_that_measured_nothing_is_refused(tmp_path: Path) -> None:
         rates_from_history(str(tmp_path), parse_cluster("8xH200"))
 
 
+def test_tokens_in_no_time_are_refused_with_the_stage_that_reported_them(tmp_path: Path) -> None:
+    write_run(tmp_path, {"executor_training": {TRAINED_TOKENS: 6368.0, TRAINING_SECONDS: -0.004}})
+    sentence = r"executor_training of iteration 1 reported 6368 system/trained_tokens in -0\.004 .*plan with estimates"
+    with pytest.raises(Agent0Error, match=sentence):
+        rates_from_history(str(tmp_path), parse_cluster("8xH200"))
+
+
 def test_a_folder_without_history_is_refused(tmp_path: Path) -> None:
     with pytest.raises(Agent0Error, match="holds no history"):
         rates_from_history(str(tmp_path), parse_cluster("8xH200"))

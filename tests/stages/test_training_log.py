@@ -43,6 +43,20 @@ def test_rates_count_what_was_drawn_and_leave_rollouts_and_rewards_out_of_traini
     }
 
 
+def test_what_is_drawn_ahead_takes_of_training_only_the_seconds_that_it_was_waited_for() -> None:
+    first = {"completions/mean_length": 10.0, "num_tokens": 500.0, "step_time": 9.0, "rollout/seconds": 5.0}
+    ahead = {"completions/mean_length": 20.0, "num_tokens": 900.0, "step_time": 6.0, "rollout/seconds": 7.0}
+    log = [
+        {**first, "rollout/staleness": 0.0, "rollout/waited_seconds": 0.0},
+        {"step_time": 4.0, "rollout/staleness": 1.0},
+        {**ahead, "rollout/staleness": 2.0, "rollout/waited_seconds": 2.5},
+        {"step_time": 4.0, "rollout/staleness": 3.0},
+    ]
+    rates = training_rates(log, sequences=16)
+    assert rates["system/generation_seconds"] == 12.0
+    assert rates["system/training_seconds"] == (9.0 - 5.0) + 4.0 + (6.0 - 2.5) + 4.0
+
+
 def test_the_summary_averages_the_last_steps_that_have_a_number() -> None:
     log = [{"reward": float(i)} if i % 2 else {"clip": float(i)} for i in range(1, 13)]
     assert last_steps(log, "executor", ("reward", "clip", "absent")) == {

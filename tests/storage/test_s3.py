@@ -264,7 +264,7 @@ def test_a_workspace_comes_back_on_another_disk(tmp_path: Path, bucket: str, mon
     assert second.folder != first.folder
     assert sorted(p.name for p in second.folder.iterdir()) == ["checkpoint-5", "settings.json", "shard-0.jsonl"]
     assert contents(second.folder / "checkpoint-5") == contents(first.folder / "checkpoint-5")
-    with pytest.raises(UsageError, match="steps was 10, now 11"):
+    with pytest.raises(UsageError, match="steps: 11, was 10"):
         open_workspace("run/2-executor_training", tmp_path / "output", {"seed": 1, "steps": 11})
 
     second.drop("checkpoint-5")

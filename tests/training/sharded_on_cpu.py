@@ -25,7 +25,7 @@ from agent0.storage.workspace import Workspace
 from agent0.training.batch_division import BatchPlan
 from agent0.training.checkpoint_keeper import CheckpointKeeper
 from agent0.training.checkpoint_writer import CheckpointWriter
-from agent0.training.checkpoints import checkpoint_bytes, complete_checkpoints
+from agent0.training.checkpoints import complete_checkpoints
 from agent0.training.export import export
 from agent0.training.grpo import grpo_arguments
 from agent0.training.training_job import TrainingJob
@@ -70,7 +70,7 @@ def main(path: Path) -> None:
     )
     trainer.remove_callback(PrinterCallback)
     found = complete_checkpoints(job.workspace)
-    writer = CheckpointWriter(Workspace(job.workspace), 9, checkpoint_bytes(job), job.training.sharding)
+    writer = CheckpointWriter(Workspace(job.workspace), 9, job.training.sharding)
     trainer.add_callback(CheckpointKeeper(job, writer, plan.updates))
     with writer.at_work():
         trainer.train(resume_from_checkpoint=str(found[-1]) if found else None)

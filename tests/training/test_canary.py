@@ -3,13 +3,20 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
 
 import pytest
+import torch
 
 from agent0.errors import Agent0Error
 from agent0.rollout.drawing_watch import Watch
 from agent0.rollout.engine import Generation, Request
 from agent0.training.canary import WeightCanary
+from agent0.training.policy_rollouts import _has_moved
+from agent0.training.useful_tokens import UsefulTokensTrainer
+from tests.training.test_useful_tokens import scripted, trainer_of
 
 
 class Engine:
@@ -101,3 +108,36 @@ def test_a_frozen_model_that_draws_with_the_policys_weights_stops_the_training()
     check(canary, engine, [1, 2], 2, True)
     with pytest.raises(Agent0Error, match="frozen executor's weights have not reached"):
         check_frozen(canary, engine)
+
+
+@pytest.mark.parametrize(("warmup", "expected"), [(0, [False, True, True]), (2, [False, False, True])])
+def test_weights_are_said_to_have_moved_only_where_they_have(
+    random_model: Any, tokenizer: Any, tmp_path: Path, warmup: int, expected: list[bool]
+) -> None:
+    """The first update of a warm-up has a gradient, and a rate of 0."""
+    said, weights = [], []
+
+    def rollout(prompts: list[str], trainer: Any) -> dict[str, Any]:
+        said.append(_has_moved(trainer))
+        weights.append(torch.cat([weight.detach().flatten() for weight in trainer.model.parameters()]))
+        return scripted(prompts, trainer)
+
+    trainer_of(
+        UsefulTokensTrainer,
+        random_model,
+        tokenizer,
+        tmp_path,
+        rollout,
+        per_device_train_batch_size=8,
+        gradient_accumulation_steps=1,
+        steps_per_generation=1,
+        num_generations=4,
+        max_completion_length=24,
+        learning_rate=1e-4,
+        lr_scheduler_type="constant_with_warmup",
+        warmup_steps=warmup,
+        max_steps=3,
+        logging_steps=1,
+    ).train()
+    moved = [not torch.equal(*pair) for pair in pairwise(weights)]
+    assert said == [False, *moved] == expected

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import pytest
@@ -18,6 +19,7 @@ from agent0.stages import Stage
 from agent0.stages.executor_training import HEADLINE
 from agent0.stages.training_stage import run_training
 from agent0.storage.workspace import Workspace
+from agent0.training import checkpoint_writer, checkpoints
 from agent0.training.checkpoint_writer import CheckpointWriter
 from agent0.training.checkpoints import (
     COMPLETE_FILE,
@@ -29,7 +31,15 @@ from agent0.training.checkpoints import (
     step_of,
 )
 from agent0.training.preflight import check_job
-from agent0.training.sharded_state import OPTIMIZER, WEIGHTS, State, file_numbers, read_state, training_state
+from agent0.training.sharded_state import (
+    OPTIMIZER,
+    WEIGHTS,
+    State,
+    file_numbers,
+    final_state,
+    read_state,
+    training_state,
+)
 from agent0.training.training_job import TrainingJob
 from agent0.training.worker import train
 
@@ -68,8 +78,8 @@ def equal(one: State, other: State) -> bool:
     return all(torch.equal(one[part][name], other[part][name]) for part in one for name in one[part])
 
 
-def writer_in(folder: Path, workspace: Workspace | None = None, size: int = 0) -> CheckpointWriter:
-    return CheckpointWriter(workspace or Workspace(folder), 2, size, "ddp")
+def writer_in(folder: Path, workspace: Workspace | None = None) -> CheckpointWriter:
+    return CheckpointWriter(workspace or Workspace(folder), 2, "ddp")
 
 
 def test_what_was_held_is_what_is_read_whatever_the_weights_are_then(
@@ -160,6 +170,33 @@ def test_checkpoints_are_made_by_count_and_by_time(
     assert [step_of(path) for path in complete_checkpoints(job.workspace)] == [6]
 
 
+def run_stage(job: TrainingJob, training: TrainingSettings) -> None:
+    """Train as a stage does that remembers its settings."""
+    stage = replace(Stage.untracked("executor_training"), fingerprint={"training": training.model_dump(mode="json")})
+    run_training(
+        stage,
+        base=job.base,
+        output=job.output,
+        model=job.model,
+        rollout=job.rollout,
+        sandbox=job.sandbox,
+        algorithm=job.algorithm,
+        training=training,
+        headline=HEADLINE,
+        tasks=job.tasks,
+    )
+
+
+def test_a_stage_says_which_sharding_reads_the_checkpoints_that_are_there(make_job: MakeJob) -> None:
+    job = make_job("resharded")
+    written = TrainingSettings(sharding="zero3", policy_backend="vllm")
+    stage = replace(Stage.untracked("executor_training"), fingerprint={"training": written.model_dump(mode="json")})
+    workspace = stage.workspace(job.output)
+    complete_with(job.model_copy(update={"workspace": workspace.folder}), format="DeepSpeed")
+    with pytest.raises(UsageError, match=r"was written by DeepSpeed.*set training\.sharding to 'zero3', or remove"):
+        run_stage(job, written.model_copy(update={"sharding": "ddp"}))
+
+
 def complete_with(job: TrainingJob, **said: str) -> None:
     checkpoint = job.workspace / "checkpoint-2"
     checkpoint.mkdir(parents=True, exist_ok=True)
@@ -207,32 +244,62 @@ def test_a_disk_too_small_for_the_checkpoints_is_refused_before_a_weight_is_load
     with pytest.raises(UsageError, match=sentence):
         check_job(job.model_copy(update={"training": settings}), 0, 1)
     with pytest.raises(UsageError, match=sentence):
-        run_training(
-            Stage.untracked("executor_training"),
-            base=job.base,
-            output=job.output,
-            model=job.model,
-            rollout=job.rollout,
-            sandbox=job.sandbox,
-            algorithm=job.algorithm,
-            training=settings,
-            headline=HEADLINE,
-            tasks=job.tasks,
-        )
+        run_stage(job, settings)
     assert not job.output.exists()
+    run_stage(job, TrainingSettings(checkpoints=CheckpointSettings(keep=1)))  # as the sentence says
+    assert job.output.exists()
 
 
 def test_a_disk_that_was_filled_meanwhile_is_said_before_the_next_checkpoint(
-    trained: tuple[torch.nn.Module, torch.optim.Optimizer], tmp_path: Path
+    trained: tuple[torch.nn.Module, torch.optim.Optimizer], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    size = 2 * free_bytes(tmp_path)
-    writer = writer_in(tmp_path, size=size)
+    state = training_state(*trained)
+    size = 3 * (4 * 4 + 4) * 4 + 2 * 4  # a matrix and a bias, two moments of each, the number of their updates
+    monkeypatch.setattr(checkpoints, "free_bytes", lambda _: size - 1)
+    writer = writer_in(tmp_path)
     with (
         writer.at_work(),
         pytest.raises(Agent0Error, match=rf"next checkpoint takes {size / GB:.3g} GB and .* left; free space there"),
     ):
-        writer.begin(1, training_state(*trained))
+        writer.begin(1, state)
     assert complete_checkpoints(tmp_path) == []
+
+
+def test_the_last_checkpoint_needs_room_for_the_weights_alone(
+    trained: tuple[torch.nn.Module, torch.optim.Optimizer], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(checkpoints, "free_bytes", lambda _: (4 * 4 + 4) * 4)
+    writer = writer_in(tmp_path)
+    with writer.at_work():
+        writer.begin(6, final_state(trained[0]))
+        writer.finish()
+    assert [step_of(path) for path in complete_checkpoints(tmp_path)] == [6]
+
+
+def test_what_deepspeed_has_written_already_needs_no_room(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(checkpoints, "free_bytes", lambda _: 0)
+    writer = CheckpointWriter(Workspace(tmp_path), 2, "zero3")
+    (tmp_path / "checkpoint-2").mkdir()
+    with writer.at_work():
+        writer.begin(2, None)
+        writer.finish()
+    assert [step_of(path) for path in complete_checkpoints(tmp_path)] == [2]
+
+
+def test_a_disk_that_is_full_when_a_checkpoint_is_marked_whole_is_said_in_a_sentence(
+    trained: tuple[torch.nn.Module, torch.optim.Optimizer], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(checkpoint_writer, "complete", full)
+    writer = writer_in(tmp_path)
+    with writer.at_work():
+        writer.begin(1, training_state(*trained))
+        with pytest.raises(
+            Agent0Error, match=r"checkpoint in .* could not be finished\. The disk is full .*free space"
+        ):
+            writer.finish()
 
 
 def test_the_size_of_a_checkpoint_is_known_before_it_is_written(make_job: MakeJob, tmp_path: Path) -> None:

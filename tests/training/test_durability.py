@@ -16,7 +16,6 @@ from safetensors.torch import load_file
 from agent0.config import CurriculumSettings, LoraSettings, TrainingSettings
 from agent0.errors import Agent0Error, UsageError
 from agent0.storage.digest import folder_digest
-from agent0.storage.workspace import Workspace, open_workspace
 from agent0.training.checkpoints import COMPLETE_FILE, complete_checkpoints, step_of
 from agent0.training.gpu_placement import Placement, place
 from agent0.training.launch import run_job
@@ -182,15 +181,6 @@ def test_an_error_of_a_process_is_a_sentence(make_job: MakeJob) -> None:
     job = job.model_copy(update={"base": job.folder / "nowhere"})
     with pytest.raises(Agent0Error, match=r"There is no model at .*nowhere"):
         run_job(job, Placement((), (), (), 2), nothing)
-
-
-def test_a_workspace_of_another_configuration_is_refused(tmp_path: Path) -> None:
-    beside = tmp_path / "output"
-    open_workspace("run/1/training", beside, {"executor": {"learning_rate": 1e-6}, "seed": 1})
-    again = open_workspace("run/1/training", beside, {"executor": {"learning_rate": 1e-6}, "seed": 1})
-    assert isinstance(again, Workspace)
-    with pytest.raises(UsageError, match="another configuration"):
-        open_workspace("run/1/training", beside, {"executor": {"learning_rate": 1e-5}, "seed": 1})
 
 
 def test_gpus_are_shared_out_and_too_few_are_refused() -> None:

@@ -10,17 +10,22 @@ from typing import Any
 import pytest
 from noted import Noted
 
-from agent0.config import ExecutorSettings, TrainingSettings, load_config
+from agent0.config import ExecutorSettings, PoolSettings, TrainingSettings, load_config
 from agent0.errors import UsageError
 from agent0.rollout import Generation, Request, RolloutEngine, TokenBudget
 from agent0.rollout.scripted import ScriptedBackend
+from agent0.storage.shards import write_shards
 from agent0.training.oversampling import Oversampling
 from agent0.training.policy_rollouts import PolicyRollouts
 from agent0.training.preflight import check_job
 from agent0.training.training_job import TrainingJob
 from agent0.training.worker import train
-from agent0.types import Trajectory
+from agent0.types import LabelledTask, Task, Trajectory, Vote
 from tests.training.conftest import QUESTIONS
+
+
+class StopError(Exception):
+    """Enough has been seen."""
 
 
 class Unequal(ScriptedBackend):
@@ -91,6 +96,37 @@ def test_an_executor_is_trained_on_the_tasks_that_ended_first_by_their_own_label
     log = train(job, lambda *_: None)
     assert [row["reward"] for row in log] == [1.0, 1.0]
     assert [row["oversample/left_out"] for row in log] == [4.0, 4.0]
+
+
+def test_what_is_begun_beside_a_batch_is_of_neither_the_easy_nor_the_refused_tasks(
+    make_job: Callable[..., TrainingJob], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def tasks(name: str, count: int, agreed: int) -> list[LabelledTask]:
+        vote = Vote(answer="5", count=agreed, k=10, clusters=3)
+        questions = [f"What is {name} {number}?" for number in range(count)]
+        whole = [Task(id=question, iteration=1, question=question) for question in questions]
+        return [LabelledTask(task=t, vote=vote, answers=("5",), tool_calls=1.0, truncated=0.0) for t in whole]
+
+    pools = PoolSettings(enabled=True, easy_share=0.25, hard_share=0.0, negative_share=0.25)
+    settings = ExecutorSettings(steps=2, tasks_per_step=4, group_size=4, updates_per_step=1, pools=pools)
+    job = make_job("job", algorithm=settings, training=TrainingSettings(oversample=2.0))
+    write_shards(job.workspace / "tasks", [*tasks("normal", 6, 5), *tasks("easy", 20, 9)], LabelledTask)
+    write_shards(job.workspace / "negative", tasks("refused", 20, 1), LabelledTask)
+    job = job.model_copy(update={"tasks": job.workspace / "tasks", "negative_tasks": job.workspace / "negative"})
+    begun: list[tuple[list[str], list[str]]] = []
+
+    def noted(self: Oversampling, engine: Any, prompts: list[str], encode: Any, seed: int, *_: Any) -> None:
+        own = prompts[:: self.group]
+        begun.append((own, list(self.spare(own, len(own), seed))))
+        raise StopError
+
+    monkeypatch.setattr(Oversampling, "draw", noted)
+    with pytest.raises(StopError):
+        train(job, lambda *_: None)
+    ((own, more),) = begun
+    assert [sum(f"What is {name} " in prompt for prompt in own) for name in ("normal", "easy", "refused")] == [2, 1, 1]
+    assert len(more) == 4
+    assert all("What is normal" in prompt for prompt in more)
 
 
 def test_a_backend_that_waits_for_all_is_refused_and_so_are_too_few_tasks() -> None:

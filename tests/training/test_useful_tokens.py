@@ -11,6 +11,8 @@ from typing import Any
 import pytest
 import torch
 from datasets import Dataset
+from peft import LoraConfig
+from transformers import GPT2Config, GPT2LMHeadModel, Qwen3MoeConfig, Qwen3MoeForCausalLM
 from trl import GRPOConfig, GRPOTrainer
 
 from agent0.training.useful_tokens import UsefulTokensTrainer
@@ -18,16 +20,28 @@ from agent0.training.useful_tokens import UsefulTokensTrainer
 PROMPT, COMPLETION, ROWS = 20, 30, 12
 
 
+def sevenths(completion_ids: list[list[int]], **_: Any) -> list[float]:
+    return [sum(ids) % 7 / 7 for ids in completion_ids]
+
+
 def trainer_of(
-    kind: Callable[..., Any], model: Any, tokenizer: Any, folder: Path, rollout_func: Any = None, **settings: Any
+    kind: Callable[..., Any],
+    model: Any,
+    tokenizer: Any,
+    folder: Path,
+    rollout_func: Any = None,
+    reward: Callable[..., list[float]] = sevenths,
+    peft_config: Any = None,
+    **settings: Any,
 ) -> Any:
     return kind(
         model=copy.deepcopy(model),
-        reward_funcs=[lambda completion_ids, **_: [sum(ids) % 7 / 7 for ids in completion_ids]],
+        reward_funcs=[reward],
         args=GRPOConfig(output_dir=str(folder), use_cpu=True, report_to=[], bf16=False, disable_tqdm=True, **settings),
         train_dataset=Dataset.from_list([{"prompt": f"solve {number}+1"} for number in range(16)]),
         rollout_func=rollout_func,
         processing_class=tokenizer,
+        peft_config=peft_config,
     )
 
 
@@ -78,6 +92,33 @@ def test_scores_and_gradients_are_those_of_the_padded_pass(
     assert trainer.shares_prompts == shared
     for padded, trimmed in zip(*found, strict=True):
         torch.testing.assert_close(trimmed, padded, atol=1e-4, rtol=1e-4)
+
+
+@pytest.mark.parametrize("budget", [0, 90, PROMPT + COMPLETION])
+@pytest.mark.parametrize("adapters", [False, True])
+def test_a_model_of_learned_positions_scores_a_row_as_it_would_alone(
+    tokenizer: Any, tmp_path: Path, budget: int, adapters: bool
+) -> None:
+    torch.manual_seed(0)
+    sizes = {"vocab_size": len(tokenizer), "n_embd": 32, "n_layer": 2, "n_head": 2, "n_positions": PROMPT + COMPLETION}
+    model = GPT2LMHeadModel(GPT2Config(**sizes, initializer_range=0.3, bos_token_id=1, eos_token_id=1)).eval()
+    ids, mask = ragged(9, 3)
+    alone = torch.zeros(ROWS, COMPLETION)
+    for row in range(ROWS):
+        tokens, scored = ids[row, mask[row] == 1], int(mask[row, PROMPT:].sum())
+        found = model(tokens[None]).logits[0].log_softmax(dim=1).detach()
+        alone[row, :scored] = found[-scored - 1 : -1].gather(1, tokens[-scored:, None])[:, 0]
+    lora = LoraConfig(r=2, target_modules="all-linear", task_type="CAUSAL_LM") if adapters else None
+    trainer = trainer_of(
+        UsefulTokensTrainer, model, tokenizer, tmp_path, peft_config=lora, gradient_checkpointing=False
+    )
+    trainer._micro_batch_tokens = budget
+    assert trainer.shares_prompts
+    with torch.no_grad():
+        logps, _, _ = trainer._get_per_token_logps_and_entropies(
+            trainer.model.eval(), ids, mask, COMPLETION, batch_size=ROWS
+        )
+    torch.testing.assert_close(logps * mask[:, PROMPT:], alone, atol=1e-4, rtol=1e-4)
 
 
 SPREAD = (4, 5, 6, 7, 9, 12, 17, 24)
@@ -180,3 +221,61 @@ def test_a_pass_is_as_wide_as_its_longest_row_and_reads_a_prompt_once(
         assert [width for _, width in read] == sorted((width for _, width in read), reverse=True)
         assert read[0][1] <= PROMPT + 9
     assert sum(rows * width for rows, width in read) < 0.6 * mask.numel()
+
+
+@pytest.fixture
+def mixture(tokenizer: Any) -> Any:
+    """A random mixture of experts."""
+    torch.manual_seed(0)
+    attention = {"num_hidden_layers": 1, "num_attention_heads": 2, "num_key_value_heads": 2, "head_dim": 16}
+    experts = {"num_experts": 4, "num_experts_per_tok": 2, "moe_intermediate_size": 32, "router_aux_loss_coef": 0.1}
+    words = {"vocab_size": len(tokenizer), "pad_token_id": tokenizer.pad_token_id}
+    return Qwen3MoeForCausalLM(Qwen3MoeConfig(hidden_size=32, intermediate_size=64, **attention, **experts, **words))
+
+
+@pytest.mark.parametrize("loss", ["grpo", "dapo"])
+def test_a_mixture_is_balanced_as_much_in_many_passes_as_in_one(
+    mixture: Any, tokenizer: Any, tmp_path: Path, loss: str
+) -> None:
+    """All rewards are equal, so the only gradient is that of the load-balancing loss."""
+    norms, passes = [], []
+    for budget in (0, 120):
+        run = trainer_of(
+            UsefulTokensTrainer,
+            mixture,
+            tokenizer,
+            tmp_path,
+            scripted,
+            lambda completion_ids, **_: [1.0] * len(completion_ids),
+            per_device_train_batch_size=32,
+            gradient_accumulation_steps=1,
+            steps_per_generation=1,
+            num_generations=8,
+            max_completion_length=max(SPREAD),
+            max_steps=1,
+            beta=0.0,
+            loss_type=loss,
+            gradient_checkpointing=False,
+            logging_steps=1,
+        )
+        run._micro_batch_tokens = budget
+        run.train()
+        (logged,) = (row for row in run.state.log_history if "loss" in row)
+        norms.append(logged["grad_norm"])
+        passes.append(logged["passes/count"])
+    assert passes[0] == 1
+    assert passes[1] > 5
+    assert norms[1] == pytest.approx(norms[0], rel=0.2)  # each pass balances its own tokens
+
+
+def test_the_passes_of_a_mixture_hold_no_more_than_their_budget(mixture: Any, tokenizer: Any, tmp_path: Path) -> None:
+    ids, mask = ragged(9, 3)
+    trainer = trainer_of(UsefulTokensTrainer, mixture, tokenizer, tmp_path, gradient_checkpointing=False)
+    trainer._micro_batch_tokens = budget = 120
+    read: list[torch.Size] = []
+    trainer.model.model.layers[0].register_forward_hook(lambda _module, given, _found: read.append(given[0].shape[:2]))
+    with torch.no_grad():
+        trainer._get_per_token_logps_and_entropies(
+            trainer.model, ids, mask, COMPLETION, batch_size=ROWS, compute_aux_loss=True
+        )
+    assert max(rows * width for rows, width in read) == trainer.largest_pass.positions <= budget
