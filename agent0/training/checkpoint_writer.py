@@ -39,9 +39,9 @@ class CheckpointWriter:
         self._group = dist.new_group(backend="gloo") if dist.is_initialized() else None
         self._first = self._group is None or dist.get_rank() == 0
         self._gpu = torch.cuda.is_available()
-        self._stager = DefaultStager(StagingOptions(self._gpu, False, True, self._gpu))
+        self._stager = self._new_stager()
         self._thread = ThreadPoolExecutor(1, "agent0-checkpoint")
-        self._staged: Any = None  # a future of a copy of the state
+        self._staged: Any = None  # a future of a copy of the state, until that is written
         self._written: Future[None] | None = None
 
     @contextmanager
@@ -70,12 +70,12 @@ class CheckpointWriter:
             torch.cuda.synchronize()  # it is copied on a stream of its own, which knows nothing of the last update
         files = file_numbers(state or {})
         self._staged = None if state is None else self._stager.stage(own_share(state))
-        self._written = self._thread.submit(self._write, f"{PREFIX}{step}", self._staged, files)
+        self._written = self._thread.submit(self._write, f"{PREFIX}{step}", files)
 
     def hold(self) -> None:
         """Wait until the state has been copied out of the trainer's memory."""
-        if self._staged is not None:
-            self._staged.result()
+        if (staged := self._staged) is not None:
+            staged.result()
 
     def look(self) -> None:
         """Raise what went wrong with a checkpoint, without waiting for it.
@@ -92,7 +92,7 @@ class CheckpointWriter:
         Raises:
             Agent0Error: it could not be written.
         """
-        written, self._written, self._staged = self._written, None, None
+        written, self._written = self._written, None
         if written is None:
             return
         try:
@@ -107,10 +107,14 @@ class CheckpointWriter:
                 f"A checkpoint in {self._workspace.folder} could not be finished. {explain(error)}"
             ) from error
 
-    def _write(self, name: str, staged: Any, files: Files) -> None:
+    def _new_stager(self) -> DefaultStager:
+        return DefaultStager(StagingOptions(self._gpu, False, True, self._gpu))
+
+    def _write(self, name: str, files: Files) -> None:
         folder = self._workspace.folder / name
-        if staged is not None:
-            write_state(staged.result(), files, folder, self._group)
+        if self._staged is not None:
+            write_state(self._staged.result(), files, folder, self._group)
+            self._let_go()
         self._meet()  # each process has put its own files there, the state of its random numbers for one
         if self._first:
             complete(folder, self._sharding)
@@ -119,6 +123,13 @@ class CheckpointWriter:
             self._workspace.save(name)
             for old in complete_checkpoints(self._workspace.folder)[: -self._keep]:
                 self._workspace.drop(old.name)
+
+    def _let_go(self) -> None:
+        """Free the copy of the state; beside a GPU its pinned pages, which take long to get, serve for the next."""
+        self._staged = None
+        if not self._gpu:
+            self._stager.close()
+            self._stager = self._new_stager()
 
     def _meet(self) -> None:
         if self._group is not None:

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+import psutil
 import pytest
 import torch
 
@@ -117,6 +118,17 @@ def test_the_trainer_does_not_wait_for_a_remote_but_the_next_checkpoint_does(
         workspace.may_end.set()
         second.join(PATIENCE_SECONDS)
     assert [step_of(path) for path in complete_checkpoints(tmp_path)] == [1, 2]
+
+
+def test_the_copy_of_a_state_is_let_go_when_it_is_written(tmp_path: Path) -> None:
+    workspace, size = SlowWorkspace(tmp_path), 256 << 20
+    writer, state = writer_in(tmp_path, workspace), {WEIGHTS: {"weight": torch.ones(size // 4)}}
+    before = psutil.Process().memory_info().rss
+    with writer.at_work():
+        writer.begin(1, state)
+        assert workspace.arrived.wait(PATIENCE_SECONDS)  # it lies on the disk, and is copied from there
+        assert psutil.Process().memory_info().rss - before < size // 2
+        workspace.may_end.set()
 
 
 def test_large_states_are_cut_into_files(monkeypatch: pytest.MonkeyPatch) -> None:
