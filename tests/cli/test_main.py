@@ -227,3 +227,14 @@ def test_an_interrupted_command_says_what_is_kept_and_how_to_go_on(
     assert done.returncode == 130
     assert told in done.stderr
     assert done.stderr.count("\n") == 1
+
+
+def test_other_libraries_draw_no_bars_into_ours() -> None:
+    seen = (
+        "import sys; from agent0.cli.main import main; sys.argv = ['agent0', '--version']\n"
+        "try: main()\nexcept SystemExit: pass\n"
+        "from transformers.utils.logging import is_progress_bar_enabled; print(is_progress_bar_enabled())"
+    )
+    without = {name: value for name, value in os.environ.items() if name != "HF_HUB_DISABLE_PROGRESS_BARS"}
+    done = subprocess.run([sys.executable, "-c", seen], capture_output=True, text=True, check=True, env=without)
+    assert done.stdout.split() == [__version__, "False"]
