@@ -83,7 +83,7 @@ def main() -> int:
 def measured(model: Any, tokenizer: Any, rows: int, longest: int) -> tuple[float, float]:
     """Print a table of so many rows; return a long token's cost by a short one's, and the gain over reading anew."""
     prompts = [[5 + (place + row) % 200 for place in range(PROMPT_TOKENS)] for row in range(rows)]
-    backend = TransformersBackend(model, tokenizer, SamplingSettings(), rows, INTERVAL)
+    backend = TransformersBackend(model, tokenizer, SamplingSettings(), [tokenizer.eos_token_id], rows, INTERVAL)
 
     def keeping(length: int) -> list[float]:
         clock = Clock()

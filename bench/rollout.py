@@ -275,7 +275,12 @@ def main() -> None:
             rows = throughput(bench, prompts, options.questions, options.rounds)
             rows.append(memory("vLLM in process", VllmBackend(llm, FREE, [], 16), tokenizer, options.batches))
         rows.append(
-            memory("transformers", TransformersBackend(model, tokenizer, FREE, 16, 64), tokenizer, options.batches)
+            memory(
+                "transformers",
+                TransformersBackend(model, tokenizer, FREE, [tokenizer.eos_token_id], 16, 64),
+                tokenizer,
+                options.batches,
+            )
         )
     for row in rows:
         print(f"{row.name:44}{row.measured:>22}  {row.bar:10}{'' if not row.bar else 'met' if row.met else 'MISSED'}")
