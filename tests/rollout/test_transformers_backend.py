@@ -12,28 +12,14 @@ from accelerate.utils import convert_outputs_to_fp32
 from noted import Noted
 from peft import LoraConfig, get_peft_model
 from transformers import AutoModelForCausalLM, Gemma3TextConfig, GenerationConfig, Lfm2Config, MambaConfig
+from transformers_draws import GREEDY, PROMPTS, backend_of, requests
 
 from agent0.config import SamplingSettings
 from agent0.errors import Agent0Error
 from agent0.rollout import Generation, Request, RolloutEngine, TokenBudget
 from agent0.rollout.prefix_cache import PrefixCache
-from agent0.rollout.tokens import end_token_ids
 from agent0.rollout.transformers_backend import TransformersBackend, _cut
 from agent0.sandbox import RunResult
-
-GREEDY = SamplingSettings(temperature=0.0)
-PROMPTS = [[5, 6, 7], [9], [11, 12, 13, 14, 15], [20, 21]]
-
-
-def backend_of(
-    model: Any, tokenizer: Any, sampling: SamplingSettings = GREEDY, batch_size: int = 8, interval: int = 64
-) -> TransformersBackend:
-    ends = end_token_ids(tokenizer, model.generation_config.eos_token_id)
-    return TransformersBackend(model, tokenizer, sampling, ends, batch_size, interval)
-
-
-def requests(prompts: list[list[int]], limits: list[int], stop: str | None, seed: int = 0) -> list[Request]:
-    return [Request(p, limit, stop, seed + i) for i, (p, limit) in enumerate(zip(prompts, limits, strict=True))]
 
 
 def greedy_by_hand(model: Any, prompt: list[int], count: int, end: int) -> list[int]:
@@ -322,85 +308,3 @@ def test_tokens_are_reported_while_they_are_drawn(random_model: Any, tokenizer: 
     limits = [4, 9, 14, 20]
     backend_of(random_model, tokenizer, interval=5).generate(requests(PROMPTS, limits, None), watch)
     assert watch.tokens == [19, 14, 9, 5]
-
-
-CUDA = torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB.")
-CPU = RuntimeError(
-    "[enforce fail at alloc_cpu.cpp:124] err == 0. DefaultCPUAllocator: can't allocate memory: you tried"
-)
-
-
-def holding(model: Any, rows: int, error: RuntimeError) -> Any:
-    """Return a copy of the model that runs out of memory in the second segment of more than so many rows."""
-
-    def forward(module: Any, args: Any, kwargs: Any) -> None:
-        cache = kwargs["past_key_values"]
-        if len(kwargs["input_ids"]) > rows and cache.get_seq_length() > 6:
-            raise error
-
-    small = copy.deepcopy(model)
-    small.register_forward_pre_hook(forward, with_kwargs=True)
-    return small
-
-
-@pytest.mark.parametrize("error", [CUDA, CPU], ids=["GPU", "CPU"])
-def test_a_batch_that_does_not_fit_is_halved_for_good_and_loses_nothing(
-    random_model: Any, tokenizer: Any, error: RuntimeError
-) -> None:
-    asked = requests([*PROMPTS, [30, 31, 32, 33], [8], [4, 4]], [12, 7, 9, 8, 12, 11, 10], None)
-    expected = backend_of(random_model, tokenizer).generate(asked)
-    watch = Noted()
-    backend = backend_of(holding(random_model, 2, error), tokenizer, batch_size=7, interval=4)
-    assert backend.generate(asked, watch) == expected
-    assert [warning.split(" ", 1)[0] for warning in watch.warnings] == ["7", "3"]
-    assert "rollout.batch_size=1" in watch.warnings[-1]
-    assert backend.generate(asked, watch) == expected
-    assert len(watch.warnings) == 2
-
-
-def test_what_is_kept_of_earlier_turns_gives_way_before_a_batch_is_halved(
-    random_model: Any, tokenizer: Any, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("agent0.rollout.turn._MAY_END", re.compile("$"))
-    prefixes, watch = PrefixCache(), Noted()
-    full: list[bool] = []
-
-    def forward(module: Any, args: Any, kwargs: Any) -> None:
-        full.append(prefixes.holds_any)
-        if full[-1]:
-            raise CPU
-
-    backend = backend_of(random_model, tokenizer)
-    first = backend.generate([Request(p, 20, None, 0, lambda ids: len(ids) >= 4) for p in PROMPTS], prefixes=prefixes)
-    longer = [prompt + drawn.token_ids + [7] for prompt, drawn in zip(PROMPTS, first, strict=True)]
-    asked = requests(longer, [6] * 4, None)
-    expected = backend.generate(asked)
-    hook = random_model.register_forward_pre_hook(forward, with_kwargs=True)
-    try:
-        assert backend.generate(asked, watch, prefixes) == expected
-    finally:
-        hook.remove()
-    assert full[:2] == [True, False]
-    assert not watch.warnings
-
-
-def test_what_is_kept_of_a_round_has_a_limit() -> None:
-    layers = [(torch.zeros(2, 3, 4), torch.zeros(2, 3, 4))]  # 192 bytes
-    prefixes = PrefixCache(limit=400)
-    for first in (1, 2, 2, 3):
-        prefixes.keep([first, 5, 6], layers)
-    prefixes.begin_round()
-    assert [prefixes.longest([first, 5, 6, 7])[0] for first in (1, 2, 3)] == [3, 3, 0]
-    prefixes.keep([3, 5, 6], layers)
-    prefixes.begin_round()
-    assert prefixes.longest([3, 5, 6, 7])[0] == 3
-
-
-def test_one_sequence_that_does_not_fit_is_an_error_and_so_is_any_other_failure(
-    random_model: Any, tokenizer: Any
-) -> None:
-    asked = requests(PROMPTS, [12] * 4, None)
-    with pytest.raises(Agent0Error, match="Not even one sequence of up to 13 tokens fits in memory"):
-        backend_of(holding(random_model, 0, CPU), tokenizer).generate(asked)
-    with pytest.raises(RuntimeError, match="device-side assert"):
-        backend_of(holding(random_model, 2, RuntimeError("CUDA error: device-side assert")), tokenizer).generate(asked)

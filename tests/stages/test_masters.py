@@ -12,13 +12,13 @@ from typing import Any
 import pytest
 import torch
 from safetensors.torch import load_file
+from stage_training import train_in_stage
 
 from agent0.config import ModelSettings
 from agent0.errors import Agent0Error, UsageError
 from agent0.stages import Stage
 from agent0.stages.executor_training import HEADLINE
 from agent0.stages.masters import check_workspace, drop_masters, to_train_on
-from agent0.stages.training_stage import run_training
 from agent0.storage import transfer
 from agent0.storage.digest import MASTER_FILE, model_digest
 from agent0.training.training_job import TrainingJob
@@ -42,18 +42,9 @@ def stage(iteration: int, evolution: str = "evolution-1") -> Stage:
 
 def trained(job: TrainingJob, base: Path, iteration: int, evolution: str = "evolution-1") -> Path:
     output = job.output.with_name(f"output-{iteration}-{evolution}")
-    run_training(
-        stage(iteration, evolution),
-        base=base,
-        output=output,
-        model=ROUNDED,
-        rollout=job.rollout,
-        sandbox=job.sandbox,
-        algorithm=job.algorithm.model_copy(update={"steps": 1}),
-        training=job.training,
-        headline=HEADLINE,
-        tasks=job.tasks,
-    )
+    algorithm = job.algorithm.model_copy(update={"steps": 1})
+    given = {"base": base, "output": output, "model": ROUNDED, "algorithm": algorithm, "headline": HEADLINE}
+    train_in_stage(job, stage(iteration, evolution), **given)
     return output
 
 

@@ -13,12 +13,12 @@ from pathlib import Path
 import psutil
 import pytest
 import torch
+from stage_training import train_in_stage
 
 from agent0.config import CheckpointSettings, LoraSettings, TrainingSettings
 from agent0.errors import Agent0Error, UsageError
 from agent0.stages import Stage
 from agent0.stages.executor_training import HEADLINE
-from agent0.stages.training_stage import run_training
 from agent0.storage.workspace import Workspace
 from agent0.training import checkpoint_writer, checkpoints
 from agent0.training.checkpoint_writer import CheckpointWriter
@@ -185,18 +185,7 @@ def test_checkpoints_are_made_by_count_and_by_time(
 def run_stage(job: TrainingJob, training: TrainingSettings) -> None:
     """Train as a stage does that remembers its settings."""
     stage = replace(Stage.untracked("executor_training"), fingerprint={"training": training.model_dump(mode="json")})
-    run_training(
-        stage,
-        base=job.base,
-        output=job.output,
-        model=job.model,
-        rollout=job.rollout,
-        sandbox=job.sandbox,
-        algorithm=job.algorithm,
-        training=training,
-        headline=HEADLINE,
-        tasks=job.tasks,
-    )
+    train_in_stage(job, stage, training=training, headline=HEADLINE)
 
 
 def test_a_stage_says_which_sharding_reads_the_checkpoints_that_are_there(make_job: MakeJob) -> None:

@@ -7,11 +7,11 @@ from typing import Any
 
 import pytest
 import torch
+from stage_training import train_in_stage
 
 from agent0.config import CurriculumSettings, LoraSettings, TrainingSettings
 from agent0.stages import Stage
 from agent0.stages.executor_training import HEADLINE
-from agent0.stages.training_stage import run_training
 from agent0.storage.digest import folder_digest
 from agent0.training.training_job import TrainingJob
 
@@ -25,21 +25,8 @@ LARGEST_LOGPROB_DIFFERENCE = 0.2
 
 def run(job: TrainingJob, training: TrainingSettings, **changes: Any) -> list[dict[str, float]]:
     """Train as the stage does, servers and processes included."""
-    curriculum = isinstance(job.algorithm, CurriculumSettings)
-    result = run_training(
-        Stage.untracked("executor_training"),
-        base=job.base,
-        output=job.output,
-        model=job.model,
-        rollout=job.rollout.model_copy(update=changes),
-        sandbox=job.sandbox,
-        algorithm=job.algorithm,
-        training=training,
-        headline=HEADLINE,
-        tasks=None if curriculum else job.tasks,
-        frozen_executor=job.base if curriculum else None,
-    )
-    return result.log
+    rollout, stage = job.rollout.model_copy(update=changes), Stage.untracked("executor_training")
+    return train_in_stage(job, stage, rollout=rollout, training=training, headline=HEADLINE).log
 
 
 def check(job: TrainingJob, log: list[dict[str, float]]) -> None:

@@ -8,12 +8,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from stage_training import train_in_stage
 
 from agent0.config import CurriculumSettings, RolloutSettings, TrainingSettings, VllmSettings
 from agent0.errors import UsageError
 from agent0.rollout.model_folders import load_tokenizer
 from agent0.rollout.vllm_process import Endpoints
-from agent0.stages import Stage
 from agent0.stages import training_stage as training_stage
 from agent0.training import launch, worker
 from agent0.training.engine_turns import EngineTurns, FrozenTurnBackend
@@ -87,18 +87,8 @@ def test_one_gpu_trains_alone_where_the_engine_is_shared(
     job = make_job("alone")
 
     def run(training: TrainingSettings) -> None:
-        training_stage.run_training(
-            Stage.untracked("curriculum_training"),
-            base=job.base,
-            output=job.output,
-            model=job.model,
-            rollout=job.rollout.model_copy(update={"backend": "vllm"}),
-            sandbox=job.sandbox,
-            algorithm=curriculum,
-            training=training,
-            headline=(),
-            frozen_executor=job.base,
-        )
+        rollout = job.rollout.model_copy(update={"backend": "vllm"})
+        train_in_stage(job, rollout=rollout, algorithm=curriculum, training=training)
 
     with pytest.raises(UsageError, match=r"executor_gpus is 0.* or set training.policy_backend to 'vllm'"):
         run(TrainingSettings())

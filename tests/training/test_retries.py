@@ -10,10 +10,11 @@ from typing import Any
 
 import pytest
 import torch
+from stage_training import train_in_stage
 
 from agent0.config import GuardSettings, TrainingSettings
 from agent0.errors import Agent0Error
-from agent0.stages import Stage, training_stage
+from agent0.stages import training_stage
 from agent0.storage.workspace import Workspace
 from agent0.training.failed_attempt import leaving_word
 from agent0.training.guards import NotANumberError
@@ -166,18 +167,7 @@ def test_servers_that_draw_from_a_stream_of_their_own_get_the_next_seed_too(
 
     def attempt() -> list[int]:
         seeds.clear()
-        training_stage.run_training(
-            Stage.untracked("executor_training"),
-            base=job.base,
-            output=job.output,
-            model=job.model,
-            rollout=job.rollout,
-            sandbox=job.sandbox,
-            algorithm=job.algorithm,
-            training=job.training,
-            headline=(),
-            tasks=job.tasks,
-        )
+        train_in_stage(job)
         return list(seeds)
 
     first = attempt()
