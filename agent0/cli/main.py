@@ -260,7 +260,7 @@ def main() -> None:
     """Run the command line; an error that a person can mend is one sentence, not a traceback."""
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")  # a terminal that lacks a sign gets its number
-    os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")  # nor transformers'; only `Bars` are drawn
+    os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")  # transformers' as well; `Bars` has our own
     try:
         check_surroundings(sys.argv, os.environ)
         try:

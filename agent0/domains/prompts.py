@@ -129,8 +129,7 @@ class Prompts:
         """Raise where an option is one that the template does not read, and would be ignored."""
         if not self.options:
             return
-        own = getattr(tokenizer, "chat_template", None)
-        known = _read_by(tokenizer.get_chat_template() if own else self.plain)
+        known = _read_by(self._template(tokenizer))
         for name in self.options:
             if name not in known:
                 raise UsageError(
@@ -138,11 +137,14 @@ class Prompts:
                     f"out, or take one that it reads: {', '.join(sorted(known)) or 'there is none'}."
                 )
 
+    def _template(self, tokenizer: Any) -> str:
+        """Return the tokenizer's own chat template, or the domain's where it has none."""
+        return str(tokenizer.get_chat_template()) if getattr(tokenizer, "chat_template", None) else self.plain
+
     def _apply(self, tokenizer: Any, messages: list[Message]) -> str:
-        own = getattr(tokenizer, "chat_template", None)
         text: str = tokenizer.apply_chat_template(
             messages,
-            chat_template=None if own else self.plain,
+            chat_template=self._template(tokenizer),
             add_generation_prompt=True,
             tokenize=False,
             **self.options,

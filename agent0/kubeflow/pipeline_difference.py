@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import difflib
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
 from agent0.kubeflow.compiled_pipeline import Package
+from agent0.nested_values import leaves
 
 _TASK_OPTIONS = ("cachingOptions", "retryPolicy", "parameterIterator", "iteratorPolicy", "triggerPolicy")
 _CONTAINER_OPTIONS = ("resources", "env", "command", "args")
@@ -95,9 +96,8 @@ def _options(package: Package) -> dict[str, str]:
 
 def _flat(value: Any, place: str) -> dict[str, str]:
     """Return the leaves of nested objects by dotted place; a list is one leaf."""
-    if isinstance(value, Mapping):
-        rows: dict[str, str] = {}
-        for key, item in value.items():
-            rows.update(_flat(item, f"{place}.{key}"))
-        return rows
-    return {place: json.dumps(value, ensure_ascii=False, sort_keys=True)}  # a protocol buffer has its own order
+    return {
+        name: json.dumps(leaf, ensure_ascii=False, sort_keys=True)  # a protocol buffer has its own order
+        for name, leaf in leaves({place: value})
+        if leaf != {}
+    }

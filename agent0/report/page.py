@@ -16,6 +16,7 @@ from typing import Any
 import jinja2
 from markupsafe import Markup
 
+from agent0.nested_values import leaves
 from agent0.progress import duration
 from agent0.report import intervals, wording
 
@@ -50,16 +51,13 @@ def page(
     return environment.get_template(name).render(values)
 
 
-def flatten(settings: Mapping[str, Any], prefix: str = "") -> dict[str, str]:
-    """Settings by dotted name, strings as they are and all else as JSON."""
-    rows: dict[str, str] = {}
-    for name, value in settings.items():
-        if isinstance(value, Mapping):
-            rows |= flatten(value, f"{prefix}{name}.")
-        else:
-            plain = isinstance(value, str)
-            rows[prefix + name] = value if plain else json.dumps(value, ensure_ascii=False, default=str)
-    return rows
+def flatten(settings: Mapping[str, Any]) -> dict[str, str]:
+    """Settings by dotted name, strings as they are and all else as JSON; empty tables are left out."""
+    return {
+        name: value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str)
+        for name, value in leaves(settings)
+        if value != {}
+    }
 
 
 def utc(seconds: float) -> str:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
 from agent0.errors import UsageError, shortened
+from agent0.nested_values import leaves
 from agent0.storage.atomic_file import write_json
 from agent0.storage.text_files import read_object
 
@@ -40,8 +41,8 @@ def begin_or_agree(
     if not path.exists():
         write_json(path, now)
         return True
-    before = dict(_flat(read_object(path, mended_by=unreadable)))
-    now = dict(_flat(now))
+    before = dict(leaves(read_object(path, mended_by=unreadable)))
+    now = dict(leaves(now))
     names = sorted(name for name in {*before, *now} if not _is_within(name, may_change))
     differing = [name for name in names if before.get(name) != now.get(name)]
     if differing:
@@ -49,15 +50,6 @@ def begin_or_agree(
         more = f"; and {len(differing) - SHOWN} more" if len(differing) > SHOWN else ""
         raise UsageError(f"{holds} ({shown}{more}); restore those settings to go on with it, or {otherwise}.")
     return False
-
-
-def _flat(settings: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
-    """Yield each setting of each section by its whole name."""
-    for name, value in settings.items():
-        if isinstance(value, Mapping) and value:
-            yield from _flat(value, f"{prefix}{name}.")
-        else:
-            yield f"{prefix}{name}", value
 
 
 def _is_within(name: str, sections: Collection[str]) -> bool:
